@@ -1,0 +1,60 @@
+"""The command `briskseg VERB`: one file a verb, named as the verb.
+
+A verb reads its arguments, calls one function and prints its result. Whatever is heavy is imported
+inside the verb's function, so that `briskseg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from briskseg.core.errors import BriskError
+
+app = typer.Typer(
+    name="briskseg",
+    help="Real-time semantic segmentation: check, train, evaluate, predict, report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _register() -> None:
+    """Import every verb's file; each adds itself to `app` by a decorator on its function."""
+    import importlib
+
+    for verb in VERBS:
+        importlib.import_module(f"briskseg.cli.{verb}")
+
+
+# In the order in which one meets them; `briskseg --help` lists them so.
+VERBS: tuple[str, ...] = ()
+
+
+def main() -> None:
+    """Run the command; every error that reaches the user is one sentence and an exit status.
+
+    0 done, 1 the work failed, 2 the request was wrong. Set BRISKSEG_TRACEBACK=1 to see where an
+    error came from.
+    """
+    _register()
+    try:
+        app()
+    except BriskError as error:
+        _fail(error, str(error), error.exit_status)
+    except KeyboardInterrupt as error:
+        _fail(error, "interrupted", 130)
+    except Exception as error:  # our own mistake: still a sentence, with the way to report it
+        _fail(error, f"a defect in briskseg: {type(error).__name__}: {error}; set "
+              "BRISKSEG_TRACEBACK=1, run it again and report what it prints", 1)
+
+
+def _fail(error: BaseException, message: str, status: int) -> None:
+    if os.environ.get("BRISKSEG_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    print(f"briskseg: {message}", file=sys.stderr)
+    raise SystemExit(status)

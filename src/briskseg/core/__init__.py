@@ -1,0 +1,1 @@
+"""The parts that every other part may use: numpy and OpenCV only."""

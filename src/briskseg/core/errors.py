@@ -1,0 +1,61 @@
+"""The errors that reach a user, each one sentence: what was found, what was expected, what to do.
+
+    BriskError                 exit status 1: the work failed
+    ├── RequestError           exit status 2: the request was wrong
+    │   ├── RecipeError        a recipe with an unknown key or an impossible value
+    │   └── MissingExtraError  an optional package is not installed
+    ├── DataError              an image, a label file or a data set is damaged or does not fit
+    ├── WeightsError           a weights file is damaged, not recognised, or lacks its card
+    └── TrainingError          a run cannot go on: it diverged, or its folder is not usable
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BriskError(Exception):
+    """Base of every error that is a message to the user; `exit_status` is the command's."""
+
+    exit_status = 1
+
+
+class RequestError(BriskError):
+    """The request was wrong: an unknown name, an impossible value, a folder that is not there."""
+
+    exit_status = 2
+
+
+class RecipeError(RequestError):
+    """A recipe has an unknown key or an impossible value."""
+
+
+class MissingExtraError(RequestError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"install it with: pip install 'briskseg[{extra}]'"
+        )
+
+
+class DataError(BriskError):
+    """An image, a label file or a data set is damaged or does not fit what was declared."""
+
+
+class WeightsError(BriskError):
+    """A weights file is damaged, not recognised, or lacks its card."""
+
+
+class TrainingError(BriskError):
+    """A run cannot go on."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The end of a message on an unknown name: the nearest choice, if any is near, and all of them."""
+    known = list(choices)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}choices: {', '.join(known)}"

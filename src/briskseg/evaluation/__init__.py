@@ -1,0 +1,1 @@
+"""Scores of a predictor on a data set."""
