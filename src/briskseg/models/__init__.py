@@ -1,1 +1,72 @@
-"""The networks, one a file, and the dictionary of their names."""
+"""The networks, one a file, and the dictionary of their names.
+
+Importing this loads no torch; `create_model` does, with the one network that was asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING, NamedTuple
+
+from briskseg.core.errors import MissingExtraError, RequestError, nearest
+
+if TYPE_CHECKING:
+    from briskseg.models.network import Network
+
+
+class Entry(NamedTuple):
+    """What is known of a network without building it."""
+
+    network: str  # "module:class" in briskseg.models
+    title: str
+    paper: str
+    year: int
+    parameters: int  # with 19 classes and every head that is trained
+
+
+MODELS = {
+    "erfnet": Entry(
+        "erfnet:ERFNet", "ERFNet", "Romera et al., IEEE T-ITS 19(1), 2018", 2018, 2_066_642
+    ),
+    "fast_scnn": Entry(
+        "fast_scnn:FastSCNN", "Fast-SCNN", "Poudel et al., BMVC 2019", 2019, 1_456_617
+    ),
+}
+
+
+def list_models() -> list[str]:
+    """The names that `create_model` takes."""
+    return list(MODELS)
+
+
+def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
+    """A network with fresh weights, whose `forward` gives logits (N,classes,H,W) at full size.
+
+    The options are the network's own, described in its class; `net.options` keeps them for
+    the card. Raises RequestError on an unknown name or option
+    and on a number of classes that is not from 1 to 255, MissingExtraError without torch.
+    """
+    if name not in MODELS:
+        raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
+    if not isinstance(classes, int) or isinstance(classes, bool) or not 1 <= classes <= 255:
+        raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
+    network = _network(MODELS[name])
+    parameters = inspect.signature(network).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise RequestError(f"unknown option '{option}' of {name}; {nearest(option, known)}")
+    return network(classes, **options)
+
+
+def _network(entry: Entry) -> type[Network]:
+    module, _, network = entry.network.partition(":")
+    try:
+        home = importlib.import_module(f"briskseg.models.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", "creating a network", "train") from error
+    found: type[Network] = getattr(home, network)
+    return found

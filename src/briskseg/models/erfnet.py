@@ -1,0 +1,151 @@
+"""ERFNet: residual factorized convolutions, an encoder to 1/8 size and a decoder of deconvolutions.
+
+Romera, Alvarez, Bergasa, Arroyo: "ERFNet: Efficient Residual Factorized ConvNet for Real-time
+Semantic Segmentation", IEEE Transactions on Intelligent Transportation Systems 19(1), 2018; layers
+as in its Table I.
+
+What differs from the published PyTorch network: nothing at sizes that are multiples of 8. Any other
+image is first extended at the right and at the bottom, by repeating its last column and row, to the
+next multiple of 8, and the logits are cropped back; the published code fails there. The head of the
+first training stage (`encoder.output_conv`) is part of the network and is read by `forward_train`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from briskseg.models.network import Network
+
+STRIDE = 8  # of the encoder: images are extended to a multiple of it
+
+
+class ERFNet(Network):
+    """The network of the paper.
+
+    Options: `dropout_64` and `dropout_128` are the probabilities with which a whole channel is
+    dropped in the encoder's blocks of 64 and of 128 channels (0.03 and 0.3 in the paper).
+    """
+
+    def __init__(self, classes: int, *, dropout_64: float = 0.03, dropout_128: float = 0.3) -> None:
+        super().__init__()
+        self.classes = classes
+        self.options = {"dropout_64": dropout_64, "dropout_128": dropout_128}
+        self.encoder = Encoder(classes, dropout_64, dropout_128)
+        self.decoder = Decoder(classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.encoder(extend(images))  # (N,128,H/8,W/8)
+        return self._decode(features, images)
+
+    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
+        """Besides "logits", "encoder" (N,classes,ceil(H/8),ceil(W/8)), for the first stage."""
+        features = self.encoder(extend(images))
+        return {
+            "logits": self._decode(features, images),
+            "encoder": self.encoder.output_conv(features),
+        }
+
+    def _decode(self, features: Tensor, images: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(features)
+        return logits[..., : images.shape[-2], : images.shape[-1]]
+
+
+class Encoder(nn.Module):
+    """Layers 1 to 16: three downsamplings, five blocks at 1/4 size and eight dilated at 1/8."""
+
+    def __init__(self, classes: int, dropout_64: float, dropout_128: float) -> None:
+        super().__init__()
+        self.initial_block = Downsampler(3, 16)  # (N,16,H/2,W/2)
+        self.layers = nn.Sequential(
+            Downsampler(16, 64),  # (N,64,H/4,W/4)
+            *(NonBottleneck1d(64, dropout_64, dilation=1) for _ in range(5)),
+            Downsampler(64, 128),  # (N,128,H/8,W/8)
+            *(NonBottleneck1d(128, dropout_128, dilation=d) for d in (2, 4, 8, 16) * 2),
+        )
+        self.output_conv = nn.Conv2d(128, classes, 1)  # first training stage only
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layers(self.initial_block(images))
+        return features
+
+
+class Decoder(nn.Module):
+    """Layers 17 to 23: three deconvolutions, two blocks after each but the last."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            Upsampler(128, 64),  # (N,64,H/4,W/4)
+            NonBottleneck1d(64, dropout=0, dilation=1),
+            NonBottleneck1d(64, dropout=0, dilation=1),
+            Upsampler(64, 16),  # (N,16,H/2,W/2)
+            NonBottleneck1d(16, dropout=0, dilation=1),
+            NonBottleneck1d(16, dropout=0, dilation=1),
+        )
+        self.output_conv = nn.ConvTranspose2d(16, classes, 2, stride=2)  # (N,classes,H,W)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.output_conv(self.layers(features))
+        return logits
+
+
+class NonBottleneck1d(nn.Module):
+    """Figure 2 (c): a residual block whose two 3x3 convolutions are each split into 3x1 and 1x3.
+
+    Only the second pair is dilated. Batch norm follows each pair; dropout drops whole channels.
+    """
+
+    def __init__(self, channels: int, dropout: float, dilation: int) -> None:
+        super().__init__()
+        d = dilation
+        self.conv3x1_1 = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0))
+        self.conv1x3_1 = nn.Conv2d(channels, channels, (1, 3), padding=(0, 1))
+        self.bn1 = nn.BatchNorm2d(channels, eps=1e-3)
+        self.conv3x1_2 = nn.Conv2d(channels, channels, (3, 1), padding=(d, 0), dilation=(d, 1))
+        self.conv1x3_2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, d), dilation=(1, d))
+        self.bn2 = nn.BatchNorm2d(channels, eps=1e-3)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv3x1_1(x), inplace=True)
+        y = F.relu(self.bn1(self.conv1x3_1(y)), inplace=True)
+        y = F.relu(self.conv3x1_2(y), inplace=True)
+        y = self.dropout(self.bn2(self.conv1x3_2(y)))
+        return F.relu(x + y, inplace=True)
+
+
+class Downsampler(nn.Module):
+    """Halves the size: a 3x3 convolution with stride 2 beside a 2x2 max pooling, concatenated."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels - channels, 3, stride=2, padding=1)
+        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.cat([self.conv(x), F.max_pool2d(x, 2)], dim=1)
+        return F.relu(self.bn(y), inplace=True)
+
+
+class Upsampler(nn.Module):
+    """Doubles the size: a 3x3 deconvolution with stride 2."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(
+            channels, out_channels, 3, stride=2, padding=1, output_padding=1
+        )
+        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+def extend(images: Tensor) -> Tensor:
+    """(N,3,H,W) -> the same, with the last column and row repeated up to multiples of `STRIDE`."""
+    bottom, right = -images.shape[-2] % STRIDE, -images.shape[-1] % STRIDE
+    if bottom or right:
+        return F.pad(images, (0, right, 0, bottom), mode="replicate")
+    return images

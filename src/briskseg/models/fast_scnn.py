@@ -1,0 +1,218 @@
+"""Fast-SCNN: two branches that share their first three layers, fused at 1/8 size.
+
+Poudel, Liwicki, Cipolla: "Fast-SCNN: Fast Semantic Segmentation Network", BMVC 2019; layers as in
+its Table 1 and Figure 1. Its authors published no code, and the two implementations that people
+train differ; the option `variant` chooses between them:
+
+    "mmsegmentation"  No ReLU between the two convolutions of a separable one, as in the paper;
+                      align_corners=False, a 3x3 convolution after the pyramid pooling, an auxiliary
+                      head on each branch. The default.
+    "tramac"          Tramac/Fast-SCNN-pytorch. A ReLU there; align_corners=True, a 1x1 convolution,
+                      the first convolution unpadded, biases in the fusion, one auxiliary head.
+
+What differs from both: any size works. The coarse branch is resized to the fine one ("tramac"
+enlarges it four times and fails where that is another size), and "tramac" images under 3 pixels a
+side are extended by repeating their last row and column. Pyramid pooling is a matrix product, which
+exports with any size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from briskseg.core.errors import RequestError, nearest
+from briskseg.models.network import Network
+
+
+class Variant(NamedTuple):
+    """What the two published implementations do differently."""
+
+    align_corners: bool  # in every bilinear resize
+    padded: bool  # the first convolution
+    depthwise_relu: bool  # between the two convolutions of a separable one
+    pyramid_kernel: int  # of the convolution after the pyramid pooling
+    fusion_bias: bool  # in the fusion's pointwise convolutions, although batch norm follows
+    auxiliary: tuple[str, ...]  # the branches with an auxiliary head, in the order of the heads
+
+
+VARIANTS = {
+    "mmsegmentation": Variant(False, True, False, 3, False, ("coarse", "fine")),
+    "tramac": Variant(True, False, True, 1, True, ("fine",)),
+}
+POOLED = (1, 2, 3, 6)  # cells on a side of each level of the pyramid
+
+
+class FastSCNN(Network):
+    """The network of the paper.
+
+    Options: `variant` is "mmsegmentation" or "tramac"; `dropout` the probability with which the
+    heads drop a channel before their last convolution.
+    """
+
+    def __init__(
+        self, classes: int, *, variant: str = "mmsegmentation", dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise RequestError(f"unknown variant '{variant}': {nearest(variant, VARIANTS)}")
+        self.classes = classes
+        self.options = {"variant": variant, "dropout": dropout}
+        self.variant = v = VARIANTS[variant]
+        self.learning_to_downsample = nn.Sequential(
+            conv_bn_relu(3, 32, 3, stride=2, pad=v.padded),  # (N,32,H/2,W/2)
+            separable(32, 48, stride=2, relu=v.depthwise_relu),  # (N,48,H/4,W/4)
+            separable(48, 64, stride=2, relu=v.depthwise_relu),  # (N,64,H/8,W/8)
+        )
+        self.global_feature_extractor = nn.Sequential(
+            *bottlenecks(64, 64, stride=2),  # (N,64,H/16,W/16)
+            *bottlenecks(64, 96, stride=2),  # (N,96,H/32,W/32)
+            *bottlenecks(96, 128, stride=1),  # (N,128,H/32,W/32)
+            PyramidPooling(128, v),  # (N,128,H/32,W/32)
+        )
+        self.feature_fusion = FeatureFusion(64, 128, 128, v)  # (N,128,H/8,W/8)
+        self.classifier = nn.Sequential(
+            separable(128, 128, relu=v.depthwise_relu),
+            separable(128, 128, relu=v.depthwise_relu),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(128, classes, 1),  # (N,classes,H/8,W/8)
+        )
+        self.heads = nn.ModuleList(
+            auxiliary_head(64 if branch == "fine" else 128, classes, dropout)
+            for branch in v.auxiliary
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        fine, coarse = self._branches(images)
+        return self._classify(fine, coarse, images)
+
+    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
+        """Besides "logits", the auxiliary heads': "aux_0" at 1/32 size and "aux_1" at 1/8, or with
+        "tramac" only "aux_0" at 1/8."""
+        fine, coarse = self._branches(images)
+        outputs = {"logits": self._classify(fine, coarse, images)}
+        for i, (branch, head) in enumerate(zip(self.variant.auxiliary, self.heads, strict=True)):
+            outputs[f"aux_{i}"] = head(fine if branch == "fine" else coarse)
+        return outputs
+
+    def _branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.variant.padded:  # a 3x3 convolution without padding needs 3 pixels a side
+            bottom, right = (max(3 - size, 0) for size in images.shape[-2:])
+            images = F.pad(images, (0, right, 0, bottom), mode="replicate")
+        fine: Tensor = self.learning_to_downsample(images)
+        return fine, self.global_feature_extractor(fine)
+
+    def _classify(self, fine: Tensor, coarse: Tensor, images: Tensor) -> Tensor:
+        logits = self.classifier(self.feature_fusion(fine, coarse))
+        return resize(logits, images, self.variant.align_corners)
+
+
+class PyramidPooling(nn.Module):
+    """Averages over 1, 2x2, 3x3 and 6x6 cells, each convolved, resized back and concatenated.
+
+    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2. Averaging over cells is
+    linear in the pixels: a matrix product with `cell_weights`, equal to adaptive average pooling.
+    """
+
+    def __init__(self, channels: int, variant: Variant) -> None:
+        super().__init__()
+        self.align_corners = variant.align_corners
+        self.levels = nn.ModuleList(conv_bn_relu(channels, channels // 4, 1) for _ in POOLED)
+        self.out = conv_bn_relu(2 * channels, channels, variant.pyramid_kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x.flatten(2).transpose(1, 2)  # (N,H*W,C)
+        pyramid = [x]
+        for level, cells in zip(self.levels, POOLED, strict=True):
+            averages = torch.matmul(cell_weights(x, cells), pixels).transpose(1, 2)  # (N,C,cells^2)
+            averages = averages.reshape(*averages.shape[:2], cells, cells)
+            pyramid.append(resize(level(averages), x, self.align_corners))
+        pooled: Tensor = self.out(torch.cat(pyramid, dim=1))
+        return pooled
+
+
+class FeatureFusion(nn.Module):
+    """Table 3: the coarse branch, resized to the fine one's size, and the fine one are added."""
+
+    def __init__(self, fine: int, coarse: int, channels: int, variant: Variant) -> None:
+        super().__init__()
+        self.align_corners = variant.align_corners
+        self.depthwise = conv_bn_relu(coarse, channels, 3, groups=channels)
+        self.coarse = conv_bn(channels, channels, bias=variant.fusion_bias)
+        self.fine = conv_bn(fine, channels, bias=variant.fusion_bias)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        coarse = self.coarse(self.depthwise(resize(coarse, fine, self.align_corners)))
+        return F.relu(self.fine(fine) + coarse, inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """Table 2: MobileNetV2's inverted residual, six times wider inside, linear at its end."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        wide = 6 * channels
+        self.expand = conv_bn_relu(channels, wide, 1)
+        self.depthwise = conv_bn_relu(wide, wide, 3, stride=stride, groups=wide)
+        self.project = conv_bn(wide, out_channels)
+        self.residual = stride == 1 and channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+def bottlenecks(channels: int, out_channels: int, stride: int) -> list[Bottleneck]:
+    """Three in a row, the stride in the first."""
+    first = Bottleneck(channels, out_channels, stride)
+    return [first, *(Bottleneck(out_channels, out_channels, 1) for _ in range(2))]
+
+
+def separable(channels: int, out_channels: int, *, stride: int = 1, relu: bool) -> nn.Sequential:
+    """A depthwise 3x3 convolution, batch norm, ReLU or not, then a pointwise one."""
+    depthwise = conv_bn_relu(channels, channels, 3, stride=stride, groups=channels)
+    pointwise = conv_bn_relu(channels, out_channels, 1)
+    return nn.Sequential(depthwise if relu else depthwise[:2], pointwise)
+
+
+def auxiliary_head(channels: int, classes: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        conv_bn_relu(channels, 32, 3), nn.Dropout2d(dropout), nn.Conv2d(32, classes, 1)
+    )
+
+
+def conv_bn_relu(
+    channels: int, out: int, kernel: int, *, stride: int = 1, pad: bool = True, groups: int = 1
+) -> nn.Sequential:
+    padding = kernel // 2 if pad else 0
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def conv_bn(channels: int, out: int, bias: bool = False) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 1, bias=bias), nn.BatchNorm2d(out))
+
+
+def resize(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
+    """Bilinear, to the height and width of `like`."""
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=align_corners)
+
+
+def cell_weights(x: Tensor, cells: int) -> Tensor:
+    """(cells*cells, H*W): a row averages the pixels of a cell, as `F.adaptive_avg_pool2d`."""
+    rows, columns = (axis_weights(size, cells, x.device) for size in x.shape[-2:])
+    return (rows[:, None, :, None] * columns[:, None]).flatten(2).flatten(0, 1).to(x.dtype)
+
+
+def axis_weights(size: int, cells: int, device: torch.device) -> Tensor:
+    """(cells,size): cell i averages from floor(i size / cells) up to ceil((i + 1) size / cells)."""
+    cell = torch.arange(cells, device=device)[:, None]
+    pixel = torch.arange(size, device=device)
+    start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+    return ((pixel >= start) & (pixel < end)) / (end - start)

@@ -1,0 +1,33 @@
+"""What every network here is: the contract that training, evaluation and export rely on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module, ABC):
+    """A segmentation network for images (N,3,H,W) of any H, W >= 1.
+
+    `classes` is the number of channels of its logits; `options` are the keyword arguments it was
+    built with, defaults included, so that `create_model(name, net.classes, **net.options)` builds
+    the same network.
+    """
+
+    classes: int
+    options: dict[str, bool | int | float | str]
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """images (N,3,H,W), normalized as the weights want them -> logits (N,classes,H,W)."""
+
+    @abstractmethod
+    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
+        """Everything that a loss may read: "logits" as `forward` gives them, and by name the logits
+        of the heads that only training uses, (N,classes,h,w) at their own, lower size."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        logits: Tensor = super().__call__(*args, **kwargs)
+        return logits
