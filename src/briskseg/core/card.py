@@ -1,0 +1,254 @@
+"""The card: what a weights file is, carried inside the file itself, and the files that carry it.
+
+A weights file is a safetensors file: 8 bytes of little-endian header length, a JSON header, then
+the tensors (https://huggingface.co/docs/safetensors). Its header's `__metadata__` holds the card as
+JSON under CARD_KEY. Reading trusts no number in the file: lengths are bounded and checked against
+the file's size, and the tensors' places are checked by the safetensors library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.labels import LabelSet
+
+CARD_KEY = "briskseg.card"
+CARD_VERSION: Literal[1] = 1
+
+# A header longer than this is damage: a thousand tensors and a card take about 0.2 MB.
+_MAX_HEADER_BYTES = 16 * 1024 * 1024
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Pixels = Annotated[int, Field(ge=1, le=65536)]
+Option = bool | int | float | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkCard(_Part):
+    """Which network: `create_model(name, classes, **options)` builds it."""
+
+    name: str
+    classes: int = Field(ge=1, le=255)
+    options: dict[str, Option] = {}
+
+
+class LabelsCard(_Part):
+    """What the network's classes are, in the order of its outputs; colors are RGB."""
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[Byte, Byte, Byte], ...]
+
+    @model_validator(mode="after")
+    def _a_color_for_each_name(self) -> Self:
+        if len(self.names) != len(self.colors):
+            raise ValueError(f"{len(self.names)} names but {len(self.colors)} colors")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("two classes have the same name")
+        return self
+
+    @classmethod
+    def from_label_set(cls, labels: LabelSet) -> LabelsCard:
+        """The names and colors; how label files were coded is the dataset's business."""
+        return cls(names=labels.names, colors=labels.colors)
+
+    def to_label_set(self) -> LabelSet:
+        """The label set to color with, whose mask files hold class indices and 255 (ignored)."""
+        return LabelSet(names=self.names, colors=self.colors)
+
+
+class InputCard(_Part):
+    """What the network expects of an image.
+
+    size: (height, width) in pixels that images are resized to; None: images stay as they are.
+    mean, std: per RGB channel, in units of [0, 1]; the network sees (image / 255 - mean) / std.
+    """
+
+    size: tuple[Pixels, Pixels] | None = None
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[
+        Annotated[float, Field(gt=0)],
+        Annotated[float, Field(gt=0)],
+        Annotated[float, Field(gt=0)],
+    ] = (1.0, 1.0, 1.0)
+
+
+class Card(_Part):
+    """Everything needed to run a weights file, and where it came from.
+
+    training: free facts (recipe, data, epochs, seed, images seen, versions).
+    scores: by name, in [0, 1], e.g. {"val_miou": 0.61}.
+    """
+
+    card_version: Literal[1] = CARD_VERSION
+    network: NetworkCard
+    labels: LabelsCard
+    input: InputCard = InputCard()
+    training: dict[str, JsonValue] = {}
+    scores: dict[str, float | None] = {}
+    source: str = ""
+    license: str = ""
+
+    @model_validator(mode="after")
+    def _a_name_for_each_class(self) -> Self:
+        if len(self.labels.names) != self.network.classes:
+            raise ValueError(
+                f"the network has {self.network.classes} classes "
+                f"but labels has {len(self.labels.names)} names"
+            )
+        return self
+
+    def to_json(self) -> str:
+        """The card as one line of JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Card:
+        """The card in `text`; `path` is named in the WeightsError that any problem raises."""
+        try:
+            raw = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise WeightsError(
+                f"{path}: its card is not JSON ({error}); the file is damaged: copy it again, "
+                "or make it again with `briskseg convert`"
+            ) from None
+        version = raw.get("card_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > CARD_VERSION:
+            raise WeightsError(
+                f"{path}: its card has version {version}, this briskseg reads up to "
+                f"{CARD_VERSION}; upgrade briskseg"
+            )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise WeightsError(
+                f"{path}: its card does not fit: {_first_problem(error)}; "
+                "make the file again with `briskseg convert`"
+            ) from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {message}{more}" if place else f"{message}{more}"
+
+
+def save_weights(path: Path, tensors: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
+    """Write tensors and card to `path`, or leave what was there: never half a file."""
+    from safetensors.numpy import save
+
+    # asarray, not ascontiguousarray: the latter turns a scalar into an array of one.
+    plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    data = save(plain, metadata={CARD_KEY: card.to_json()})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a weights file, from its header alone.
+
+    Raises RequestError if there is no such file, WeightsError if it is damaged, is not a
+    safetensors file or has no card.
+    """
+    metadata = _read_header(path).get("__metadata__", {})
+    text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise WeightsError(
+            f"{path} has no card, so its network and classes are unknown; add one with: "
+            f"briskseg convert {path} --labels cityscapes|camvid|FILE"
+        )
+    return Card.from_json(text, path)
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RequestError(f"{path} is not there or is no file, expected a .safetensors file")
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+            if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
+                raise WeightsError(_not_safetensors(path, start, size, length))
+            text = file.read(length)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise WeightsError(
+            f"{path}: its header of {length} bytes is no JSON object, as a safetensors file's is; "
+            "the file is damaged: copy or download it again"
+        )
+    return header
+
+
+def _not_safetensors(path: Path, start: bytes, size: int, length: int) -> str:
+    if size == 0:
+        return f"{path} is empty, expected a .safetensors file; copy or download it again"
+    if start.startswith((b"PK\x03\x04", b"\x80\x02")):
+        return (
+            f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; "
+            f"make one with: briskseg convert {path} --labels cityscapes|camvid|FILE"
+        )
+    found = f"states a header of {length} bytes in" if length >= 0 else "ends within the first 8 of"
+    return (
+        f"{path} {found} a file of {size} bytes, so it is damaged or no safetensors file; "
+        "copy or download it again"
+    )
+
+
+def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
+    """The tensors by name, and the card; float16 tensors come back as float32.
+
+    Raises as `read_card` does, and WeightsError if the tensors are damaged or cut off.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    card = read_card(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: its tensors cannot be read ({error}); the file is damaged or holds a type "
+            "that numpy has not: copy or download it again"
+        ) from None
+    return {name: _at_least_float32(tensor) for name, tensor in tensors.items()}, card
+
+
+def _at_least_float32(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
