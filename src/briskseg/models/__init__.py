@@ -29,6 +29,13 @@ MODELS = {
     "erfnet": Entry(
         "erfnet:ERFNet", "ERFNet", "Romera et al., IEEE T-ITS 19(1), 2018", 2018, 2_066_642
     ),
+    "erfnet_fcn": Entry(
+        "erfnet_fcn:ERFNetFCN",
+        "ERFNet with an FCN head",
+        "Romera et al., IEEE T-ITS 19(1), 2018; MMSegmentation",
+        2018,
+        2_084_095,
+    ),
     "fast_scnn": Entry(
         "fast_scnn:FastSCNN", "Fast-SCNN", "Poudel et al., BMVC 2019", 2019, 1_456_617
     ),

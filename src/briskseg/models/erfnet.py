@@ -146,6 +146,6 @@ class Upsampler(nn.Module):
 def extend(images: Tensor) -> Tensor:
     """(N,3,H,W) -> the same, with the last column and row repeated up to multiples of `STRIDE`."""
     bottom, right = -images.shape[-2] % STRIDE, -images.shape[-1] % STRIDE
-    if bottom or right:
+    if torch.compiler.is_exporting() or bottom or right:  # an exported network takes any size
         return F.pad(images, (0, right, 0, bottom), mode="replicate")
     return images

@@ -49,18 +49,24 @@ POOLED = (1, 2, 3, 6)  # cells on a side of each level of the pyramid
 class FastSCNN(Network):
     """The network of the paper.
 
-    Options: `variant` is "mmsegmentation" or "tramac"; `dropout` the probability with which the
-    heads drop a channel before their last convolution.
+    Options: `variant` is "mmsegmentation" or "tramac"; `auxiliary` says whether it has the heads
+    that only training uses; `dropout` is the probability with which each head drops a channel
+    before its last convolution.
     """
 
     def __init__(
-        self, classes: int, *, variant: str = "mmsegmentation", dropout: float = 0.1
+        self,
+        classes: int,
+        *,
+        variant: str = "mmsegmentation",
+        auxiliary: bool = True,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}': {nearest(variant, VARIANTS)}")
         self.classes = classes
-        self.options = {"variant": variant, "dropout": dropout}
+        self.options = {"variant": variant, "auxiliary": auxiliary, "dropout": dropout}
         self.variant = v = VARIANTS[variant]
         self.learning_to_downsample = nn.Sequential(
             conv_bn_relu(3, 32, 3, stride=2, pad=v.padded),  # (N,32,H/2,W/2)
@@ -68,9 +74,9 @@ class FastSCNN(Network):
             separable(48, 64, stride=2, relu=v.depthwise_relu),  # (N,64,H/8,W/8)
         )
         self.global_feature_extractor = nn.Sequential(
-            *bottlenecks(64, 64, stride=2),  # (N,64,H/16,W/16)
-            *bottlenecks(64, 96, stride=2),  # (N,96,H/32,W/32)
-            *bottlenecks(96, 128, stride=1),  # (N,128,H/32,W/32)
+            bottlenecks(64, 64, stride=2),  # (N,64,H/16,W/16)
+            bottlenecks(64, 96, stride=2),  # (N,96,H/32,W/32)
+            bottlenecks(96, 128, stride=1),  # (N,128,H/32,W/32)
             PyramidPooling(128, v),  # (N,128,H/32,W/32)
         )
         self.feature_fusion = FeatureFusion(64, 128, 128, v)  # (N,128,H/8,W/8)
@@ -80,9 +86,10 @@ class FastSCNN(Network):
             nn.Dropout2d(dropout),
             nn.Conv2d(128, classes, 1),  # (N,classes,H/8,W/8)
         )
+        self.auxiliary = v.auxiliary if auxiliary else ()
         self.heads = nn.ModuleList(
             auxiliary_head(64 if branch == "fine" else 128, classes, dropout)
-            for branch in v.auxiliary
+            for branch in self.auxiliary
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -94,7 +101,7 @@ class FastSCNN(Network):
         "tramac" only "aux_0" at 1/8."""
         fine, coarse = self._branches(images)
         outputs = {"logits": self._classify(fine, coarse, images)}
-        for i, (branch, head) in enumerate(zip(self.variant.auxiliary, self.heads, strict=True)):
+        for i, (branch, head) in enumerate(zip(self.auxiliary, self.heads, strict=True)):
             outputs[f"aux_{i}"] = head(fine if branch == "fine" else coarse)
         return outputs
 
@@ -165,10 +172,10 @@ class Bottleneck(nn.Module):
         return x + y if self.residual else y
 
 
-def bottlenecks(channels: int, out_channels: int, stride: int) -> list[Bottleneck]:
+def bottlenecks(channels: int, out_channels: int, stride: int) -> nn.Sequential:
     """Three in a row, the stride in the first."""
     first = Bottleneck(channels, out_channels, stride)
-    return [first, *(Bottleneck(out_channels, out_channels, 1) for _ in range(2))]
+    return nn.Sequential(first, *(Bottleneck(out_channels, out_channels, 1) for _ in range(2)))
 
 
 def separable(channels: int, out_channels: int, *, stride: int = 1, relu: bool) -> nn.Sequential:
