@@ -1,0 +1,1 @@
+"""What a drawn street is made of: ground, buildings, greenery, furniture, traffic, people."""

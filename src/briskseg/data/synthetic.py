@@ -1,0 +1,131 @@
+"""Streets drawn by us from a seed: CamVid's 11 classes with no download.
+
+`draw_scene` paints one street as a camera behind a windscreen sees it, with exact labels;
+`draw_dataset` writes train and val scenes in the folder layout. The labels follow the habits of
+people who outline: what shows between the bars of a railing or the spokes of a wheel belongs to
+them, grass and hedges are *Tree*, low walls are *Building*, shadows change nothing, and our own
+bonnet and litter bins are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.data.streets.ground import paint_ground, paint_sky, paint_skyline, texture_ground
+from briskseg.data.streets.plan import plan_camera, plan_street
+from briskseg.data.streets.scene import Array, Canvas
+from briskseg.data.streets.sensor import expose, paint_bonnet
+
+VERSION = 1  # of the drawing: the same seed and version give the same pixels
+SMALLEST = 32  # px a side
+SPLITS = ("train", "val")
+FINE_AREA = 250_000  # px; smaller pictures are painted at twice their size and averaged
+
+
+def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array, Array]:
+    """Draw one street; the same seed gives the same street at every size.
+
+    Returns image_hwc, (H, W, 3) uint8 RGB, and labels_hw, (H, W) uint8 with CAMVID11's classes
+    0..10 and 255 where ignored.
+
+    Raises:
+        RequestError: a side is shorter than 32 pixels, or the seed is negative.
+    """
+    if min(size_hw) < SMALLEST:
+        raise RequestError(
+            f"a street of {size_hw[0]}x{size_hw[1]} pixels was asked for; "
+            f"ask for at least {SMALLEST} pixels a side"
+        )
+    if seed < 0:
+        raise RequestError(f"the seed is {seed}; give 0 or a greater number")
+    rng = np.random.default_rng(seed)
+    fine = 2 if size_hw[0] * size_hw[1] <= FINE_AREA else 1
+    plan = plan_street(rng)
+    camera = plan_camera(rng, (size_hw[0] * fine, size_hw[1] * fine))
+    canvas = Canvas(camera, plan.light, float(fine))
+    paint_sky(canvas, plan.heaven, rng)
+    paint_ground(canvas, plan.street, rng)
+    sunlit = plan.light.direct / (plan.light.direct + plan.light.ambient)
+    texture_ground(canvas, plan.things, sunlit, rng)
+    paint_skyline(canvas, rng, 0.3 + 0.5 * plan.green)
+    for thing in plan.things:
+        thing.draw(canvas)
+    if rng.random() < 0.35:
+        paint_bonnet(canvas, rng)
+    image = cv2.resize(canvas.image_hwc, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    labels = np.ascontiguousarray(canvas.labels_hw[fine - 1 :: fine, fine - 1 :: fine])
+    return expose(image, plan.light.dusk, rng), labels
+
+
+def draw_dataset(
+    folder: Path,
+    train: int = 200,
+    val: int = 40,
+    size_hw: tuple[int, int] = (240, 320),
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write drawn streets as a data set in the folder layout, and return its folder.
+
+    Writes images/SPLIT/NNNNN.png, labels/SPLIT/NNNNN.png (class indices), classes.txt, and last
+    streets.json, which marks a finished set. `progress` is called with (scenes done, scenes
+    wanted) after each. No scene's seed occurs in both splits.
+
+    Raises:
+        RequestError: a count is below 1, or the size or seed is one `draw_scene` refuses.
+    """
+    counts = {"train": train, "val": val}
+    for split, count in counts.items():
+        if count < 1:
+            raise RequestError(f"{split} is {count}; ask for at least 1 scene a split")
+    folder = Path(folder)
+    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
+    for kind in ("images", "labels"):
+        for split in SPLITS:
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+
+    def draw(job: tuple[str, int]) -> None:
+        split, index = job
+        image, labels = draw_scene(scene_seed(seed, split, index), size_hw)
+        name = f"{split}/{index:05d}.png"
+        write(folder / "images" / name, image[..., ::-1])
+        write(folder / "labels" / name, labels)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done, _ in enumerate(pool.map(draw, jobs), 1):
+            if progress is not None:
+                progress(done, len(jobs))
+    write_classes(folder / "classes.txt")
+    facts = {"seed": seed, "size": list(size_hw), "train": train, "val": val, "version": VERSION}
+    (folder / "streets.json").write_text(json.dumps(facts) + "\n")
+    return folder
+
+
+def scene_seed(seed: int, split: str, index: int) -> int:
+    """The seed of a scene, which no other (seed, split, index) has but by a 2**-63 chance."""
+    state = np.random.SeedSequence((seed, SPLITS.index(split), index)).generate_state(2)
+    return int(state[0]) << 31 | int(state[1]) >> 1
+
+
+def write(path: Path, picture: Array) -> None:
+    """Write a PNG of BGR or index pixels, through bytes so that any folder name works."""
+    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise DataError(f"{path}: the picture of shape {picture.shape} could not be encoded")
+    path.write_bytes(data.tobytes())
+
+
+def write_classes(path: Path) -> None:
+    """Write classes.txt: a class a line as `name r g b`, and the ignored index."""
+    from briskseg.core.labels import CAMVID11
+
+    pairs = zip(CAMVID11.names, CAMVID11.colors, strict=True)
+    lines = [f"{name} {r} {g} {b}" for name, (r, g, b) in pairs]
+    path.write_text("\n".join([*lines, "ignore 255"]) + "\n")
