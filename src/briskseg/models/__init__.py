@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
@@ -58,7 +60,8 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     if not isinstance(classes, int) or isinstance(classes, bool) or not 1 <= classes <= 255:
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
-    network = _network(MODELS[name])
+    module, _, network_name = MODELS[name].network.partition(":")
+    network: type[Network] = getattr(_import(module, "creating a network"), network_name)
     parameters = inspect.signature(network).parameters.values()
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for option in options:
@@ -67,13 +70,22 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     return network(classes, **options)
 
 
-def _network(entry: Entry) -> type[Network]:
-    module, _, network = entry.network.partition(":")
+def load_published(path: str | Path) -> Network:
+    """A published network with the weights of a file, in eval mode, on the CPU.
+
+    Recognizes the layouts in `briskseg.models.layouts` by names and shapes. Raises RequestError if
+    there is no such file, WeightsError if it is damaged or nothing known, MissingExtraError without
+    torch.
+    """
+    published = _import("published", "reading published weights")
+    net: Network = published.load_published(path)
+    return net
+
+
+def _import(module: str, purpose: str) -> ModuleType:
     try:
-        home = importlib.import_module(f"briskseg.models.{module}")
+        return importlib.import_module(f"briskseg.models.{module}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError("torch", "creating a network", "train") from error
-    found: type[Network] = getattr(home, network)
-    return found
+        raise MissingExtraError("torch", purpose, "train") from error

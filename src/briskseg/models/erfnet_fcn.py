@@ -7,11 +7,11 @@ Segmentation", CVPR 2015, for the head.
 
 What differs from the paper: the features at 1/2 size go through one 3x3 convolution to 128 channels
 and a 1x1 convolution to the classes, and the logits are enlarged bilinearly (align_corners=False).
-Dropout drops single values, with the same probability in all blocks of the encoder; there is no head
-for a first training stage. What differs from MMSegmentation (1.2.2, `erfnet_fcn`): nothing at sizes
-that are multiples of 8. Any other image is first extended at the right and at the bottom, by
-repeating its last column and row, to the next multiple of 8, and the logits are cropped back;
-MMSegmentation stretches the pooled half of each odd downsampling instead.
+Dropout drops single values, equally often in all blocks of the encoder; there is no head for a
+first training stage. What differs from MMSegmentation (1.2.2, `erfnet_fcn`): nothing at sizes that
+are multiples of 8. Any other image is first extended at the right and at the bottom, by repeating
+its last column and row, to the next multiple of 8, and the logits are cropped back; MMSegmentation
+stretches the pooled half of each odd downsampling instead.
 """
 
 from __future__ import annotations
