@@ -1,1 +1,1 @@
-"""The parts that every other part may use: numpy and OpenCV only."""
+"""The parts that every other part may use: numpy, OpenCV, Pillow and pydantic only."""

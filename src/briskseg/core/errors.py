@@ -5,6 +5,7 @@
     │   ├── RecipeError        a recipe with an unknown key or an impossible value
     │   └── MissingExtraError  an optional package is not installed
     ├── DataError              an image, a label file or a data set is damaged or does not fit
+    │   └── UnknownLabelError  a label file holds values or colors that are no class
     ├── WeightsError           a weights file is damaged, not recognised, or lacks its card
     └── TrainingError          a run cannot go on: it diverged, or its folder is not usable
 """
@@ -12,7 +13,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 
 class BriskError(Exception):
@@ -45,6 +48,27 @@ class DataError(BriskError):
     """An image, a label file or a data set is damaged or does not fit what was declared."""
 
 
+class UnknownLabelError(DataError):
+    """A label file holds values or colors that are no class.
+
+    unknown: each unknown file value, or RGB color, with its number of pixels, most frequent first.
+    cure: the likely way out.
+    """
+
+    def __init__(
+        self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str, shown: int = 5
+    ) -> None:
+        self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
+        self.cure = cure
+        what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
+        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:shown])
+        more = f" and {len(unknown) - shown} more" if len(unknown) > shown else ""
+        super().__init__(
+            f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "
+            f"expected {expected}; {cure}"
+        )
+
+
 class WeightsError(BriskError):
     """A weights file is damaged, not recognised, or lacks its card."""
 
@@ -54,7 +78,7 @@ class TrainingError(BriskError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of a message on an unknown name: the nearest choice, if any is near, and all of them."""
+    """The end of a message on an unknown name: the nearest choice, if one is near, and all."""
     known = list(choices)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
