@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError
-
-IGNORED = 255  # the truth of a pixel that is not scored, as core.labels decodes it
+from briskseg.core.labels import IGNORED
 
 # Pixels counted at once: bounds the temporary of an update (8 bytes a pixel) for any image size.
 _BLOCK = 1 << 19

@@ -1,0 +1,74 @@
+"""Labels laid over their image, and a legend that says which color is which class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.labels import IGNORED, LabelSet
+
+Image = npt.NDArray[np.uint8]
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_PAPER, _INK, _EDGE = (250, 250, 250), (25, 25, 25), (120, 120, 120)
+
+
+def overlay(
+    image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: LabelSet, alpha: float = 0.5
+) -> Image:
+    """The image (H, W, 3) uint8 RGB with its labels (H, W) blended over it in the set's colors.
+
+    alpha: the colors' share in [0, 1]; ignored pixels keep the image. Raises ValueError where the
+    sizes differ.
+    """
+    if image_hwc.shape[:2] != labels_hw.shape:
+        raise ValueError(f"the image is {image_hwc.shape}, its labels are {labels_hw.shape}")
+    colors_hwc = label_set.colorize(labels_hw)
+    picture = cv2.addWeighted(image_hwc, 1 - alpha, colors_hwc, alpha, 0)
+    ignored = labels_hw == IGNORED
+    picture[ignored] = image_hwc[ignored]
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def with_legend(image_hwc: Image, label_set: LabelSet, present: Iterable[Any]) -> Image:
+    """The picture (H, W, 3) uint8 RGB with a legend below it: a color chip and a name per class.
+
+    present: the class indices to list (`np.unique(labels_hw)`); 255 is left out. The picture keeps
+    its pixels at the top left; one narrower than the longest name is widened with paper.
+    OpenCV's font has ASCII only: any other name is shown as "class N".
+    """
+    listed = sorted({int(index) for index in present} - {IGNORED})
+    if not listed:
+        return image_hwc
+    height, width = image_hwc.shape[:2]
+    text_px = int(np.clip(min(height, width) / 34, 10, 34))
+    names = [_ascii(label_set.names[index], index) for index in listed]
+    thick = max(1, round(text_px / 12))
+    scale = cv2.getFontScaleFromHeight(_FONT, text_px, thick)
+    longest = max(cv2.getTextSize(name, _FONT, scale, thick)[0][0] for name in names)
+    line, chip = text_px * 2, round(text_px * 1.5)
+    cell = chip + text_px * 2 + longest
+    columns = min(len(names), max(1, (width - text_px) // cell))
+    rows = -(-len(names) // columns)
+    paper = np.full(
+        (height + rows * line + text_px, max(width, cell + text_px), 3), _PAPER, np.uint8
+    )
+    paper[:height, :width] = image_hwc
+    for place, (index, name) in enumerate(zip(listed, names, strict=True)):
+        column, row = divmod(place, rows)  # down each column, as one reads a list
+        x, y = text_px + column * cell, height + text_px // 2 + row * line
+        top = y + (line - chip) // 2
+        red, green, blue = label_set.colors[index]
+        cv2.rectangle(paper, (x, top), (x + chip, top + chip), (red, green, blue), -1)
+        cv2.rectangle(paper, (x, top), (x + chip, top + chip), _EDGE, 1)
+        at = (x + chip + text_px // 2, y + (line + text_px) // 2)
+        cv2.putText(paper, name, at, _FONT, scale, _INK, thick, cv2.LINE_AA)
+    return paper
+
+
+def _ascii(name: str, index: int) -> str:
+    return name if name.isascii() and name.isprintable() else f"class {index}"
