@@ -32,7 +32,7 @@ def _register() -> None:
 
 
 # In the order in which one meets them; `briskseg --help` lists them so.
-VERBS: tuple[str, ...] = ()
+VERBS: tuple[str, ...] = ("convert", "models")
 
 
 def main() -> None:

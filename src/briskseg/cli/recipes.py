@@ -1,0 +1,35 @@
+"""`briskseg recipes`: the runs that come with the package."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from briskseg.cli import app
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe, complete.")] = None,
+) -> None:
+    """List the shipped recipes, or print one to copy and change.
+
+    Example: briskseg recipes erfnet-camvid11 > mine.yaml
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from briskseg.recipe import list_recipes, load_recipe, recipe_text
+
+    if name is not None:
+        print(recipe_text(name), end="")
+        return
+    table = Table("recipe", "network", "classes", "length", "what for")
+    for each in list_recipes():
+        recipe = load_recipe(each)
+        training = recipe.training
+        length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
+        heading = recipe_text(each).splitlines()[0].lstrip("# ")
+        table.add_row(each, recipe.model.name, recipe.data.classes or "", length, heading)
+    Console().print(table)

@@ -1,0 +1,187 @@
+"""Batches for training and validation.
+
+A sample is a function of (seed, epoch, index) alone, and a batch of (seed, epoch, batch number), so
+workers, devices and interruptions change nothing. Images are decoded once and kept in memory while
+they fit.
+
+    batch    images (N,3,H,W) uint8 RGB in channels_last memory, labels (N,H,W) uint8, names
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from briskseg.core.errors import RequestError
+from briskseg.core.images import resize_image
+from briskseg.data import Dataset, Pair
+from briskseg.data.augment import Augmenter
+
+Image = NDArray[np.uint8]
+
+
+class Batch(NamedTuple):
+    """Images (N,3,H,W) uint8, labels (N,h,w) uint8 with 255 ignored, and the images' names."""
+
+    images: Tensor
+    labels: Tensor
+    names: list[str]
+
+
+class ImageStore:
+    """The decoded pairs of one split, kept in memory while they fit in `cache_gb`."""
+
+    def __init__(self, dataset: Dataset, split: str, cache_gb: float) -> None:
+        self.dataset = dataset
+        self.pairs: Sequence[Pair] = dataset.pairs(split)
+        self._room = cache_gb * 1e9
+        self._kept: dict[int, tuple[Image, Image]] = {}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def fill(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Decode as many as fit, in threads; a damaged pair raises its DataError here, before the
+        first step. Called before worker processes start, so that they share the memory."""
+
+        def read(index: int) -> None:
+            if self._room > 0 and index not in self._kept:
+                self._keep(index, self.dataset.read(self.pairs[index]))
+
+        with ThreadPoolExecutor() as pool:
+            for done, _ in enumerate(pool.map(read, range(len(self))), 1):
+                if progress is not None:
+                    progress(done, len(self))
+
+    def __getitem__(self, index: int) -> tuple[Image, Image]:
+        """image_hwc and labels_hw as the data set reads them."""
+        kept = self._kept.get(index)
+        return kept if kept is not None else self.dataset.read(self.pairs[index])
+
+    def _keep(self, index: int, pair: tuple[Image, Image]) -> None:
+        self._room -= pair[0].nbytes + pair[1].nbytes
+        if self._room >= 0:
+            self._kept[index] = pair
+
+
+class TrainingSamples(TorchDataset[tuple[Image, Image, str]]):
+    """Varied samples, asked for by (epoch, index)."""
+
+    def __init__(
+        self, store: ImageStore, augmenter: Augmenter, base_hw: tuple[int, int] | None, seed: int
+    ) -> None:
+        self.store, self.augmenter, self.base_hw, self.seed = store, augmenter, base_hw, seed
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Image, Image, str]:
+        epoch, index = key
+        image, labels = self.store[index]
+        image, labels = self.augmenter(image, labels, self.base_hw, self.seed, epoch, index)
+        return image, labels, self.store.pairs[index].name
+
+
+class ValidationSamples(TorchDataset[tuple[Image, Image, str]]):
+    """Images at the size the network sees, with their labels at full size; one process's share."""
+
+    def __init__(
+        self, store: ImageStore, base_hw: tuple[int, int] | None, rank: int = 0, world: int = 1
+    ) -> None:
+        self.store, self.base_hw = store, base_hw
+        self.indices = range(rank, len(store), world)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> tuple[Image, Image, str]:
+        index = self.indices[position]
+        image, labels = self.store[index]
+        if self.base_hw is not None and image.shape[:2] != self.base_hw:
+            image = resize_image(image, self.base_hw)
+        return image, labels, self.store.pairs[index].name
+
+
+class EpochBatches:
+    """A batch sampler that knows which epoch it is in and can start in the middle of one.
+
+    Each epoch is a permutation of all samples by (seed, epoch), cut into steps of `batch` samples a
+    process; the last, incomplete step is left out.
+    """
+
+    def __init__(
+        self, samples: int, batch: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        if samples < batch * world:
+            raise RequestError(
+                f"a step takes training.batch={batch} images on each of {world} device(s), but the "
+                f"train split has only {samples}; set training.batch={max(1, samples // world)} or "
+                "less"
+            )
+        self.samples, self.batch, self.seed = samples, batch, seed
+        self.rank, self.world = rank, world
+        self._epoch = self._first = 0
+
+    def start_at(self, epoch: int, first: int) -> None:
+        """Let the next pass be this epoch, from its batch number `first` on."""
+        self._epoch, self._first = epoch, first
+
+    def __len__(self) -> int:
+        return self.samples // (self.batch * self.world)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, first = self._epoch, self._first
+        self._epoch, self._first = epoch + 1, 0  # now, not lazily: the next pass is the next epoch
+        return self._pass(epoch, first)
+
+    def _pass(self, epoch: int, first: int) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+        for step in range(first, len(self)):
+            start = (step * self.world + self.rank) * self.batch
+            yield [(epoch, int(index)) for index in order[start : start + self.batch]]
+
+
+def collate(samples: Sequence[tuple[Image, Image, str]]) -> Batch:
+    """Stack samples; images (H,W,3) become (N,3,H,W) without moving a byte."""
+    images, labels, names = zip(*samples, strict=True)
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return Batch(stacked, torch.from_numpy(np.stack(labels)), list(names))
+
+
+def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> Loader:
+    """Batches of varied samples, an epoch a pass."""
+    return _loader(samples, workers, batch_sampler=batches)
+
+
+def validation_loader(samples: ValidationSamples, workers: int) -> Loader:
+    """One image a batch, in order: sizes may differ."""
+    return _loader(samples, workers, batch_size=1, shuffle=False)
+
+
+Loader = DataLoader[tuple[Image, Image, str]]
+
+
+def _loader(samples: Any, workers: int, **how: Any) -> Loader:
+    return DataLoader(
+        samples,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        **how,
+    )
+
+
+def _start_worker(_: int) -> None:
+    """Workers are the parallelism; OpenCV's own threads would only get in each other's way."""
+    cv2.setNumThreads(0)

@@ -1,0 +1,41 @@
+"""What a finished run scores: its best weights, through the same evaluator that users run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from briskseg.core.images import write_png
+from briskseg.data import Dataset
+from briskseg.evaluation.accuracy import evaluate
+from briskseg.runtime.predictor import load
+
+EXAMPLES = 3
+
+
+def score_run(
+    run: Path, dataset: Dataset, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write scores.json of `model.safetensors` on val, and the best and worst images' pictures."""
+    predictor = load(run)
+    evaluation = evaluate(predictor, dataset, "val", progress=progress)
+    text = json.dumps(evaluation.to_json(), indent=1)
+    (run / "scores.json").write_text(text, "utf-8")
+    ranked = sorted(
+        (i for i in evaluation.per_image if i.miou == i.miou), key=lambda i: i.miou, reverse=True
+    )
+    shown = {"best": ranked[:EXAMPLES], "worst": ranked[::-1][:EXAMPLES]}
+    pairs = {pair.name: pair for pair in dataset.pairs("val")}
+    folder = run / "examples"
+    folder.mkdir(exist_ok=True)
+    for stale in folder.glob("*.png"):
+        stale.unlink()
+    for kind, images in shown.items():
+        for place, scored in enumerate(images):
+            image, truth = dataset.read(pairs[scored.name])
+            stem = f"{kind}-{place}-{scored.name.replace('/', '_')}"
+            colors = dataset.labels.colors
+            write_png(folder / f"{stem}.image.png", image)
+            write_png(folder / f"{stem}.truth.png", truth, palette=colors)
+            write_png(folder / f"{stem}.prediction.png", predictor(image), palette=colors)
