@@ -32,7 +32,7 @@ def _register() -> None:
 
 
 # In the order in which one meets them; `briskseg --help` lists them so.
-VERBS: tuple[str, ...] = ("convert", "models")
+VERBS: tuple[str, ...] = ("train", "convert", "models", "recipes")
 
 
 def main() -> None:
