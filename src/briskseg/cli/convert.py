@@ -1,0 +1,81 @@
+"""briskseg convert: published weights -> a file of ours, with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from briskseg.cli import app
+
+if TYPE_CHECKING:
+    from briskseg.core.labels import LabelSet
+    from briskseg.models.convert import Conversion
+
+
+@app.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(help="Published weights: .pth, .pt, .ckpt, .safetensors.")
+    ],
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="The classes it was trained with: cityscapes, camvid11, camvid32, or a classes.txt"
+            " with a name a line, in the order of the network's outputs."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file to write; by default FILE with the suffix .safetensors. A file that is "
+            "there is not overwritten."
+        ),
+    ] = None,
+) -> None:
+    """Turn published weights into a file of ours, with its card.
+
+    Recognizes the weights of the authors' ERFNet, of MMSegmentation's ERFNet and Fast-SCNN, and of
+    Tramac/Fast-SCNN-pytorch by their names and shapes. The authors' ERFNet for Cityscapes has a
+    20th output for ignored pixels; with --labels cityscapes it is left out.
+
+    Example: briskseg convert erfnet_pretrained.pth --labels cityscapes
+    """
+    from briskseg.core.errors import MissingExtraError
+
+    label_set = _label_set(labels)
+    try:
+        from briskseg.models.convert import convert as convert_weights
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError("torch", "reading published weights", "train") from error
+    _print(convert_weights(file, label_set, out))
+
+
+def _print(done: Conversion) -> None:
+    card = done.card
+    dropped = ", the last one (ignored pixels) left out" if done.void_dropped else ""
+    size = card.input.size
+    sized = f"resized to {size[0]}x{size[1]}" if size else "as they are"
+    mean, std = (" ".join(f"{x:g}" for x in xs) for xs in (card.input.mean, card.input.std))
+    print(f"recognized  {done.found.layout.title}; {done.found.classes} classes{dropped}")
+    names = card.labels.names
+    print(f"network     {card.network.name}, {len(names)} classes: {names[0]} ... {names[-1]}")
+    print(f"images      {sized}; mean {mean}, std {std} (RGB in [0, 1])")
+    print(f"wrote       {done.out}")
+
+
+def _label_set(labels: str) -> LabelSet:
+    from briskseg.core.errors import RequestError, nearest
+    from briskseg.core.labels import LABEL_SETS, LabelSet
+
+    if labels in LABEL_SETS:
+        return LABEL_SETS[labels]
+    if not Path(labels).is_file():
+        raise RequestError(
+            f"--labels {labels} is no label set and no file; {nearest(labels, LABEL_SETS)}, "
+            "or a classes.txt with a name a line"
+        )
+    return LabelSet.from_classes_txt(Path(labels))
