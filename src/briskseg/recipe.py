@@ -201,7 +201,9 @@ class Recipe(Part):
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
     folder = resources.files("briskseg") / "recipes"
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
 
 
 def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
@@ -280,8 +282,12 @@ def _faults(error: ValidationError) -> Iterator[str]:
     seen: set[str] = set()
     for fault in error.errors():
         loc = [str(part) for part in fault["loc"]]
-        kept = [p for p in loc if not p.startswith(("literal[", "tuple[", "function-", "constrained-"))]
-        key = ".".join(p for p in kept if p not in {"Factor", "int", "float", "bool", "str", "none"})
+        kept = [
+            p for p in loc if not p.startswith(("literal[", "tuple[", "function-", "constrained-"))
+        ]
+        key = ".".join(
+            p for p in kept if p not in {"Factor", "int", "float", "bool", "str", "none"}
+        )
         if fault["type"] == "extra_forbidden":
             *parents, last = key.split(".")
             text = f"unknown key '{key}'; {nearest(last, _keys_of(parents))}"

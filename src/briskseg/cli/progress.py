@@ -12,8 +12,12 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-PHASES = {"read": "reading images", "train": "training", "validate": "validating",
-          "score": "scoring the best weights"}
+PHASES = {
+    "read": "reading images",
+    "train": "training",
+    "validate": "validating",
+    "score": "scoring the best weights",
+}
 LINE_EVERY_S = 30.0  # where there is no terminal
 
 

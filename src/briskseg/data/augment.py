@@ -151,7 +151,7 @@ class Augmenter:
         """Warp, then light and color, then blur and noise."""
         image, labels = _warp(image_hwc, labels_hw, variation, self.fill)
         if variation.blur > 0.1:  # below, a kernel's neighbors weigh nothing
-            image = cv2.GaussianBlur(image, (0, 0), variation.blur)
+            image = _as_image(cv2.GaussianBlur(image, (0, 0), variation.blur))
         image = _recolor(image, variation)
         if variation.shadow is not None:
             image = _cast(image, variation.shadow)
@@ -177,7 +177,7 @@ def _warp(
     while np.sqrt(abs(np.linalg.det(matrix[:, :2]))) >= 2:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         factor = np.array([half[0] / image.shape[1], half[1] / image.shape[0]])
-        image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+        image = _as_image(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
         matrix = matrix * factor[:, None]
     backward = cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(
@@ -196,7 +196,7 @@ def _warp(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=IGNORED,
     )
-    return warped, warped_labels
+    return _as_image(warped), _as_image(warped_labels)
 
 
 def _from_centers(matrix: Matrix) -> Matrix:
@@ -239,11 +239,16 @@ def _draw_shadow(rng: np.random.Generator) -> Image:
             along = 2 * side * np.array([np.cos(angle), np.sin(angle)])
             across = np.array([-np.sin(angle), np.cos(angle)])
             across *= 2 * side if pattern == 0 else rng.uniform(3, 16)
-            corners = [middle - along, middle + along, middle + along + across,
-                       middle - along + across]
+            corners = [
+                middle - along,
+                middle + along,
+                middle + along + across,
+                middle - along + across,
+            ]
             cv2.fillConvexPoly(shade, np.round(corners).astype(np.int32), 255)
         strength = rng.uniform(0.2, 0.7)
-        light = cv2.multiply(light, cv2.addWeighted(shade, -strength, shade, 0, 255), scale=1 / 255)
+        dimmed = cv2.addWeighted(shade, -strength, shade, 0, 255)
+        light = _as_image(cv2.multiply(light, dimmed, scale=1 / 255))
     return _as_image(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.5, 2))))
 
 

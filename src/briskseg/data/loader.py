@@ -118,9 +118,7 @@ class EpochBatches:
     process; the last, incomplete step is left out.
     """
 
-    def __init__(
-        self, samples: int, batch: int, seed: int, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, samples: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
         if samples < batch * world:
             raise RequestError(
                 f"a step takes training.batch={batch} images on each of {world} device(s), but the "

@@ -218,14 +218,13 @@ class Film(Callback):
         if place is None:
             return
         self.folder.mkdir(exist_ok=True)
-        colors = self.labels.colors
         if not (self.folder / f"image-{place}.png").exists():
             image = batch.images[0].permute(1, 2, 0).cpu().numpy()
             write_png(self.folder / f"image-{place}.png", image)
             truth = batch.labels[0].cpu().numpy()
-            write_png(self.folder / f"truth-{place}.png", truth, palette=colors)
+            write_png(self.folder / f"truth-{place}.png", truth, palette=self.labels.palette)
         shot = self.folder / f"epoch-{epochs_done(trainer):04d}-{place}.png"
-        write_png(shot, outputs[0].cpu().numpy(), palette=colors)
+        write_png(shot, outputs[0].cpu().numpy(), palette=self.labels.palette)
 
 
 class Checkpoints(Callback):
@@ -250,9 +249,7 @@ class Checkpoints(Callback):
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         self._give_back()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: Any, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._give_back()
 
     def _give_back(self) -> None:

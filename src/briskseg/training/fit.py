@@ -1,6 +1,6 @@
 """From a recipe to a run folder.
 
-    recipe -> data set, decoded and counted -> class weights -> network -> steps -> run folder
+recipe -> data set, decoded and counted -> class weights -> network -> steps -> run folder
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ from briskseg.training.scores import score_run
 
 FILM_IMAGES = 4
 
+Listener = Callable[[dict[str, Any]], None]
+
 
 @dataclass(frozen=True)
 class Devices:
@@ -65,7 +67,7 @@ def fit(
     resume: bool = False,
     devices: Devices = Devices(),
     how_to_resume: str = "the same call with resume=True",
-    listener: Callable[[dict[str, Any]], None] | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Train as the recipe says and leave everything in the folder `run`.
 
@@ -107,7 +109,7 @@ def fit(
     if not module.validation or trainer.global_step != module.validated_at:
         trainer.validate(module, loaders[1], verbose=False)
     if trainer.is_global_zero:
-        score_run(run, dataset, lambda done, of: tell({"phase": "score", "step": done, "steps": of}))
+        score_run(run, dataset, _counted(tell, "score"))
     return run
 
 
@@ -120,7 +122,7 @@ def _prepare(
     precision: str,
     devices: Devices,
     how_to_resume: str,
-    tell: Callable[[dict[str, Any]], None],
+    tell: Listener,
 ) -> tuple[Trainer, SegmentationModule, tuple[Any, Any]]:
     """Read the data, build the network, and put Lightning's trainer around them."""
     training = recipe.training
@@ -128,7 +130,7 @@ def _prepare(
     stores = {}
     for split in ("train", "val"):
         stores[split] = ImageStore(dataset, split, recipe.data.cache_gb)
-        stores[split].fill(lambda done, of: tell({"phase": "read", "step": done, "steps": of}))
+        stores[split].fill(_counted(tell, "read"))
     counts = count_pixels(dataset, "train", cache=run / "class_counts.json")
     batches = EpochBatches(len(stores["train"]), training.batch, training.seed, rank, world)
     if checkpoint is not None:
@@ -136,7 +138,7 @@ def _prepare(
     steps = training.steps or (training.epochs or 1) * len(batches)
 
     network = create_model(recipe.model.name, len(dataset.labels.names), **recipe.model.options)
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = torch.from_numpy(class_weights(training.loss.class_weights, counts))
     module = SegmentationModule(network, recipe, dataset.labels, weights, steps, len(batches))
     log = Log(run / "metrics.csv", module)
@@ -278,15 +280,17 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
 
 def _place_in_group(devices: Devices) -> tuple[int, int]:
     """(rank, processes) as Lightning's launchers, torchrun and SLURM tell it."""
-    environment = os.environ
-    rank = int(environment.get("RANK", environment.get("SLURM_PROCID", environment.get("LOCAL_RANK", 0))))
-    world = int(environment.get("WORLD_SIZE", environment.get("SLURM_NTASKS", devices.count)))
-    return rank, world
+    told = os.environ
+    rank = told.get("RANK") or told.get("SLURM_PROCID") or told.get("LOCAL_RANK") or 0
+    return int(rank), int(told.get("WORLD_SIZE") or told.get("SLURM_NTASKS") or devices.count)
+
+
+def _counted(tell: Listener, phase: str) -> Callable[[int, int], None]:
+    return lambda done, of: tell({"phase": phase, "step": done, "steps": of})
 
 
 def _workers(world: int) -> int:
     """Loading takes a few milliseconds an image: with two cores the step itself is better off with
     both; with more, one core is left to the step."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = cores // world
+    share = (os.cpu_count() or 1) // world
     return 0 if share <= 2 else min(share - 1, 12)

@@ -88,7 +88,7 @@ class SegmentationModule(LightningModule):
         if bool((batch.labels != 255).any()):
             loss = self.loss({"logits": logits}, batch.labels)
             self.validation_losses.append(float(loss))
-        predicted = logits.argmax(1).to(torch.uint8)
+        predicted: Tensor = logits.argmax(1).to(torch.uint8)
         for truth_hw, predicted_hw in zip(batch.labels, predicted, strict=True):
             self.confusion.update(truth_hw.cpu().numpy(), predicted_hw.cpu().numpy())
         return predicted
@@ -98,8 +98,8 @@ class SegmentationModule(LightningModule):
         loss = torch.tensor([sum(self.validation_losses), len(self.validation_losses)])
         counts = torch.from_numpy(self.confusion.counts)
         if self.trainer.world_size > 1:
-            counts = self.all_gather(counts.to(self.device)).sum(0).cpu()
-            loss = self.all_gather(loss.to(self.device)).sum(0).cpu()
+            counts = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()
+            loss = self.trainer.strategy.reduce(loss.to(self.device), reduce_op="sum").cpu()
             self.confusion = ConfusionMatrix(self.network.classes)
             self.confusion.add(counts.numpy())
         scores = self.confusion

@@ -25,7 +25,7 @@ def factor(part: SchedulePart, step: int, steps: int, steps_per_epoch: int) -> f
     done = step // steps_per_epoch if by_epoch else step
     if part.name == "poly":
         whole = max(1, -(-steps // steps_per_epoch) if by_epoch else steps)
-        value = max(part.least, max(0.0, 1 - done / whole) ** part.power)
+        value = max(part.least, float(max(0.0, 1 - done / whole) ** part.power))
     elif part.name == "step":
         passed = [f for m, f in zip(part.milestones, part.factors, strict=True) if done >= m]
         value = passed[-1] if passed else 1.0

@@ -35,7 +35,7 @@ def score_run(
         for place, scored in enumerate(images):
             image, truth = dataset.read(pairs[scored.name])
             stem = f"{kind}-{place}-{scored.name.replace('/', '_')}"
-            colors = dataset.labels.colors
+            palette = dataset.labels.palette
             write_png(folder / f"{stem}.image.png", image)
-            write_png(folder / f"{stem}.truth.png", truth, palette=colors)
-            write_png(folder / f"{stem}.prediction.png", predictor(image), palette=colors)
+            write_png(folder / f"{stem}.truth.png", truth, palette=palette)
+            write_png(folder / f"{stem}.prediction.png", predictor(image), palette=palette)
