@@ -94,7 +94,8 @@ def _listed(path: Path, known: dict[str, Pair], half: set[str]) -> tuple[Pair, .
     half: names of which one file is missing; they are reported as unmatched, not here.
     """
     chosen = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         name = Path(line.split()[0]).stem

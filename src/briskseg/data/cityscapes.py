@@ -24,7 +24,7 @@ def recognizes(root: Path) -> bool:
     return (root / IMAGES).is_dir()
 
 
-def find(root: Path, classes: str | None, seed: int) -> Found:  # noqa: ARG001
+def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs of every split that has both images and labels; the splits are the data's."""
     if classes not in (None, "cityscapes"):
         raise RequestError(
