@@ -32,7 +32,14 @@ def _register() -> None:
 
 
 # In the order in which one meets them; `briskseg --help` lists them so.
-VERBS: tuple[str, ...] = ("train", "convert", "models", "recipes")
+VERBS: tuple[str, ...] = (
+    "train",
+    "evaluate",
+    "predict",
+    "convert",
+    "models",
+    "recipes",
+)
 
 
 def main() -> None:
@@ -49,8 +56,12 @@ def main() -> None:
     except KeyboardInterrupt as error:
         _fail(error, "interrupted", 130)
     except Exception as error:  # our own mistake: still a sentence, with the way to report it
-        _fail(error, f"a defect in briskseg: {type(error).__name__}: {error}; set "
-              "BRISKSEG_TRACEBACK=1, run it again and report what it prints", 1)
+        _fail(
+            error,
+            f"a defect in briskseg: {type(error).__name__}: {error}; set "
+            "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
+            1,
+        )
 
 
 def _fail(error: BaseException, message: str, status: int) -> None:

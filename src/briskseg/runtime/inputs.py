@@ -1,0 +1,76 @@
+"""Which files `predict` means: images, videos, folders and glob patterns, each file once."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from briskseg.core.errors import RequestError
+from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to predict on; `name` is where its results go in the output folder, without ending."""
+
+    path: Path
+    name: str
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
+    """The files that `texts` mean, in their order; those of a folder or a pattern sorted.
+
+    A folder gives every image and video in it and below, except what lies in `out`; its results
+    keep the folders below it. Names that would meet in `out` get -2, -3 ... in this order.
+    Raises RequestError for what is not there, holds nothing to predict on or is of another type.
+    """
+    found: dict[Path, str] = {}
+    for text in texts:
+        for path, name in _expand(text, out.resolve()):
+            found.setdefault(path, name)
+    taken: set[str] = set()
+    return [Input(path, _free(name, taken)) for path, name in found.items()]
+
+
+def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
+    path = Path(text)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _is_input(file, out)]
+        if not files:
+            raise RequestError(f"the folder {path} holds no image and no video, expected {_TYPES}")
+        return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
+    if path.exists():
+        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            raise RequestError(f"{path} is neither an image nor a video by its name: {_TYPES}")
+        return [(path, path.stem)]
+    if glob.has_magic(text):
+        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
+        files = [file for file in matches if _is_input(file, out)]
+        if not files:
+            raise RequestError(f"no image and no video matches {text}, expected {_TYPES}")
+        return [(file, file.stem) for file in files]
+    raise RequestError(f"{path} is not there, expected an image, a video, a folder or a pattern")
+
+
+def _is_input(file: Path, out: Path) -> bool:
+    known = file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    return known and file.is_file() and not file.resolve().is_relative_to(out)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or it with the first free number; case is no difference on some file systems."""
+    free, number = name, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(free.casefold())
+    return free
+
+
+_TYPES = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
