@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,8 @@ from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
 if TYPE_CHECKING:
     from briskseg.models.network import Network
+
+Options = Mapping[str, bool | int | float | str]
 
 
 class Entry(NamedTuple):
@@ -58,9 +61,9 @@ def list_models() -> list[str]:
 def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
     """A network with fresh weights, whose `forward` gives logits (N,classes,H,W) at full size.
 
-    The options are the network's own, described in its class; `net.options` keeps them for
-    the card. Raises RequestError on an unknown name or option
-    and on a number of classes that is not from 1 to 255, MissingExtraError without torch.
+    The options are the network's own, described in its class; `net.options` keeps all of them, for
+    the card. Raises RequestError on an unknown name or option, an option's impossible value, and a
+    number of classes that is not from 1 to 255; MissingExtraError without torch.
     """
     if name not in MODELS:
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
@@ -68,12 +71,25 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
     module, _, network_name = MODELS[name].network.partition(":")
     network: type[Network] = getattr(_import(module, "creating a network"), network_name)
-    parameters = inspect.signature(network).parameters.values()
-    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    for option in options:
+    _check_options(name, inspect.signature(network), options)
+    try:
+        return network(classes, **options)
+    except ValueError as error:  # torch's own, of a probability above 1, say
+        raise RequestError(f"options of {name}: {error}") from error
+
+
+def _check_options(name: str, signature: inspect.Signature, options: Options) -> None:
+    known = {p.name: p.default for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
+    for option, value in options.items():
         if option not in known:
             raise RequestError(f"unknown option '{option}' of {name}; {nearest(option, known)}")
-    return network(classes, **options)
+        wanted = type(known[option])
+        fits = type(value) is wanted or (wanted is float and type(value) is int)
+        if not fits:
+            raise RequestError(
+                f"option '{option}' of {name} is {value!r}, expected a {wanted.__name__} "
+                f"such as {known[option]!r}"
+            )
 
 
 def load_published(path: str | Path) -> Network:

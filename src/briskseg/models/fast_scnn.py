@@ -64,7 +64,7 @@ class FastSCNN(Network):
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
-            raise RequestError(f"unknown variant '{variant}': {nearest(variant, VARIANTS)}")
+            raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
         self.classes = classes
         self.options = {"variant": variant, "auxiliary": auxiliary, "dropout": dropout}
         self.variant = v = VARIANTS[variant]

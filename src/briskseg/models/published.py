@@ -59,7 +59,7 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     best = min(comparisons, key=lambda comparison: comparison.differences)
     if not best.differences:
         return best
-    if best.differences >= best.total:
+    if len(best.missing) + len(best.reshaped) > best.total / 2:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
         some = ", ".join(list(shapes)[:3])
         raise WeightsError(

@@ -1,0 +1,135 @@
+"""briskseg convert: from a published file to one that any tool can read, with its card."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from briskseg import create_model
+from briskseg.cli import main
+
+CLASSES = 20
+
+
+@pytest.fixture
+def official(tmp_path):
+    """A checkpoint of the official ERFNet for Cityscapes, whose names are ours."""
+    weights = create_model("erfnet", CLASSES).state_dict()
+    path = tmp_path / "erfnet.pth"
+    torch.save({f"module.{name}": tensor for name, tensor in weights.items()}, path)
+    return path, weights
+
+
+@pytest.fixture
+def convert(monkeypatch, capsys):
+    """Runs the command -> (exit status, standard output, standard error)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["briskseg", "convert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def read(path):
+    with safe_open(path, framework="np") as file:
+        card = json.loads(file.metadata()["briskseg.card"])
+        return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_the_20th_output_of_the_official_erfnet_is_left_out(official, convert):
+    path, weights = official
+    assert convert(path, "--labels", "cityscapes") == (
+        0,
+        "recognized  ERFNet, the authors' PyTorch code; 20 classes, the last one (ignored pixels) "
+        "left out\n"
+        "network     erfnet, 19 classes: road ... bicycle\n"
+        "images      resized to 512x1024; mean 0 0 0, std 1 1 1 (RGB in [0, 1])\n"
+        f"wrote       {path.with_suffix('.safetensors')}\n",
+        "",
+    )
+    card, tensors = read(path.with_suffix(".safetensors"))
+    assert card["network"] == {
+        "name": "erfnet",
+        "classes": 19,
+        "options": {"dropout_64": 0.03, "dropout_128": 0.3},
+    }
+    assert card["labels"]["names"][:2] == ["road", "sidewalk"]
+    assert card["input"] == {"size": [512, 1024], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    assert tensors.keys() == weights.keys()
+    for name, tensor in tensors.items():
+        whole = weights[name].numpy()
+        if "output_conv" in name:
+            axis = whole.shape.index(20)
+            whole = whole.take(range(19), axis)
+        np.testing.assert_array_equal(tensor, whole)
+
+
+def test_the_file_gives_the_same_logits_in_the_network_of_its_card(official, convert, tmp_path):
+    path, weights = official
+    net = create_model("erfnet", CLASSES).eval()
+    net.load_state_dict(weights)
+    names = tmp_path / "classes.txt"
+    names.write_text("".join(f"class{i}\n" for i in range(CLASSES)))
+    out = tmp_path / "out" / "mine.safetensors"
+    assert convert(path, "--labels", names, "--out", out)[0] == 0
+    card, tensors = read(out)
+    assert card["input"]["size"] is None
+    assert card["source"] == "erfnet.pth, in the layout of: ERFNet, the authors' PyTorch code"
+    again = create_model(card["network"]["name"], CLASSES, **card["network"]["options"]).eval()
+    again.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    image = torch.from_numpy(np.random.default_rng(0).random((1, 3, 32, 40), np.float32))
+    with torch.no_grad():
+        assert torch.equal(again(image), net(image))
+
+
+def test_labels_that_do_not_fit_are_refused(official, convert):
+    path, _ = official
+    status, _, message = convert(path, "--labels", "camvid11")
+    assert status == 2
+    assert message.startswith(
+        f"briskseg: {path} (ERFNet, the authors' PyTorch code) has 20 classes, but the labels have "
+        "11 (Sky ... Bicyclist); give the classes it was trained with: --labels FILE"
+    )
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_is_there_is_not_overwritten(official, convert, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    out.write_text("precious")
+    status, _, message = convert(official[0], "--labels", "cityscapes", "--out", out)
+    assert (status, out.read_text()) == (2, "precious")
+    assert message == (
+        f"briskseg: {out} is there already; remove it, or name another file with --out\n"
+    )
+
+
+def test_a_converted_file_is_not_converted_again(official, convert, tmp_path):
+    convert(official[0], "--labels", "cityscapes")
+    ours = official[0].with_suffix(".safetensors")
+    status, _, message = convert(ours, "--labels", "cityscapes", "--out", tmp_path / "again")
+    assert status == 2
+    assert message.startswith(f"briskseg: {ours} has a card already, expected published weights")
+
+
+def test_an_unknown_label_set_names_the_nearest(official, convert):
+    status, _, message = convert(official[0], "--labels", "cityscape")
+    assert status == 2
+    assert message == (
+        "briskseg: --labels cityscape is no label set and no file; did you mean 'cityscapes'? "
+        "choices: camvid11, camvid32, cityscapes, or a classes.txt with a name a line\n"
+    )
+
+
+def test_a_damaged_file_is_a_failure_in_one_sentence(convert, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"PK\x03\x04 cut off")
+    status, _, message = convert(tmp_path / "weights.pth", "--labels", "cityscapes")
+    assert status == 1
+    assert message.count("\n") == 1
+    assert "is damaged or no PyTorch checkpoint" in message

@@ -1,0 +1,48 @@
+"""briskseg models: the networks there are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from briskseg import list_models
+from briskseg.cli import main
+
+
+@pytest.fixture
+def models(monkeypatch, capsys):
+    """Runs the command -> (exit status, standard output, standard error)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["briskseg", "models", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_every_model_has_a_row_with_its_size(models, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    status, table, _ = models()
+    assert status == 0
+    rows = [line.split() for line in table.splitlines()]
+    assert [row[0] for row in rows[1:]] == list_models()
+    assert rows[1][-4:] == ["2018", "2.07", "M", "53.2"]
+
+
+def test_json_goes_to_standard_output_or_a_file(models, tmp_path):
+    _, text, _ = models("--json", "-")
+    assert json.loads(text)["erfnet"]["parameters"] == 2_066_642
+    assert models("--json", tmp_path / "models.json") == (0, "", "")
+    assert json.loads((tmp_path / "models.json").read_text()) == json.loads(text)
+
+
+def test_a_json_file_that_cannot_be_written_is_a_wrong_request(models, tmp_path):
+    file = tmp_path / "none" / "models.json"
+    assert models("--json", file) == (
+        2,
+        "",
+        f"briskseg: --json {file} cannot be written: No such file or directory\n",
+    )

@@ -1,0 +1,183 @@
+"""The published networks are the published networks, and a file that is none is refused by name."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import briskseg
+from briskseg.core.errors import RequestError, WeightsError
+
+FIXTURES = ["erfnet_official", "erfnet_mmseg", "fast_scnn_mmseg", "fast_scnn_tramac"]
+
+
+def refused(path) -> str:
+    with pytest.raises(WeightsError) as caught:
+        briskseg.load_published(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_published_weights_give_the_published_logits(published, name, tmp_path):
+    fixture = published(name)
+    torch.save(fixture.weights(), tmp_path / "weights.pth")
+    net = briskseg.load_published(tmp_path / "weights.pth")
+    with torch.no_grad():
+        outputs = net.forward_train(fixture.images())
+        assert fixture.error(net(fixture.images()), "logits") < 1e-4
+    if name == "erfnet_official":
+        assert fixture.error(outputs["encoder"], "encoder_logits") < 1e-4
+    if name == "fast_scnn_tramac":  # which enlarges its auxiliary head's logits itself
+        full = F.interpolate(outputs["aux_0"], (64, 128), mode="bilinear", align_corners=True)
+        assert fixture.error(full, "aux") < 1e-4
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_a_network_has_as_many_parameters_as_the_published_one(published, name, tmp_path):
+    fixture = published(name)
+    torch.save(fixture.weights(), tmp_path / "weights.pth")
+    net = briskseg.load_published(tmp_path / "weights.pth")
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    expected = sum(math.prod(s) for k, s in fixture.shapes.items() if not k.endswith(buffers))
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+def official(published) -> dict[str, torch.Tensor]:
+    return published("erfnet_official").weights()
+
+
+def wrapped(weights):
+    return {"epoch": 150, "arch": "ERFNet", "state_dict": weights, "best_acc": np.float64(0.7)}
+
+
+def parallel(weights):
+    return {f"module.{key}": value for key, value in weights.items()}
+
+
+def before_pytorch_041(weights):
+    return {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize(
+    "form", [wrapped, parallel, before_pytorch_041, lambda w: wrapped(parallel(w))]
+)
+def test_the_forms_that_checkpoints_come_in_are_read(published, form, tmp_path):
+    fixture = published("erfnet_official")
+    torch.save(form(fixture.weights()), tmp_path / "weights.pth.tar")
+    with torch.no_grad():
+        logits = briskseg.load_published(tmp_path / "weights.pth.tar")(fixture.images())
+    assert fixture.error(logits, "logits") < 1e-4
+
+
+def test_the_file_format_before_pytorch_16_is_read(published, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(official(published), path, _use_new_zipfile_serialization=False)
+    assert briskseg.load_published(path).classes == 19
+
+
+def test_safetensors_are_read(published, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(published("erfnet_mmseg").weights(), tmp_path / "weights.safetensors")
+    assert briskseg.load_published(tmp_path / "weights.safetensors").classes == 19
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("fast_scnn_mmseg", "auxiliary_head."), ("fast_scnn_tramac", "auxlayer.")]
+)
+def test_auxiliary_heads_may_be_missing(published, name, head, tmp_path):
+    fixture = published(name)
+    weights = {k: v for k, v in fixture.weights().items() if not k.startswith(head)}
+    torch.save(weights, tmp_path / "weights.pth")
+    net = briskseg.load_published(tmp_path / "weights.pth")
+    with torch.no_grad():
+        outputs = net.forward_train(fixture.images())
+    assert fixture.error(outputs.pop("logits"), "logits") < 1e-4
+    assert outputs == {}
+
+
+def test_the_number_of_classes_comes_from_the_file(published, tmp_path):
+    weights = official(published)
+    weights["decoder.output_conv.weight"] = torch.zeros(16, 20, 2, 2)
+    weights["decoder.output_conv.bias"] = torch.zeros(20)
+    weights["encoder.output_conv.weight"] = torch.zeros(20, 128, 1, 1)
+    weights["encoder.output_conv.bias"] = torch.zeros(20)
+    torch.save(weights, tmp_path / "weights.pth")
+    assert briskseg.load_published(tmp_path / "weights.pth").classes == 20
+
+
+def test_a_file_that_nearly_fits_is_refused_with_what_differs(published, tmp_path):
+    weights = published("fast_scnn_tramac").weights()
+    del weights["classifier.conv.1.weight"]
+    weights["auxlayer.0.weight"] = torch.zeros(32, 128, 3, 3)
+    weights["extra.bias"] = torch.zeros(3)
+    path = tmp_path / "weights.pth"
+    torch.save(weights, path)
+    assert refused(path) == (
+        f"{path} is nearest to the layout 'fast_scnn_tramac' (Fast-SCNN, "
+        "Tramac/Fast-SCNN-pytorch) with 19 classes, but of its 276 tensors 1 missing "
+        "(classifier.conv.1.weight), 1 not of it (extra.bias), 1 of another shape "
+        "(auxlayer.0.weight (32, 128, 3, 3), expected (32, 64, 3, 3)); load a file whose tensors "
+        "all fit"
+    )
+
+
+def test_the_weights_of_another_network_are_refused_with_what_is_known(tmp_path):
+    path = tmp_path / "resnet.pth"
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7), "fc.bias": torch.zeros(1000)}, path)
+    assert refused(path).startswith(
+        f"{path} holds 2 tensors (conv1.weight, fc.bias ...), but not the weights of a network "
+        "that is known here: ERFNet, the authors' PyTorch code; "
+    )
+
+
+def test_weights_that_are_not_finite_are_refused(published, tmp_path):
+    weights = official(published)
+    weights["encoder.layers.3.bn1.running_var"][5] = math.nan
+    path = tmp_path / "weights.pth"
+    torch.save(weights, path)
+    assert refused(path).startswith(
+        f"{path}: 'encoder.layers.3.bn1.running_var' holds values that are not finite numbers"
+    )
+
+
+class HistoryBuffer:
+    """Stands for the objects that training frameworks save beside the tensors."""
+
+
+def test_a_file_that_holds_code_is_refused_with_the_way_out(published, tmp_path):
+    path = tmp_path / "iter_160000.pth"
+    torch.save({"state_dict": official(published), "message_hub": HistoryBuffer()}, path)
+    message = refused(path)
+    assert f"{path} holds an object of type '" in message
+    assert "HistoryBuffer' beside its tensors, and restoring it would run code" in message
+    assert f"torch.save(torch.load('{path}', weights_only=False)['state_dict']" in message
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -50], ids=lambda kept: f"{kept} bytes")
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_damaged_file_is_refused(kept, suffix, tmp_path):
+    from safetensors.torch import save_file
+
+    weights, path = {"a": torch.ones(30, 30)}, tmp_path / f"weights{suffix}"
+    torch.save(weights, path) if suffix == ".pth" else save_file(weights, path)
+    path.write_bytes(path.read_bytes()[:kept])
+    assert str(path) in refused(path)
+    assert "copy or download it again" in refused(path)
+
+
+def test_a_file_without_tensors_is_refused(tmp_path):
+    path = tmp_path / "optimizer.pth"
+    torch.save({"epoch": 3, "lr": 0.1}, path)
+    assert refused(path).startswith(
+        f"{path} holds a dictionary without tensors (keys: epoch, lr), expected tensors by name"
+    )
+
+
+def test_a_file_that_is_not_there_is_a_wrong_request(tmp_path):
+    with pytest.raises(RequestError, match=r"none\.pth is not there or is no file, expected a"):
+        briskseg.load_published(tmp_path / "none.pth")

@@ -1,0 +1,201 @@
+"""The contract of a network, over every one in MODELS: adding a network needs no line here.
+
+Only a network whose option changes its layers names that option in VARIANTS too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from briskseg import create_model, list_models
+from briskseg.core.errors import RequestError
+from briskseg.models import MODELS
+
+CLASSES = 5
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in MODELS),
+    ("fast_scnn", {"variant": "tramac"}),
+    ("fast_scnn", {"auxiliary": False}),
+]
+every_network = pytest.mark.parametrize(
+    ("name", "options"), VARIANTS, ids=["-".join([n, *map(str, o.values())]) for n, o in VARIANTS]
+)
+
+
+def network(name: str, options: dict[str, Any], seed: int = 0) -> Any:
+    """A network with the weights of a seed; its batch norms have seen images, as after training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = create_model(name, CLASSES, **options)
+        with torch.no_grad():
+            net.train()(images(4, 40, 56))
+    return net.eval()
+
+
+def images(n: int, h: int, w: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(n + h + w).random((n, 3, h, w), np.float32))
+
+
+@every_network
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 2), (33, 47), (40, 72)])
+def test_logits_have_the_size_of_the_images(name, options, size):
+    with torch.no_grad():
+        logits = network(name, options)(images(2, *size))
+    assert logits.shape == (2, CLASSES, *size)
+    assert torch.isfinite(logits).all()
+
+
+@every_network
+def test_training_works_at_a_size_that_is_a_multiple_of_nothing(name, options):
+    net = network(name, options).train()
+    outputs = net.forward_train(images(2, 37, 51))
+    assert outputs["logits"].shape == (2, CLASSES, 37, 51)
+    for logits in outputs.values():
+        assert logits.shape[:2] == (2, CLASSES)
+
+
+@every_network
+def test_every_parameter_receives_a_gradient(name, options):
+    net = network(name, options).train()
+    sum(
+        logits.square().sum() for logits in net.forward_train(images(2, 48, 64)).values()
+    ).backward()
+    without = [key for key, p in net.named_parameters() if p.grad is None]
+    # A bias before a batch norm has a gradient of zero; no convolution has.
+    zero = [key for key, p in net.named_parameters() if p.ndim > 1 and not p.grad.any()]
+    assert (without, zero) == ([], [])
+
+
+@every_network
+def test_training_and_inference_share_one_definition(name, options):
+    net, batch = network(name, options), images(2, 48, 64)
+    with torch.no_grad():
+        assert torch.equal(net.forward_train(batch)["logits"], net(batch))
+
+
+@every_network
+def test_images_of_a_batch_do_not_see_each_other(name, options):
+    net, batch = network(name, options), images(3, 48, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(net(batch)[1:2], net(batch[1:2]), rtol=1e-4, atol=1e-5)
+
+
+@every_network
+def test_a_card_can_build_the_same_network_again(name, options):
+    net = network(name, options)
+    again = create_model(name, net.classes, **net.options)
+    shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (net, again)]
+    assert shapes[0] == shapes[1]
+    assert again.options == net.options
+    assert all(isinstance(value, bool | int | float | str) for value in net.options.values())
+
+
+@every_network
+def test_channels_last_gives_the_same_and_is_kept_in_every_layer(name, options):
+    net, batch = network(name, options), images(2, 64, 96)
+    with torch.no_grad():
+        expected = net(batch)
+    net.to(memory_format=torch.channels_last)
+    converted = []
+
+    def look(module, _inputs, output):
+        one_by_one = output.shape[-2:] == (1, 1)
+        if not (one_by_one or output.is_contiguous(memory_format=torch.channels_last)):
+            converted.append(module)
+
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(look)
+    with torch.no_grad():
+        logits = net(batch.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+    assert converted == []
+
+
+@every_network
+def test_autocast_to_bfloat16_stays_near_float32(name, options):
+    net, batch = network(name, options), images(2, 33, 47)
+    with torch.no_grad():
+        expected = net(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(batch)
+    error = (logits.float() - expected).square().mean().sqrt() / expected.std()
+    assert error < 0.05  # bfloat16 has 8 bits, each layer rounds once
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_exported_network_takes_any_size(name):
+    net, batch = network(name, {}), images(2, 64, 96)
+    dynamic = {
+        0: torch.export.Dim.DYNAMIC,
+        2: torch.export.Dim.DYNAMIC,
+        3: torch.export.Dim.DYNAMIC,
+    }
+    exported = torch.export.export(net, (batch,), dynamic_shapes=(dynamic,))
+    # The guards are of PyTorch's own runtime: it specializes on layouts. A file format has none.
+    again = exported.module(check_guards=False)
+    for size in [(1, 64, 96), (3, 45, 70)]:
+        with torch.no_grad():
+            torch.testing.assert_close(again(images(*size)), net(images(*size)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_table_states_parameters_and_operations(name):
+    with torch.device("meta"):
+        net, image = create_model(name, 19).eval(), torch.empty(1, 3, 512, 1024)
+    with FlopCounterMode(display=False) as counter:
+        net(image)
+    assert sum(p.numel() for p in net.parameters()) == MODELS[name].parameters
+    assert round(counter.get_total_flops() / 1e9, 2) == MODELS[name].gflop
+
+
+def test_the_names_are_listed_without_loading_torch():
+    code = "import sys, briskseg; print(briskseg.list_models()); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(list_models()) == str(list(MODELS))
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "options", "message"),
+    [
+        ("fastscnn", 5, {}, "unknown model 'fastscnn'; did you mean 'fast_scnn'? choices: "),
+        ("erfnet", 0, {}, "classes must be a whole number from 1 to 255, not 0"),
+        ("erfnet", 256, {}, "classes must be a whole number from 1 to 255, not 256"),
+        ("erfnet", "19", {}, "classes must be a whole number from 1 to 255, not '19'"),
+        (
+            "erfnet",
+            5,
+            {"dropout": 0.1},
+            "unknown option 'dropout' of erfnet; did you mean 'dropout_",
+        ),
+        (
+            "erfnet",
+            5,
+            {"dropout_64": "no"},
+            "option 'dropout_64' of erfnet is 'no', expected a float",
+        ),
+        (
+            "erfnet",
+            5,
+            {"dropout_64": 1.5},
+            "options of erfnet: dropout probability has to be between",
+        ),
+        (
+            "fast_scnn",
+            5,
+            {"variant": "tramak"},
+            "unknown variant 'tramak'; did you mean 'tramac'? ",
+        ),
+    ],
+)
+def test_an_impossible_request_is_one_sentence(name, classes, options, message):
+    with pytest.raises(RequestError) as caught:
+        create_model(name, classes, **options)
+    assert str(caught.value).startswith(message)
