@@ -33,12 +33,14 @@ def _register() -> None:
 
 # In the order in which one meets them; `briskseg --help` lists them so.
 VERBS: tuple[str, ...] = (
+    "check",
     "train",
     "evaluate",
     "predict",
     "convert",
     "models",
     "recipes",
+    "data",
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.labels import IGNORED
+from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.dataset import Dataset, Pair, Progress
 
 WEIGHTINGS = ("none", "enet", "median_frequency")
@@ -73,7 +73,7 @@ def count_pixels(
     table = table.reshape(len(pairs), len(dataset.labels.names) + 1)
     names = tuple(pair.name for pair in pairs)
     counts = PixelCounts(dataset.labels.names, names, table[:, :-1], table[:, -1])
-    if is_binary_mask_set(dataset, counts):
+    if is_binary_mask_set(dataset.labels, np.append(counts.totals, counts.ignored.sum())):
         first = pairs[int(np.flatnonzero(counts.ignored)[0])].label
         raise DataError(
             f"{first}: 0/255 masks: of the two classes only '{counts.classes[0]}' occurs, and 255 "
@@ -87,10 +87,13 @@ def count_labels(labels_hw: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.bincount(labels_hw.ravel(), minlength=IGNORED + 1)
 
 
-def is_binary_mask_set(dataset: Dataset, counts: PixelCounts) -> bool:
-    """Whether files of two classes hold 0 and 255 alone, 255 read as ignored: a 0/255 mask."""
-    two = len(dataset.labels.names) == 2 and dataset.labels.ignored == 255
-    return two and bool(counts.totals[1] == 0 and counts.totals[0] > 0 and counts.ignored.any())
+def is_binary_mask_set(labels: LabelSet, pixels: npt.NDArray[np.int64]) -> bool:
+    """Whether files of two classes hold 0 and 255 alone, 255 read as ignored: 0/255 masks.
+
+    pixels: those of each class first, those that are ignored last.
+    """
+    two = len(labels.names) == 2 and labels.ignored == IGNORED
+    return two and bool(pixels[0] > 0 and pixels[1] == 0 and pixels[-1] > 0)
 
 
 def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> npt.NDArray[np.float32]:
