@@ -1,4 +1,4 @@
-"""What happens around the steps: averaged weights, the log, checkpoints, the best weights, the film.
+"""What happens around the steps: averaged weights, the log, checkpoints, best weights, the film.
 
 Order matters, and `fit` lists them so: BestWeights and Film act while the averaged weights are in
 place (on_validation_epoch_end, before MovingAverage takes them out again); Checkpoints acts after
@@ -127,9 +127,9 @@ class Log(Callback):
             if value != value or value in (float("inf"), float("-inf")):
                 raise TrainingError(
                     f"the loss became {value} at step {step} on the images {', '.join(names)}; the "
-                    "last good checkpoint is kept: lower training.optimizer.lr, set training.clip=1 "
-                    "or training.precision=float32, look at these images, and train again with "
-                    "--resume"
+                    "last good checkpoint is kept: look at these images, lower "
+                    "training.optimizer.lr, set training.clip=1 or training.precision=float32, and "
+                    "train again"
                 )
             self._losses.append(value)
         self._waiting = []
@@ -234,9 +234,9 @@ class Checkpoints(Callback):
     there. It knows the place in the epoch, so that a resumed run takes the next batch.
     """
 
-    def __init__(self, run: Path, batches: EpochBatches, log: Log, how_to_resume: str) -> None:
+    def __init__(self, run: Path, batches: EpochBatches, metrics: Log, how_to_resume: str) -> None:
         self.path = run / "checkpoints" / "last.ckpt"
-        self.batches, self.log, self.how_to_resume = batches, log, how_to_resume
+        self.batches, self.metrics, self.how_to_resume = batches, metrics, how_to_resume
         self._asked = False
         self._before: Any = None
 
@@ -276,7 +276,7 @@ class Checkpoints(Callback):
             self._stop(trainer)
 
     def _save(self, trainer: Trainer, epoch: int, batch: int) -> None:
-        self.log.look(trainer)
+        self.metrics.look(trainer)
         self._place = {"epoch": epoch, "batch": batch}
         partial = self.path.with_suffix(".partial")
         self.path.parent.mkdir(parents=True, exist_ok=True)

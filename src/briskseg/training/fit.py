@@ -96,21 +96,32 @@ def fit(
     trainer, module, loaders = _prepare(
         recipe, run, dataset, checkpoint, accelerator, precision, devices, how_to_resume, tell
     )
+    with warnings.catch_warnings():
+        # Lightning advises on workers and log intervals, which are chosen here on purpose.
+        warnings.filterwarnings("ignore", module="lightning")
+        _run(trainer, module, loaders, checkpoint)
+    if trainer.is_global_zero:
+        score_run(run, dataset, _counted(tell, "score"))
+    return run
+
+
+def _run(
+    trainer: Trainer, module: SegmentationModule, loaders: tuple[Any, Any], checkpoint: Path | None
+) -> None:
+    """Train, and validate once more where the run ended between two validations."""
     try:
         trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
+        recipe = module.recipe
         raise TrainingError(
             f"batch normalization needs more than one value a channel, and {recipe.model.name} "
             f"with training.batch={recipe.training.batch} at this size has one; set "
             "training.batch=2 or more"
         ) from None
-    if not module.validation or trainer.global_step != module.validated_at:
+    if trainer.global_step != module.validated_at:
         trainer.validate(module, loaders[1], verbose=False)
-    if trainer.is_global_zero:
-        score_run(run, dataset, _counted(tell, "score"))
-    return run
 
 
 def _prepare(
@@ -178,8 +189,6 @@ def _make_trainer(
     training = recipe.training
     # Lightning speaks of what it finds on the machine; our own progress says what matters.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    # Workers and log intervals are chosen here on purpose; Lightning's advice does not apply.
-    warnings.filterwarnings("ignore", module="lightning", category=UserWarning)
     several = devices.count > 1 or "TORCHELASTIC_RUN_ID" in os.environ
     return Trainer(
         accelerator=accelerator,
@@ -237,9 +246,16 @@ def _cpu_computes_bf16() -> bool:
     return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
 
 
+class Events(TensorBoardLogger):
+    """TensorBoard's events file alone: the recipe is in recipe.yaml, not in hparams.yaml."""
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+
 def make_loggers(recipe: Recipe, run: Path) -> list[Logger]:
     """TensorBoard always, others by name; metrics.csv is written by `callbacks.Log`."""
-    loggers: list[Logger] = [TensorBoardLogger(run, name="", version="")]
+    loggers: list[Logger] = [Events(run, name="", version="")]
     for name in recipe.training.loggers:
         try:
             if name == "wandb":
