@@ -1,0 +1,82 @@
+"""What tests of several rooms need: a saved network, a small data set, the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
+from briskseg.core.images import write_png
+
+NAMES = ("sky", "road", "car")
+COLORS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained Fast-SCNN of three classes with its card; it takes images as they are."""
+    torch = pytest.importorskip("torch")
+    from briskseg.models import create_model
+
+    torch.manual_seed(3)
+    network = create_model("fast_scnn", len(NAMES))
+    card = Card(
+        network=NetworkCard(name="fast_scnn", classes=len(NAMES), options=network.options),
+        labels=LabelsCard(names=NAMES, colors=COLORS),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+        training={"epochs": 0},
+        source="an untrained network, for tests",
+    )
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_weights(path, {k: v.numpy() for k, v in network.state_dict().items()}, card)
+    return path
+
+
+@pytest.fixture
+def small_data(tmp_path: Path) -> Path:
+    """A *folder* data set: four pairs of differing sizes in val, some pixels ignored."""
+    rng = np.random.default_rng(5)
+    root = tmp_path / "data"
+    for part in ("images/val", "labels/val", "images/train", "labels/train"):
+        (root / part).mkdir(parents=True)
+    (root / "classes.txt").write_text(
+        "".join(f"{n} {r} {g} {b}\n" for n, (r, g, b) in zip(NAMES, COLORS, strict=True))
+    )
+    for split, number in (("val", 4), ("train", 1)):
+        for index in range(number):
+            height, width = 40 + 7 * index, 64 - 3 * index
+            image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            labels = rng.choice([0, 1, 2, 255], (height, width)).astype(np.uint8)
+            write_png(root / "images" / split / f"street{index}.png", image)
+            write_png(root / "labels" / split / f"street{index}.png", labels)
+    return root
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """`command("predict", model, image)` runs `briskseg predict ...` in this process."""
+    from briskseg.cli import main
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr("sys.argv", ["briskseg", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run

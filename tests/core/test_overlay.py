@@ -1,0 +1,46 @@
+"""The overlay and its legend, pixel by pixel where it matters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from briskseg.core.labels import CAMVID32, LabelSet
+from briskseg.core.overlay import overlay, with_legend
+
+TWO = LabelSet(names=("road", "Straße"), colors=((200, 0, 0), (0, 0, 100)))
+
+
+def test_colors_are_blended_and_ignored_pixels_kept() -> None:
+    image = np.full((1, 3, 3), 100, np.uint8)
+    labels = np.array([[0, 1, 255]], np.uint8)
+    picture = overlay(image, labels, TWO, alpha=0.25)
+    assert picture.tolist() == [[[125, 75, 75], [75, 75, 100], [100, 100, 100]]]
+    assert overlay(image, labels, TWO, alpha=0)[0, 0].tolist() == [100, 100, 100]
+    with pytest.raises(ValueError, match=r"the image is \(1, 3, 3\), its labels are \(1, 2\)"):
+        overlay(image, labels[:, :2], TWO)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (300, 20), (200, 400), (1080, 1920)])
+def test_the_legend_shows_every_present_class_and_no_other(size_hw: tuple[int, int]) -> None:
+    image = np.full((*size_hw, 3), 7, np.uint8)
+    present = [3, 21, 30, 255]
+    picture = with_legend(image, CAMVID32, present)
+    np.testing.assert_array_equal(picture[: size_hw[0], : size_hw[1]], image)
+    legend = picture[size_hw[0] :].reshape(-1, 3)
+    shown = {tuple(color) for color in np.unique(legend, axis=0).tolist()}
+    assert [i for i, color in enumerate(CAMVID32.colors) if color in shown] == present[:-1]
+    assert legend.min() < 60  # ink
+
+
+def test_a_legend_of_nothing_is_the_picture() -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    assert with_legend(image, TWO, [255]) is image
+
+
+def test_a_name_that_the_font_lacks_is_numbered() -> None:
+    image = np.zeros((100, 300, 3), np.uint8)
+    numbered = LabelSet(names=("road", "class 1"), colors=TWO.colors)
+    np.testing.assert_array_equal(
+        with_legend(image, TWO, [0, 1]), with_legend(image, numbered, [0, 1])
+    )
