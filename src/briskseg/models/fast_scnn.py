@@ -11,9 +11,8 @@ train differ; the option `variant` chooses between them:
                       the first convolution unpadded, biases in the fusion, one auxiliary head.
 
 What differs from both: any size works. The coarse branch is resized to the fine one ("tramac"
-enlarges it four times and fails where that is another size), and "tramac" images under 3 pixels a
-side are extended by repeating their last row and column. Pyramid pooling is a matrix product, which
-exports with any size.
+enlarges it four times and fails where that is another size), and images under 3 pixels a side
+repeat their last row and column. Pyramid pooling is a matrix product, which exports with any size.
 """
 
 from __future__ import annotations
@@ -47,26 +46,17 @@ POOLED = (1, 2, 3, 6)  # cells on a side of each level of the pyramid
 
 
 class FastSCNN(Network):
-    """The network of the paper.
-
-    Options: `variant` is "mmsegmentation" or "tramac"; `auxiliary` says whether it has the heads
-    that only training uses; `dropout` is the probability with which each head drops a channel
-    before its last convolution.
-    """
+    """Options: `variant` is "mmsegmentation" or "tramac"; `auxiliary` says whether it has the heads
+    that only training uses."""
 
     def __init__(
-        self,
-        classes: int,
-        *,
-        variant: str = "mmsegmentation",
-        auxiliary: bool = True,
-        dropout: float = 0.1,
+        self, classes: int, *, variant: str = "mmsegmentation", auxiliary: bool = True
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
         self.classes = classes
-        self.options = {"variant": variant, "auxiliary": auxiliary, "dropout": dropout}
+        self.options = {"variant": variant, "auxiliary": auxiliary}
         self.variant = v = VARIANTS[variant]
         self.learning_to_downsample = nn.Sequential(
             conv_bn_relu(3, 32, 3, stride=2, pad=v.padded),  # (N,32,H/2,W/2)
@@ -79,49 +69,46 @@ class FastSCNN(Network):
             bottlenecks(96, 128, stride=1),  # (N,128,H/32,W/32)
             PyramidPooling(128, v),  # (N,128,H/32,W/32)
         )
-        self.feature_fusion = FeatureFusion(64, 128, 128, v)  # (N,128,H/8,W/8)
+        self.feature_fusion = FeatureFusion(64, 128, v)  # (N,128,H/8,W/8)
         self.classifier = nn.Sequential(
             separable(128, 128, relu=v.depthwise_relu),
             separable(128, 128, relu=v.depthwise_relu),
-            nn.Dropout2d(dropout),
+            nn.Dropout2d(0.1),
             nn.Conv2d(128, classes, 1),  # (N,classes,H/8,W/8)
         )
         self.auxiliary = v.auxiliary if auxiliary else ()
         self.heads = nn.ModuleList(
-            auxiliary_head(64 if branch == "fine" else 128, classes, dropout)
-            for branch in self.auxiliary
+            nn.Sequential(conv_bn_relu(n, 32, 3), nn.Dropout2d(0.1), nn.Conv2d(32, classes, 1))
+            for n in (64 if branch == "fine" else 128 for branch in self.auxiliary)
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        fine, coarse = self._branches(images)
-        return self._classify(fine, coarse, images)
+        return self._stages(images)["logits"]
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", the auxiliary heads': "aux_0" at 1/32 size and "aux_1" at 1/8, or with
         "tramac" only "aux_0" at 1/8."""
-        fine, coarse = self._branches(images)
-        outputs = {"logits": self._classify(fine, coarse, images)}
-        for i, (branch, head) in enumerate(zip(self.auxiliary, self.heads, strict=True)):
-            outputs[f"aux_{i}"] = head(fine if branch == "fine" else coarse)
-        return outputs
+        stages = self._stages(images)
+        branches = zip(self.auxiliary, self.heads, strict=True)
+        heads = {f"aux_{i}": head(stages[branch]) for i, (branch, head) in enumerate(branches)}
+        return {"logits": stages["logits"], **heads}
 
-    def _branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.variant.padded:  # a 3x3 convolution without padding needs 3 pixels a side
-            bottom, right = (max(3 - size, 0) for size in images.shape[-2:])
-            images = F.pad(images, (0, right, 0, bottom), mode="replicate")
-        fine: Tensor = self.learning_to_downsample(images)
-        return fine, self.global_feature_extractor(fine)
-
-    def _classify(self, fine: Tensor, coarse: Tensor, images: Tensor) -> Tensor:
+    def _stages(self, images: Tensor) -> dict[str, Tensor]:
+        h, w = images.shape[-2:]
+        if min(h, w) < 3 and not self.variant.padded:  # a 3x3 convolution needs 3 pixels a side
+            images = F.pad(images, (0, max(3 - w, 0), 0, max(3 - h, 0)), mode="replicate")
+        fine = self.learning_to_downsample(images)
+        coarse = self.global_feature_extractor(fine)
         logits = self.classifier(self.feature_fusion(fine, coarse))
-        return resize(logits, images, self.variant.align_corners)
+        logits = resize(logits, (h, w), self.variant.align_corners)  # (N,classes,H,W)
+        return {"fine": fine, "coarse": coarse, "logits": logits}
 
 
 class PyramidPooling(nn.Module):
     """Averages over 1, 2x2, 3x3 and 6x6 cells, each convolved, resized back and concatenated.
 
-    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017, section 3.2. Averaging over cells is
-    linear in the pixels: a matrix product with `cell_weights`, equal to adaptive average pooling.
+    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. An average over cells is a matrix
+    product with `cell_weights`, which equals adaptive average pooling.
     """
 
     def __init__(self, channels: int, variant: Variant) -> None:
@@ -134,9 +121,9 @@ class PyramidPooling(nn.Module):
         pixels = x.flatten(2).transpose(1, 2)  # (N,H*W,C)
         pyramid = [x]
         for level, cells in zip(self.levels, POOLED, strict=True):
-            averages = torch.matmul(cell_weights(x, cells), pixels).transpose(1, 2)  # (N,C,cells^2)
-            averages = averages.reshape(*averages.shape[:2], cells, cells)
-            pyramid.append(resize(level(averages), x, self.align_corners))
+            averages = torch.matmul(cell_weights(x, cells), pixels).transpose(1, 2)
+            averages = averages.reshape(*x.shape[:2], cells, cells)  # (N,C,cells,cells)
+            pyramid.append(resize(level(averages), x.shape[-2:], self.align_corners))
         pooled: Tensor = self.out(torch.cat(pyramid, dim=1))
         return pooled
 
@@ -144,15 +131,15 @@ class PyramidPooling(nn.Module):
 class FeatureFusion(nn.Module):
     """Table 3: the coarse branch, resized to the fine one's size, and the fine one are added."""
 
-    def __init__(self, fine: int, coarse: int, channels: int, variant: Variant) -> None:
+    def __init__(self, fine: int, coarse: int, variant: Variant) -> None:
         super().__init__()
         self.align_corners = variant.align_corners
-        self.depthwise = conv_bn_relu(coarse, channels, 3, groups=channels)
-        self.coarse = conv_bn(channels, channels, bias=variant.fusion_bias)
-        self.fine = conv_bn(fine, channels, bias=variant.fusion_bias)
+        self.depthwise = conv_bn_relu(coarse, coarse, 3, groups=coarse)
+        self.coarse = conv_bn(coarse, coarse, bias=variant.fusion_bias)
+        self.fine = conv_bn(fine, coarse, bias=variant.fusion_bias)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        coarse = self.coarse(self.depthwise(resize(coarse, fine, self.align_corners)))
+        coarse = self.coarse(self.depthwise(resize(coarse, fine.shape[-2:], self.align_corners)))
         return F.relu(self.fine(fine) + coarse, inplace=True)
 
 
@@ -172,10 +159,10 @@ class Bottleneck(nn.Module):
         return x + y if self.residual else y
 
 
-def bottlenecks(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+def bottlenecks(channels: int, out: int, stride: int) -> nn.Sequential:
     """Three in a row, the stride in the first."""
-    first = Bottleneck(channels, out_channels, stride)
-    return nn.Sequential(first, *(Bottleneck(out_channels, out_channels, 1) for _ in range(2)))
+    first = Bottleneck(channels, out, stride)
+    return nn.Sequential(first, Bottleneck(out, out, 1), Bottleneck(out, out, 1))
 
 
 def separable(channels: int, out_channels: int, *, stride: int = 1, relu: bool) -> nn.Sequential:
@@ -185,41 +172,28 @@ def separable(channels: int, out_channels: int, *, stride: int = 1, relu: bool) 
     return nn.Sequential(depthwise if relu else depthwise[:2], pointwise)
 
 
-def auxiliary_head(channels: int, classes: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        conv_bn_relu(channels, 32, 3), nn.Dropout2d(dropout), nn.Conv2d(32, classes, 1)
-    )
-
-
 def conv_bn_relu(
     channels: int, out: int, kernel: int, *, stride: int = 1, pad: bool = True, groups: int = 1
 ) -> nn.Sequential:
     padding = kernel // 2 if pad else 0
-    return nn.Sequential(
-        nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(inplace=True),
-    )
+    conv = nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def conv_bn(channels: int, out: int, bias: bool = False) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, out, 1, bias=bias), nn.BatchNorm2d(out))
 
 
-def resize(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
-    """Bilinear, to the height and width of `like`."""
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=align_corners)
+def resize(x: Tensor, size_hw: tuple[int, ...], align_corners: bool) -> Tensor:
+    return F.interpolate(x, size_hw, mode="bilinear", align_corners=align_corners)
 
 
 def cell_weights(x: Tensor, cells: int) -> Tensor:
     """(cells*cells, H*W): a row averages the pixels of a cell, as `F.adaptive_avg_pool2d`."""
-    rows, columns = (axis_weights(size, cells, x.device) for size in x.shape[-2:])
+    cell, axes = torch.arange(cells, device=x.device)[:, None], []
+    for size in x.shape[-2:]:  # cell i goes from floor(i size / cells) to ceil((i+1) size / cells)
+        start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
+        pixel = torch.arange(size, device=x.device)
+        axes.append(((pixel >= start) & (pixel < end)) / (end - start))
+    rows, columns = axes  # (cells,H), (cells,W)
     return (rows[:, None, :, None] * columns[:, None]).flatten(2).flatten(0, 1).to(x.dtype)
-
-
-def axis_weights(size: int, cells: int, device: torch.device) -> Tensor:
-    """(cells,size): cell i averages from floor(i size / cells) up to ceil((i + 1) size / cells)."""
-    cell = torch.arange(cells, device=device)[:, None]
-    pixel = torch.arange(size, device=device)
-    start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
-    return ((pixel >= start) & (pixel < end)) / (end - start)
