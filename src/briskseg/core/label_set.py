@@ -173,7 +173,7 @@ class LabelSet:
 
     def _decode_values(self, mask: Array, path: Path) -> Array:
         if mask.dtype == np.bool_:
-            mask = mask.view(np.uint8)
+            mask = (mask.view(np.uint8) > 0).astype(np.uint8)  # Pillow's true is the byte 255
         if mask.dtype == np.uint8:
             unknown, classes = self._byte_tables
             if cv2.countNonZero(cv2.LUT(mask, unknown)) == 0:

@@ -1,0 +1,102 @@
+"""Images are read upright and in RGB; files that cannot be read are named."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from briskseg.core.errors import DataError
+from briskseg.core.images import image_size, read_image, resize_image, resize_labels, write_png
+
+
+@pytest.fixture
+def picture():
+    """A smooth color picture that JPEG keeps well, of a shape that a transposition changes."""
+    y, x = np.mgrid[0:40, 0:64]
+    return np.stack([x * 4, y * 6, 255 - x * 2 - y], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "ppm"])
+def test_lossless_files_read_as_rgb(tmp_path, picture, ending):
+    Image.fromarray(picture).save(tmp_path / f"a.{ending}")
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{ending}"), picture)
+    assert image_size(tmp_path / f"a.{ending}") == (40, 64)
+
+
+def test_gray_alpha_and_16_bits_become_rgb_bytes(tmp_path, picture):
+    gray = picture[..., 0]
+    for name, array in (("gray", gray), ("deep", gray.astype(np.uint16) * 257)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), array)
+        read = read_image(tmp_path / f"{name}.png")
+        np.testing.assert_array_equal(read, np.stack([gray] * 3, -1))
+    Image.fromarray(np.dstack([picture, gray])).save(tmp_path / "alpha.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), picture)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_exif_orientation_is_applied_as_pillow_does(tmp_path, picture, orientation, ending):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{ending}"
+    Image.fromarray(picture).save(path, exif=exif, quality=95, subsampling=0)
+    with Image.open(path) as stored:
+        upright = np.asarray(ImageOps.exif_transpose(stored)).astype(int)
+    image = read_image(path)
+    assert image.flags["C_CONTIGUOUS"]
+    assert image.shape == upright.shape
+    assert np.abs(image - upright).max() <= 3  # two JPEG decoders may round differently
+    assert image_size(path) == image.shape[:2]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_damaged_files_are_named(tmp_path, picture, ending):
+    good, bad = tmp_path / f"good.{ending}", tmp_path / f"bad.{ending}"
+    Image.fromarray(picture).save(good)
+    bad.write_bytes(good.read_bytes()[: good.stat().st_size * 9 // 10])
+    with pytest.raises(DataError, match=rf"bad.{ending}: the image is damaged or cut off; restore"):
+        read_image(bad)
+    bad.write_bytes(b"")
+    with pytest.raises(DataError, match=rf"bad.{ending}: the file is empty"):
+        read_image(bad)
+    bad.write_bytes(b"hello")
+    with pytest.raises(DataError, match=rf"bad.{ending}: cannot be read as an image"):
+        read_image(bad)
+    with pytest.raises(DataError, match=r"gone.png: no such file"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_oversized_files_are_refused_before_decoding(tmp_path, picture):
+    write_png(tmp_path / "big.png", picture)
+    with pytest.raises(DataError, match=r"big.png: 64x40 is 2560 pixels, more than the 2559"):
+        read_image(tmp_path / "big.png", max_pixels=2559)
+
+
+def test_the_size_of_a_cut_off_file_is_still_known(tmp_path, picture):
+    write_png(tmp_path / "whole.png", picture)
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:100])
+    assert image_size(tmp_path / "cut.png") == (40, 64)
+
+
+def test_resizing(picture):
+    small = resize_image(picture, (20, 32))
+    blocks = picture.reshape(20, 2, 32, 2, 3).mean((1, 3))
+    assert small.shape == (20, 32, 3)
+    assert np.abs(small - blocks).max() <= 0.5
+    assert resize_image(picture, (80, 100)).shape == (80, 100, 3)
+    labels = np.uint8([[0, 1], [2, 255]])
+    np.testing.assert_array_equal(resize_labels(labels, (4, 4)), np.kron(labels, np.ones((2, 2))))
+    tripled = np.kron(labels, np.ones((3, 3), np.uint8))
+    np.testing.assert_array_equal(resize_labels(tripled, (2, 2)), labels)
+
+
+def test_written_png_reads_alike_elsewhere(tmp_path, picture):
+    write_png(tmp_path / "rgb.png", picture)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "rgb.png")), picture)
+    labels = np.uint8([[0, 1], [2, 255]])
+    palette = np.arange(768, dtype=np.int64).reshape(256, 3).astype(np.uint8)
+    write_png(tmp_path / "palette.png", labels, palette)
+    with Image.open(tmp_path / "palette.png") as stored:
+        assert stored.mode == "P"
+        np.testing.assert_array_equal(np.asarray(stored), labels)
+        np.testing.assert_array_equal(np.asarray(stored.convert("RGB")), palette[labels])

@@ -1,0 +1,295 @@
+"""A label file of any kind becomes class indices, and what is no class is named, never dropped."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from briskseg.core.errors import DataError, RequestError, UnknownLabelError
+from briskseg.core.images import write_png
+from briskseg.core.labels import (
+    CAMVID11,
+    CAMVID32,
+    CITYSCAPES,
+    CITYSCAPES_LABEL_IDS,
+    IGNORED,
+    LABEL_SETS,
+    LabelSet,
+)
+
+ROAD_CAR = LabelSet(("road", "car"), ((128, 64, 128), (64, 0, 128)))
+
+
+def truth(classes: int, seed: int = 0) -> np.ndarray:
+    """Labels of every class, and ignored ones, in an odd size."""
+    labels = np.random.default_rng(seed).integers(0, classes + 1, (37, 53)).astype(np.uint8)
+    labels[labels == classes] = IGNORED
+    return labels
+
+
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_published_sets_are_consistent(name):
+    labels = LABEL_SETS[name]
+    assert len(labels.names) == {"camvid11": 11, "camvid32": 32, "cityscapes": 19}[name]
+    assert len(set(labels.colors)) == len(labels.names)
+    assert LabelSet.from_dict(labels.to_dict()) == labels
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path, mask: cv2.imwrite(str(path), mask),
+        lambda path, mask: cv2.imwrite(str(path), mask.astype(np.uint16)),
+        lambda path, mask: write_png(path, mask, CAMVID11.palette),
+        lambda path, mask: Image.fromarray(np.stack([mask, mask * 0 + 255], -1), "LA").save(path),
+    ],
+    ids=["8 bits", "16 bits", "palette", "gray and alpha"],
+)
+def test_index_masks_of_every_kind_read_alike(tmp_path, save):
+    labels = truth(11)
+    save(tmp_path / "mask.png", np.where(labels == IGNORED, 11, labels).astype(np.uint8))
+    np.testing.assert_array_equal(CAMVID11.read(tmp_path / "mask.png"), labels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_color_masks_read_as_the_painted_labels(tmp_path, mode):
+    labels = truth(11)
+    picture = Image.fromarray(CAMVID11.colorize(labels))
+    # Pillow chooses the palette's order, so a palette file's indices here are not the classes.
+    picture = picture.quantize(12, dither=0) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(CAMVID11.read(tmp_path / "mask.png"), labels)
+
+
+def test_a_palette_of_foreign_colors_is_read_by_its_indices(tmp_path):
+    labels = truth(2)
+    labels[labels == IGNORED] = 0
+    voc = np.uint8([[0, 0, 0], [128, 0, 0], [0, 128, 0]])
+    write_png(tmp_path / "mask.png", labels, voc)
+    for label_set in (LabelSet(("background", "aeroplane")), ROAD_CAR):
+        np.testing.assert_array_equal(label_set.read(tmp_path / "mask.png"), labels)
+
+
+def test_masks_of_our_own_pictures_read_back(tmp_path):
+    labels = truth(11)
+    write_png(tmp_path / "truth.png", labels, CAMVID11.palette)
+    np.testing.assert_array_equal(CAMVID11.read(tmp_path / "truth.png"), labels)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_few_bits_a_pixel_are_not_spread_over_the_byte(tmp_path, bits):
+    mask = truth(2**bits - 1) % 2**bits
+    _write_gray_png(tmp_path / "mask.png", mask, bits)
+    read = LabelSet(tuple("abcdefghijklmnop"[: 2**bits])).read(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read, mask)
+
+
+def _write_gray_png(path: Path, mask: np.ndarray, bits: int) -> None:
+    """A grayscale PNG of fewer than 8 bits a pixel, which no library at hand writes."""
+    rows = b""
+    for row in mask:
+        bit_rows = (row[:, None] >> np.arange(bits - 1, -1, -1)) & 1
+        rows += b"\0" + np.packbits(bit_rows.astype(np.uint8).ravel()).tobytes()
+    header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    )
+
+
+def test_camvids_32_colors_merge_into_11_as_segnet_does():
+    wanted = {
+        "Sky": ["Sky"],
+        "Building": ["Building", "Wall", "Bridge", "Tunnel", "Archway"],
+        "Pole": ["Column_Pole", "TrafficCone"],
+        "Road": ["Road", "LaneMkgsDriv", "LaneMkgsNonDriv"],
+        "Pavement": ["Sidewalk", "ParkingBlock", "RoadShoulder"],
+        "Tree": ["Tree", "VegetationMisc"],
+        "SignSymbol": ["SignSymbol", "Misc_Text", "TrafficLight"],
+        "Fence": ["Fence"],
+        "Car": ["Car", "SUVPickupTruck", "Truck_Bus", "Train", "OtherMoving"],
+        "Pedestrian": ["Pedestrian", "Child", "CartLuggagePram", "Animal"],
+        "Bicyclist": ["Bicyclist", "MotorcycleScooter"],
+    }
+    picture = CAMVID32.colorize(np.arange(32, dtype=np.uint8)[None])
+    merged = CAMVID11.decode(picture, Path("all.png"))[0]
+    found = {name: [] for name in CAMVID11.names}
+    for name, index in zip(CAMVID32.names, merged, strict=True):
+        if index != IGNORED:
+            found[CAMVID11.names[index]].append(name)
+    assert {name: set(names) for name, names in found.items()} == {
+        name: set(names) for name, names in wanted.items()
+    }
+    assert merged[CAMVID32.names.index("Void")] == IGNORED
+
+
+def test_cityscapes_label_ids_become_train_ids_and_train_ids_stay():
+    ids = np.arange(34, dtype=np.uint8)[None]
+    labels = CITYSCAPES_LABEL_IDS.decode(ids, Path("a.png"))[0]
+    trained = [(i, c) for i, c in zip(ids[0].tolist(), labels, strict=True) if c != IGNORED]
+    assert {label_id: CITYSCAPES.names[index] for label_id, index in trained} == {
+        7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole",
+        19: "traffic light", 20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky",
+        24: "person", 25: "rider", 26: "car", 27: "truck", 28: "bus", 31: "train",
+        32: "motorcycle", 33: "bicycle",
+    }  # fmt: skip
+    train_ids = np.uint8([[0, 18, 255]])
+    np.testing.assert_array_equal(CITYSCAPES.decode(train_ids, Path("a.png")), train_ids)
+
+
+@given(st.integers(1, 254), st.data())
+def test_index_masks_decode_as_a_table_says(classes, data):
+    ignored = data.draw(st.integers(classes, 255))
+    label_set = LabelSet(tuple(f"c{i}" for i in range(classes)), ignored=ignored)
+    values = data.draw(st.lists(st.integers(0, 255), min_size=1, max_size=40))
+    known = {ignored: 255} | {i: i for i in range(classes)}
+    mask = np.uint8([values])
+    bad = [value for value in values if value not in known]
+    if bad:
+        with pytest.raises(UnknownLabelError) as caught:
+            label_set.decode(mask, Path("mask.png"))
+        assert caught.value.unknown == {value: bad.count(value) for value in bad}
+    else:
+        assert label_set.decode(mask, Path("mask.png")).tolist() == [[known[v] for v in values]]
+
+
+@pytest.mark.parametrize(
+    ("label_set", "mask", "message"),
+    [
+        (
+            LabelSet(("sky", "road", "car")),
+            np.uint8([[0, 3, 3, 7]]),
+            "m.png: values 3 (2 pixels), 7 (1 pixels) of no class; expected 0..2 for the classes, "
+            "255 for ignored; add the missing classes to the class list, or renumber the masks",
+        ),
+        (
+            LabelSet(("no", "yes"), ignored=None),
+            np.uint8([[0, 255]]),
+            "m.png: value 255 (1 pixels) of no class; expected 0..1 for the classes, nothing "
+            "ignored; this looks like a 0/255 mask: write 1 instead of 255 (mask // 255)",
+        ),
+        (
+            LabelSet(("no", "yes")),
+            np.uint8([[1, 2, 2]]),
+            "this looks like classes numbered from 1: subtract 1 from every value",
+        ),
+        (
+            LabelSet(("no", "yes")),
+            np.uint8([[0, 1, 2]]),
+            "if 2 means ignored, say so (`ignore 2` in classes.txt)",
+        ),
+        (CITYSCAPES, np.uint8([[7, 26, 33]]), "this looks like Cityscapes label ids"),
+        (LabelSet(("no", "yes")), np.int32([[0, -1]]), "value -1 (1 pixels) of no class"),
+        (LabelSet(("no", "yes")), np.int32([[0, 1 << 20]]), "value 1048576 (1 pixels)"),
+        (LabelSet(("no", "yes")), np.float32([[0.5]]), "floating-point numbers"),
+        (ROAD_CAR, np.uint8([[[128, 64, 129]]]), "color (128, 64, 129) (1 pixels) of no class"),
+        (ROAD_CAR, np.uint8([[[128, 0, 64]]]), "in the order blue, green, red"),
+        (ROAD_CAR, np.uint8([[[1, 1, 1], [0, 0, 0]]]), "an index mask saved as RGB"),
+        (ROAD_CAR, np.zeros((2, 2, 3), np.uint16), "labels of shape (2, 2, 3) and type uint16"),
+        (ROAD_CAR, np.full((2, 2, 4), 7, np.uint8), "4 pixels of the labels are transparent"),
+    ],
+)
+def test_what_is_no_class_is_named_with_its_cure(label_set, mask, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        label_set.decode(mask, Path("m.png"))
+
+
+@pytest.mark.parametrize("colored", [False, True])
+def test_interpolated_masks_are_recognized(colored):
+    labels = np.kron(truth(2), np.ones((8, 8), np.uint8)) % 2
+    mask = ROAD_CAR.colorize(labels) if colored else labels * 255
+    smooth = cv2.resize(mask, (500, 351), interpolation=cv2.INTER_LINEAR)
+    with pytest.raises(UnknownLabelError, match="the mask was resized with interpolation") as got:
+        ROAD_CAR.decode(smooth, Path("m.png"))
+    assert "and" in str(got.value)
+    assert len(str(got.value)) < 500
+
+
+def test_damaged_label_files_are_named(tmp_path):
+    good, path = tmp_path / "good.png", tmp_path / "bad.png"
+    cv2.imwrite(str(good), truth(11))
+    for content, what in (
+        (b"", "is empty"),
+        (b"not a picture", "cannot be read as a label image"),
+        (good.read_bytes()[:200], "cannot be read as a label image"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"bad.png: {what}.*restore it, or remove its pair"):
+            CAMVID11.read(path)
+    with pytest.raises(DataError, match=r"gone.png: no such file"):
+        CAMVID11.read(tmp_path / "gone.png")
+    Image.new("F", (3, 3)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float.tif: a label file of mode F"):
+        CAMVID11.read(tmp_path / "float.tif")
+
+
+def test_sets_without_colors_get_distinct_ones_always_the_same():
+    names = tuple(f"c{i}" for i in range(255))
+    colors = LabelSet(names).colors
+    assert len(set(colors)) == 255
+    assert colors == LabelSet(names).colors
+    assert (0, 0, 0) not in colors
+
+
+def test_impossible_sets_are_refused():
+    with pytest.raises(RequestError, match="256 classes; a label set holds 1 to 255"):
+        LabelSet(tuple(map(str, range(256))))
+    with pytest.raises(RequestError, match="the class name 'a' twice"):
+        LabelSet(("a", "b", "a"))
+    with pytest.raises(RequestError, match="1 colors for 2 classes"):
+        LabelSet(("a", "b"), ((1, 2, 3),))
+
+
+def classes_txt(folder: Path, text: str) -> Path:
+    path = folder / "classes.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_classes_txt(tmp_path):
+    text = "\ufeff# my classes\nroad 128 64 128\n\ntraffic light\nc# # sharp\nignore 9\n"
+    labels = LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+    assert labels.names == ("road", "traffic light", "c#")
+    assert labels.colors[0] == (128, 64, 128)
+    assert len(set(labels.colors)) == 3
+    assert labels.ignored == 9
+    assert LabelSet.from_classes_txt(classes_txt(tmp_path, "a\nb\n")).ignored == 255
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "classes.txt: no class in it"),
+        ("road\ncar\nroad\n", "line 3: the class 'road' again, after line 1"),
+        ("road 1 2\n", "line 1: '1 2' after the name 'road' is no color; expected `name` or"),
+        ("road 1 2 256\n", "line 1: '1 2 256' after the name 'road' is no color"),
+        ("road 1 2 -3\n", "line 1: '1 2 -3' after the name 'road' is no color"),
+        ("road 1 2 3\ncar 1 2 3\n", "line 2: the color (1, 2, 3) of 'car' is another class's"),
+        ("road\nignore\n", "line 2: 'ignore'; expected `ignore N`"),
+        ("road\nignore x\n", "line 2: 'ignore x'; expected `ignore N`"),
+        ("road\nignore 7\nignore 8\n", "line 3: a second `ignore`, after line 2"),
+        ("road\ncar\nignore 1\n", "line 3: `ignore 1` is the index of the class 'car'"),
+        ("\n".join(f"c{i}x" for i in range(256)), "256 classes; at most 255"),
+    ],
+)
+def test_mistakes_in_classes_txt_are_named_by_line(tmp_path, text, message):
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+    assert str(tmp_path / "classes.txt") in str(caught.value)
+
+
+def test_sixteen_bit_ignored_value(tmp_path):
+    labels = LabelSet.from_classes_txt(classes_txt(tmp_path, "a\nb\nignore 65535\n"))
+    cv2.imwrite(str(tmp_path / "mask.png"), np.uint16([[0, 1, 65535]]))
+    assert labels.read(tmp_path / "mask.png").tolist() == [[0, 1, IGNORED]]
