@@ -14,19 +14,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from briskseg.core.errors import DataError, RequestError
-from briskseg.data.streets.ground import paint_ground, paint_sky, paint_skyline, texture_ground
+from briskseg.core.errors import RequestError
+from briskseg.core.images import write_png
+from briskseg.core.labels import CAMVID11, IGNORED
+from briskseg.data.streets.ground import paint_ground, texture_ground
 from briskseg.data.streets.plan import plan_camera, plan_street
 from briskseg.data.streets.scene import Array, Canvas
 from briskseg.data.streets.sensor import expose, paint_bonnet
+from briskseg.data.streets.sky import paint_sky, paint_skyline
 
 VERSION = 1  # of the drawing: the same seed and version give the same pixels
 SMALLEST = 32  # px a side
 SPLITS = ("train", "val")
-FINE_AREA = 250_000  # px; smaller pictures are painted at twice their size and averaged
+THREADS = 2  # more wait for each other
 
 
 def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array, Array]:
@@ -46,22 +48,18 @@ def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array,
     if seed < 0:
         raise RequestError(f"the seed is {seed}; give 0 or a greater number")
     rng = np.random.default_rng(seed)
-    fine = 2 if size_hw[0] * size_hw[1] <= FINE_AREA else 1
     plan = plan_street(rng)
-    camera = plan_camera(rng, (size_hw[0] * fine, size_hw[1] * fine))
-    canvas = Canvas(camera, plan.light, float(fine))
-    paint_sky(canvas, plan.heaven, rng)
+    canvas = Canvas(plan_camera(rng, size_hw), plan.light)
+    paint_sky(canvas, plan.sky, rng)
     paint_ground(canvas, plan.street, rng)
-    sunlit = plan.light.direct / (plan.light.direct + plan.light.ambient)
-    texture_ground(canvas, plan.things, sunlit, rng)
-    paint_skyline(canvas, rng, 0.3 + 0.5 * plan.green)
+    dark = 0.85 * plan.light.direct / (plan.light.direct + plan.light.ambient)
+    texture_ground(canvas, plan.things, dark, rng)
+    paint_skyline(canvas, 0.3 + 0.5 * plan.green, rng)
     for thing in plan.things:
         thing.draw(canvas)
     if rng.random() < 0.35:
         paint_bonnet(canvas, rng)
-    image = cv2.resize(canvas.image_hwc, size_hw[::-1], interpolation=cv2.INTER_AREA)
-    labels = np.ascontiguousarray(canvas.labels_hw[fine - 1 :: fine, fine - 1 :: fine])
-    return expose(image, plan.light.dusk, rng), labels
+    return expose(canvas.image_hwc, plan.light.dusk, rng), canvas.labels_hw
 
 
 def draw_dataset(
@@ -95,13 +93,16 @@ def draw_dataset(
         split, index = job
         image, labels = draw_scene(scene_seed(seed, split, index), size_hw)
         name = f"{split}/{index:05d}.png"
-        write(folder / "images" / name, image[..., ::-1])
-        write(folder / "labels" / name, labels)
+        write_png(folder / "images" / name, image)
+        write_png(folder / "labels" / name, labels)
 
-    with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(pool.map(draw, jobs), 1):
-            if progress is not None:
-                progress(done, len(jobs))
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for done, _ in enumerate(pool.map(draw, jobs), 1):
+                if progress is not None:
+                    progress(done, len(jobs))
+        finally:  # an interrupted drawing does not go on in the background
+            pool.shutdown(cancel_futures=True)
     write_classes(folder / "classes.txt")
     facts = {"seed": seed, "size": list(size_hw), "train": train, "val": val, "version": VERSION}
     (folder / "streets.json").write_text(json.dumps(facts) + "\n")
@@ -114,18 +115,9 @@ def scene_seed(seed: int, split: str, index: int) -> int:
     return int(state[0]) << 31 | int(state[1]) >> 1
 
 
-def write(path: Path, picture: Array) -> None:
-    """Write a PNG of BGR or index pixels, through bytes so that any folder name works."""
-    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise DataError(f"{path}: the picture of shape {picture.shape} could not be encoded")
-    path.write_bytes(data.tobytes())
-
 
 def write_classes(path: Path) -> None:
     """Write classes.txt: a class a line as `name r g b`, and the ignored index."""
-    from briskseg.core.labels import CAMVID11
-
     pairs = zip(CAMVID11.names, CAMVID11.colors, strict=True)
     lines = [f"{name} {r} {g} {b}" for name, (r, g, b) in pairs]
-    path.write_text("\n".join([*lines, "ignore 255"]) + "\n")
+    path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n")

@@ -1,4 +1,4 @@
-"""What lies flat or far away: sky, skyline, road, pavements, markings and the shadows on them."""
+"""What lies flat: the road, its pavements and markings, their grain, and the shadows on them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import cv2
 import numpy as np
 
 from briskseg.data.streets.scene import (
-    BUILDING,
     FAR,
     PAVEMENT,
     ROAD,
-    SKY,
+    SHIFT,
     TREE,
+    UP,
     Array,
     Camera,
     Canvas,
     Color,
+    Point,
+    Shape,
     Thing,
-    any_color,
-    noise_patch,
+    fixed,
     noise_tile,
     scaled,
 )
-
-UP = (0.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Street:
     slab: float  # m between paving joints; 0: asphalt
 
     def kerb(self, side: int) -> float:
+        """X of the kerb on a side."""
         return self.edges[0] if side < 0 else self.edges[1]
 
     def front(self, side: int) -> float:
@@ -54,74 +54,21 @@ class Street:
         return self.kerb(side) + side * (self.pavements[0] if side < 0 else self.pavements[1])
 
     def is_open(self, side: int, z: float, margin: float = 0.0) -> bool:
+        """Whether a side street leaves at Z on that side."""
         return any(s == side and a - margin < z < b + margin for s, a, b in self.openings)
 
 
-@dataclass(frozen=True)
-class Heaven:
-    """The sky's colors and clouds; `cover` is the share that clouds hide."""
-
-    zenith: Color
-    horizon: Color
-    cloud: Color
-    cover: float
-
-
-def paint_sky(canvas: Canvas, heaven: Heaven, rng: np.random.Generator) -> None:
-    """Fill everything above the horizon: a gradient with clouds that flatten with distance."""
-    height, width = canvas.camera.size_hw
-    rows = int(np.clip(canvas.camera.horizon + 2, 1, height))
-    small = (max(2, rows // 4), max(2, width // 4))
-    rise = np.linspace(1, 0, small[0], dtype=np.float32)[:, None, None]
-    low, high = np.array(heaven.horizon, np.float32), np.array(heaven.zenith, np.float32)
-    sky = low + (high - low) * rise**0.7 * np.ones((1, small[1], 1), np.float32)
-    zoom = small[1] / rng.uniform(90, 220)
-    clouds = noise_patch(rng, (small[0] * 2, small[1]), zoom)
-    clouds = cv2.resize(clouds, small[::-1], interpolation=cv2.INTER_AREA)
-    clouds = cv2.GaussianBlur(clouds, (0, 0), 1.0)
-    threshold = 1.6 - 3.2 * heaven.cover
-    alpha = np.clip((clouds - threshold) * 0.8, 0, 0.95)[..., None]
-    shade = 1 - 0.12 * np.clip(clouds - threshold - 0.6, 0, 2)[..., None]
-    sky += alpha * (np.array(heaven.cloud, np.float32) * shade - sky)
-    sky_hwc = np.clip(sky, 0, 255).astype(np.uint8)
-    canvas.image_hwc[:rows] = cv2.resize(sky_hwc, (width, rows), interpolation=cv2.INTER_LINEAR)
-    canvas.labels_hw[:rows] = SKY
-
-
-def paint_skyline(canvas: Canvas, rng: np.random.Generator, green: float) -> None:
-    """The far end of the street: hazy roofs and tree tops across the whole width."""
-    camera, light = canvas.camera, canvas.light
-    scale = camera.pixels_per_meter(FAR)
-    base = camera.horizon + scale * camera.height
-    u = -20.0 * canvas.pixel
-    while u < camera.size_hw[1]:
-        wide = rng.uniform(8, 26) * scale
-        if rng.random() < green:
-            color = light.shade((70, 95, 45), UP, FAR * 0.7)
-            for _ in range(4):
-                middle = np.array([u + rng.uniform(0, 1.2) * wide, base - scale * 3])
-                radii = (scale * rng.uniform(3, 6), scale * rng.uniform(3, 8))
-                canvas.disk(middle, radii, scaled(color, rng.uniform(0.85, 1.1)), TREE)
-        else:
-            tall = rng.uniform(7, 18) * scale
-            wall = light.shade(any_color(rng, 0.3, 90), (0, 0.3, -0.9), FAR * 0.7)
-            box = np.array([[0, 0], [0, -tall], [wide, -tall], [wide, 0]])
-            if rng.random() < 0.5:
-                box = np.insert(box, 2, [wide / 2, -tall - 3 * scale], 0)
-            canvas.fill(box + np.array([u, base]), wall, BUILDING)
-        u += wide * rng.uniform(0.7, 1.05)
-
-
-def strip(camera: Camera, x: tuple[float, float], z: tuple[float, float] = (0.0, FAR)) -> Array:
-    """The pixels (n, 2) of a band of ground between two X of the street, from Z to Z."""
+def strip(camera: Camera, x: tuple[float, float], z: tuple[float, float] = (0.0, FAR)) -> Shape:
+    """The outline in pixels of a band of ground between two X of the street, from Z to Z."""
     nearest = 0.9 * camera.focal * camera.height / max(camera.size_hw[0] - camera.horizon, 1)
     start = max(z[0], nearest)
     stop = max(z[1], start + 1e-3)
-    steps = 2 if camera.bend == 0 else 3 + int(6 * np.log2(stop / start))
-    ahead = np.geomspace(start, stop, steps)
-    left = np.stack([np.full(steps, x[0]), np.zeros(steps), ahead], 1)
-    right = np.stack([np.full(steps, x[1]), np.zeros(steps), ahead], 1)
-    return camera.along(np.concatenate([left, right[::-1]]))
+    at = camera.at
+    if camera.bend == 0 or stop < 1.3 * start:
+        return [at(x[0], 0, start), at(x[0], 0, stop), at(x[1], 0, stop), at(x[1], 0, start)]
+    ahead = np.geomspace(start, stop, 3 + int(5 * np.log2(stop / start)))
+    left, right = camera.along(x[0], 0.0, ahead), camera.along(x[1], 0.0, ahead)
+    return np.concatenate([left, right[::-1]])
 
 
 def paint_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
@@ -130,68 +77,73 @@ def paint_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> No
     left, right = street.edges
     paving = light.shade(street.paving, UP, 0)
     asphalt = light.shade(street.asphalt, UP, 0)
-    for side, (x, grass) in enumerate(zip((-400.0, 400.0), street.grass, strict=True)):
+    middle = 0.5 * (left + right)
+    for span, grass in zip(((-400.0, middle), (middle, 400.0)), street.grass, strict=True):
         land = light.shade((84, 104, 48), UP, 0) if grass else scaled(paving, 0.94)
-        middle = 0.5 * (left + right)
-        label = TREE if grass else PAVEMENT
-        canvas.fill(strip(camera, (x, middle) if side == 0 else (middle, x)), land, label)
+        canvas.fill(strip(camera, span), land, TREE if grass else PAVEMENT)
     outer = (left - street.pavements[0], right + street.pavements[1])
     canvas.fill(strip(camera, outer), paving, PAVEMENT)
-    joints(canvas, street, paving)
+    _joints(canvas, street, paving)
     kerb = scaled(paving, rng.uniform(1.05, 1.25))
     canvas.fill(strip(camera, (left - 0.2, right + 0.2)), kerb, PAVEMENT)
+    canvas.fill(strip(camera, (left - 0.04, right + 0.04)), scaled(asphalt, 0.6), ROAD)
     canvas.fill(strip(camera, street.edges), asphalt, ROAD)
     for side, z0, z1 in street.openings:
         band = (street.kerb(side) - side * 0.1, street.kerb(side) + side * 60)
         canvas.fill(strip(camera, band, (z0 + 1, z1 - 1)), asphalt, ROAD)
-    patches(canvas, street, asphalt, rng)
-    markings(canvas, street, rng)
+    _patches(canvas, street, asphalt, rng)
+    _markings(canvas, street, rng)
 
 
-def joints(canvas: Canvas, street: Street, paving: Color) -> None:
+def _joints(canvas: Canvas, street: Street, paving: Color) -> None:
     """The lines between paving slabs, as far as one can tell them apart."""
     if not street.slab:
         return
-    color, camera = scaled(paving, 0.82), canvas.camera
+    camera, color = canvas.camera, scaled(paving, 0.8)
     for side in (-1, 1):
         x0, x1 = street.kerb(side), street.front(side)
-        for z in np.arange(3, 22, street.slab):
-            ends = camera.along([[x0, 0, z], [x1, 0, z]])
-            canvas.fill(np.concatenate([ends, ends[::-1] + [0, 0.3]]), color)
-        for x in np.arange(min(x0, x1), max(x0, x1), street.slab):
-            canvas.fill(strip(camera, (x, x + 0.02), (3, 22)), color)
+        z = np.arange(3, 15, street.slab)
+        corners = ((x0, 0.0), (x1, 0.0), (x1, 0.04), (x0, 0.04))
+        ends = [camera.along(x, 0.0, z + depth) for x, depth in corners]
+        canvas.fill_all(np.stack(ends, 1), color)
+        for x in np.arange(min(x0, x1), max(x0, x1), street.slab).tolist():
+            canvas.fill(strip(camera, (x, x + 0.03), (3, 15)), color)
 
 
-def patches(canvas: Canvas, street: Street, asphalt: Color, rng: np.random.Generator) -> None:
+def _patches(canvas: Canvas, street: Street, asphalt: Color, rng: np.random.Generator) -> None:
     """Repairs, worn wheel tracks and manholes: darker or paler asphalt, still road."""
     left, right = street.edges
+    camera = canvas.camera
     for _ in range(rng.integers(0, 5)):
         x, z = rng.uniform(left, right - 1), rng.uniform(4, 40)
         wide, long = rng.uniform(0.5, 2), rng.uniform(1, 12)
-        area = strip(canvas.camera, (x, min(x + wide, right)), (z, z + long))
-        canvas.fill(area, scaled(asphalt, rng.uniform(0.78, 1.15)))
+        area = strip(camera, (x, min(x + wide, right)), (z, z + long))
+        canvas.fill(area, scaled(asphalt, rng.uniform(0.82, 1.12)))
     if rng.random() < 0.5:
         for x in (-0.95, 0.65):
-            canvas.fill(strip(canvas.camera, (x, x + 0.3)), scaled(asphalt, 0.93))
+            canvas.fill(strip(camera, (x, x + 0.3)), scaled(asphalt, 0.94))
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     for _ in range(rng.integers(0, 3)):
         x, z = rng.uniform(left + 0.4, right - 1), rng.uniform(4, 20)
-        turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        ring = np.stack([x + 0.3 * np.cos(turn), 0 * turn, z + 0.3 * np.sin(turn)], 1)
-        canvas.fill(canvas.camera.along(ring), scaled(asphalt, 0.6))
+        ring = camera.along(x + 0.3 * np.cos(turn), 0.0, z + 0.3 * np.sin(turn))
+        canvas.fill(ring, scaled(asphalt, 0.6))
 
 
-def markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
+def _markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
     """Paint on the road: the divider, kerb lines, a zebra crossing with its stop lines."""
     camera, light = canvas.camera, canvas.light
     wear = rng.uniform(0.6, 1.0)
-    base = np.array(street.asphalt)
-    white = light.shade(tuple(base + (225 - base) * wear), UP, 0)
-    yellow = light.shade(tuple(base + (np.array([225, 180, 50]) - base) * wear), UP, 0)
+
+    def worn(r: float, g: float, b: float) -> Color:
+        a, b0, c = street.asphalt
+        return light.shade((a + (r - a) * wear, b0 + (g - b0) * wear, c + (b - c) * wear), UP, 0)
+
+    white, yellow = worn(225, 225, 222), worn(222, 180, 60)
     offset = rng.uniform(0, 6)
     x = street.divider
     if street.dashed:
         dash, gap = (3.0, 6.0) if rng.random() < 0.5 else (2.0, 4.0)
-        for z in np.arange(1 + offset, 90, dash + gap):
+        for z in np.arange(1 + offset, 90, dash + gap).tolist():
             canvas.fill(strip(camera, (x - 0.06, x + 0.06), (z, z + dash)), white)
     else:
         for d in (-0.12, 0.12):
@@ -202,82 +154,91 @@ def markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
                 edge = street.kerb(side) - side * d
                 canvas.fill(strip(camera, (edge, edge + side * 0.09)), yellow)
     if street.zebra is not None:
-        for x in np.arange(street.edges[0] + 0.3, street.edges[1] - 0.5, 1.1):
+        for x in np.arange(street.edges[0] + 0.3, street.edges[1] - 0.5, 1.1).tolist():
             canvas.fill(strip(camera, (x, x + 0.55), (street.zebra, street.zebra + 3)), white)
         for z in (street.zebra - 1.6, street.zebra + 4.4):
             canvas.fill(strip(camera, street.edges, (z, z + 0.25)), white)
 
 
 def texture_ground(
-    canvas: Canvas, things: Sequence[Thing], light_share: float, rng: np.random.Generator
+    canvas: Canvas, things: Sequence[Thing], dark: float, rng: np.random.Generator
 ) -> None:
-    """Grain, stains, shadows and haze over everything below the horizon, in one pass."""
+    """Grain, stains, shadows and haze over everything below the horizon, in one pass.
+
+    `dark` (0..1) is the share of the light that a shadow takes away.
+    """
     camera = canvas.camera
     height, width = camera.size_hw
-    top = int(np.clip(camera.horizon + 1.5 * canvas.pixel, 0, height - 1))
+    top = int(np.clip(camera.horizon + 1.5, 0, height - 1))
     v = np.arange(top, height, dtype=np.float32)
-    z = camera.focal * camera.height / np.maximum(v - np.float32(camera.horizon), 0.5)
+    z = np.float32(camera.focal * camera.height) / np.maximum(v - np.float32(camera.horizon), 0.5)
     u = np.arange(width, dtype=np.float32) - np.float32(camera.center)
-    x = u[None] * (z / camera.focal)[:, None] - camera.shift(z)[:, None]
-    zz = np.broadcast_to(z[:, None], x.shape)
-    fine = ground_noise(x, zz, 45.0, rng) - 128
-    broad = ground_noise(x, zz, 1.3, rng) - 128
-    reach = (rng.uniform(3, 9) / np.maximum(z, 3))[:, None].clip(0, 1)
-    factor = 1 + fine * (rng.uniform(0.001, 0.0028) * reach) + broad * rng.uniform(0.0006, 0.0016)
-    factor *= 1 - shadow_mask(canvas, things, top, light_share) / 255
-    veil = 1 - np.exp(-z / canvas.light.haze_m)[:, None]
-    weight = np.clip(factor * (1 - veil) * 128, 0, 255).astype(np.uint8)
+    bend = np.float32(0.5 * camera.bend) * z * z
+    x_hw = u[None] * (z / np.float32(camera.focal))[:, None] - bend[:, None]
+    z_hw = np.repeat(z[:, None], width, 1)
+    reach = (rng.uniform(3, 9) / np.maximum(z, 3)).clip(0, 1)[:, None]
+    grain = _ground_noise(x_hw, z_hw, 45.0, rng) * (rng.uniform(0.04, 0.12) * reach)
+    grain += _ground_noise(x_hw, z_hw, 1.3, rng) * rng.uniform(0.025, 0.065)
+    shadow = _shadow_mask(canvas, things, top, dark) * np.float32(1 / 255)
+    veil = 1 - np.exp(-z / np.float32(canvas.light.haze_m))[:, None]
+    weight = (1 + grain.astype(np.float32)) * (1 - shadow) * (128 * (1 - veil))
+    weight = np.clip(weight, 0, 255).astype(np.uint8)
     below = canvas.image_hwc[top:]
     cv2.multiply(below, cv2.merge([weight] * 3), below, 1 / 128)
     air = (veil[..., None] * np.array(canvas.light.haze)).clip(0, 255).astype(np.uint8)
     cv2.add(below, np.repeat(air, width, 1), below)
 
 
-def ground_noise(x: Array, z: Array, texels: float, rng: np.random.Generator) -> Array:
-    """Noise lying on the ground, `texels` a meter, around 128 with deviation 42, float32."""
-    shift = rng.uniform(0, 512, 2)
+def _ground_noise(x_hw: Array, z_hw: Array, texels: float, rng: np.random.Generator) -> Array:
+    """Noise lying on the ground, `texels` a meter, mean 0 and deviation 1, float32."""
+    shift_x, shift_z = rng.uniform(0, 512, 2).astype(np.float32)
+    scale = np.float32(texels)
     return cv2.remap(
-        noise_tile() * 42 + 128,
-        (x * texels + shift[0]).astype(np.float32),
-        (z * texels + shift[1]).astype(np.float32),
+        noise_tile(),
+        x_hw * scale + shift_x,
+        z_hw * scale + shift_z,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_WRAP,
     )
 
 
-def shadow_mask(canvas: Canvas, things: Sequence[Thing], top: int, light_share: float) -> Array:
+def _shadow_mask(canvas: Canvas, things: Sequence[Thing], top: int, dark: float) -> Array:
     """How much (0..255) light is missing on the ground rows from `top` down."""
-    height, width = canvas.camera.size_hw
+    camera = canvas.camera
+    height, width = camera.size_hw
     mask = np.zeros((height - top, width), np.uint8)
-    if light_share > 0.05:
-        for thing in things:
-            for ground in thing.shadow(canvas.light):
-                _fill_ground(mask, canvas.camera, ground, top, round(255 * light_share))
-    soft = cv2.blur(mask, (max(1, round(1.5 * canvas.pixel)),) * 2)
     touch = np.zeros_like(mask)
     for thing in things:
-        for ground in thing.footprint():
-            _fill_ground(touch, canvas.camera, ground, top, 170)
-    touch = cv2.blur(touch, (max(1, round(3 * canvas.pixel)), max(1, round(2 * canvas.pixel))))
-    return cv2.max(soft, touch)
+        if dark > 0.05 and thing.z < 55:
+            for ground in thing.shadow(canvas.light):
+                _fill_ground(mask, camera, ground, top, round(255 * dark))
+        if thing.z < 30:
+            for ground in thing.footprint():
+                _fill_ground(touch, camera, ground, top, 165)
+    soft = max(1, round(height / 150))
+    return cv2.max(cv2.blur(mask, (soft, soft)), cv2.blur(touch, (2 * soft + 1, soft)))
 
 
-def _fill_ground(mask: Array, camera: Camera, ground_xz: Array, top: int, value: int) -> None:
-    """Fill a ground polygon (n, 2), cut at the near plane, into mask rows that start at `top`."""
-    kept = clip_near(ground_xz, 1.5)
-    if len(kept) < 3:
+def _fill_ground(mask: Array, camera: Camera, ground: Shape, top: int, value: int) -> None:
+    """Fill a ground polygon, cut at the near plane, into mask rows that start at `top`."""
+    corners = clip_near([(float(x), float(z)) for x, z in ground], 1.5)
+    if len(corners) < 3:
         return
-    flat = np.stack([kept[:, 0], np.zeros(len(kept)), kept[:, 1]], 1)
-    points = np.round((camera.along(flat) - [0, top]) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [points], (value,), cv2.LINE_8, 4)
+    shape = fixed([camera.at(x, 0, z) for x, z in corners])
+    shape[:, 1] -= top << SHIFT
+    cv2.fillPoly(mask, [shape], (value,), cv2.LINE_8, SHIFT)
 
 
-def clip_near(ground_xz: Array, near: float) -> Array:
-    """The part of a ground polygon (n, 2) beyond Z = near (Sutherland and Hodgman)."""
+def clip_near(ground: list[Point], near: float) -> list[Point]:
+    """The part of a ground polygon beyond Z = near (Sutherland and Hodgman)."""
+    if min(z for _, z in ground) >= near:
+        return ground
     kept = []
-    for a, b in zip(ground_xz, np.roll(ground_xz, -1, 0), strict=True):
-        if a[1] >= near:
-            kept.append(a)
-        if (a[1] >= near) != (b[1] >= near):
-            kept.append(a + (b - a) * (near - a[1]) / (b[1] - a[1]))
-    return np.array(kept).reshape(-1, 2)
+    for k, (x, z) in enumerate(ground):
+        x0, z0 = ground[k - 1]
+        if (z >= near) != (z0 >= near):
+            share = (near - z0) / (z - z0)
+            kept.append((x0 + (x - x0) * share, near))
+        if z >= near:
+            kept.append((x, z))
+    return kept

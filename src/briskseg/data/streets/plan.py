@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from briskseg.data.streets.buildings import WALLS, Building
+from briskseg.data.streets.facade import Style
 from briskseg.data.streets.furniture import STEEL, Bin, Fence, Pole
 from briskseg.data.streets.greenery import LEAVES, Hedge, Tree
-from briskseg.data.streets.ground import Heaven, Street
+from briskseg.data.streets.ground import Street
 from briskseg.data.streets.people import SKIN, Cyclist, Look, Pedestrian
 from briskseg.data.streets.scene import Camera, Color, Light, Thing, any_color, scaled
+from briskseg.data.streets.sky import Sky
 from briskseg.data.streets.traffic import Car
 
 Rng = np.random.Generator
 SIDES = (-1, 1)
+MINUTE = 60.0  # m; small things beyond would be a few pixels
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Plan:
 
     street: Street
     light: Light
-    heaven: Heaven
+    sky: Sky
     own: int  # the side we drive on
     green: float  # 0 town .. 1 park
     things: tuple[Thing, ...]
@@ -32,12 +35,12 @@ class Plan:
 
 def plan_street(rng: Rng) -> Plan:
     """Draw a street's plan; the picture's size plays no part in it."""
-    light, heaven = plan_weather(rng)
+    light, sky = plan_weather(rng)
     own = -1 if rng.random() < 0.5 else 1
     green = float(rng.beta(0.8, 1.1))
     street = plan_ground(rng, own, green)
     town = Town(rng, street, own, green)
-    return Plan(street, light, heaven, own, green, town.build())
+    return Plan(street, light, sky, own, green, town.build())
 
 
 def plan_camera(rng: Rng, size_hw: tuple[int, int]) -> Camera:
@@ -55,7 +58,7 @@ def plan_camera(rng: Rng, size_hw: tuple[int, int]) -> Camera:
     )
 
 
-def plan_weather(rng: Rng) -> tuple[Light, Heaven]:
+def plan_weather(rng: Rng) -> tuple[Light, Sky]:
     """Sun, overcast or dusk, and the sky and haze that go with it."""
     kind = rng.random()
     angle = rng.uniform(0, 2 * np.pi)
@@ -66,17 +69,17 @@ def plan_weather(rng: Rng) -> tuple[Light, Heaven]:
         light = Light(sun, 0.75, 0.42, (1.04, 1.0, 0.94), (200, 212, 226), 260, False)
         blue = (rng.uniform(70, 130), rng.uniform(130, 175), rng.uniform(205, 240))
         pale = (205.0, 220.0, 236.0)
-        heaven = Heaven(blue, pale, (246, 246, 248), rng.uniform(0.05, 0.6))
+        sky = Sky(blue, pale, (246, 246, 248), rng.uniform(0.05, 0.6))
     elif kind < 0.85:  # overcast
         gray = rng.uniform(165, 238)
         tone = (gray * 0.985, gray, gray * 1.015)
         light = Light(sun, 0.12, 0.78, (0.97, 1.0, 1.03), tone, 150, False)
-        heaven = Heaven(scaled(tone, 0.9), tone, scaled(tone, 1.04), rng.uniform(0.3, 0.9))
+        sky = Sky(scaled(tone, 0.9), tone, scaled(tone, 1.04), rng.uniform(0.3, 0.9))
     else:  # dusk
         warm = (236.0, rng.uniform(160, 205), rng.uniform(120, 180))
         light = Light(sun, 0.1, 0.52, (0.98, 0.94, 1.0), scaled(warm, 0.8), 220, True)
-        heaven = Heaven((72, 84, 128), warm, (120, 104, 118), rng.uniform(0.2, 0.7))
-    return replace(light, haze_m=light.haze_m * rng.uniform(0.6, 2.0)), heaven
+        sky = Sky((72, 84, 128), warm, (120, 104, 118), rng.uniform(0.2, 0.7))
+    return replace(light, haze_m=light.haze_m * rng.uniform(0.6, 2.0)), sky
 
 
 def plan_ground(rng: Rng, own: int, green: float) -> Street:
@@ -135,69 +138,83 @@ class Town:
 
     def line_with_lots(self, side: int) -> None:
         rng, z = self.rng, float(self.rng.uniform(-6, 3))
+        bare = True
         while z < 118:
             long = float(rng.uniform(7, 18))
             for opening in self.street.openings:
                 if opening[0] == side and z < opening[2] and z + long > opening[1]:
                     long = opening[1] - z if opening[1] - z > 3 else 0.0
             if self.street.is_open(side, z + 0.1):
-                z += 1.0
+                z, bare = z + 1.0, True
                 continue
             if long > 0:
-                self.fill_lot(side, z, z + long)
+                bare = not self.fill_lot(side, z, z + long, bare)
             z += max(long, 0.5)
 
-    def fill_lot(self, side: int, z0: float, z1: float) -> None:
+    def fill_lot(self, side: int, z0: float, z1: float, bare: bool) -> bool:
+        """Build on a lot or leave it green; whether its front hides the next lot's end wall."""
         rng, front = self.rng, self.street.front(side)
         kind = rng.random()
         if kind > self.green * 1.1:
-            self.things.append(self.building(side, front, z0, z1))
-            return
+            self.things.append(self.building(side, front, z0, z1, bare))
+            return True
         if kind > self.green * 0.55:  # a house behind a garden
             back = front + side * float(rng.uniform(3, 6))
-            self.things.append(self.building(side, back, z0 + 0.8, z1 - 0.8))
+            self.things.append(self.building(side, back, z0 + 0.8, z1 - 0.8, True))
         else:  # a park
-            for _ in range(rng.integers(1, 4)):
+            for _ in range(rng.integers(1, 4) if z0 < MINUTE else 1):
                 x = front + side * float(rng.uniform(2.5, 12))
                 self.things.append(self.tree(x, float(rng.uniform(z0, z1)), 1.15))
         self.bound(side, front, z0, z1)
+        return False
 
     def bound(self, side: int, front: float, z0: float, z1: float) -> None:
         """Fence, hedge or nothing between a garden and the pavement."""
         rng = self.rng
         kind = rng.random()
+        if z0 > MINUTE:
+            return
         x = front + side * 0.15
         if kind < 0.55:
             style = "railings" if rng.random() < 0.6 else "planks"
             tone: Color = (48, 52, 50) if style == "railings" else (124, 98, 72)
             color = any_color(rng, 0.5, 60) if rng.random() < 0.35 else tone
             height = float(rng.uniform(0.9, 1.7))
-            self.things.append(Fence(x, z0, z1, height, style, color, self.seed()))
+            for a, b in pieces(z0, z1):
+                self.things.append(Fence(x, a, b, height, style, color))
             x += side * 0.4
         if kind > 0.4:
             height = float(rng.uniform(0.8, 2.0))
             leaves = LEAVES[int(rng.integers(4))]
-            self.things.append(Hedge(side, x, z0, z1, height, leaves, self.seed()))
+            for a, b in pieces(z0, z1):
+                self.things.append(Hedge(side, x, a, b, height, leaves, self.seed()))
 
-    def building(self, side: int, x: float, z0: float, z1: float) -> Building:
+    def building(self, side: int, x: float, z0: float, z1: float, bare: bool) -> Building:
         rng = self.rng
-        height = float(rng.uniform(5, 9) if rng.random() < 0.5 else rng.uniform(8, 20))
-        wall = np.array(WALLS[int(rng.integers(len(WALLS)))]) * rng.uniform(0.8, 1.15, 1)
-        wall = wall + rng.uniform(-8, 8, 3)
-        return Building(
-            side,
-            x,
-            z0,
-            z1,
-            height,
-            deep=float(rng.uniform(7, 11)),
-            roof=float(rng.uniform(1.8, 3.5)) if height < 12 and rng.random() < 0.7 else 0.0,
-            shop=bool(rng.random() < 0.45 * (1 - self.green)),
-            glazed=bool(height > 9 and rng.random() < 0.25),
-            wall=(float(wall[0]), float(wall[1]), float(wall[2])),
-            trim=any_color(rng, 0.4, 40),
-            look=self.seed(),
+        height = float(rng.uniform(5, 9) if rng.random() < 0.55 else rng.uniform(8, 19))
+        tone = rng.uniform(0.8, 1.15)
+        red, green, blue = (
+            c * tone + float(rng.uniform(-8, 8)) for c in WALLS[int(rng.integers(len(WALLS)))]
         )
+        glazed = height > 9 and rng.random() < 0.25
+        plain = rng.random() < 0.5
+        style = Style(
+            wall=(red, green, blue),
+            trim=(225.0, 225.0, 220.0) if plain else any_color(rng, 0.4, 40),
+            floor=float(rng.uniform(2.8, 3.6)),
+            bay=float(rng.uniform(1.6, 2.2) if glazed else rng.uniform(2.0, 3.6)),
+            share=float(0.92 if glazed else rng.uniform(0.3, 0.58)),
+            tall=float(0.72 if glazed else rng.uniform(0.4, 0.6)),
+            brick=bool(rng.random() < 0.55) and not glazed,
+            shop=bool(rng.random() < 0.45 * (1 - self.green)),
+            band=bool(rng.random() < 0.25),
+            panes=int((1, 2, 2, 4)[rng.integers(4)]),
+        )
+        roof = float(rng.uniform(1.8, 3.5)) if height < 12 and rng.random() < 0.7 else 0.0
+        tiles: Color = (112, 74, 60) if rng.random() < 0.6 else (84, 84, 92)
+        tiles = scaled(tiles, float(rng.uniform(0.75, 1.15)))
+        deep = float(rng.uniform(7, 11))
+        return Building(side, x, z0, z1, height, deep, roof, tiles, bare, style, self.seed())
 
     def tree(self, x: float, z: float, size: float) -> Tree:
         rng = self.rng
@@ -224,11 +241,11 @@ class Town:
         paint = STEEL if rng.random() < 0.6 else scaled(any_color(rng, 0.5, 30), 0.7)
         height, wide = float(rng.uniform(6, 9)), float(rng.uniform(0.12, 0.2))
         carries = "lamp" if rng.random() < 0.85 else "wires"
-        for z in np.arange(rng.uniform(6, 20), 110, rng.uniform(18, 30)):
+        for z in np.arange(rng.uniform(6, 20), 95, rng.uniform(18, 30)):
             if self.free(side, z):
                 self.pole(verge, float(z), height, wide, paint, carries, -side)
         if rng.random() < 0.25 + 0.5 * self.green:
-            for z in np.arange(rng.uniform(8, 18), 100, rng.uniform(8, 16)):
+            for z in np.arange(rng.uniform(8, 18), 75, rng.uniform(8, 16)):
                 if self.free(side, z):
                     self.things.append(self.tree(verge + side * 0.3, float(z) + 2.0, 0.85))
         for _ in range(rng.integers(1, 4)):
@@ -268,8 +285,8 @@ class Town:
             stop = start
             while stop < start + 24 and self.free(side, stop + 4):
                 stop += 4
-            if stop > start:
-                self.things.append(Fence(x, start, stop, height, style, color, self.seed()))
+            for a, b in pieces(start, stop):
+                self.things.append(Fence(x, a, b, height, style, color))
         elif kind < 0.5:
             for z in np.arange(start, start + 14, 2.0):
                 if self.free(side, float(z)):
@@ -307,7 +324,7 @@ class Town:
         if abs(kerb) - lanes < 2.0 or rng.random() < 0.2:
             return
         z = float(rng.uniform(6, 14))
-        while z < 90:
+        while z < 70:
             crossing = self.street.zebra is not None and abs(z - self.street.zebra) < 6
             if rng.random() < 0.6 and not self.street.is_open(side, z, 4) and not crossing:
                 heading = 0.0 if side == self.own or rng.random() < 0.2 else np.pi
@@ -318,13 +335,13 @@ class Town:
         """The car ahead of us and those that come towards us."""
         rng, street = self.rng, self.street
         z = float(rng.uniform(9, 45))
-        while z < 100:
+        while z < 80:
             if rng.random() < 0.75:
                 self.things.append(self.car(float(rng.normal(0, 0.15)), z, 0.0))
             z += float(rng.uniform(12, 40))
         x = street.divider - self.own * street.lane / 2
         z = float(rng.uniform(6, 30))
-        while z < 100:
+        while z < 80:
             self.things.append(self.car(x + float(rng.normal(0, 0.15)), z, np.pi))
             z += float(rng.uniform(11, 40))
 
@@ -378,3 +395,15 @@ class Town:
             stride, bag = float(rng.uniform(-1, 1)), bool(rng.random() < 0.3)
             sideways = crossing or bool(rng.random() < 0.25)
             self.things.append(Pedestrian(x, z, height, stride, sideways, bag, self.look()))
+
+
+def pieces(start: float, stop: float) -> list[tuple[float, float]]:
+    """A stretch cut into parts short enough to be painted in order of distance."""
+    parts = []
+    start = max(start, 1.0)
+    while start < stop:
+        end = min(stop, start + max(4.0, 0.3 * start))
+        end = stop if stop - end < 1 else end
+        parts.append((start, end))
+        start = end
+    return parts
