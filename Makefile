@@ -1,0 +1,28 @@
+# make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make
+# make test    style, types and every test
+# make bench   the figures that the README quotes, each against the stock way in the same run
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench
+
+demo: .venv/installed
+	rm -rf demo
+	$(BIN)/briskseg demo --out demo
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@

@@ -1,0 +1,107 @@
+"""Who may import whom: the rules of docs/architecture.md, read off the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "briskseg"
+
+ALLOWED = {
+    "core": set(),
+    "recipe": {"core"},
+    "models": {"core"},
+    "data": {"core", "recipe"},
+    "runtime": {"core"},
+    "evaluation": {"core", "data", "runtime"},
+    "training": {"core", "data", "evaluation", "models", "recipe", "runtime"},
+    "reports": {"core"},
+    "cli": {"core", "data", "evaluation", "models", "recipe", "reports", "runtime", "training"},
+}
+# A file that may import more than its folder.
+MORE = {"runtime/torch_.py": {"models"}}
+
+# Packages that only these files and folders may import at all.
+HEAVY = {
+    "torch": {"models", "training", "runtime/torch_.py", "data/loader.py"},
+    "lightning": {"training"},
+    "matplotlib": {"reports"},
+}
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(module, is it at the top level of the file) of every import, `if TYPE_CHECKING` left out."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node in tree.body) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.append((node.module or "", node in tree.body))
+    return found
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_keep_the_rules(path: Path) -> None:
+    relative = path.relative_to(SOURCE).as_posix()
+    room = room_of(path)
+    if room == "__init__":  # the public names, imported lazily
+        return
+    for module, _ in imports(path):
+        package, _, rest = module.partition(".")
+        if package == "briskseg" and rest:
+            other = rest.split(".")[0]
+            allowed = ALLOWED[room] | MORE.get(relative, set()) | {room}
+            assert other in allowed, f"{relative} imports {module}; {room} may import {allowed}"
+        elif package in HEAVY:
+            homes = HEAVY[package]
+            assert room in homes or relative in homes, f"{relative} imports {package}"
+
+
+def test_no_network_imports_another() -> None:
+    networks = {"erfnet", "erfnet_fcn", "fast_scnn"}
+    for name in networks:
+        for module, _ in imports(SOURCE / "models" / f"{name}.py"):
+            assert module.removeprefix("briskseg.models.") not in networks - {name}
+
+
+def test_verbs_import_nothing_heavy_at_the_top() -> None:
+    light = {"core", "cli"}
+    for path in sorted((SOURCE / "cli").glob("*.py")):
+        for module, at_top in imports(path):
+            package, _, rest = module.partition(".")
+            if at_top and package == "briskseg" and rest:
+                assert rest.split(".")[0] in light, f"{path.name} imports {module} at its top"
+
+
+@pytest.mark.parametrize("module", ["briskseg", "briskseg.cli", "briskseg.data", "briskseg.recipe"])
+def test_importing_loads_no_torch(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_briskseg_loads_nothing_else_of_size() -> None:
+    code = "import sys, briskseg; print([m for m in ('numpy', 'cv2', 'pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
