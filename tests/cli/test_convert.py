@@ -10,7 +10,6 @@ import torch
 from safetensors import safe_open
 
 from briskseg import create_model
-from briskseg.cli import main
 
 CLASSES = 20
 
@@ -25,16 +24,9 @@ def official(tmp_path):
 
 
 @pytest.fixture
-def convert(monkeypatch, capsys):
+def convert(command):
     """Runs the command -> (exit status, standard output, standard error)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["briskseg", "convert", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0), *capsys.readouterr()
-
-    return run
+    return lambda *arguments: command("convert", *arguments)
 
 
 def read(path):

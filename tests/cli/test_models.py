@@ -7,20 +7,12 @@ import json
 import pytest
 
 from briskseg import list_models
-from briskseg.cli import main
 
 
 @pytest.fixture
-def models(monkeypatch, capsys):
+def models(command):
     """Runs the command -> (exit status, standard output, standard error)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["briskseg", "models", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0), *capsys.readouterr()
-
-    return run
+    return lambda *arguments: command("models", *arguments)
 
 
 def test_every_model_has_a_row_with_its_size(models, monkeypatch):
