@@ -62,28 +62,41 @@ def check(
 
 def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
-    print(f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}")
+    head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
+    print(_wrapped(head))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
     more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
-    print(f"image sizes, width x height (images): {', '.join(sizes[:5]) or 'none'}{more}\n")
+    shown = ", ".join(sizes[:5]) or "none"
+    print(_wrapped(f"image sizes, width x height (images): {shown}{more}") + "\n")
     _print_classes(report)
     for finding in report.findings:
         print()
         title = f"{finding.severity}: {finding.kind} ({finding.count})"
-        print(fill(f"{title}: {finding.message}", WIDTH, subsequent_indent="  "))
+        print(_wrapped(f"{title}: {finding.message}"))
         if finding.files:
             files = ", ".join(path.as_posix() for path in finding.files)
             more = ", ..." if finding.count > len(finding.files) else ""
-            print(_indented(f"files: {files}{more}"))
-        print(_indented(f"cure: {finding.cure}"))
+            print(_wrapped(f"files: {files}{more}", "  "))
+        print(_wrapped(f"cure: {finding.cure}", "  "))
     found = [finding.severity for finding in report.findings]
-    numbers = [f"{found.count(kind)} {kind}s" for kind in ("error", "warning", "note")]
+    numbers = []
+    for severity in ("error", "warning", "note"):
+        n = found.count(severity)
+        numbers.append(f"{n} {severity}{'' if n == 1 else 's'}")
     verdict = "fit to train on" if report.fit else "not fit to train on"
     print(f"\n{', '.join(numbers)}: {verdict}")
 
 
-def _indented(text: str) -> str:
-    return fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+def _wrapped(text: str, indent: str = "") -> str:
+    """The text in lines of at most `WIDTH`; a path stays in one piece, so that it can be copied."""
+    return fill(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _print_classes(report: CheckReport) -> None:

@@ -1,0 +1,43 @@
+"""briskseg data: the kinds that are recognized, and drawing streets."""
+
+from __future__ import annotations
+
+import pytest
+
+from briskseg.data import DATASET_KINDS, open_dataset
+
+
+@pytest.fixture
+def data(command):
+    """Runs the command -> (exit status, standard output, standard error)."""
+    return lambda *words: command("data", *words)
+
+
+def test_every_kind_is_listed_within_100_columns(data):
+    status, text, _ = data()
+    assert status == 0
+    for kind in DATASET_KINDS:
+        assert any(line.startswith(kind) for line in text.splitlines())
+    assert "LabeledApproved_full/NAME_L.png" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_draw(data, tmp_path):
+    folder = tmp_path / "streets"
+    numbers = ("--train", 2, "--val", 1, "--size", "40x60", "--seed", 5)
+    status, text, _ = data("draw", folder, *numbers)
+    assert status == 0
+    assert f"{folder}: 2 train and 1 val images of 40x60, seed 5" in text
+    dataset = open_dataset(folder)
+    assert dataset.kind == "streets"
+    assert dataset.read(dataset.pairs("val")[0])[0].shape == (40, 60, 3)
+    status, _, error = data("draw", folder)
+    assert status == 2
+    assert "is not empty; name a new folder, nothing is overwritten" in error
+
+
+def test_a_size_that_is_none(data, tmp_path):
+    status, _, error = data("draw", tmp_path / "new", "--size", "40")
+    assert status == 2
+    assert "--size 40 is no size, expected HxW as in 240x320" in error
+    assert not (tmp_path / "new").exists()
