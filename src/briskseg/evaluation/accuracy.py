@@ -107,6 +107,11 @@ def evaluate(
         per_image.append(ImageScore(pair.name, one.miou, one.pixel_accuracy))
         if progress is not None:
             progress(done, len(pairs))
+    if not total.counts.any():
+        raise DataError(
+            f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
+            "there is nothing to score; look at the label files and at the value for ignored"
+        )
     return Evaluation(
         confusion=total,
         names=names,

@@ -47,7 +47,7 @@ def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
         return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
     if path.exists():
         if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            raise RequestError(f"{path} is neither an image nor a video by its name: {_TYPES}")
+            raise RequestError(f"{path} is no image and no video by its name, expected {_TYPES}")
         return [(path, path.stem)]
     if glob.has_magic(text):
         matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]

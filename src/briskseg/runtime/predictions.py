@@ -31,8 +31,9 @@ def write_predictions(
 
     Image: NAME_labels.png (one channel, class indices), NAME_color.png (RGB, the classes' colors),
     both of the image's size, and NAME_overlay.png (the colors over the image, a legend below).
-    Video: NAME_color.mp4 and NAME_overlay.mp4, every frame in order, at the video's rate; video
-    compression blurs colors, so for exact labels predict on frames saved as images.
+    Video: NAME_color.mp4 and NAME_overlay.mp4, every frame in order, at the video's rate; an odd
+    width or height gets one more black row or column, as mp4 has only even ones. Video compression
+    blurs colors, so for exact labels predict on frames saved as images.
     Raises DataError for a damaged file, BriskError where `out` cannot be written.
     """
     base = out / source.name
@@ -76,12 +77,13 @@ def _video(predictor: Predictor, path: Path, base: Path, progress: Frames | None
             labels_hw = predictor(frame_hwc)
             colors_hwc = label_set.colorize(labels_hw)
             picture = with_legend(overlay(frame_hwc, labels_hw, label_set), label_set, everything)
+            shots = [_even_bgr(colors_hwc), _even_bgr(picture)]
             if not writers:
                 rate = capture.get(cv2.CAP_PROP_FPS)
-                for target, first in zip(paths, (colors_hwc, picture), strict=True):
+                for target, first in zip(paths, shots, strict=True):
                     writers.append(stack.enter_context(_writer(target, first, rate)))
-            for writer, shot in zip(writers, (colors_hwc, picture), strict=True):
-                writer.write(cv2.cvtColor(shot, cv2.COLOR_RGB2BGR))
+            for writer, shot in zip(writers, shots, strict=True):
+                writer.write(shot)
             if progress is not None:
                 progress(done, max(done, total))
     if done < 0.9 * total or not done:  # the stated number is an estimate in some formats
@@ -111,6 +113,13 @@ def _frames(capture: cv2.VideoCapture) -> Iterator[Image]:
         if not there:
             return
         yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _even_bgr(picture_hwc: Image) -> Image:
+    """As a video writer takes it: BGR, and both sides even."""
+    height, width = picture_hwc.shape[:2]
+    even = cv2.copyMakeBorder(picture_hwc, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2BGR), dtype=np.uint8)
 
 
 @contextmanager

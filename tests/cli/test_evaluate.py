@@ -1,0 +1,83 @@
+"""briskseg evaluate: the table, the JSON, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import briskseg
+from briskseg.core.images import read_image, write_png
+from briskseg.data import open_dataset
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_the_table_and_the_file_say_the_same(
+    command, weights_file: Path, small_data: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "scores.json"
+    done = command("evaluate", weights_file, "--data", small_data, "--json", file)
+    assert (done.status, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 100
+    scores = json.loads(file.read_text())
+    for name, one in scores["classes"].items():
+        shown = ["-" if x is None else f"{100 * x:.2f}" for x in (one["iou"], one["accuracy"])]
+        row = next(line for line in done.out.splitlines() if line.startswith(name))
+        assert row.replace("%", "").split()[1:3] == shown
+    assert f"mIoU{100 * scores['miou']:>26.2f} %" in done.out.replace("  mIoU", "mIoU")
+    assert "on 4 images of 'val'." in done.out
+    assert "has IoU 0 and counts in the mean" in done.out
+    again = command("evaluate", weights_file, "--data", small_data, "--json", "-")
+    assert json.loads(again.out) == scores
+
+
+def test_absent_classes_are_named(command, weights_file: Path, small_data: Path) -> None:
+    predictor = briskseg.load(weights_file)
+    pairs = open_dataset(small_data).pairs("val")
+    images = [read_image(pair.image) // 100 for pair in pairs]
+    predicted = set(np.concatenate([predictor(image).ravel() for image in images]).tolist())
+    absent = min({0, 1, 2} - predicted)
+    for pair, image in zip(pairs, images, strict=True):
+        labels = read_image(pair.label)[..., 0]
+        labels[labels == absent] = 255
+        write_png(pair.label, labels)
+        write_png(pair.image, image)
+    done = command("evaluate", weights_file, "--data", small_data)
+    name = ("sky", "road", "car")[absent]
+    row = next(line for line in done.out.splitlines() if line.startswith(name))
+    assert row.split() == [name, "-", "-", "0.00", "%"]
+    line = " ".join(done.out.split())
+    assert f"left out of the mean (-): {name}." in line
+
+
+def test_scales_and_flip_are_stated(command, weights_file: Path, small_data: Path) -> None:
+    words = ("evaluate", weights_file, "--data", small_data, "--scales", "0.5,1", "--flip")
+    done = command(*words, "--json", "-")
+    assert (json.loads(done.out)["scales"], json.loads(done.out)["flip"]) == ([0.5, 1.0], True)
+    assert "at scales 0.5, 1 and mirrored, probabilities averaged" in " ".join(
+        command(*words).out.split()
+    )
+
+
+def test_wrong_requests_are_one_sentence(command, weights_file: Path, small_data: Path) -> None:
+    data = ("--data", small_data)
+    for words, message in (
+        ((weights_file, *data, "--scales", "1,x"), "--scales 1,x is no list of numbers"),
+        ((weights_file, *data, "--split", "tset"), "no split 'tset'"),
+        ((weights_file, *data, "--json", "nowhere/x.json"), "the folder nowhere is not there"),
+        (("none.safetensors", *data), "none.safetensors is not there"),
+    ):
+        done = command("evaluate", *words)
+        assert (done.status, done.out) == (2, "")
+        assert message in done.err
+        assert "Traceback" not in done.err
+    (small_data / "classes.txt").write_text("sky\nroad\nbus\n")
+    done = command("evaluate", weights_file, *data)
+    assert done.status == 2
+    assert "the first difference is class 2: 'car' against 'bus'" in done.err

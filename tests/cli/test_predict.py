@@ -1,0 +1,137 @@
+"""briskseg predict: files in, masks and overlays out, whatever else is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import briskseg
+from briskseg.core.images import read_image, write_png
+
+COLORS = np.array([(70, 130, 180), (128, 64, 128), (0, 0, 142)], np.uint8)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(4)
+    folder = tmp_path / "photos"
+    for name, size in (("a.png", (30, 41)), ("sub/a.png", (25, 18)), ("sub/b.png", (8, 70))):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_png(folder / name, rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+    return folder
+
+
+def write_video(path: Path, frames: int, size_hw: tuple[int, int]) -> None:
+    """An .avi may have odd sides, an .mp4 may not."""
+    own = path.suffix == ".avi"
+    code = cv2.VideoWriter.fourcc(*("MJPG" if own else "mp4v"))
+    backend = cv2.CAP_OPENCV_MJPEG if own else cv2.CAP_FFMPEG
+    writer = cv2.VideoWriter(str(path), backend, code, 12.5, size_hw[::-1])
+    for index in range(frames):
+        writer.write(np.full((*size_hw, 3), 8 * index, np.uint8))
+    writer.release()
+
+
+def read_video(path: Path) -> tuple[list[np.ndarray], float]:
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return frames, capture.get(cv2.CAP_PROP_FPS)
+        frames.append(frame)
+
+
+def test_a_folder_gives_masks_of_its_sizes_in_its_structure(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = command("predict", weights_file, photos, "--out", out)
+    assert (done.status, done.out) == (0, f"3 of 3 labeled, in {out}\n")
+    predictor = briskseg.load(weights_file)
+    for name in ("a", "sub/a", "sub/b"):
+        image = read_image(photos / f"{name}.png")
+        with Image.open(out / f"{name}_labels.png") as picture:
+            assert picture.mode == "L"
+            labels = np.asarray(picture)
+        np.testing.assert_array_equal(labels, predictor(image))
+        color = read_image(out / f"{name}_color.png")
+        np.testing.assert_array_equal(color, COLORS[labels])
+        height, width = labels.shape
+        blended = read_image(out / f"{name}_overlay.png")[:height, :width].astype(int)
+        assert np.abs(2 * blended - image - color).max() <= 1
+    assert len([path for path in out.rglob("*") if path.is_file()]) == 9
+
+
+def test_equal_names_do_not_overwrite_each_other(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("predict", weights_file, photos / "a.png", photos / "sub" / "*.png", "--out", out)
+    assert command(*words).status == 0
+    sizes = {path.name: read_image(path).shape[:2] for path in out.glob("*_labels.png")}
+    assert sizes == {"a_labels.png": (30, 41), "a-2_labels.png": (25, 18), "b_labels.png": (8, 70)}
+
+
+def test_damaged_inputs_are_named_and_the_others_done(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (photos / "bad.mp4").write_bytes(b"no video")
+    out = tmp_path / "out"
+    done = command("predict", weights_file, photos, "--out", out)
+    assert done.status == 1
+    assert done.out == f"3 of 5 labeled, in {out}\n"
+    assert "2 of 5 inputs failed:\n" in done.err
+    assert str(photos / "bad.jpg") in done.err
+    assert f"{photos / 'bad.mp4'} cannot be read as a video" in done.err
+    assert (out / "sub/b_labels.png").is_file()
+    alone = command("predict", weights_file, photos / "bad.jpg", "--out", out)
+    assert (alone.status, alone.out) == (1, "")
+    assert alone.err.startswith(f"briskseg: {photos / 'bad.jpg'}")
+
+
+@pytest.mark.parametrize(("name", "size_hw"), [("drive.mp4", (48, 64)), ("drive.avi", (37, 51))])
+def test_a_video_keeps_its_frames_size_and_rate(
+    command, weights_file: Path, tmp_path: Path, name: str, size_hw: tuple[int, int]
+) -> None:
+    write_video(tmp_path / name, 9, size_hw)
+    out = tmp_path / "out"
+    done = command("predict", weights_file, tmp_path / name, "--out", out)
+    assert (done.status, done.out) == (0, f"1 of 1 labeled, in {out}\n")
+    color, rate = read_video(out / "drive_color.mp4")
+    frames, source_rate = read_video(tmp_path / name)
+    assert (len(color), rate) == (len(frames), source_rate)
+    assert source_rate >= 12
+    assert color[0].shape[:2] == (size_hw[0] + size_hw[0] % 2, size_hw[1] + size_hw[1] % 2)
+    predictor = briskseg.load(weights_file)
+    for source, frame in zip(frames, color, strict=True):
+        assert source.shape[:2] == size_hw
+        expected = COLORS[predictor(source[..., ::-1])].astype(int)
+        shown = frame[: size_hw[0], : size_hw[1], ::-1]
+        assert np.median(np.abs(shown - expected)) < 12  # compression
+    overlays, _ = read_video(out / "drive_overlay.mp4")
+    assert len(overlays) == 9
+    assert overlays[0].shape[0] > size_hw[0]
+
+
+def test_a_video_that_is_cut_off_is_named(command, weights_file: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.avi"
+    write_video(whole, 30, (48, 64))
+    data = whole.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
+    done = command("predict", weights_file, tmp_path / "cut.avi", "--out", tmp_path / "out")
+    assert done.status == 1
+    assert "of 30 frames could be read; the video is damaged or cut off" in done.err
+
+
+def test_an_output_that_cannot_be_written(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = command("predict", weights_file, photos, "--out", tmp_path / "file")
+    assert done.status == 1
+    assert "cannot be written" in done.err

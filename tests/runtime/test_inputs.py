@@ -1,0 +1,72 @@
+"""Which files a request means, and that no two of them write to one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from briskseg.core.errors import RequestError
+from briskseg.runtime.inputs import find_inputs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "a/x.png",
+        "a/x.JPG",
+        "a/deep/x.png",
+        "b/X.png",
+        "b/clip.mp4",
+        "b/notes.txt",
+        "b/[1].png",
+        "out/old.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*texts: str) -> list[tuple[str, str]]:
+    return [(str(one.path), one.name) for one in find_inputs(texts, Path("out"))]
+
+
+def test_folders_keep_their_structure_and_the_output_is_no_input(folder: Path) -> None:
+    assert names(".") == [
+        ("a/deep/x.png", "a/deep/x"),
+        ("a/x.JPG", "a/x"),
+        ("a/x.png", "a/x-2"),
+        ("b/X.png", "b/X"),
+        ("b/[1].png", "b/[1]"),
+        ("b/clip.mp4", "b/clip"),
+    ]
+    assert find_inputs(["b/clip.mp4"], Path("out"))[0].is_video
+
+
+def test_equal_names_get_numbers_in_the_order_given(folder: Path) -> None:
+    assert names("b/X.png", "a/x.png", "a/deep/x.png", "a/x.png") == [
+        ("b/X.png", "X"),
+        ("a/x.png", "x-2"),
+        ("a/deep/x.png", "x-3"),
+    ]
+
+
+def test_patterns_are_expanded_and_a_file_with_brackets_is_a_file(folder: Path) -> None:
+    assert names("a/**/*.png") == [("a/deep/x.png", "x"), ("a/x.png", "x-2")]
+    assert names(os.path.join("b", "[1].png")) == [("b/[1].png", "[1]")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("none.png", "none.png is not there, expected an image, a video, a folder or a pattern"),
+        ("none*.png", r"no image and no video matches none\*.png"),
+        ("b/notes.txt", "b/notes.txt is no image and no video by its name, expected .avi, "),
+        ("out", "the folder out holds no image and no video"),
+    ],
+)
+def test_a_request_for_nothing_is_refused(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        names(text)
