@@ -52,7 +52,7 @@ def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array,
     canvas = Canvas(plan_camera(rng, size_hw), plan.light)
     paint_sky(canvas, plan.sky, rng)
     paint_ground(canvas, plan.street, rng)
-    dark = 0.85 * plan.light.direct / (plan.light.direct + plan.light.ambient)
+    dark = 0.8 * plan.light.direct / (plan.light.direct + plan.light.ambient)
     texture_ground(canvas, plan.things, dark, rng)
     paint_skyline(canvas, 0.3 + 0.5 * plan.green, rng)
     for thing in plan.things:

@@ -138,7 +138,7 @@ def foliage(
     rows, columns = window
     size_hw = (rows.stop - rows.start, columns.stop - columns.start)
     field, bulge = _volume(ellipses, window, canvas.light.sun[0])
-    leaf = max(0.5, canvas.camera.scale(z) * 0.05)
+    leaf = max(0.5, canvas.camera.scale(z) * 0.032)
     noise = noise_patch(rng, size_hw, leaf)
     mask = (field + np.float32(0.28) * noise) > 0.12
     tone = np.clip(128 + np.float32(44) * noise + np.float32(60) * bulge, 0, 255).astype(np.uint8)

@@ -38,8 +38,11 @@ class Street:
     lane: float  # lane width
     dashed: bool
     yellow: bool  # lines along the kerbs
+    band: Color | None  # of a colored lane along the kerbs
+    arrow: tuple[float, float] | None  # X and Z of an arrow on the road
     zebra: float | None  # Z of a crossing
     openings: tuple[tuple[int, float, float], ...]  # side streets: side, from Z, to Z
+    end: float  # Z of the houses that close the street; FAR: it goes on
     asphalt: Color
     paving: Color
     grass: tuple[bool, bool]  # what lies beyond each pavement
@@ -85,12 +88,17 @@ def paint_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> No
     canvas.fill(strip(camera, outer), paving, PAVEMENT)
     _joints(canvas, street, paving)
     kerb = scaled(paving, rng.uniform(1.05, 1.25))
-    canvas.fill(strip(camera, (left - 0.2, right + 0.2)), kerb, PAVEMENT)
-    canvas.fill(strip(camera, (left - 0.04, right + 0.04)), scaled(asphalt, 0.6), ROAD)
-    canvas.fill(strip(camera, street.edges), asphalt, ROAD)
+    reach = (0.0, street.end - 3 if street.end < FAR else FAR)
+    canvas.fill(strip(camera, (left - 0.2, right + 0.2), reach), kerb, PAVEMENT)
+    canvas.fill(strip(camera, (left - 0.04, right + 0.04), reach), scaled(asphalt, 0.6), ROAD)
+    canvas.fill(strip(camera, street.edges, reach), asphalt, ROAD)
     for side, z0, z1 in street.openings:
         band = (street.kerb(side) - side * 0.1, street.kerb(side) + side * 60)
         canvas.fill(strip(camera, band, (z0 + 1, z1 - 1)), asphalt, ROAD)
+    if street.band is not None:
+        for side in (-1, 1):
+            lane = (street.kerb(side) - side * 1.4, street.kerb(side))
+            canvas.fill(strip(camera, lane, reach), light.shade(street.band, UP, 0))
     _patches(canvas, street, asphalt, rng)
     _markings(canvas, street, rng)
 
@@ -148,6 +156,12 @@ def _markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
     else:
         for d in (-0.12, 0.12):
             canvas.fill(strip(camera, (x + d - 0.05, x + d + 0.05)), white)
+    if street.arrow is not None:
+        x, z = street.arrow
+        shaft, tip = strip(camera, (x - 0.1, x + 0.1), (z, z + 2.4)), z + 4.2
+        canvas.fill(shaft, white)
+        ends = ((x - 0.45, z + 2.4), (x, tip), (x + 0.45, z + 2.4))
+        canvas.fill([camera.at(across, 0, ahead) for across, ahead in ends], white)
     if street.yellow:
         for side in (-1, 1):
             for d in (0.25, 0.45):
@@ -177,7 +191,7 @@ def texture_ground(
     x_hw = u[None] * (z / np.float32(camera.focal))[:, None] - bend[:, None]
     z_hw = np.repeat(z[:, None], width, 1)
     reach = (rng.uniform(3, 9) / np.maximum(z, 3)).clip(0, 1)[:, None]
-    grain = _ground_noise(x_hw, z_hw, 45.0, rng) * (rng.uniform(0.04, 0.12) * reach)
+    grain = _ground_noise(x_hw, z_hw, 45.0, rng) * (rng.uniform(0.03, 0.085) * reach)
     grain += _ground_noise(x_hw, z_hw, 1.3, rng) * rng.uniform(0.025, 0.065)
     shadow = _shadow_mask(canvas, things, top, dark) * np.float32(1 / 255)
     veil = 1 - np.exp(-z / np.float32(canvas.light.haze_m))[:, None]

@@ -102,9 +102,9 @@ class Light:
         """The color as it arrives at the camera from distance `z`."""
         haze, veil = self.haze, self.veil(z)
         return (
-            color[0] + (haze[0] - color[0]) * veil,
-            color[1] + (haze[1] - color[1]) * veil,
-            color[2] + (haze[2] - color[2]) * veil,
+            min(255.0, color[0] + (haze[0] - color[0]) * veil),
+            min(255.0, color[1] + (haze[1] - color[1]) * veil),
+            min(255.0, color[2] + (haze[2] - color[2]) * veil),
         )
 
     def veil(self, z: float) -> float:

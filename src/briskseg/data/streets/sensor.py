@@ -31,9 +31,9 @@ def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def expose(image_hwc: Array, dusk: bool, rng: np.random.Generator) -> Array:
     """The picture as the sensor delivers it, (H, W, 3) uint8."""
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         image_hwc = cv2.GaussianBlur(image_hwc, (3, 3), rng.uniform(0.35, 0.9))
-    gain = rng.uniform(0.45, 0.85) if dusk else rng.uniform(0.72, 1.25)
+    gain = rng.uniform(0.65, 1.1) if dusk else rng.uniform(0.8, 1.25)
     cast = gain * rng.uniform(0.93, 1.07, 3)
     gamma, lift = rng.uniform(0.85, 1.2), rng.uniform(0, 0.05)
     level = np.linspace(0, 1, 256)[:, None]

@@ -41,9 +41,9 @@ def paint_sky(canvas: Canvas, sky: Sky, rng: np.random.Generator) -> None:
     field = low + (high - low) * rise**0.7 * np.ones((1, small[1], 1), np.float32)
     clouds = noise_patch(rng, (small[0] * 2, small[1]), small[1] / rng.uniform(90, 220))
     clouds = cv2.resize(clouds, small[::-1], interpolation=cv2.INTER_AREA)
-    clouds = cv2.GaussianBlur(clouds, (0, 0), 1.0)
+    clouds = cv2.GaussianBlur(clouds, (0, 0), small[1] / 70)
     threshold = np.float32(1.6 - 3.2 * sky.cover)
-    alpha = np.clip((clouds - threshold) * 0.8, 0, 0.95)[..., None]
+    alpha = np.clip((clouds - threshold) * 0.55, 0, 0.95)[..., None]
     shade = 1 - 0.12 * np.clip(clouds - threshold - 0.6, 0, 2)[..., None]
     field += alpha * (np.array(sky.cloud, np.float32) * shade - field)
     field_hwc = np.clip(field, 0, 255).astype(np.uint8)
