@@ -40,26 +40,21 @@ def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array,
     Raises:
         RequestError: a side is shorter than 32 pixels, or the seed is negative.
     """
-    if min(size_hw) < SMALLEST:
-        raise RequestError(
-            f"a street of {size_hw[0]}x{size_hw[1]} pixels was asked for; "
-            f"ask for at least {SMALLEST} pixels a side"
-        )
-    if seed < 0:
-        raise RequestError(f"the seed is {seed}; give 0 or a greater number")
-    rng = np.random.default_rng(seed)
-    plan = plan_street(rng)
-    canvas = Canvas(plan_camera(rng, size_hw), plan.light)
-    paint_sky(canvas, plan.sky, rng)
-    paint_ground(canvas, plan.street, rng)
+    refuse(size_hw, seed)
+    # Every part has random numbers of its own: how many one takes changes nothing in another.
+    course, view, air, land, grain, distance, lens = np.random.default_rng(seed).spawn(7)
+    plan = plan_street(course)
+    canvas = Canvas(plan_camera(view, size_hw), plan.light)
+    paint_sky(canvas, plan.sky, air)
+    paint_ground(canvas, plan.street, land)
     dark = 0.8 * plan.light.direct / (plan.light.direct + plan.light.ambient)
-    texture_ground(canvas, plan.things, dark, rng)
-    paint_skyline(canvas, 0.3 + 0.5 * plan.green, rng)
+    texture_ground(canvas, plan.things, dark, grain)
+    paint_skyline(canvas, 0.3 + 0.5 * plan.green, distance)
     for thing in plan.things:
         thing.draw(canvas)
-    if rng.random() < 0.35:
-        paint_bonnet(canvas, rng)
-    return expose(canvas.image_hwc, plan.light.dusk, rng), canvas.labels_hw
+    if lens.random() < 0.35:
+        paint_bonnet(canvas, lens)
+    return expose(canvas.image_hwc, plan.light.dusk, lens), canvas.labels_hw
 
 
 def draw_dataset(
@@ -79,6 +74,7 @@ def draw_dataset(
     Raises:
         RequestError: a count is below 1, or the size or seed is one `draw_scene` refuses.
     """
+    refuse(size_hw, seed)
     counts = {"train": train, "val": val}
     for split, count in counts.items():
         if count < 1:
@@ -109,11 +105,21 @@ def draw_dataset(
     return folder
 
 
+def refuse(size_hw: tuple[int, int], seed: int) -> None:
+    """Raise a RequestError where a street of that size or seed cannot be drawn."""
+    if min(size_hw) < SMALLEST:
+        raise RequestError(
+            f"a street of {size_hw[0]}x{size_hw[1]} pixels was asked for; "
+            f"ask for at least {SMALLEST} pixels a side"
+        )
+    if seed < 0:
+        raise RequestError(f"the seed is {seed}; give 0 or a greater number")
+
+
 def scene_seed(seed: int, split: str, index: int) -> int:
     """The seed of a scene, which no other (seed, split, index) has but by a 2**-63 chance."""
     state = np.random.SeedSequence((seed, SPLITS.index(split), index)).generate_state(2)
     return int(state[0]) << 31 | int(state[1]) >> 1
-
 
 
 def write_classes(path: Path) -> None:

@@ -57,7 +57,7 @@ def paint_skyline(canvas: Canvas, green: float, rng: np.random.Generator) -> Non
     scale = camera.scale(FAR)
     base = camera.horizon + scale * camera.height
     leaf = light.shade((70, 95, 45), UP, FAR * 0.7)
-    u = -10.0
+    u = -6.0 * scale
     while u < camera.size_hw[1]:
         wide = rng.uniform(8, 26) * scale
         if rng.random() < green:
