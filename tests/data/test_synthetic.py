@@ -92,9 +92,8 @@ def test_labels_and_image_agree_to_a_pixel(scenes: Scenes, axis: int) -> None:
     change = dict.fromkeys((-2, 0, 2), 0.0)
     for image, labels in scenes:
         steps = np.abs(np.diff(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(float), axis=axis))
-        here, there = (
-            np.roll(labels, -k, axis)[: steps.shape[0], : steps.shape[1]] for k in (0, 1)
-        )
+        high, wide = steps.shape
+        here, there = (np.roll(labels, -k, axis)[:high, :wide] for k in (0, 1))
         border = ((here == 0) & np.isin(there, (1, 5))) | ((there == 0) & np.isin(here, (1, 5)))
         for move in change:
             change[move] += float(np.roll(steps, -move, axis)[border].sum())

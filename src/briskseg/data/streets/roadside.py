@@ -55,13 +55,15 @@ class Roadside:
 
     def close(self) -> None:
         """Houses across the street's end, the outer ones first: the inner hide their flanks."""
-        x, row = -45.0 + float(self.rng.uniform(0, 8)), []
+        x = -45.0 + float(self.rng.uniform(0, 8))
+        row: list[Building] = []
         while x < 45:
             end = self.street.end
             house = self.building(1, x, end, end + 9, True)
             row.append(house)
             x += house.deep
-        self.things += sorted(row, key=lambda house: -abs(house.x + house.deep / 2))
+        row.sort(key=lambda house: -abs(house.x + house.deep / 2))
+        self.things += row
 
     def fill_lot(self, side: int, z0: float, z1: float, bare: bool) -> bool:
         """Build on a lot or leave it green; whether its front hides the next lot's end wall."""

@@ -209,7 +209,8 @@ class Thing(Protocol):
 
 def fixed(shape: Shape) -> Array:
     """Pixel coordinates as cv2's fixed-point integers."""
-    return np.rint(np.asarray(shape) * (1 << SHIFT)).astype(np.int32)
+    corners: Array = np.rint(np.asarray(shape) * (1 << SHIFT)).astype(np.int32)
+    return corners
 
 
 @lru_cache(maxsize=1)

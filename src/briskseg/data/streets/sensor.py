@@ -54,4 +54,5 @@ def expose(image_hwc: Array, dusk: bool, rng: np.random.Generator) -> Array:
 def sensor_noise() -> Array:
     """A long stream of normal noise around 128, uint8; every picture starts at its own place."""
     noise = np.random.default_rng(7).standard_normal(2 * _NOISE_LENGTH, np.float32)
-    return np.clip(np.rint(128 + _NOISE_DEVIATION * noise), 0, 255).astype(np.uint8)
+    stream: Array = np.clip(np.rint(128 + _NOISE_DEVIATION * noise), 0, 255).astype(np.uint8)
+    return stream
