@@ -37,6 +37,7 @@ VERBS: tuple[str, ...] = (
     "train",
     "evaluate",
     "predict",
+    "report",
     "convert",
     "models",
     "recipes",

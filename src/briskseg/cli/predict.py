@@ -19,7 +19,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, videos, folders, patterns ('a/*.jpg')."),
+        typer.Argument(metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg')."),
     ],
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
 ) -> None:

@@ -1,0 +1,191 @@
+"""A run folder, read: what is there of an unfinished run, and a clear word on what is damaged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from briskseg.core.card import Card, read_card
+from briskseg.core.errors import DataError, RequestError
+
+Row = dict[str, float]  # a row of metrics.csv, only the columns that hold a number
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ClassScores(_Read):
+    """One class's shares in [0, 1]; None where the score does not exist."""
+
+    iou: float | None
+    accuracy: float | None
+
+
+class ImageScores(_Read):
+    name: str
+    miou: float | None
+    pixel_accuracy: float | None
+
+
+class Scores(_Read):
+    """scores.json: what `evaluate` found for the best weights on val; shares in [0, 1]."""
+
+    miou: float | None
+    pixel_accuracy: float | None
+    mean_accuracy: float | None
+    frequency_weighted_iou: float | None
+    classes: dict[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...] = ()
+    images: tuple[ImageScores, ...] = ()
+    split: str = "val"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One of the best or worst images: its three pictures, and its mIoU where known."""
+
+    kind: str
+    name: str
+    image: Path
+    truth: Path
+    prediction: Path
+    miou: float | None
+
+
+@dataclass(frozen=True)
+class Film:
+    """The fixed images (K) with their truth, and `shots[epoch][K]`, the predictions."""
+
+    images: Mapping[int, Path]
+    truths: Mapping[int, Path]
+    shots: Mapping[int, Mapping[int, Path]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds; None or empty for what it does not hold yet."""
+
+    folder: Path
+    recipe: str | None
+    metrics: tuple[Row, ...]
+    scores: Scores | None
+    card: Card | None
+    film: Film | None
+    examples: tuple[Example, ...]
+
+    @property
+    def validations(self) -> tuple[Row, ...]:
+        """The rows of metrics.csv that a validation wrote."""
+        return tuple(row for row in self.metrics if "val_miou" in row)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, finished or not.
+
+    Raises RequestError for a folder that is none, DataError or WeightsError naming a damaged file.
+    """
+    if not folder.is_dir():
+        raise RequestError(
+            f"{folder} is not there or is no folder, expected a run folder (runs/NAME)"
+        )
+    known = ("recipe.yaml", "metrics.csv", "scores.json", "model.safetensors")
+    if not any((folder / name).is_file() for name in known):
+        raise RequestError(f"{folder} is no run folder: it holds none of {', '.join(known)}")
+    weights = folder / "model.safetensors"
+    scores = _read_scores(folder / "scores.json")
+    return Run(
+        folder=folder,
+        recipe=_text(folder / "recipe.yaml"),
+        metrics=_read_metrics(folder / "metrics.csv"),
+        scores=scores,
+        card=read_card(weights) if weights.is_file() else None,
+        film=_find_film(folder / "film"),
+        examples=_find_examples(folder / "examples", scores),
+    )
+
+
+def _text(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({error}); restore it, or remove it") from None
+
+
+def _read_metrics(path: Path) -> tuple[Row, ...]:
+    text = _text(path) or ""
+    whole = text[: text.rfind("\n") + 1]  # a run under way may be writing its last row
+    rows = []
+    for number, cells in enumerate(csv.DictReader(io.StringIO(whole)), start=2):
+        try:
+            rows.append({name: float(cell) for name, cell in cells.items() if cell})
+        except (ValueError, TypeError, AttributeError):
+            raise DataError(
+                f"{path}, line {number}: a cell is no number, expected the rows that training "
+                "writes; correct that line or remove it"
+            ) from None
+    return tuple(rows)
+
+
+def _read_scores(path: Path) -> Scores | None:
+    text = _text(path)
+    if text is None:
+        return None
+    try:
+        scores = Scores.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise DataError(
+            f"{path}: {place}: {first['msg']}; write it again with `briskseg evaluate --json`"
+        ) from None
+    if scores.confusion and any(
+        len(row) != len(scores.classes) for row in (scores.confusion, *scores.confusion)
+    ):
+        raise DataError(
+            f"{path}: the confusion matrix does not have {len(scores.classes)} rows and columns, "
+            "one a class; write it again with `briskseg evaluate --json`"
+        )
+    return scores
+
+
+def _find_film(folder: Path) -> Film | None:
+    images: dict[int, Path] = {}
+    truths: dict[int, Path] = {}
+    shots: dict[int, dict[int, Path]] = {}
+    for path in sorted(folder.glob("*.png")):
+        if found := re.fullmatch(r"(image|truth)-(\d+)\.png", path.name):
+            (images if found[1] == "image" else truths)[int(found[2])] = path
+        elif found := re.fullmatch(r"epoch-(\d+)-(\d+)\.png", path.name):
+            shots.setdefault(int(found[1]), {})[int(found[2])] = path
+    places = sorted(images.keys() & truths.keys())
+    if not places:
+        return None
+    whole = {e: shots[e] for e in sorted(shots) if all(k in shots[e] for k in places)}
+    if not whole:
+        return None
+    return Film({k: images[k] for k in places}, {k: truths[k] for k in places}, whole)
+
+
+def _find_examples(folder: Path, scores: Scores | None) -> tuple[Example, ...]:
+    # a name with folders in it is written with _ for /
+    images = scores.images if scores else ()
+    miou = {image.name.replace("/", "_"): image.miou for image in images}
+    examples = []
+    for path in sorted(folder.glob("*.image.png")):
+        stem = path.name.removesuffix(".image.png")
+        found = re.fullmatch(r"(best|worst)-(\d+)-(.+)", stem)
+        truth, prediction = (folder / f"{stem}.{part}.png" for part in ("truth", "prediction"))
+        if found and truth.is_file() and prediction.is_file():
+            name = found[3]
+            example = Example(found[1], name, path, truth, prediction, miou.get(name))
+            examples.append((found[1], int(found[2]), example))
+    return tuple(example for _, _, example in sorted(examples, key=lambda one: one[:2]))
