@@ -95,11 +95,11 @@ def paint_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> No
     for side, z0, z1 in street.openings:
         band = (street.kerb(side) - side * 0.1, street.kerb(side) + side * 60)
         canvas.fill(strip(camera, band, (z0 + 1, z1 - 1)), asphalt, ROAD)
+    _patches(canvas, street, asphalt, rng)
     if street.band is not None:
         for side in (-1, 1):
             lane = (street.kerb(side) - side * 1.4, street.kerb(side))
             canvas.fill(strip(camera, lane, reach), light.shade(street.band, UP, 0))
-    _patches(canvas, street, asphalt, rng)
     _markings(canvas, street, rng)
 
 

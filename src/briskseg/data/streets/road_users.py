@@ -84,14 +84,14 @@ class RoadUsers:
     def ride(self) -> None:
         """Cyclists near the kerbs, ahead of us or coming."""
         rng, street = self.rng, self.street
-        for _ in range((0, 1, 1, 2, 3)[rng.integers(5)]):
+        for _ in range((0, 1, 2, 2, 3, 3)[rng.integers(6)]):
             side = SIDES[rng.integers(2)]
             room = 0.75 if abs(street.kerb(side)) < 3.6 or side != self.own else 2.5
             x, z = street.kerb(side) - side * room, float(rng.uniform(5.5, 22))
             heading = 0.0 if side == self.own else np.pi
             if rng.random() < 0.15:
                 x, heading = float(rng.uniform(-2, 2)), SIDES[rng.integers(2)] * 1.5
-            if self.taken(x, z, 2.6):
+            if self.taken(x, z, 2.6) or any(abs(other.z - z) < 2.5 for other in self.people):
                 continue
             heading += float(rng.normal(0, 0.15))
             pedal, helmet = float(rng.uniform(0, 6.3)), bool(rng.random() < 0.5)
