@@ -27,22 +27,6 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small drawn data set, 12 train and 4 val images of 48x64, in the folder layout."""
     from briskseg.data.synthetic import draw_dataset
 
-    return draw_dataset(
-        tmp_path_factory.mktemp("data") / "streets", train=12, val=4, size_hw=(48, 64), seed=7
-    )
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
-    monkeypatch.setenv("BRISKSEG_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture(scope="session")
-def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small drawn data set, 12 train and 4 val images of 48x64, in the folder layout."""
-    from briskseg.data.synthetic import draw_dataset
-
     folder = tmp_path_factory.mktemp("data") / "streets"
     return draw_dataset(folder, train=12, val=4, size_hw=(48, 64), seed=7)
 

@@ -53,7 +53,19 @@ def train(
             how_to_resume=_resume_command(recipe, data, changes or [], run, device, devices),
             listener=progress.tell,
         )
-    print(f"{run}/model.safetensors")
+    _sum_up(run)
+
+
+def _sum_up(run: Path) -> None:
+    """Say what came of it and what to do with it."""
+    from briskseg.core.card import read_card
+
+    card = read_card(run / "model.safetensors")
+    score = card.scores.get("val_miou")
+    shown = "no labeled pixel on val" if score is None else f"val mIoU {score:.4f}"
+    print(f"{run}/model.safetensors: {shown}, best at epoch {card.training['epoch']}")
+    print(f"next: briskseg report {run}")
+    print(f"      briskseg predict {run} IMAGE")
 
 
 def _resume_command(

@@ -137,11 +137,9 @@ class EpochBatches:
         return self.samples // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        # Counted when the first batch is taken: torch's loader begins some passes that it drops.
         epoch, first = self._epoch, self._first
-        self._epoch, self._first = epoch + 1, 0  # now, not lazily: the next pass is the next epoch
-        return self._pass(epoch, first)
-
-    def _pass(self, epoch: int, first: int) -> Iterator[list[tuple[int, int]]]:
+        self._epoch, self._first = epoch + 1, 0
         order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
         for step in range(first, len(self)):
             start = (step * self.world + self.rank) * self.batch

@@ -85,14 +85,21 @@ class Log(Callback):
 
     def _open(self, step: int) -> None:
         """Begin the file, or cut off the rows that a resumed run makes again."""
-        rows: list[dict[str, str]] = []
-        if step and self.path.is_file():
-            with self.path.open(newline="") as file:
-                rows = [r for r in csv.DictReader(file) if int(r["step"]) <= step]
+        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
         with self.path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def has_validation(self, step: int) -> bool:
+        """Whether the weights after this step have been validated."""
+        return any(int(row["step"]) == step and row["val_miou"] for row in self._rows())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int

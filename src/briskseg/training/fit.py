@@ -93,20 +93,24 @@ def fit(
     dataset = open_dataset(recipe.data.root, recipe.data.classes, recipe.data.split_seed)
     accelerator, precision = choose_precision(recipe, devices.device)
     checkpoint = open_run(run, recipe, resume)
-    trainer, module, loaders = _prepare(
+    trainer, module, loaders, log = _prepare(
         recipe, run, dataset, checkpoint, accelerator, precision, devices, how_to_resume, tell
     )
     with warnings.catch_warnings():
         # Lightning advises on workers and log intervals, which are chosen here on purpose.
         warnings.filterwarnings("ignore", module="lightning")
-        _run(trainer, module, loaders, checkpoint)
+        _run(trainer, module, loaders, log, checkpoint)
     if trainer.is_global_zero:
         score_run(run, dataset, _counted(tell, "score"))
     return run
 
 
 def _run(
-    trainer: Trainer, module: SegmentationModule, loaders: tuple[Any, Any], checkpoint: Path | None
+    trainer: Trainer,
+    module: SegmentationModule,
+    loaders: tuple[Any, Any],
+    log: Log,
+    checkpoint: Path | None,
 ) -> None:
     """Train, and validate once more where the run ended between two validations."""
     try:
@@ -120,7 +124,7 @@ def _run(
             f"with training.batch={recipe.training.batch} at this size has one; set "
             "training.batch=2 or more"
         ) from None
-    if trainer.global_step != module.validated_at:
+    if not log.has_validation(trainer.global_step):
         trainer.validate(module, loaders[1], verbose=False)
 
 
@@ -134,7 +138,7 @@ def _prepare(
     devices: Devices,
     how_to_resume: str,
     tell: Listener,
-) -> tuple[Trainer, SegmentationModule, tuple[Any, Any]]:
+) -> tuple[Trainer, SegmentationModule, tuple[Any, Any], Log]:
     """Read the data, build the network, and put Lightning's trainer around them."""
     training = recipe.training
     rank, world = _place_in_group(devices)
@@ -174,7 +178,7 @@ def _prepare(
         training_loader(samples, batches, workers),
         validation_loader(ValidationSamples(stores["val"], base_hw, rank, world), workers),
     )
-    return trainer, module, loaders
+    return trainer, module, loaders, log
 
 
 def _make_trainer(
@@ -188,7 +192,8 @@ def _make_trainer(
 ) -> Trainer:
     training = recipe.training
     # Lightning speaks of what it finds on the machine; our own progress says what matters.
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for part in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(part).setLevel(logging.ERROR)
     several = devices.count > 1 or "TORCHELASTIC_RUN_ID" in os.environ
     return Trainer(
         accelerator=accelerator,

@@ -53,7 +53,6 @@ class SegmentationModule(LightningModule):
         self.confusion = ConfusionMatrix(network.classes)
         self.validation_losses: list[float] = []
         self.validation: dict[str, float] = {}  # the last validation's scores, as in metrics.csv
-        self.validated_at = -1  # the step of that validation
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N,3,H,W) uint8 RGB -> logits (N,classes,H,W)."""
@@ -103,7 +102,6 @@ class SegmentationModule(LightningModule):
             self.confusion = ConfusionMatrix(self.network.classes)
             self.confusion.add(counts.numpy())
         scores = self.confusion
-        self.validated_at = self.trainer.global_step
         self.validation = {
             "val_loss": float(loss[0] / loss[1]) if loss[1] else math.nan,
             "val_miou": scores.miou,
@@ -116,7 +114,7 @@ class SegmentationModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
-        optimizer = make_optimizer(training.optimizer, self.network)
+        optimizer = make_optimizer(training.optimizer, self.network, fused=training.clip is None)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: factor(training.schedule, step, self.steps, self.steps_per_epoch),
@@ -127,20 +125,21 @@ class SegmentationModule(LightningModule):
         }
 
 
-def make_optimizer(part: OptimizerPart, network: Network) -> torch.optim.Optimizer:
+def make_optimizer(part: OptimizerPart, network: Network, fused: bool) -> torch.optim.Optimizer:
     """Adam and SGD decay every parameter, as the published recipes do; AdamW decays convolution
-    weights alone, not biases and batch norms."""
+    weights alone, not biases and batch norms. A fused optimizer is faster and rules out clipping.
+    """
     parameters = list(network.parameters())
     if part.name == "adam":
         return torch.optim.Adam(
-            parameters, part.lr, part.betas, part.eps, part.weight_decay, fused=True
+            parameters, part.lr, part.betas, part.eps, part.weight_decay, fused=fused
         )
     if part.name == "sgd":
         return torch.optim.SGD(
-            parameters, part.lr, part.momentum, weight_decay=part.weight_decay, fused=True
+            parameters, part.lr, part.momentum, weight_decay=part.weight_decay, fused=fused
         )
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": part.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, part.lr, part.betas, part.eps, fused=True)
+    return torch.optim.AdamW(groups, part.lr, part.betas, part.eps, fused=fused)

@@ -1,0 +1,109 @@
+"""Batches: the same whatever the workers, the processes and the place one starts at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.data import open_dataset
+from briskseg.data.augment import Augmenter
+from briskseg.data.loader import (
+    EpochBatches,
+    ImageStore,
+    TrainingSamples,
+    ValidationSamples,
+    training_loader,
+    validation_loader,
+)
+from briskseg.recipe import AugmentPart
+
+VARIED = AugmentPart(scale=(0.6, 2.0), flip=0.5, brightness=(0.5, 1.5), noise=10, size=(32, 40))
+
+
+def batches_of(streets: Path, workers: int, epochs: int = 2) -> list:
+    store = ImageStore(open_dataset(streets), "train", cache_gb=1)
+    store.fill()
+    samples = TrainingSamples(store, Augmenter(VARIED), (48, 64), seed=3)
+    loader = training_loader(samples, EpochBatches(len(store), 4, seed=3), workers)
+    return [batch for _ in range(epochs) for batch in loader]
+
+
+def test_the_number_of_workers_changes_nothing(streets: Path) -> None:
+    alone, helped = batches_of(streets, 0), batches_of(streets, 2)
+    assert len(alone) == len(helped) == 6
+    for a, b in zip(alone, helped, strict=True):
+        assert a.names == b.names
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.labels, b.labels)
+
+
+def test_a_batch_is_bytes_in_channels_last_memory(streets: Path) -> None:
+    batch = batches_of(streets, 0)[0]
+    assert batch.images.shape == (4, 3, 32, 40)
+    assert batch.images.dtype == batch.labels.dtype == torch.uint8
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert batch.labels.shape == (4, 32, 40)
+
+
+def test_every_epoch_takes_every_sample_once_in_another_order() -> None:
+    batches = EpochBatches(12, 4, seed=0)
+    first, second = [[i for _, i in sum(batches, [])] for _ in range(2)]
+    assert sorted(first) == sorted(second) == list(range(12))
+    assert first != second
+
+
+def test_processes_share_an_epoch_without_overlap() -> None:
+    parts = [sum(EpochBatches(13, 2, seed=1, rank=r, world=3), []) for r in range(3)]
+    taken = [index for part in parts for _, index in part]
+    assert len(taken) == len(set(taken)) == 12
+    assert {len(part) for part in parts} == {4}
+
+
+def test_starting_inside_an_epoch_takes_the_rest_of_it_and_then_the_next() -> None:
+    whole = EpochBatches(20, 4, seed=5)
+    epochs = [list(whole) for _ in range(3)]
+    late = EpochBatches(20, 4, seed=5)
+    late.start_at(1, 2)
+    assert list(late) == epochs[1][2:]
+    assert list(late) == epochs[2]
+
+
+def test_a_set_smaller_than_a_step_is_refused_with_the_cure() -> None:
+    with pytest.raises(RequestError, match=r"training\.batch=8.*only 3; set training\.batch=3"):
+        EpochBatches(3, 8, seed=0)
+
+
+def test_images_beyond_the_cache_are_read_again_and_are_the_same(streets: Path) -> None:
+    dataset = open_dataset(streets)
+    large, small = (ImageStore(dataset, "val", gb) for gb in (1.0, 1e-5))
+    for store in (large, small):
+        store.fill()
+        for index, pair in enumerate(dataset.pairs("val")):
+            image, labels = store[index]
+            assert np.array_equal(image, dataset.read(pair)[0])
+            assert np.array_equal(labels, dataset.read(pair)[1])
+
+
+def test_a_damaged_file_is_named_before_the_first_step(tmp_path: Path) -> None:
+    from briskseg.data.synthetic import draw_dataset
+
+    root = draw_dataset(tmp_path / "data", train=3, val=1, size_hw=(32, 32), seed=1)
+    broken = sorted((root / "images" / "train").iterdir())[1]
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(DataError, match=broken.name):
+        ImageStore(open_dataset(root), "train", cache_gb=1).fill()
+
+
+def test_validation_shares_images_and_keeps_labels_at_full_size(streets: Path) -> None:
+    store = ImageStore(open_dataset(streets), "val", cache_gb=1)
+    names = []
+    for rank in range(3):
+        for batch in validation_loader(ValidationSamples(store, (24, 32), rank, 3), workers=0):
+            assert batch.images.shape == (1, 3, 24, 32)
+            assert batch.labels.shape == (1, 48, 64)
+            names += batch.names
+    assert sorted(names) == sorted(pair.name for pair in store.pairs)

@@ -1,0 +1,92 @@
+"""Recipes: complete, strict, and helpful when they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from briskseg.core.errors import RecipeError
+from briskseg.models import list_models
+from briskseg.recipe import list_recipes, load_recipe, read_recipe
+
+SMALL = {"model": {"name": "erfnet"}, "training": {"epochs": 3}}
+
+
+def wrong(values: dict, *changes: str, tmp_path: Path) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(RecipeError) as error:
+        load_recipe(str(path), changes)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_shipped_recipes_are_short_commented_and_name_a_network(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.model.name in list_models()
+
+
+def test_what_is_written_reads_back_the_same() -> None:
+    recipe = load_recipe("erfnet-camvid11", ["training.loss.ohem={threshold: 0.6}"])
+    assert read_recipe(yaml.safe_load(recipe.to_yaml()), "again") == recipe
+    assert recipe.training.loss.ohem is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("trainin.epochs=3", "unknown key 'trainin'; did you mean 'training'?"),
+        ("training.epoch=4", "unknown key 'training.epoch'; did you mean 'epochs'?"),
+        ("training.loss.ohem.thresold=1", "did you mean 'threshold'?"),
+        ("training.optimizer.lr=-1", "'training.optimizer.lr': input should be greater than 0"),
+        ("training.optimizer.lr=.nan", "'training.optimizer.lr': input should be a finite number"),
+        ("training.optimizer.name=adm", "should be 'adam', 'adamw' or 'sgd', found 'adm'"),
+        ("training.batch=0", "'training.batch': input should be greater than or equal to 1"),
+        ("training.epochs=null", "say epochs or steps, one of them; found neither"),
+        ("augment.brightness=[2, 1]", "brightness: the least (2.0) is above the most (1.0)"),
+        ("augment.crop=[0.5, 1.5]", "crop: 1.5 is above 1"),
+        ("training.schedule={name: step}", "needs rising milestones and one factor for each"),
+        ("training.epochs", "--set training.epochs: expected KEY=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_right(
+    change: str, message: str, tmp_path: Path
+) -> None:
+    assert message in wrong(SMALL, change, tmp_path=tmp_path)
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    message = wrong({"model": {}, "training": {"epochs": 0, "bach": 2}}, tmp_path=tmp_path)
+    for part in ("'model.name' is missing", "'training.epochs'", "did you mean 'batch'?"):
+        assert part in message
+
+
+def test_steps_take_the_place_of_epochs(tmp_path: Path) -> None:
+    recipe = load_recipe("demo", ["training.steps=7"])
+    assert recipe.training.steps == 7
+    assert recipe.training.epochs is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: [", "at line"),
+        ("just words", "holds no keys; expected model, data, training"),
+        ("model: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_told_so(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(str(path))
+
+
+def test_an_unknown_name_lists_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean 'erfnet-camvid11'"):
+        load_recipe("erfnet-camvid")
+    with pytest.raises(RecipeError, match=r"no recipe file .*none\.yaml"):
+        load_recipe(str(tmp_path / "none.yaml"))

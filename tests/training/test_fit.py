@@ -1,0 +1,292 @@
+"""Training through the command: what a run leaves, resumes, and refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from briskseg.core.images import write_png
+from briskseg.data.synthetic import draw_dataset
+
+BRISKSEG = Path(sys.executable).with_name("briskseg")
+SMALL = [
+    "--set=data.size=null",
+    "--set=training.batch=4",
+    "--set=training.epochs=2",
+    "--set=training.validate_every=1",
+    "--set=training.log_every=1",
+    "--set=training.precision=float32",
+]
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def run(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs with every kind of output."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    words = ["train", "demo", "--data", str(streets), "--out", str(out), *SMALL]
+    briskseg(*words, "--set=training.snapshots=true").check_returncode()
+    return out
+
+
+def briskseg(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BRISKSEG, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+
+
+def test_a_run_folder_holds_what_was_promised(run: Path) -> None:
+    found = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
+    assert {
+        "recipe.yaml", "metrics.csv", "model.safetensors", "scores.json", "class_counts.json",
+        "checkpoints/last.ckpt", "checkpoints/epoch-001.safetensors",
+        "checkpoints/epoch-002.safetensors", "film/image-0.png", "film/truth-3.png",
+        "film/epoch-0001-0.png", "film/epoch-0002-3.png",
+    } <= found  # fmt: skip
+    assert len([name for name in found if name.startswith("events.")]) == 1
+    assert len([name for name in found if name.startswith("examples/")]) == 18
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["training"]["batch"] == 4
+
+
+def test_metrics_have_a_row_a_step_and_a_row_a_validation(run: Path) -> None:
+    table = rows(run)
+    steps = [r for r in table if r["loss"]]
+    validations = [r for r in table if r["val_miou"]]
+    assert [int(r["step"]) for r in steps] == [1, 2, 3, 4, 5, 6]
+    assert [int(r["samples"]) for r in steps] == [4, 8, 12, 16, 20, 24]
+    assert [(int(r["step"]), int(r["epoch"])) for r in validations] == [(3, 1), (6, 2)]
+    assert float(validations[0]["val_iou/Road"]) >= 0
+    assert all(float(r["images_per_s"]) > 0 for r in steps)
+
+
+def test_tensorboard_reads_the_same_numbers(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    logged = [e.value for e in events.Scalars("loss")]
+    assert logged == pytest.approx([float(r["loss"]) for r in rows(run) if r["loss"]], rel=1e-4)
+
+
+def test_scores_are_those_of_the_shipped_weights(run: Path, streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again.json"
+    briskseg("evaluate", run, "--data", streets, "--json", out).check_returncode()
+    scores, again = json.loads((run / "scores.json").read_text()), json.loads(out.read_text())
+    assert scores["miou"] == again["miou"]
+    best = max(float(r["val_miou"]) for r in rows(run) if r["val_miou"])
+    assert scores["miou"] == pytest.approx(best, abs=2e-3)  # the log is rounded, bf16 is not used
+
+
+def test_the_card_says_what_was_trained(run: Path) -> None:
+    import briskseg
+
+    card = briskseg.load(run).card
+    assert card.network.name == "fast_scnn"
+    assert card.labels.names[0] == "Sky"
+    assert card.training["recipe"] == "demo"
+    assert 0 <= card.scores["val_miou"] <= 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    run: Path, streets: Path, tmp_path: Path
+) -> None:
+    words = ["train", "demo", "--data", streets, *SMALL]
+    briskseg(*words, "--out", tmp_path / "same", "--set=training.workers=2").check_returncode()
+    briskseg(*words, "--out", tmp_path / "other", "--set=training.seed=1").check_returncode()
+    first, same, other = (
+        load_file(folder / "model.safetensors")
+        for folder in (run, tmp_path / "same", tmp_path / "other")
+    )
+    assert all(np.array_equal(first[name], same[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_ctrl_c_saves_and_a_resumed_run_ends_with_the_same_weights(
+    streets: Path, tmp_path: Path
+) -> None:
+    words = ["train", "demo", "--data", str(streets), *SMALL, "--set=training.epochs=8"]
+    briskseg(*words, "--out", tmp_path / "whole").check_returncode()
+    out = tmp_path / "parts"
+    process = subprocess.Popen(
+        [BRISKSEG, *words, "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.csv").exists() or len(rows(out)) < 6:  # in the second epoch
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "everything is saved, go on with: briskseg train demo" in printed
+    assert "Traceback" not in printed
+    assert not (out / "scores.json").exists()
+
+    briskseg(*words, "--out", out, "--resume").check_returncode()
+    whole, parts = (load_file(tmp_path / n / "model.safetensors") for n in ("whole", "parts"))
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+    timeless = ("step", "epoch", "samples", "loss", "lr", "val_miou")
+    curves = [[[r[k] for k in timeless] for r in rows(tmp_path / n)] for n in ("whole", "parts")]
+    assert curves[0] == curves[1]
+
+
+def test_a_finished_run_is_not_trained_again(run: Path, streets: Path) -> None:
+    before = (run / "metrics.csv").read_text()
+    words = ["train", "demo", "--data", streets, "--out", run, *SMALL]
+    done = briskseg(*words, "--set=training.snapshots=true", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (run / "metrics.csv").read_text() == before
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_images(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    out = tmp_path / "run"
+    done = command(
+        "train", "demo", "--data", streets, "--out", out, *SMALL,
+        "--set=training.optimizer.lr=1e30", "--set=training.schedule={name: constant}",
+        "--set=training.epochs=9",
+    )  # fmt: skip
+    assert done.status == 1
+    assert "the loss became" in done.err
+    assert "at step" in done.err
+    assert "0000" in done.err  # names of drawn images
+
+
+def test_an_all_ignored_image_is_no_reason_to_stop(tmp_path: Path, command: Callable) -> None:
+    data = draw_dataset(tmp_path / "data", train=4, val=2, size_hw=(48, 64), seed=1)
+    for label in (data / "labels").rglob("*.png"):
+        if label.parent.name == "train":
+            write_png(label, np.full((48, 64), 255, np.uint8))
+    out = tmp_path / "run"
+    done = command("train", "demo", "--data", data, "--out", out, *SMALL)
+    assert done.status == 0, done.err
+    assert [float(r["loss"]) for r in rows(out) if r["loss"]] == [0, 0]
+
+
+def test_labels_out_of_range_are_named_before_the_first_step(
+    tmp_path: Path, command: Callable
+) -> None:
+    data = draw_dataset(tmp_path / "data", train=4, val=2, size_hw=(48, 64), seed=1)
+    label = sorted((data / "labels" / "train").glob("*.png"))[2]
+    write_png(label, np.full((48, 64), 77, np.uint8))
+    done = command("train", "demo", "--data", data, "--out", tmp_path / "run", *SMALL)
+    assert done.status == 1
+    assert label.name in done.err
+    assert "77" in done.err
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set=model.name=erfnett"], "did you mean 'erfnet'?"),
+        (["--set=training.precision=fp16"], "training.precision=fp16 needs a GPU"),
+        (["--device", "tpu"], "there is no device 'tpu' here; this machine has: cpu"),
+        (["--set=training.batch=99"], "the train split has only 12; set training.batch=12 or less"),
+        (["--set=training.loggers=[mlflow]"], "pip install"),
+        (["--set=training.loss.class_weights=[1, 2]"], "11"),
+        (["--resume"], "holds no run to resume"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(
+    words: list[str], message: str, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    out = tmp_path / "run"
+    done = command("train", "demo", "--data", streets, "--out", out, *SMALL, *words)
+    assert done.status == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) <= 3
+
+
+def test_batch_of_one_that_cannot_be_normalized_says_so(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["--data", streets, "--out", tmp_path / "run", *SMALL, "--set=training.batch=1"]
+    done = command("train", "demo", *words)
+    assert done.status == 1
+    assert "set training.batch=2 or more" in done.err
+
+
+def test_a_taken_folder_and_another_recipe_are_refused(
+    run: Path, streets: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, "--out", run, *SMALL]
+    taken = command(*words)
+    assert taken.status == 2
+    assert (
+        "already holds a run; name another folder with --out, or go on with it with --resume"
+        in (taken.err)
+    )
+    other = command(*words, "--set=training.optimizer.lr=0.5", "--resume")
+    assert other.status == 2
+    assert "training.optimizer.lr was 0.003, now 0.5" in other.err
+
+
+def test_early_stop_ends_after_validations_without_a_new_best(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    out = tmp_path / "run"
+    done = command(
+        "train", "demo", "--data", streets, "--out", out, *SMALL, "--set=training.epochs=30",
+        "--set=training.stop_after=2", "--set=training.optimizer.lr=1e-12",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert len([r for r in rows(out) if r["val_miou"]]) < 10
+
+
+def test_the_last_step_is_always_validated(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    out = tmp_path / "run"
+    words = ["--set=training.steps=4", "--set=training.validate_every=5"]
+    done = command("train", "demo", "--data", streets, "--out", out, *SMALL, *words)
+    assert done.status == 0, done.err
+    assert [int(r["step"]) for r in rows(out) if r["val_miou"]] == [4]
+
+
+@pytest.mark.parametrize("network", ["erfnet", "erfnet_fcn"])
+def test_other_networks_losses_and_optimizers_train(
+    network: str, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    done = command(
+        "train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL,
+        f"--set=model.name={network}", "--set=training.optimizer={name: sgd, lr: 0.01}",
+        "--set=training.loss={class_weights: median_frequency, ohem: {}}", "--set=training.clip=1",
+        "--set=training.precision=bf16", "--set=training.steps=3", "--set=training.ema=null",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+
+
+def test_two_processes_train_one_network(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", out, *SMALL, "--devices", 2]
+    done = briskseg(*words, "--set=training.batch=3", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    table = rows(out)
+    assert [int(r["samples"]) for r in table if r["loss"]] == [6, 12, 18, 24]
+    assert len([r for r in table if r["val_miou"]]) == 2
+    counted = np.array(json.loads((out / "scores.json").read_text())["confusion"]).sum()
+    assert counted > 0

@@ -1,0 +1,64 @@
+"""The loss against torch's own, and where there is nothing to learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from briskseg.recipe import OhemPart
+from briskseg.training.losses import SegmentationLoss, cross_entropy
+
+WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
+
+
+def drawn(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 3, 8, 9, generator=generator).requires_grad_()
+    labels = torch.randint(0, 4, (2, 8, 9), generator=generator)
+    return logits, torch.where(labels == 3, 255, labels)
+
+
+def test_equals_torch_weighted_mean_over_labeled_pixels() -> None:
+    logits, labels = drawn()
+    expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
+    assert torch.allclose(cross_entropy(logits, labels, WEIGHTS), expected)
+
+
+@pytest.mark.parametrize("ohem", [None, OhemPart()])
+def test_nothing_labeled_gives_zero_and_no_gradient(ohem: OhemPart | None) -> None:
+    logits, labels = drawn()
+    loss = cross_entropy(logits, torch.full_like(labels, 255), WEIGHTS, ohem)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize(("threshold", "least"), [(0.7, 0.1), (0.05, 0.5), (0.0, 0.25), (1.0, 0.0)])
+def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: float) -> None:
+    logits, labels = drawn(3)
+    loss = cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=threshold, least=least))
+    log_p = torch.log_softmax(logits, 1).detach().numpy()
+    truth = labels.numpy()
+    losses, weights = [], []
+    for n, y, x in np.argwhere(truth != 255):
+        losses.append(-log_p[n, truth[n, y, x], y, x])
+        weights.append(WEIGHTS[truth[n, y, x]].item())
+    order = np.argsort(losses)[::-1]
+    below = [i for i in order if np.exp(-losses[i]) <= threshold]
+    kept = max(below, list(order[: int(least * len(losses))]), key=len)
+    expected = sum(losses[i] * weights[i] for i in kept) / max(1e-9, sum(weights[i] for i in kept))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
+    logits, labels = drawn()
+    small = torch.randn(2, 3, 4, 3)
+    whole = SegmentationLoss(WEIGHTS, auxiliary=0.4, ohem=None)
+    total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
+    near = labels[:, 1::2, 1::3]  # the middle of each 2x3 cell
+    expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
+    expected = expected + 0.4 * F.cross_entropy(small, near, WEIGHTS, ignore_index=255)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -1,0 +1,45 @@
+"""Learning rates against torch's schedulers and the published formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from briskseg.recipe import SchedulePart
+from briskseg.training.schedules import factor
+
+
+def test_poly_by_step_is_torch_polynomial_lr() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=50, power=0.9)
+    part = SchedulePart(name="poly", power=0.9)
+    for step in range(50):
+        assert factor(part, step, 50, 10) == pytest.approx(theirs.get_last_lr()[0], abs=1e-7)
+        optimizer.step()
+        theirs.step()
+
+
+def test_poly_by_epoch_is_erfnets_official_formula() -> None:
+    part = SchedulePart(name="poly", power=0.9, by="epoch")
+    for epoch in range(1, 151):
+        expected = (1 - (epoch - 1) / 150) ** 0.9
+        assert factor(part, (epoch - 1) * 7 + 3, 150 * 7, 7) == pytest.approx(expected)
+
+
+def test_poly_stops_at_the_least() -> None:
+    part = SchedulePart(name="poly", least=0.01)
+    assert factor(part, 999_999, 1_000_000, 10) == 0.01
+
+
+def test_steps_follow_the_milestones() -> None:
+    rates = SchedulePart(
+        name="step", by="epoch", milestones=(80, 160, 200), factors=(0.625, 0.25, 0.125)
+    )
+    epochs = [0, 79, 80, 159, 160, 199, 200, 239]
+    found = [factor(rates, epoch * 5 + 4, 1200, 5) for epoch in epochs]
+    assert found == [1, 1, 0.625, 0.625, 0.25, 0.25, 0.125, 0.125]
+
+
+def test_warm_up_rises_to_the_schedule() -> None:
+    part = SchedulePart(name="constant", warmup=4)
+    assert [factor(part, step, 10, 5) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
