@@ -79,6 +79,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 footer { margin-top: 24px; color: var(--soft); font-size: 13px; }
 @media (max-width: 600px) {
   main { padding: 20px 12px 32px; }
+  .bars small { display: none; }
   section { padding: 16px 14px; }
   .examples figure div { grid-template-columns: 1fr; max-width: 420px; }
 }
