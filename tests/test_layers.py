@@ -102,6 +102,8 @@ def test_importing_loads_no_torch(module: str) -> None:
 
 
 def test_importing_briskseg_loads_nothing_else_of_size() -> None:
-    code = "import sys, briskseg; print([m for m in ('numpy', 'cv2', 'pydantic') if m in sys.modules])"
+    code = (
+        "import sys, briskseg; print([m for m in ('numpy', 'cv2', 'pydantic') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -42,6 +42,7 @@ VERBS: tuple[str, ...] = (
     "models",
     "recipes",
     "data",
+    "demo",
 )
 
 

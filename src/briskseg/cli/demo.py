@@ -13,7 +13,9 @@ from briskseg.cli import app
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="A new folder for everything it writes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="A new folder for everything it writes.")] = Path(
+        "demo"
+    ),
 ) -> None:
     """Go the whole way on drawn streets: data, check, train, evaluate, predict, report.
 

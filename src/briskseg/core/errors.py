@@ -1,13 +1,13 @@
 """The errors that reach a user, each one sentence: what was found, what was expected, what to do.
 
-    BriskError                 exit status 1: the work failed
-    ├── RequestError           exit status 2: the request was wrong
-    │   ├── RecipeError        a recipe with an unknown key or an impossible value
-    │   └── MissingExtraError  an optional package is not installed
-    ├── DataError              an image, a label file or a data set is damaged or does not fit
-    │   └── UnknownLabelError  a label file holds values or colors that are no class
-    ├── WeightsError           a weights file is damaged, not recognised, or lacks its card
-    └── TrainingError          a run cannot go on: it diverged, or its folder is not usable
+BriskError                 exit status 1: the work failed
+├── RequestError           exit status 2: the request was wrong
+│   ├── RecipeError        a recipe with an unknown key or an impossible value
+│   └── MissingExtraError  an optional package is not installed
+├── DataError              an image, a label file or a data set is damaged or does not fit
+│   └── UnknownLabelError  a label file holds values or colors that are no class
+├── WeightsError           a weights file is damaged, not recognised, or lacks its card
+└── TrainingError          a run cannot go on: it diverged, or its folder is not usable
 """
 
 from __future__ import annotations

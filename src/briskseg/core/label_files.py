@@ -102,11 +102,15 @@ def read_classes_txt(path: Path) -> ClassList:
             continue
         name, color = _class(words, where)
         if name in names:
-            raise DataError(f"{where}: the class '{name}' again, after line {names[name]}; "
-                            "every class needs a name of its own")
+            raise DataError(
+                f"{where}: the class '{name}' again, after line {names[name]}; "
+                "every class needs a name of its own"
+            )
         if color is not None and color in colors.values():
-            raise DataError(f"{where}: the color {color} of '{name}' is another class's; "
-                            "every class needs a color of its own")
+            raise DataError(
+                f"{where}: the color {color} of '{name}' is another class's; "
+                "every class needs a color of its own"
+            )
         names[name] = number
         colors[number] = color
     _check_class_list(path, names, ignored)

@@ -1,0 +1,147 @@
+"""Training speed: `briskseg train` against a stock loop, data loading and augmentation included.
+
+    python benchmarks/training.py [--device cuda]
+
+Both train the same network on the same drawn streets (360x480) with the same operations: random
+scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32 and NCHW,
+reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
+each in a process of its own; prints the medians of images/s over the steps and of their ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from briskseg.data.synthetic import draw_dataset
+
+SIZE = (360, 480)
+CASES = {"erfnet": 6, "fast_scnn": 16}  # network: batch
+WARM = 3  # steps before the clock
+ROUNDS = 3
+
+
+def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: Path) -> float:
+    recipe = {
+        "model": {"name": network},
+        "data": {"size": list(SIZE)},
+        "augment": {
+            "scale": [0.6, 2.0], "rotate": 10, "flip": 0.5, "brightness": [0.7, 1.3],
+            "contrast": [0.7, 1.3], "saturation": [0.7, 1.3],
+        },
+        "training": {
+            "steps": steps, "batch": batch, "log_every": 1, "validate_every": 1000,
+        },
+    }  # fmt: skip
+    path = folder / f"{network}.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    out = Path(tempfile.mkdtemp(dir=folder)) / "run"
+    words = ["train", path, "--data", data, "--out", out, "--device", device]
+    briskseg = Path(sys.executable).with_name("briskseg")
+    subprocess.run([briskseg, *map(str, words)], check=True, capture_output=True)
+    with (out / "metrics.csv").open(newline="") as file:
+        rates = [float(row["images_per_s"]) for row in csv.DictReader(file) if row["images_per_s"]]
+    return statistics.median(rates[WARM:])
+
+
+def theirs(data: Path, network: str, batch: int, steps: int, device: str) -> float:
+    """The stock loop, in a process of its own."""
+    words = [__file__, "--stock", network, str(data), str(batch), str(steps), "--device", device]
+    done = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def stock_loop(data: Path, network: str, batch: int, steps: int, device: str) -> float:
+    import numpy as np
+    import stock
+    import torch
+    import torch.nn.functional as F
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+
+    from briskseg.models import create_model
+
+    class Streets(Dataset):
+        def __init__(self) -> None:
+            self.images = sorted((data / "images" / "train").iterdir()) * 20
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+        def __getitem__(self, index: int):
+            rng = np.random.default_rng(index)
+            path = self.images[index]
+            image = Image.open(path).convert("RGB")
+            labels = Image.open(data / "labels" / "train" / path.name)
+            scale = rng.uniform(0.6, 2.0)
+            image, labels = stock.resize(image, labels, tuple(round(s * scale) for s in SIZE))
+            image, labels = stock.rotate(image, labels, rng.uniform(-10, 10))
+            image, labels = stock.crop(image, labels, rng, SIZE)
+            if rng.random() < 0.5:
+                image, labels = stock.flip(image, labels)
+            image = stock.recolor(image, *rng.uniform(0.7, 1.3, 3))
+            pixels = (np.asarray(image, np.float32) / 255 - 0.45) / 0.225
+            return (
+                torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+                torch.from_numpy(np.asarray(labels, np.int64)),
+            )
+
+    net = create_model(network, 11).to(device).train()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    loader = DataLoader(Streets(), batch, shuffle=True, num_workers=2, drop_last=True)
+    rates, last = [], time.perf_counter()
+    for _, (images, labels) in zip(range(steps), loader, strict=False):
+        images, labels = images.to(device), labels.to(device)
+        outputs = net.forward_train(images)
+        loss = F.cross_entropy(outputs.pop("logits"), labels, ignore_index=255)
+        for output in outputs.values():
+            full = F.interpolate(output, SIZE, mode="bilinear")
+            loss = loss + 0.4 * F.cross_entropy(full, labels, ignore_index=255)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        now = time.perf_counter()
+        rates.append(batch / (now - last))
+        last = now
+    return statistics.median(rates[WARM:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--stock", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.stock:
+        network, data, batch, steps = given.stock
+        print(stock_loop(Path(data), network, int(batch), int(steps), given.device))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        data = draw_dataset(folder / "streets", train=48, val=1, size_hw=SIZE, seed=0)
+        print(f"{'network':10} {'batch':>5} {'ours':>8} {'stock':>8} {'ratio':>6}   images/s")
+        for network, batch in CASES.items():
+            steps = given.steps + WARM
+            pairs = [
+                (
+                    ours(data, network, batch, steps, given.device, folder),
+                    theirs(data, network, batch, steps, given.device),
+                )
+                for _ in range(ROUNDS)
+            ]
+            fast, slow = (statistics.median(each) for each in zip(*pairs, strict=True))
+            ratio = statistics.median(a / b for a, b in pairs)
+            print(f"{network:10} {batch:5} {fast:8.2f} {slow:8.2f} {ratio:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
