@@ -1,6 +1,7 @@
-"""Real-time semantic segmentation: from a folder of labelled images to a mask at camera rate.
+"""Real-time semantic segmentation: from a folder of labeled images to a mask at camera rate.
 
-The public names are imported on first use, so `import briskseg` itself loads neither torch nor OpenCV.
+The public names are imported on first use, so `import briskseg` itself loads neither torch nor
+OpenCV.
 """
 
 from __future__ import annotations

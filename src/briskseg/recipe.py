@@ -220,7 +220,7 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_text(name_or_path: str) -> str:
-    """A shipped recipe's YAML with its comments, or that of a file; RecipeError if there is none."""
+    """A shipped recipe's YAML with its comments, or a file's; RecipeError if there is none."""
     path = Path(name_or_path)
     if name_or_path in list_recipes():
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")

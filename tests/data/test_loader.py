@@ -51,14 +51,17 @@ def test_a_batch_is_bytes_in_channels_last_memory(streets: Path) -> None:
 
 def test_every_epoch_takes_every_sample_once_in_another_order() -> None:
     batches = EpochBatches(12, 4, seed=0)
-    first, second = [[i for _, i in sum(batches, [])] for _ in range(2)]
+    first, second = [[i for batch in batches for _, i in batch] for _ in range(2)]
     assert sorted(first) == sorted(second) == list(range(12))
     assert first != second
 
 
 def test_processes_share_an_epoch_without_overlap() -> None:
-    parts = [sum(EpochBatches(13, 2, seed=1, rank=r, world=3), []) for r in range(3)]
-    taken = [index for part in parts for _, index in part]
+    parts = [
+        [index for batch in EpochBatches(13, 2, seed=1, rank=r, world=3) for _, index in batch]
+        for r in range(3)
+    ]
+    taken = [index for part in parts for index in part]
     assert len(taken) == len(set(taken)) == 12
     assert {len(part) for part in parts} == {4}
 

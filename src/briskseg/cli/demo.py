@@ -37,18 +37,19 @@ def demo(
         ("Label images", f"predict {run} {streets / 'images' / 'val'} --out {masks}"),
         ("Sum the run up", f"report {run}"),
     ):
-        console.print(f"\n[bold]{what}[/bold]\n[cyan]$ briskseg {words}[/cyan]")
+        console.print(f"\n[bold]{what}[/bold]\n[cyan]$ briskseg {words}[/cyan]", soft_wrap=True)
         app(shlex.split(words), standalone_mode=False)
-    console.print(
-        f"""
-[bold]Done.[/bold] Look at
-  {run / "report.html"}   curves, scores, confusion, a film of the training
-  {masks}             labels, colors and overlays of the validation images
-  {run / "model.safetensors"}   the weights with their card
+    console.print(_AFTERWARDS.format(out=out), soft_wrap=True)
 
-[bold]Your own data[/bold]: put images/train/NAME.png, labels/train/NAME.png, the same under val, and
-classes.txt (a name a line) into a folder, then
+
+_AFTERWARDS = """
+[bold]Done.[/bold] Look at
+  {out}/run/report.html         curves, scores, confusion, a film of the training
+  {out}/masks                   labels, colors and overlays of the validation images
+  {out}/run/model.safetensors   the weights, with their card inside
+
+[bold]Your own data[/bold]: a folder with images/train/NAME.png, labels/train/NAME.png, the same under
+val, and classes.txt (a name a line). Then
   briskseg check DIR
   briskseg train fast-scnn-camvid11 --data DIR --set data.classes=null --out runs/mine
-  briskseg data      the other layouts that are read as they are: CamVid, Cityscapes"""
-    )
+`briskseg data` shows the other layouts that are read as they are: CamVid, Cityscapes."""
