@@ -13,9 +13,9 @@ import time
 
 import cv2
 import numpy as np
-import stock
 from PIL import Image
 
+import stock
 from briskseg.data.augment import Augmenter
 from briskseg.data.synthetic import draw_scene
 from briskseg.recipe import AugmentPart

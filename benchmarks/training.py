@@ -3,7 +3,7 @@
     python benchmarks/training.py [--device cuda]
 
 Both train the same network on the same drawn streets (360x480) with the same operations: random
-scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32 and NCHW,
+scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32, NCHW,
 reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
 each in a process of its own; prints the medians of images/s over the steps and of their ratios.
 """
@@ -61,12 +61,12 @@ def theirs(data: Path, network: str, batch: int, steps: int, device: str) -> flo
 
 def stock_loop(data: Path, network: str, batch: int, steps: int, device: str) -> float:
     import numpy as np
-    import stock
     import torch
     import torch.nn.functional as F
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
 
+    import stock
     from briskseg.models import create_model
 
     class Streets(Dataset):

@@ -221,6 +221,22 @@ def test_a_wrong_request_is_one_sentence(
     assert len(done.err.strip().splitlines()) <= 3
 
 
+def test_images_of_differing_sizes_need_a_size(
+    small_data: Path, tmp_path: Path, command: Callable
+) -> None:
+    for place in range(1, 4):  # small_data has one image to train on, and differing ones in val
+        for part in ("images", "labels"):
+            source = small_data / part / "val" / f"street{place}.png"
+            (small_data / part / "train" / source.name).write_bytes(source.read_bytes())
+    words = ["train", "demo", "--data", small_data, *SMALL, "--set=augment={}"]
+    done = command(*words, "--out", tmp_path / "refused")
+    assert done.status == 2
+    assert "must have one size" in done.err
+    assert "augment.size=[H, W]" in done.err
+    done = command(*words, "--out", tmp_path / "run", "--set=augment.size=[48, 48]")
+    assert done.status == 0, done.err
+
+
 def test_batch_of_one_that_cannot_be_normalized_says_so(
     streets: Path, tmp_path: Path, command: Callable
 ) -> None:

@@ -48,8 +48,8 @@ _AFTERWARDS = """
   {out}/masks                   labels, colors and overlays of the validation images
   {out}/run/model.safetensors   the weights, with their card inside
 
-[bold]Your own data[/bold]: a folder with images/train/NAME.png, labels/train/NAME.png, the same under
-val, and classes.txt (a name a line). Then
+[bold]Your own data[/bold]: a folder with images/train/NAME.png, labels/train/NAME.png, the same
+under val, and classes.txt (a name a line). Then
   briskseg check DIR
-  briskseg train fast-scnn-camvid11 --data DIR --set data.classes=null --out runs/mine
+  briskseg train fast-scnn --data DIR --out runs/mine
 `briskseg data` shows the other layouts that are read as they are: CamVid, Cityscapes."""

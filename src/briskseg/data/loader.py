@@ -149,6 +149,13 @@ class EpochBatches:
 def collate(samples: Sequence[tuple[Image, Image, str]]) -> Batch:
     """Stack samples; images (H,W,3) become (N,3,H,W) without moving a byte."""
     images, labels, names = zip(*samples, strict=True)
+    sizes = {f"{image.shape[1]}x{image.shape[0]}": name for image, _, name in samples}
+    if len(sizes) > 1:
+        found = ", ".join(f"{name} is {size}" for size, name in sizes.items())
+        raise RequestError(
+            f"images of one batch must have one size, but {found} (width x height); set "
+            "data.size=[H, W] to resize them, or augment.size=[H, W] to cut samples of this size"
+        )
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     return Batch(stacked, torch.from_numpy(np.stack(labels)), list(names))
 
