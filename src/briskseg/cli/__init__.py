@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
+from briskseg import __version__
 from briskseg.core.errors import BriskError
 
 app = typer.Typer(
@@ -19,8 +21,24 @@ app = typer.Typer(
     help="Real-time semantic segmentation: check, train, evaluate, predict, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # re-wraps paragraphs to the terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it.")
+    ] = False,
+) -> None:
+    pass  # the option's callback has printed
 
 
 def _register() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app
+from briskseg.core.errors import MissingExtraError
 
 
 @app.command()
@@ -42,9 +44,12 @@ def train(
         settings.append(f"data.root={data}")
     described = load_recipe(recipe, settings)
     run = out or Path("runs") / described.name
-    with TrainingProgress() as progress:
-        from briskseg.training.fit import Devices, fit
+    for package in ("torch", "lightning"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "training", "train")
+    from briskseg.training.fit import Devices, fit
 
+    with TrainingProgress() as progress:
         fit(
             described,
             run,
