@@ -68,6 +68,10 @@ def test_scores_equal_a_plain_loop(weights_file: Path, small_data: Path) -> None
         one = np.array([[((truth == t) & (labels == p)).sum() for p in range(3)] for t in range(3)])
         assert result.per_image[index].name == f"street{index}"
         assert result.per_image[index].pixel_accuracy == pytest.approx(one.trace() / one.sum())
+        pixels = result.to_json()["images"][index]
+        assert pixels["intersection"] == one.diagonal().tolist()
+        assert pixels["truth"] == one.sum(axis=1).tolist()
+        assert pixels["predicted"] == one.sum(axis=0).tolist()
         counts += one
     assert result.confusion.counts.tolist() == counts.tolist()
     written = json.loads(json.dumps(result.to_json(), allow_nan=False))
@@ -128,6 +132,9 @@ def test_an_image_without_a_scored_pixel_has_no_score(colored: Path) -> None:
         "name": "street2",
         "miou": None,
         "pixel_accuracy": None,
+        "intersection": [0, 0, 0],
+        "truth": [0, 0, 0],
+        "predicted": [0, 0, 0],
     }
 
 

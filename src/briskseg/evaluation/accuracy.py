@@ -21,11 +21,26 @@ Image = npt.NDArray[np.uint8]
 
 
 class ImageScore(NamedTuple):
-    """One image's scores in [0, 1]; NaN where all its pixels are ignored."""
+    """One image's scores in [0, 1], NaN where all its pixels are ignored, and its scored pixels.
+
+    intersection, truth, predicted: (classes,) the pixels found right, in the labels and in the
+    prediction; IoU = intersection / (truth + predicted - intersection), for any sum of images.
+    """
 
     name: str
     miou: float
     pixel_accuracy: float
+    intersection: tuple[int, ...]
+    truth: tuple[int, ...]
+    predicted: tuple[int, ...]
+
+    @classmethod
+    def of(cls, name: str, confusion: ConfusionMatrix) -> ImageScore:
+        """The score of one image from its own confusion matrix."""
+        counts = confusion.counts
+        pixels = (counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0))
+        intersection, truth, predicted = (tuple(one.tolist()) for one in pixels)
+        return cls(name, confusion.miou, confusion.pixel_accuracy, intersection, truth, predicted)
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,9 @@ class Evaluation:
                     "name": image.name,
                     "miou": _known(image.miou),
                     "pixel_accuracy": _known(image.pixel_accuracy),
+                    "intersection": list(image.intersection),
+                    "truth": list(image.truth),
+                    "predicted": list(image.predicted),
                 }
                 for image in self.per_image
             ],
@@ -104,7 +122,7 @@ def evaluate(
         except DataError as error:
             raise DataError(f"{pair.label}: {error}") from None
         total.add(one)
-        per_image.append(ImageScore(pair.name, one.miou, one.pixel_accuracy))
+        per_image.append(ImageScore.of(pair.name, one))
         if progress is not None:
             progress(done, len(pairs))
     if not total.counts.any():

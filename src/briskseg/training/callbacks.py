@@ -120,7 +120,7 @@ class Log(Callback):
                 {
                     "loss": sum(self._losses) / len(self._losses),
                     "lr": optimizer.param_groups[0]["lr"],
-                    "images_per_s": rate,
+                    "images_per_s": round(rate, 3),
                 },
             )
             self._losses, self._images, self._since = [], 0, now
@@ -158,7 +158,8 @@ class Log(Callback):
             "epoch": epochs_done(trainer) if "val_miou" in values else trainer.current_epoch,
             "samples": self._samples,
             "seconds": f"{self._seconds():.2f}",
-            **{name: f"{value:.6g}" for name, value in values.items()},
+            # every digit, so that equal rows mean equal numbers
+            **{name: repr(float(value)) for name, value in values.items()},
         }
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
