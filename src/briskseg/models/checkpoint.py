@@ -26,19 +26,20 @@ _NUMPY: list[Any] = [
 ]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar) or a .safetensors file.
 
     A checkpoint is a dictionary of tensors, or holds one under "state_dict"; the prefix "module."
-    that nn.DataParallel gives every name is removed. Raises RequestError if there is no such file
-    or it has a card already, WeightsError if it is damaged, holds no tensors, or holds objects that
-    only running code could restore.
+    that nn.DataParallel gives every name is removed. A file of ours, which has a card, is taken
+    only with `ours`. Raises RequestError if there is no such file or it has a card unasked for,
+    WeightsError if it is damaged, holds no tensors, or holds objects that only running code could
+    restore.
     """
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a weights file")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty, expected a weights file; copy or download it again")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else _read_pickle(path)
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
     if not isinstance(found, dict) or not any(isinstance(v, Tensor) for v in found.values()):
@@ -52,7 +53,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
@@ -64,7 +65,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} is damaged or no safetensors file ({error}); copy or download it again"
         ) from None
-    if CARD_KEY in metadata:
+    if CARD_KEY in metadata and not ours:
         raise RequestError(
             f"{path} has a card already, expected published weights; use it as it is: "
             f"briskseg.load('{path}')"

@@ -13,8 +13,9 @@ from briskseg.core.errors import RequestError
 from briskseg.core.labels import CITYSCAPES, LabelSet
 from briskseg.models import create_model
 from briskseg.models.checkpoint import read_tensors
+from briskseg.models.comparison import shapes_of
 from briskseg.models.network import Network
-from briskseg.models.published import Comparison, build, recognize, shapes_of
+from briskseg.models.published import Comparison, build, recognize
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,21 @@ class Layout:
 
     def published_name(self, ours: str) -> str:
         """Their name of one of our parameters or buffers."""
-        for pattern, replacement in self.names:
-            ours = re.sub(pattern, replacement, ours)
-        return ours
+        return renamed(ours, self.names)
 
+
+def renamed(name: str, names: Names) -> str:
+    """One of our names after all substitutions."""
+    for pattern, replacement in names:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+# From the encoder in `erfnet` to the same layers in `erfnet_fcn`.
+ERFNET_FCN_ENCODER: Names = (
+    (r"^encoder\.initial_block\.", "encoder.0."),
+    *((rf"^encoder\.layers\.{i}\.", f"encoder.{i + 1}.") for i in range(15)),
+)
 
 ERFNET_MMSEGMENTATION: Names = (
     (r"^(encoder|decoder)\.", r"backbone.\1."),

@@ -14,31 +14,30 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from briskseg.core.errors import WeightsError
+from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
 from briskseg.models.checkpoint import read_tensors
+from briskseg.models.comparison import (
+    Differences,
+    Shapes,
+    check_finite,
+    differences,
+    length,
+    shapes_of,
+)
+from briskseg.models.encoder import compare_classifier
 from briskseg.models.layouts import LAYOUTS, Layout
 from briskseg.models.network import Network
-
-Shapes = Mapping[str, tuple[int, ...]]
-COUNTER = ".num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the names and shapes of a file compare with a layout's, in the layout's own names."""
+    """How the names and shapes of a file compare with a layout's."""
 
     name: str  # of the layout
     layout: Layout
     classes: int
-    total: int  # tensors in the layout
-    missing: tuple[str, ...]
-    unknown: tuple[str, ...]
-    reshaped: tuple[str, ...]  # "NAME (found), expected (...)"
-
-    @property
-    def differences(self) -> int:
-        return len(self.missing) + len(self.unknown) + len(self.reshaped)
+    differences: Differences
 
 
 def load_published(path: str | Path) -> Network:
@@ -54,38 +53,50 @@ def load_published(path: str | Path) -> Network:
 
 def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
-    where there is none, with the nearest layout and what differs from it."""
+    where there is none, with the nearest layout and what differs from it, and in the RequestError
+    where the file holds a pretrained encoder and no network for segmentation."""
     comparisons = [compare(name, shapes) for name in LAYOUTS]
-    best = min(comparisons, key=lambda comparison: comparison.differences)
+    best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
         return best
-    if len(best.missing) + len(best.reshaped) > best.total / 2:
+    _refuse_encoder(shapes, path)
+    if best.differences.are_of_another_network:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
         some = ", ".join(list(shapes)[:3])
         raise WeightsError(
             f"{path} holds {len(shapes)} tensors ({some} ...), but not the weights of a network "
             f"that is known here: {known}"
         )
-    raise WeightsError(f"{path} {_difference(best)}")
+    raise WeightsError(
+        f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
+        f"classes, but {best.differences}; load a file whose tensors all fit"
+    )
+
+
+def _refuse_encoder(shapes: Shapes, path: Path) -> None:
+    """Raises if the file is, or nearly is, the authors' encoder pretrained as a classifier."""
+    classes, mismatch = compare_classifier(shapes)
+    if not mismatch:
+        raise RequestError(
+            f"{path} is the encoder of ERFNet alone, pretrained to classify images ({classes} "
+            "classes; the authors' PyTorch code), expected a whole network; train one from it with "
+            f"--set model.encoder={path}"
+        )
+    if not mismatch.are_of_another_network:
+        raise WeightsError(
+            f"{path} is nearest to the encoder of ERFNet alone, pretrained to classify images "
+            f"({classes} classes; the authors' PyTorch code), but {mismatch}; download it again"
+        )
 
 
 def compare(name: str, shapes: Shapes) -> Comparison:
     """A file's names and shapes against those of the layout `name`."""
     layout = LAYOUTS[name]
-    classes = shapes.get(layout.last, (0,))[0]
+    classes = length(shapes, layout.last)
     with torch.device("meta"):  # shapes without memory
         net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
-    expected = {layout.published_name(k): tuple(v.shape) for k, v in net.state_dict().items()}
-    absent = [key for key in expected if key not in shapes and not key.endswith(COUNTER)]
-    reshaped = [
-        f"{key} {shapes[key]}, expected {shape}"
-        for key, shape in expected.items()
-        if key in shapes and shapes[key] != shape
-    ]
-    unknown = tuple(key for key in shapes if key not in expected)
-    return Comparison(
-        name, layout, net.classes, len(expected), tuple(absent), unknown, tuple(reshaped)
-    )
+    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
+    return Comparison(name, layout, net.classes, differences(expected, shapes))
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
@@ -96,32 +107,6 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     for ours, fresh in net.state_dict().items():
         theirs = layout.published_name(ours)
         weights[ours] = tensors.get(theirs, fresh)
-        if not bool(torch.isfinite(weights[ours]).all()):
-            raise WeightsError(
-                f"{path}: '{theirs}' holds values that are not finite numbers; the file is damaged "
-                "or its training diverged: download it again or take an earlier checkpoint"
-            )
+        check_finite(theirs, weights[ours], path)
     net.load_state_dict(weights)
     return net.eval()
-
-
-def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
-    """The shape of each tensor."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def _difference(best: Comparison) -> str:
-    parts = []
-    for what, keys in (
-        ("missing", best.missing),
-        ("not of it", best.unknown),
-        ("of another shape", best.reshaped),
-    ):
-        if keys:
-            more = ", ..." if len(keys) > 3 else ""
-            parts.append(f"{len(keys)} {what} ({', '.join(keys[:3])}{more})")
-    return (
-        f"is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
-        f"classes, but of its {best.total} tensors {', '.join(parts)}; load a file whose tensors "
-        "all fit"
-    )
