@@ -54,6 +54,7 @@ VERBS: tuple[str, ...] = (
     "check",
     "train",
     "evaluate",
+    "compare",
     "predict",
     "report",
     "convert",

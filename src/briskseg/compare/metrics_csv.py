@@ -1,0 +1,52 @@
+"""Our own log: metrics.csv of a run folder, or another table with a `step` column."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from briskseg.compare.curve import Axis, Curve, Floats
+from briskseg.core.errors import DataError, RequestError, nearest
+
+_COLUMNS: dict[Axis, str] = {"step": "step", "samples": "samples", "time": "seconds"}
+
+
+def read_metrics(path: Path, key: str) -> Curve:
+    """The column `key` of the rows that hold it.
+
+    Raises RequestError for a column that is not there or is empty, DataError naming the row and the
+    column of what is no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            columns = list(table.fieldnames or ())
+            rows = list(enumerate(table, start=2))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}") from None
+    if "step" not in columns:
+        raise DataError(f"{path} has no column 'step' in its first line; expected metrics.csv")
+    if key not in columns:
+        others = [name for name in columns if name not in _COLUMNS.values()]
+        raise RequestError(f"{path} has no column '{key}'; {nearest(key, others)}")
+    held = [(line, row) for line, row in rows if row[key]]
+    if not held:
+        raise RequestError(f"{path} has no row with a '{key}' yet")
+
+    def column(name: str) -> Floats:
+        return np.array([_number(path, line, name, row[name]) for line, row in held])
+
+    places = {axis: column(name) for axis, name in _COLUMNS.items() if name in columns}
+    return Curve(path, key, column(key), places)
+
+
+def _number(path: Path, line: int, column: str, text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise DataError(
+            f"{path}, line {line}: '{column}' is '{text or ''}', expected a number; the file is "
+            "damaged or was cut off"
+        ) from None
