@@ -1,4 +1,4 @@
-"""briskseg data: the kinds of data sets there are, and drawing the streets."""
+"""briskseg data: the kinds of data sets there are, drawing the streets, and a set in pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ app.add_typer(data_app, name="data")
 
 @data_app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
-    """List the kinds of data sets and how each lies on disk, or draw one.
+    """List the kinds of data sets and how each lies on disk, draw one, or show one in pictures.
 
-    Example: briskseg data draw streets
+    Example: briskseg data show CamVid --out pictures
     """
     if context.invoked_subcommand is not None:
         return
@@ -72,3 +72,42 @@ def draw(
             raise BriskError(f"{folder} cannot be written: {error.strerror or error}") from None
     print(f"{folder}: {train} train and {val} val images of {size}, seed {seed}")
     print(f"look at it: briskseg check {folder}")
+
+
+@data_app.command()
+def show(
+    data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")],
+    split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
+    classes: Annotated[
+        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Whose augmentation to show; the usual one of the kind if not named."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, max=50, help="How many samples.")] = 4,
+) -> None:
+    """Show a data set in pictures: pairs, samples under augmentation, shares of the classes.
+
+    Writes samples.png (image, labels, overlay), augmented.png and augmented-overlay.png (a row a
+    sample, five epochs of training), and class-shares.png (violins, the rarest class first).
+
+    Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
+    """
+    from briskseg.cli.counter import counter
+    from briskseg.data import open_dataset
+    from briskseg.data.show import USUAL_RECIPES, show_dataset
+    from briskseg.recipe import Recipe, load_recipe
+
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"--out {out} is a file; name a folder")
+    dataset = open_dataset(data, classes)
+    name = recipe or USUAL_RECIPES[dataset.kind]
+    described = load_recipe(name)
+    if not isinstance(described, Recipe):
+        raise RequestError(f"the recipe '{name}' is not for images with labels; name another")
+    with counter("counting", "label files") as progress:
+        for path in show_dataset(dataset, split, described, out, samples, progress):
+            print(path)
+    print(f"the augmentation is that of the recipe {name}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def _column(path: Path, held: list[tuple[int, dict[str, Any]]], name: str) -> Fl
     return np.array([entry[name] for _, entry in held], np.float64)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -76,10 +76,9 @@ def _refuse_counts_within_epochs(
     path: Path, held: list[tuple[int, dict[str, Any]]], steps: Floats
 ) -> None:
     """MMCV 1 counts `iter` anew in each epoch, and does not say how long an epoch is."""
-    epochs = [e if _is_number(e) else 0 for e in (entry.get("epoch") for _, entry in held)]
     for place in np.flatnonzero(np.diff(steps) <= 0):
-        before, after = epochs[place], epochs[place + 1]
-        if after > before:
+        before, after = (held[place + k][1].get("epoch") for k in (0, 1))
+        if _is_number(before) and _is_number(after) and before < after:
             raise RequestError(
                 f"{path}, line {held[place + 1][0]}: 'iter' begins again with epoch {after}, and "
                 "no 'step' counts from the start of the run; compare the TensorBoard files of "

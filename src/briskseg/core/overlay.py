@@ -34,18 +34,21 @@ def overlay(
     return np.asarray(picture, dtype=np.uint8)
 
 
-def with_legend(image_hwc: Image, label_set: LabelSet, present: Iterable[Any]) -> Image:
+def with_legend(
+    image_hwc: Image, label_set: LabelSet, present: Iterable[Any], text_px: int | None = None
+) -> Image:
     """The picture (H, W, 3) uint8 RGB with a legend below it: a color chip and a name per class.
 
     present: the class indices to list (`np.unique(labels_hw)`); 255 is left out. The picture keeps
     its pixels at the top left; one narrower than the longest name is widened with paper.
+    text_px: the letters' height in pixels; by the picture's size if not given.
     OpenCV's font has ASCII only: any other name is shown as "class N".
     """
     listed = sorted({int(index) for index in present} - {IGNORED})
     if not listed:
         return image_hwc
     height, width = image_hwc.shape[:2]
-    text_px = int(np.clip(min(height, width) / 34, 10, 34))
+    text_px = text_px or int(np.clip(min(height, width) / 34, 10, 34))
     names = [_ascii(label_set.names[index], index) for index in listed]
     thick = max(1, round(text_px / 12))
     scale = cv2.getFontScaleFromHeight(_FONT, text_px, thick)
