@@ -15,14 +15,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
 
-# Pixels counted at once: bounds the temporary of an update (8 bytes a pixel) for any image size.
-_BLOCK = 1 << 19
+# Pixels counted at once: OpenCV's histogram is float32, which counts exactly up to here.
+_BLOCK = 1 << 24
 
 Integers = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float64]
@@ -53,32 +54,30 @@ class ConfusionMatrix:
             )
         truth = _bytes(truth_hw, "truth", DataError).reshape(-1)
         predicted = _bytes(predicted_hw, "prediction", ValueError).reshape(-1)
-        self._check(truth, predicted)
-        # Ignored pixels land in one more row, cut off at the end. Codes fit 16 bits (n <= 255).
-        n = self.classes
-        table = np.zeros((n + 1) * n, dtype=np.int64)
+        # Every pair of bytes is counted, so that what is no class shows without another pass.
+        pairs = np.zeros((256, 256), dtype=np.int64)
         for start in range(0, truth.size, _BLOCK):
-            code = np.minimum(truth[start : start + _BLOCK], n).astype(np.uint16)
-            code *= n
-            code += predicted[start : start + _BLOCK]
-            table += np.bincount(code, minlength=table.size)
-        self.counts += table.reshape(n + 1, n)[:n]
+            block = [truth[start : start + _BLOCK], predicted[start : start + _BLOCK]]
+            pairs += cv2.calcHist(block, [0, 1], None, [256, 256], [0, 256] * 2).astype(np.int64)
+        self._check(pairs)
+        self.counts += pairs[: self.classes, : self.classes]
 
-    def _check(self, truth: npt.NDArray[np.uint8], predicted: npt.NDArray[np.uint8]) -> None:
+    def _check(self, pairs: npt.NDArray[np.int64]) -> None:
         n = self.classes
-        strange = (truth >= n) & (truth != IGNORED)
+        strange = pairs.sum(axis=1)[n:IGNORED]
         if strange.any():
-            value = int(truth[strange][0])
+            value = n + int(np.flatnonzero(strange)[0])
             raise DataError(
-                f"the truth holds the value {value} in {np.count_nonzero(truth == value)} pixels, "
+                f"the truth holds the value {value} in {strange[value - n]} pixels, "
                 f"expected a class 0..{n - 1} or {IGNORED} (ignored); correct the label file, or "
                 "name the class set it was made with"
             )
-        if predicted.size and int(predicted.max()) >= n:
-            value = int(predicted.max())
+        strange = pairs.sum(axis=0)[n:]
+        if strange.any():
+            value = n + int(np.flatnonzero(strange)[-1])
             raise ValueError(
-                f"the prediction holds the value {value} in "
-                f"{np.count_nonzero(predicted == value)} pixels, expected a class 0..{n - 1}"
+                f"the prediction holds the value {value} in {strange[value - n]} pixels, "
+                f"expected a class 0..{n - 1}"
             )
 
     def add(self, other: ConfusionMatrix | npt.ArrayLike) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from briskseg.core.cityscapes import LABELS, SCORED_IDS, to_train_ids
 from briskseg.core.label_set import IGNORED, RGB, LabelSet
 
 __all__ = [
@@ -81,39 +84,15 @@ CAMVID11 = LabelSet(
     merged_colors=tuple(_CAMVID.values()),
 )
 
-# Cordts et al., "The Cityscapes dataset", 2016, and the table in cityscapesScripts'
-# `helpers/labels.py`: label id and color of the 19 classes, in the order of the train ids.
-_CITYSCAPES: dict[str, tuple[int, RGB]] = {
-    "road": (7, (128, 64, 128)),
-    "sidewalk": (8, (244, 35, 232)),
-    "building": (11, (70, 70, 70)),
-    "wall": (12, (102, 102, 156)),
-    "fence": (13, (190, 153, 153)),
-    "pole": (17, (153, 153, 153)),
-    "traffic light": (19, (250, 170, 30)),
-    "traffic sign": (20, (220, 220, 0)),
-    "vegetation": (21, (107, 142, 35)),
-    "terrain": (22, (152, 251, 152)),
-    "sky": (23, (70, 130, 180)),
-    "person": (24, (220, 20, 60)),
-    "rider": (25, (255, 0, 0)),
-    "car": (26, (0, 0, 142)),
-    "truck": (27, (0, 0, 70)),
-    "bus": (28, (0, 60, 100)),
-    "train": (31, (0, 80, 100)),
-    "motorcycle": (32, (0, 0, 230)),
-    "bicycle": (33, (119, 11, 32)),
-}
-_TRAIN_ID = {label_id: index for index, (label_id, _) in enumerate(_CITYSCAPES.values())}
-
 # As the `_labelTrainIds` files hold it, and as the `_labelIds` files of the download do, in which
 # label ids that are no class (0..33 and the license plate's -1, here 255) are ignored.
 CITYSCAPES = LabelSet(
-    names=tuple(_CITYSCAPES), colors=tuple(color for _, color in _CITYSCAPES.values())
+    names=tuple(LABELS[label_id].name for label_id in SCORED_IDS),
+    colors=tuple(LABELS[label_id].color for label_id in SCORED_IDS),
 )
 CITYSCAPES_LABEL_IDS = replace(
     CITYSCAPES,
-    values=tuple((label_id, _TRAIN_ID.get(label_id, IGNORED)) for label_id in range(34)),
+    values=tuple(enumerate(to_train_ids(np.arange(len(LABELS), dtype=np.uint8)).tolist())),
 )
 
 LABEL_SETS: dict[str, LabelSet] = {

@@ -3,20 +3,36 @@
 `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` with `gtFine/SPLIT/CITY/*_gtFine_labelIds.png`, whose
 label ids are turned into train ids on reading, or with `*_gtFine_labelTrainIds.png`, read as they
 are. A pair's name is the file's without its ending; it begins with the city.
+
+The benchmark's own scores need two files as they are: the label ids, and beside them
+`*_gtFine_instanceIds.png`, which holds 1000 * label id + number for each pixel of an object, and
+the label id alone where objects are not told apart (groups, and all other labels).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from briskseg.core.errors import RequestError
-from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
+import cv2
+import numpy as np
+
+from briskseg.core.cityscapes import to_label_ids
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.label_files import read_mask
+from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched, by_name, image_files, match
 
 IMAGES = "leftImg8bit"
 TRUTHS = ("gtFine", "gtCoarse")
 # The label ids come with the download, so they are the ones that are surely complete.
 FILES = {"labelIds": CITYSCAPES_LABEL_IDS, "labelTrainIds": CITYSCAPES}
+
+# Where a PNG's header has depth and color type, and what they are in gray of 8 and of 16 bits.
+_PNG_KIND = slice(24, 26)
+_GRAY = (b"\x08\x00", b"\x10\x00")
+
+Array = np.ndarray[Any, Any]
 
 
 def recognizes(root: Path) -> bool:
@@ -44,6 +60,47 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         splits[split], unmatched = match(split, images, masks)
         left_over += unmatched
     return Dataset("cityscapes", root, FILES[content], splits), tuple(left_over)
+
+
+def instance_file(label: Path) -> Path:
+    """The file of instance ids that belongs to a file of labels; it may not be there."""
+    name = label.name
+    for content in FILES:
+        name = name.replace(f"_{content}", "_instanceIds")
+    return label.with_name(name)
+
+
+def read_label_ids(path: Path) -> Array:
+    """Read label ids (H, W) uint8 as the file holds them: 0..33, and 255, which counts nowhere.
+
+    Of a file of train ids the label ids of its 19 classes, and 255. Raises DataError naming a file
+    that is damaged or holds anything else than bytes, or train ids where its name says so.
+    """
+    ids_hw = _read_gray(path)
+    if "_labelTrainIds" in path.name:
+        labels_hw = CITYSCAPES.decode(ids_hw, path)
+        return np.where(labels_hw == IGNORED, np.uint8(IGNORED), to_label_ids(labels_hw))
+    if ids_hw.dtype != np.uint8:
+        CITYSCAPES_LABEL_IDS.decode(ids_hw, path)  # names what is no label id
+    return ids_hw.astype(np.uint8, copy=False)
+
+
+def read_instance_ids(path: Path) -> Array:
+    """Read instance ids (H, W), unsigned integers. Raises DataError naming a damaged file."""
+    return _read_gray(path)
+
+
+def _read_gray(path: Path) -> Array:
+    """The values (H, W) of a file; gray PNG by OpenCV, which lets other threads work meanwhile."""
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    if data[_PNG_KIND].tobytes() in _GRAY:
+        values_hw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if values_hw is not None:
+            return np.asarray(values_hw)
+    pixels = read_mask(path).pixels  # another kind of file, or one that is damaged, which it names
+    if pixels.ndim != 2:
+        raise DataError(f"{path}: {pixels.shape[2]} channels, expected one, of Cityscapes' ids")
+    return pixels
 
 
 def _truth(root: Path) -> tuple[str, str]:

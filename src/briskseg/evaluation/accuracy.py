@@ -1,4 +1,4 @@
-"""How right a predictor is on a dataset's split: one pass, memory for one image at a time."""
+"""How right a predictor is on a dataset's split: one pass, memory for two images at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
+from briskseg.core.cityscapes import to_label_ids
 from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
-from briskseg.data import Dataset
-from briskseg.runtime.predictor import Predictor
-
-Image = npt.NDArray[np.uint8]
+from briskseg.core.images import resize_labels
+from briskseg.data import Dataset, Pair
+from briskseg.evaluation.cityscapes import (
+    CityscapesScores,
+    CityscapesTruth,
+    missing_instances,
+    read_truth,
+)
+from briskseg.evaluation.reading import read_ahead
+from briskseg.evaluation.views import Views
+from briskseg.runtime.predictor import Image, Labels, Predictor
+from briskseg.runtime.windows import WindowPredictor
 
 
 class ImageScore(NamedTuple):
@@ -45,7 +50,11 @@ class ImageScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found: the confusion matrix of the split, and every image's own scores."""
+    """What `evaluate` found: the confusion matrix of the split, and every image's own scores.
+
+    label_size, window, stride: (height, width) in pixels, or None where labels were scored at their
+    own size and images seen whole. cityscapes: the benchmark's own scores, on its data.
+    """
 
     confusion: ConfusionMatrix
     names: tuple[str, ...]
@@ -55,6 +64,10 @@ class Evaluation:
     split: str
     scales: tuple[float, ...]
     flip: bool
+    label_size: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    cityscapes: CityscapesScores | None = None
 
     @property
     def miou(self) -> float:
@@ -63,13 +76,18 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Every score, for JSON: shares in [0, 1]; None where a score does not exist."""
+        own = {} if self.cityscapes is None else {"cityscapes": self.cityscapes.to_json()}
         return {
             **self.confusion.scores(self.names),
+            **own,
             "model": self.model,
             "dataset": self.dataset,
             "split": self.split,
             "scales": list(self.scales),
             "flip": self.flip,
+            "label_size": _listed(self.label_size),
+            "window": _listed(self.window),
+            "stride": _listed(self.stride),
             "confusion": self.confusion.counts.tolist(),
             "images": [
                 {
@@ -92,54 +110,100 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    label_size: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Score `predictor` on every pair of `split`, each at its label's own size.
 
     With one scale of 1 and no flip each image goes through `predictor(image)`, which is what a user
     gets. Otherwise the image is also seen at the other `scales` (of the size the network takes),
     each one mirrored too with `flip`; the softmax probabilities, resized to the label's size, are
-    averaged, as MMSegmentation does.
-    `progress(done, total)` is called after each image.
+    averaged, as MMSegmentation does. A `WindowPredictor` sees each of these through its windows.
+    label_size: (height, width) that labels are resized to with nearest neighbor, and predicted at,
+    as the official ERFNet code does with 512x1024. Such scores do not compare with others.
+    On Cityscapes its benchmark's scores are counted too. While an image is scored the next one is
+    read; `progress(done, total)` is called after each.
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
-    scales; DataError for a damaged pair.
+    scales or sizes; DataError for a damaged pair.
     """
-    names = dataset.labels.names
-    _check_classes(predictor.card.labels.names, names)
-    if not scales or not all(math.isfinite(scale) and 0 < scale <= 16 for scale in scales):
-        raise RequestError(f"scales are {list(scales)}, expected numbers above 0 and up to 16")
+    _check_classes(predictor.card.labels.names, dataset.labels.names)
+    views = Views(tuple(float(scale) for scale in scales), flip)
+    if label_size is not None and min(label_size) < 1:
+        raise RequestError(f"the label size is {label_size}, expected (height, width) of 1 or more")
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
-    plain = tuple(scales) == (1.0,) and not flip
-    total = ConfusionMatrix(len(names))
-    per_image = []
-    for done, pair in enumerate(pairs, start=1):
-        image_hwc, truth_hw = dataset.read(pair)
-        labels_hw = predictor(image_hwc) if plain else _averaged(predictor, image_hwc, scales, flip)
-        one = ConfusionMatrix(len(names))
-        try:
-            one.update(truth_hw, labels_hw)
-        except DataError as error:
-            raise DataError(f"{pair.label}: {error}") from None
-        total.add(one)
-        per_image.append(ImageScore.of(pair.name, one))
+    tally = _Tally(dataset, pairs, label_size)
+    for done, sample in enumerate(read_ahead(tally.read, pairs), start=1):
+        tally.count(sample, views.labels(predictor, sample.image_hwc, label_size))
         if progress is not None:
             progress(done, len(pairs))
-    if not total.counts.any():
+    if not tally.confusion.counts.any():
         raise DataError(
             f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
             "there is nothing to score; look at the label files and at the value for ignored"
         )
+    windows = predictor if isinstance(predictor, WindowPredictor) else None
     return Evaluation(
-        confusion=total,
-        names=names,
-        per_image=tuple(per_image),
+        confusion=tally.confusion,
+        names=dataset.labels.names,
+        per_image=tuple(tally.per_image),
         model=predictor.card.network.name,
         dataset=dataset.kind,
         split=split,
-        scales=tuple(float(scale) for scale in scales),
+        scales=views.scales,
         flip=flip,
+        label_size=label_size,
+        window=windows.window_hw if windows else None,
+        stride=windows.stride_hw if windows else None,
+        cityscapes=tally.cityscapes,
     )
+
+
+class _Sample(NamedTuple):
+    """A pair, read, at the size at which it is scored."""
+
+    pair: Pair
+    image_hwc: Image
+    truth_hw: Labels
+    cityscapes: CityscapesTruth | None
+
+
+class _Tally:
+    """Reads the pairs and counts what was predicted."""
+
+    def __init__(
+        self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None
+    ) -> None:
+        self.dataset, self.label_size = dataset, label_size
+        self.confusion = ConfusionMatrix(len(dataset.labels.names))
+        self.per_image: list[ImageScore] = []
+        self.cityscapes: CityscapesScores | None = None
+        if dataset.kind == "cityscapes":
+            reason = missing_instances([pair.label for pair in pairs])
+            if label_size is not None:
+                reason = "the labels were resized, and objects are weighed by their full sizes"
+            self.cityscapes = CityscapesScores(reason)
+
+    def read(self, pair: Pair) -> _Sample:
+        image_hwc, truth_hw = self.dataset.read(pair)
+        ids = None
+        if self.cityscapes is not None:
+            ids = read_truth(pair.label, self.cityscapes.without_instances is None)
+        if self.label_size is not None:
+            truth_hw = resize_labels(truth_hw, self.label_size)
+            ids = ids and CityscapesTruth(resize_labels(ids.ids_hw, self.label_size), None)
+        return _Sample(pair, image_hwc, truth_hw, ids)
+
+    def count(self, sample: _Sample, labels_hw: Labels) -> None:
+        one = ConfusionMatrix(self.confusion.classes)
+        try:
+            one.update(sample.truth_hw, labels_hw)
+            if self.cityscapes is not None and sample.cityscapes is not None:
+                self.cityscapes.update(to_label_ids(labels_hw), *sample.cityscapes)
+        except DataError as error:
+            raise DataError(f"{sample.pair.label}: {error}") from None
+        self.confusion.add(one)
+        self.per_image.append(ImageScore.of(sample.pair.name, one))
 
 
 def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -158,36 +222,9 @@ def _named(name: str | None) -> str:
     return "none" if name is None else f"'{name}'"
 
 
-def _averaged(
-    predictor: Predictor, image_hwc: Image, scales: Sequence[float], flip: bool
-) -> npt.NDArray[np.uint8]:
-    """Labels (H, W) by the sum of softmax probabilities over the scales, and mirrored ones."""
-    height, width = image_hwc.shape[:2]
-    base = predictor.card.input.size or (height, width)
-    total_hwc = np.zeros((height, width, predictor.card.network.classes), dtype=np.float32)
-    for scale in scales:
-        size_hw = (max(1, round(base[0] * scale)), max(1, round(base[1] * scale)))
-        total_hwc += _probabilities(predictor.logits(image_hwc, size_hw), (height, width))
-        if flip:
-            mirrored = predictor.logits(np.ascontiguousarray(image_hwc[:, ::-1]), size_hw)
-            total_hwc += _probabilities(mirrored[:, :, ::-1], (height, width))
-    labels_hw: npt.NDArray[np.uint8] = total_hwc.argmax(axis=2).astype(np.uint8)
-    return labels_hw
-
-
-def _probabilities(
-    logits_chw: npt.NDArray[np.float32], size_hw: tuple[int, int]
-) -> npt.NDArray[np.float32]:
-    """Softmax (H, W, C) of the logits, resized bilinearly to `size_hw` before it."""
-    logits_hwc = np.ascontiguousarray(logits_chw.transpose(1, 2, 0))
-    if logits_hwc.shape[:2] != size_hw:
-        resized = cv2.resize(logits_hwc, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
-        logits_hwc = resized.reshape(*size_hw, -1).astype(np.float32, copy=False)  # C = 1 is lost
-    logits_hwc -= logits_hwc.max(axis=2, keepdims=True)
-    np.exp(logits_hwc, out=logits_hwc)
-    logits_hwc /= logits_hwc.sum(axis=2, keepdims=True)
-    return logits_hwc
-
-
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _listed(size_hw: tuple[int, int] | None) -> list[int] | None:
+    return None if size_hw is None else list(size_hw)

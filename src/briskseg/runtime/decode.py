@@ -39,8 +39,8 @@ def decode_labels(
     winners_hw = _winners(logits_chw)
     if winners_hw.shape == size_hw:
         return winners_hw
-    rows = _neighbors(winners_hw.shape[0], size_hw[0], align_corners)
-    columns = _neighbors(winners_hw.shape[1], size_hw[1], align_corners)
+    rows = neighbors(winners_hw.shape[0], size_hw[0], align_corners)
+    columns = neighbors(winners_hw.shape[1], size_hw[1], align_corners)
     labels_hw = winners_hw[rows[0][:, None], columns[0]]
     mixed_hw = _mixed(winners_hw)[rows[0][:, None], columns[0]]
     _interpolate(labels_hw.reshape(-1), np.flatnonzero(mixed_hw), logits_chw, rows, columns)
@@ -67,7 +67,9 @@ def _winners(logits_chw: Floats) -> Labels:
     return winners_hw
 
 
-def _neighbors(cells: int, pixels: int, align_corners: bool) -> tuple[Indices, Indices, Floats]:
+def neighbors(
+    cells: int, pixels: int, align_corners: bool = False
+) -> tuple[Indices, Indices, Floats]:
     """For each pixel along one axis: the cell before it, the one after, and the latter's weight.
 
     As torch places them, in float32: corner pixels lie on corner cells (`align_corners`), or the

@@ -53,7 +53,7 @@ class Predictor:
         Without `size_hw` the image is resized to the card's `input.size`, or stays as it is where
         the card names none. Raises RequestError for what is not such an image.
         """
-        _check_image(image_hwc)
+        check_image(image_hwc)
         height, width = image_hwc.shape[:2]
         wanted = size_hw or self.card.input.size or (height, width)
         if wanted != (height, width):
@@ -61,7 +61,8 @@ class Predictor:
         return self.backend.infer(image_hwc)
 
 
-def _check_image(image_hwc: object) -> None:
+def check_image(image_hwc: object) -> None:
+    """RequestError for what is no image (H, W, 3) uint8."""
     if not isinstance(image_hwc, np.ndarray):
         raise RequestError(
             f"the image is a {type(image_hwc).__name__}, expected a numpy array (H, W, 3) of uint8 "

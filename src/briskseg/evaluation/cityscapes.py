@@ -1,0 +1,244 @@
+"""The Cityscapes benchmark's scores: IoU and instance-weighted IoU of classes and categories.
+
+As cityscapesScripts counts them (`evalPixelLevelSemanticLabeling`), to the last bit and by its
+names. Counted are label ids: 34 x 34, rows truth. Pixels whose true label is not scored count
+nowhere; a label that is not scored but predicted is a miss of the true one. In iIoU (Cordts et al.,
+2016, section 4.1; that package prints it as nIoU) a pixel of an object weighs the mean size of its
+class's objects over that of this one, so that small objects count as much as large ones. Groups, in
+which objects are not told apart, and wrongly predicted pixels have no weight of that kind.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.cityscapes import LABELS, SCORED_IDS
+from briskseg.core.confusion import ConfusionMatrix
+from briskseg.core.errors import DataError
+from briskseg.data.cityscapes import instance_file, read_instance_ids, read_label_ids
+from briskseg.evaluation.reading import read_ahead
+
+Integers = npt.NDArray[np.integer[Any]]
+Weighed = tuple[str, float, float]  # class or category, weighted pixels found, and missed
+
+CATEGORIES = tuple(dict.fromkeys(label.category for label in LABELS))
+_CATEGORY = np.full(256, -1)
+_CATEGORY[: len(LABELS)] = [CATEGORIES.index(label.category) for label in LABELS]
+
+# Instance ids above it are of single objects: 1000 * label id + number.
+_GROUPS = 1000
+
+
+class CityscapesTruth(NamedTuple):
+    """One image's label ids (H, W) uint8, and its instance ids (H, W) unless they are left out."""
+
+    ids_hw: Integers
+    instances_hw: Integers | None
+
+
+def read_truth(label: Path, instances: bool) -> CityscapesTruth:
+    """Read a file of labels, and the one of instance ids beside it if they are wanted."""
+    instances_hw = read_instance_ids(instance_file(label)) if instances else None
+    return CityscapesTruth(read_label_ids(label), instances_hw)
+
+
+def missing_instances(labels: Sequence[Path]) -> str | None:
+    """Which files of instance ids are not there beside these files of labels; None: all are."""
+    files = [instance_file(label) for label in labels]
+    missing = [file for file in files if not file.is_file()]
+    if not missing:
+        return None
+    return (
+        f"{len(missing)} of {len(files)} files of instance ids are not there, the first is "
+        f"{missing[0]}; unpack the *_instanceIds.png of the download beside the labels"
+    )
+
+
+class CityscapesScores:
+    """Counts images, one after the other, and gives the benchmark's scores of them all.
+
+    without_instances: why the instance scores are left out; None where they are counted.
+    """
+
+    def __init__(self, without_instances: str | None = None) -> None:
+        self.confusion = ConfusionMatrix(len(LABELS))
+        self.without_instances = without_instances
+        objects = [label for label in LABELS if label.instances]
+        groups = [x.name for x in objects if x.scored] + [x.category for x in objects]
+        self._found = dict.fromkeys(groups, 0.0)
+        self._missed = dict.fromkeys(groups, 0.0)
+
+    def update(
+        self, predicted_hw: Integers, truth_hw: Integers, instances_hw: Integers | None = None
+    ) -> None:
+        """Count one image, all (H, W): label ids 0..33 (a truth of 255 counts nowhere).
+
+        instances_hw: instance ids; needed unless the instance scores are left out. Nothing is
+        counted when an error is raised: DataError for a truth or an instance of no label,
+        ValueError for a prediction that is none and for differing shapes.
+        """
+        weighed: list[Weighed] = []
+        if self.without_instances is None:
+            shapes = [
+                None if x is None else x.shape for x in (truth_hw, predicted_hw, instances_hw)
+            ]
+            if instances_hw is None or len(set(shapes)) > 1:
+                raise ValueError(f"truth, prediction, instances are {shapes}, expected one shape")
+            weighed = list(_weigh(predicted_hw, instances_hw))
+        self.confusion.update(truth_hw, predicted_hw)
+        for group, found, missed in weighed:
+            self._found[group] += found
+            self._missed[group] += missed
+
+    def to_json(self) -> dict[str, Any]:
+        """What that package's result file holds, by its keys; None for its NaN.
+
+        Where they are left out, `instanceScoresLeftOut` says why in the place of the scores.
+        """
+        counts = self.confusion.counts
+        pixels = counts.sum(axis=1) / max(1, int(counts.sum()))
+        names = [label.name for label in LABELS]
+        classes = {name: self._class_score(index) for index, name in enumerate(names)}
+        categories = {name: self._category_score(name) for name in CATEGORIES}
+        scores = {
+            "confMatrix": counts.tolist(),
+            "labels": {name: index for index, name in enumerate(names)},
+            "priors": dict(zip(names, pixels.tolist(), strict=True)),
+            "classScores": _known(classes),
+            "categoryScores": _known(categories),
+            "averageScoreClasses": _average(classes),
+            "averageScoreCategories": _average(categories),
+        }
+        if self.without_instances is not None:
+            return {**scores, "instanceScoresLeftOut": self.without_instances}
+        classes = {name: self._class_instance_score(index) for index, name in enumerate(names)}
+        categories = {name: self._category_instance_score(name) for name in CATEGORIES}
+        return {
+            **scores,
+            "classInstScores": _known(classes),
+            "categoryInstScores": _known(categories),
+            "averageScoreInstClasses": _average(classes),
+            "averageScoreInstCategories": _average(categories),
+        }
+
+    def _class_score(self, index: int) -> float:
+        if not LABELS[index].scored:
+            return math.nan
+        found = int(self.confusion.counts[index, index])
+        missed = int(self.confusion.counts[index].sum()) - found
+        return _iou(found, self._wrong(index), missed)
+
+    def _class_instance_score(self, index: int) -> float:
+        name = LABELS[index].name
+        if name not in self._found:
+            return math.nan
+        return _iou(self._found[name], self._wrong(index), self._missed[name])
+
+    def _wrong(self, index: int) -> int:
+        """Pixels predicted as this label that are of another one, which is scored."""
+        others = [other for other in SCORED_IDS if other != index]
+        return int(self.confusion.counts[others, index].sum())
+
+    def _category_score(self, category: str) -> float:
+        own = [i for i in SCORED_IDS if LABELS[i].category == category]
+        if not own:
+            return math.nan
+        found = int(self.confusion.counts[np.ix_(own, own)].sum())
+        missed = int(self.confusion.counts[own].sum()) - found
+        return _iou(found, self._wrong_category(category, own), missed)
+
+    def _category_instance_score(self, category: str) -> float:
+        if category not in self._found:
+            return math.nan
+        own = [i for i, label in enumerate(LABELS) if label.category == category]
+        wrong = self._wrong_category(category, own)  # also as a label that is not scored
+        return _iou(self._found[category], wrong, self._missed[category])
+
+    def _wrong_category(self, category: str, own: list[int]) -> int:
+        others = [i for i in SCORED_IDS if LABELS[i].category != category]
+        return int(self.confusion.counts[np.ix_(others, own)].sum())
+
+
+def score_files(
+    files: Iterable[tuple[Path, Path]],
+    without_instances: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CityscapesScores:
+    """Score files of predicted label ids, as the server takes them, each with its labels' file.
+
+    files: (prediction, `*_gtFine_labelIds.png`); the instance ids lie beside the latter. Files are
+    read by as many threads as there are processors. `progress(done, total)` is called after each.
+    Raises DataError naming a file that is missing, damaged, or does not fit the other.
+    """
+    pairs = list(files)
+    scores = CityscapesScores(without_instances)
+
+    def read(pair: tuple[Path, Path]) -> tuple[Integers, CityscapesTruth]:
+        return read_label_ids(pair[0]), read_truth(pair[1], without_instances is None)
+
+    images = read_ahead(read, pairs, threads=os.cpu_count() or 1)
+    for done, (predicted_hw, truth) in enumerate(images, start=1):
+        try:
+            scores.update(predicted_hw, *truth)
+        except (DataError, ValueError) as error:
+            prediction, label = pairs[done - 1]
+            raise DataError(f"{prediction} against {label}: {error}") from None
+        if progress is not None:
+            progress(done, len(pairs))
+    return scores
+
+
+def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:
+    """Each object's pixels found and missed, weighted: by its class, then by its category."""
+    is_object = instances_hw > _GROUPS
+    instances, predicted = instances_hw[is_object], predicted_hw[is_object]
+    if instances.size and int(instances.max()) >= _GROUPS * len(LABELS):
+        raise DataError(
+            f"the instance ids hold {instances.max()}, expected 1000 * label id + number with "
+            f"label ids 0..{len(LABELS) - 1}; use the files of the download"
+        )
+    label = instances // _GROUPS
+    length = _GROUPS * len(LABELS)
+    size = np.bincount(instances, minlength=length)
+    found = np.bincount(instances[label == predicted], minlength=length)
+    same = instances[_CATEGORY[label] == _CATEGORY[predicted]]
+    found_category = np.bincount(same, minlength=length)
+    for instance in np.flatnonzero(size).tolist():
+        thing = LABELS[instance // _GROUPS]
+        if not thing.scored:
+            continue
+        if thing.mean_pixels is None:
+            raise DataError(
+                f"the instance ids hold {instance}, an object of the class '{thing.name}', whose "
+                "objects Cityscapes does not tell apart; use the files of the download"
+            )
+        pixels = int(size[instance])
+        weight = thing.mean_pixels / float(pixels)
+        for group, hits in ((thing.name, found), (thing.category, found_category)):
+            right = int(hits[instance])
+            yield group, right * weight, (pixels - right) * weight
+
+
+def _iou(found: float, wrong: int, missed: float) -> float:
+    union = found + wrong + missed
+    return found / union if union else math.nan
+
+
+def _average(scores: Mapping[str, float]) -> float | None:
+    """The mean of those that exist, added up in their order as that package does."""
+    known = [score for score in scores.values() if not math.isnan(score)]
+    total = 0.0
+    for score in known:  # not by `sum`, which rounds otherwise from Python 3.12 on
+        total += score
+    return total / len(known) if known else None
+
+
+def _known(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(score) else score for name, score in scores.items()}
