@@ -31,7 +31,7 @@ ALLOWED = {
         "reports",
         "runtime",
         "training",
-    },  # fmt: skip
+    },
 }
 # A file that may import more than its folder.
 MORE = {"runtime/torch_.py": {"models"}}
