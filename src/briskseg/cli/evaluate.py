@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.sizes import read_size
+from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import BriskError, RequestError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from briskseg.evaluation.accuracy import Evaluation
 
 
@@ -27,6 +31,16 @@ def evaluate(
         str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
     ] = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
+    window: WindowOption = None,
+    stride: StrideOption = None,
+    label_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW",
+            help="Resize labels to this size before scoring, as the official ERFNet code does with "
+            "512x1024; such scores do not compare with others.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the scores as JSON; - for stdout."),
@@ -36,10 +50,12 @@ def evaluate(
 
     Each image is scored at its label's own size. With one scale and no flip the labels are those
     that `predict` gives; otherwise softmax probabilities are averaged over the scales and flips.
+    On Cityscapes the benchmark's own scores are there too: IoU and instance-weighted IoU (iIoU) of
+    classes and categories, as cityscapesScripts counts them.
 
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """
-    wanted = _numbers(scales)
+    wanted, size_hw = _numbers(scales), read_size(label_size, "--label-size")
     if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
         raise RequestError(
             f"--json {json_file}: the folder {json_file.parent} is not there; make it"
@@ -50,9 +66,10 @@ def evaluate(
     from briskseg.evaluation.accuracy import evaluate as score
     from briskseg.runtime.predictor import load
 
-    predictor, dataset = load(model), open_dataset(data, classes)
+    predictor = through_windows(load(model), window, stride)
+    dataset = open_dataset(data, classes)
     with counter("scoring") as progress:
-        result = score(predictor, dataset, split, wanted, flip, progress)
+        result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     text = json.dumps({**result.to_json(), "model": str(model)}, indent=1, allow_nan=False)
     if str(json_file) == "-":
         print(text)
@@ -76,20 +93,15 @@ def _numbers(scales: str) -> tuple[float, ...]:
 
 def _print(result: Evaluation, model: Path) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     console = Console(highlight=False, markup=False)
-    scores, counts = result.confusion.scores(result.names), result.confusion.counts
-    pixels = counts.sum(axis=1) / max(1, counts.sum())
-    table = Table(box=None, pad_edge=False)
-    table.add_column("class")
-    for heading in ("IoU", "accuracy", "share of pixels"):
-        table.add_column(heading, justify="right")
-    for name, share in zip(result.names, pixels, strict=True):
-        one = scores["classes"][name]
-        table.add_row(Text(name), *(_percent(x) for x in (one["iou"], one["accuracy"], share)))
-    console.print(table)
+    scores = result.confusion.scores(result.names)
+    if result.label_size is not None:
+        console.print(
+            f"Labels resized to {_size(result.label_size)} before scoring: not comparable with "
+            "scores at the labels' own size.\n"
+        )
+    console.print(_class_table(result, scores))
     console.print()
     for name, key in (
         ("mIoU", "miou"),
@@ -99,6 +111,11 @@ def _print(result: Evaluation, model: Path) -> None:
     ):
         console.print(f"{name:<24}{_percent(scores[key]):>8}")
     console.print()
+    if result.cityscapes is not None:
+        console.print(_benchmark_table(result.cityscapes.to_json()))
+        console.print()
+        if result.cityscapes.without_instances is not None:
+            console.print(f"Without iIoU: {result.cityscapes.without_instances}.", soft_wrap=True)
     console.print(f"{model} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.")
     absent = [n for n, one in scores["classes"].items() if one["iou"] is None]
     if absent:
@@ -111,11 +128,61 @@ def _print(result: Evaluation, model: Path) -> None:
     )
 
 
+def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
+    from rich.text import Text
+
+    counts = result.confusion.counts
+    shares = counts.sum(axis=1) / max(1, counts.sum())
+    columns = [
+        ("IoU", [scores["classes"][name]["iou"] for name in result.names]),
+        ("accuracy", [scores["classes"][name]["accuracy"] for name in result.names]),
+        ("share of pixels", shares.tolist()),
+    ]
+    weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
+    if "classInstScores" in weighted:
+        columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
+    table = _table("class", [heading for heading, _ in columns])
+    for row, name in enumerate(result.names):
+        table.add_row(Text(name), *(_percent(values[row]) for _, values in columns))
+    return table
+
+
+def _benchmark_table(scores: dict[str, Any]) -> Table:
+    """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
+    weighted = "categoryInstScores" in scores
+    table = _table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
+    for name, iou in scores["categoryScores"].items():
+        if name != "void":
+            one = [iou, scores["categoryInstScores"][name]] if weighted else [iou]
+            table.add_row(name, *map(_percent, one))
+    for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
+        average = [scores[f"averageScore{key}"], scores.get(f"averageScoreInst{key}")]
+        table.add_row(name, *map(_percent, average if weighted else average[:1]))
+    return table
+
+
+def _table(first: str, headings: list[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
 def _seen(result: Evaluation) -> str:
-    if result.scales == (1.0,) and not result.flip:
-        return ""
-    scales = ", ".join(f"{scale:g}" for scale in result.scales)
-    return f" at scales {scales}{' and mirrored' if result.flip else ''}, probabilities averaged"
+    views = []
+    if result.scales != (1.0,) or result.flip:
+        scales = ", ".join(f"{scale:g}" for scale in result.scales)
+        views.append(f" at scales {scales}{' and mirrored' if result.flip else ''}")
+    if result.window is not None and result.stride is not None:
+        views.append(f" through windows of {_size(result.window)} every {_size(result.stride)}")
+    return "".join(views) + ", probabilities averaged" if views else ""
+
+
+def _size(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[0]}x{size_hw[1]}"
 
 
 def _percent(share: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
@@ -22,6 +23,14 @@ def predict(
         typer.Argument(metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg')."),
     ],
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
+    cityscapes_ids: Annotated[
+        bool,
+        typer.Option(
+            "--cityscapes-ids", help="Write Cityscapes label ids alone, as its server takes them."
+        ),
+    ] = False,
+    window: WindowOption = None,
+    stride: StrideOption = None,
 ) -> None:
     """Label images and videos, each at its own size.
 
@@ -30,14 +39,21 @@ def predict(
     NAME_color.mp4 and NAME_overlay.mp4. A folder's results keep its subfolders; equal names get
     -2, -3 ... An input that is damaged is named, and the others are done.
 
+    With --cityscapes-ids, of CITY_000000_000019_leftImg8bit.png: CITY_000000_000019_labelIds.png
+    alone (one channel, label ids), fit for the evaluation server.
+
     Example: briskseg predict runs/first photos/ --out labeled
     """
     from briskseg.runtime.inputs import find_inputs
     from briskseg.runtime.predictor import load
+    from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
     found = find_inputs(inputs, out)
-    predictor = load(model)
-    failed = _predict_all(predictor, found, out)
+    targets = server_paths(found, out) if cityscapes_ids else None
+    predictor = through_windows(load(model), window, stride)
+    if cityscapes_ids:
+        check_knows_cityscapes(predictor)
+    failed = _predict_all(predictor, found, out, targets)
     done = len(found) - len(failed)
     if done:
         print(f"{done} of {len(found)} labeled, in {out}")
@@ -48,11 +64,14 @@ def predict(
         raise DataError(heading + "\n".join(failed))
 
 
-def _predict_all(predictor: Predictor, found: list[Input], out: Path) -> list[str]:
-    """Write every input's predictions; what went wrong, a line each."""
+def _predict_all(
+    predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
+) -> list[str]:
+    """Write every input's predictions, or its label ids to its target; errors, a line each."""
     from briskseg.cli.counter import counter
     from briskseg.core.errors import DataError
     from briskseg.runtime.predictions import write_predictions
+    from briskseg.runtime.server_files import write_label_ids
 
     failed = []
     if len(found) == 1 and found[0].is_video:
@@ -60,10 +79,13 @@ def _predict_all(predictor: Predictor, found: list[Input], out: Path) -> list[st
             write_predictions(predictor, found[0], out, progress)
         return []
     with counter("labeling", "inputs") as progress:
-        for done, source in enumerate(found, start=1):
+        for index, source in enumerate(found):
             try:
-                write_predictions(predictor, source, out)
+                if targets is None:
+                    write_predictions(predictor, source, out)
+                else:
+                    write_label_ids(predictor, source.path, targets[index])
             except DataError as error:
                 failed.append(str(error))
-            progress(done, len(found))
+            progress(index + 1, len(found))
     return failed

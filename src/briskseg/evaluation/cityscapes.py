@@ -198,7 +198,8 @@ def score_files(
 def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:
     """Each object's pixels found and missed, weighted: by its class, then by its category."""
     is_object = instances_hw > _GROUPS
-    instances, predicted = instances_hw[is_object], predicted_hw[is_object]
+    instances = instances_hw[is_object].astype(np.intp)
+    predicted = predicted_hw[is_object]
     if instances.size and int(instances.max()) >= _GROUPS * len(LABELS):
         raise DataError(
             f"the instance ids hold {instances.max()}, expected 1000 * label id + number with "
