@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from briskseg.compare.runs import Comparison
     from briskseg.compare.scores import Difference, ScoreDifference
 
+_Keys = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Another name than loss in the logs; twice: A's, then B's."),
+]
+_Patterns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REGEX",
+        help="For text logs: a Python expression with groups named step and loss; twice: A's, "
+        "then B's.",
+    ),
+]
 _LOG = "A run folder, or a log: metrics.csv, TensorBoard, MMEngine's JSON, text."
 
 
@@ -29,20 +41,8 @@ def compare(
     ] = None,
     mre: Annotated[float, typer.Option(help="Bound of the mean relative error.")] = 0.05,
     mae: Annotated[float, typer.Option(help="Bound of the mean absolute error.")] = 0.0002,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Another name than loss in the logs; twice: A's, then B's."
-        ),
-    ] = None,
-    pattern: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REGEX",
-            help="For text logs: a Python expression with groups named step and loss; twice: A's, "
-            "then B's.",
-        ),
-    ] = None,
+    key: _Keys = None,
+    pattern: _Patterns = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw both curves: .png, .svg or .pdf.")
     ] = None,
@@ -60,11 +60,8 @@ def compare(
     """
     axis = _axis(by)
     _check_numbers(smooth, mre, mae)
+    _check_place(json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
 
     from briskseg.compare.agreement import Rule
     from briskseg.compare.logs import Log
@@ -99,6 +96,13 @@ def _check_numbers(smooth: float | None, mre: float, mae: float) -> None:
     for name, bound in (("--mre", mre), ("--mae", mae)):
         if not bound >= 0:
             raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
+
+
+def _check_place(json_file: Path | None) -> None:
+    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
+        raise RequestError(
+            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
+        )
 
 
 def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | None]:
