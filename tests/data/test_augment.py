@@ -122,7 +122,9 @@ def test_hue_turns_colors_and_keeps_their_luma(scene) -> None:
 
 def test_normal_factors_are_clipped(scene) -> None:
     augmenter = Augmenter(AugmentPart(brightness={"sd": 0.5, "min": 0.4, "max": 1.2}))
-    drawn = [augmenter.draw(np.random.default_rng(i), SIZE, SIZE).brightness for i in range(300)]
+    drawn = [
+        augmenter.draw(np.random.default_rng(i), SIZE, SIZE).color.brightness for i in range(300)
+    ]
     assert min(drawn) == 0.4
     assert max(drawn) == 1.2
     assert 0.7 < np.mean(drawn) < 1
@@ -173,3 +175,77 @@ def test_turning_one_operation_off_leaves_the_others_numbers(scene) -> None:
     _, with_color = vary(scene, rotate=30, brightness=(0.5, 2), noise=10, index=4)
     _, without = vary(scene, rotate=30, index=4)
     assert np.array_equal(with_color, without)
+
+
+def test_samples_that_one_class_fills_are_cut_elsewhere() -> None:
+    """On a wide road with a narrow strip of cars, few crops hold less than 75 % of either."""
+    labels = np.zeros((64, 512), np.uint8)
+    labels[:, 240:272] = 1
+    image = np.dstack([labels * 100] * 3)
+    part = {"size": (32, 32), "class_max": 0.75}
+    before = [vary((image, labels), index=i, size=(32, 32))[1] for i in range(200)]
+    after = [vary((image, labels), index=i, **part)[1] for i in range(200)]
+
+    def share(cut: np.ndarray) -> float:
+        return np.bincount(cut.ravel()).max() / cut.size
+
+    held = np.array([share(cut) < 0.75 for cut in after])
+    found = np.array([share(cut) < 0.75 for cut in before])
+    # a crop holds it with chance p; ten looks, as MMSegmentation takes, fail with (1 - p) ** 10
+    expected = 1 - (1 - found.mean()) ** 11
+    assert 0.02 < found.mean() < 0.12
+    assert held.mean() == pytest.approx(expected, abs=0.12)
+    for crop_before, crop_after in zip(before, after, strict=True):
+        if share(crop_before) < 0.75:  # what obeys stays where it was
+            assert np.array_equal(crop_before, crop_after)
+    again = vary((image, labels), index=7, **part)[1]
+    assert np.array_equal(after[7], again)
+
+
+def test_image_and_labels_are_cut_at_the_same_place(scene) -> None:
+    image = np.dstack([scene[1]] * 3)
+    for index in range(20):
+        cut, labels = vary((image, scene[1]), index=index, size=(24, 32), class_max=0.4, flip=0.5)
+        assert np.array_equal(cut[..., 0], labels)
+
+
+def test_photometric_distortion_is_the_published_chain(scene) -> None:
+    """Against the chain as MMSegmentation writes it: floats, clipped, an HSV tour for each step."""
+
+    def clipped(pixels: np.ndarray) -> np.ndarray:
+        return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+
+    augmenter = Augmenter(AugmentPart(photometric=1))
+    lasts = set()
+    for index in range(12):
+        drawn = augmenter.draw(np.random.default_rng(index), SIZE, SIZE)
+        found, _ = augmenter.apply(*scene, drawn)
+        d = drawn.distortion
+        lasts.add(d.contrast_last)
+        expected = clipped(scene[0] + d.brightness)
+        if not d.contrast_last:
+            expected = clipped(expected * d.contrast)
+        hsv = cv2.cvtColor(expected, cv2.COLOR_RGB2HSV)
+        hsv[..., 1] = clipped(hsv[..., 1] * d.saturation)
+        hsv[..., 0] = (hsv[..., 0].astype(int) + d.hue) % 180
+        expected = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        if d.contrast_last:
+            expected = clipped(expected * d.contrast)
+        assert np.array_equal(found, expected)
+    assert lasts == {False, True}
+
+
+def test_photometric_changes_are_each_drawn_with_their_probability_and_range() -> None:
+    augmenter = Augmenter(AugmentPart(photometric=0.5))
+    drawn = [augmenter.draw(np.random.default_rng(i), SIZE, SIZE).distortion for i in range(400)]
+    for name, off, low, high in (
+        ("brightness", 0, -32, 32),
+        ("contrast", 1, 0.5, 1.5),
+        ("saturation", 1, 0.5, 1.5),
+        ("hue", 0, -18, 17),
+    ):
+        values = [getattr(d, name) for d in drawn]
+        on = [value for value in values if value != off]
+        assert 0.4 < len(on) / len(values) < 0.6
+        assert low <= min(on) < low + 0.1 * (high - low)
+        assert high - 0.1 * (high - low) < max(on) <= high

@@ -7,8 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from briskseg.recipe import OhemPart
-from briskseg.training.losses import SegmentationLoss, cross_entropy
+from briskseg.recipe import LossPart, OhemPart
+from briskseg.training.losses import (
+    SegmentationLoss,
+    cross_entropy,
+    hard_cross_entropy,
+    sigmoid_cross_entropy,
+)
 
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
 
@@ -26,10 +31,40 @@ def test_equals_torch_weighted_mean_over_labeled_pixels() -> None:
     assert torch.allclose(cross_entropy(logits, labels, WEIGHTS), expected)
 
 
-@pytest.mark.parametrize("ohem", [None, OhemPart()])
-def test_nothing_labeled_gives_zero_and_no_gradient(ohem: OhemPart | None) -> None:
+def test_divided_by_all_pixels_is_mmsegmentations_mean() -> None:
     logits, labels = drawn()
-    loss = cross_entropy(logits, torch.full_like(labels, 255), WEIGHTS, ohem)
+    each = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255, reduction="none")
+    assert (labels == 255).any()
+    assert torch.allclose(cross_entropy(logits, labels, WEIGHTS, "pixels"), each.mean())
+
+
+@pytest.mark.parametrize("mean", ["weights", "pixels"])
+def test_sigmoid_equals_torch_binary_cross_entropy_on_one_hot_labels(mean: str) -> None:
+    logits, labels = drawn(2)
+    truth = F.one_hot(labels.where(labels != 255, 0), 3).permute(0, 3, 1, 2).float()
+    each = F.binary_cross_entropy_with_logits(
+        logits, truth, pos_weight=WEIGHTS.view(3, 1, 1), reduction="none"
+    )
+    each = each * (labels != 255)[:, None]
+    pixels = (labels != 255).sum() if mean == "weights" else labels.numel()
+    found = sigmoid_cross_entropy(logits, labels, WEIGHTS, mean)
+    assert found.item() == pytest.approx((each.sum() / (pixels * 3)).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {},
+        {"ohem": {}},
+        {"mean": "pixels"},
+        {"kind": "sigmoid"},
+        {"kind": "sigmoid", "mean": "pixels"},
+    ],
+)
+def test_nothing_labeled_gives_zero_and_no_gradient(part: dict) -> None:
+    logits, labels = drawn()
+    whole = SegmentationLoss(LossPart(**part), WEIGHTS)
+    loss = whole({"logits": logits}, torch.full_like(labels, 255).to(torch.uint8))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None
@@ -39,7 +74,7 @@ def test_nothing_labeled_gives_zero_and_no_gradient(ohem: OhemPart | None) -> No
 @pytest.mark.parametrize(("threshold", "least"), [(0.7, 0.1), (0.05, 0.5), (0.0, 0.25), (1.0, 0.0)])
 def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: float) -> None:
     logits, labels = drawn(3)
-    loss = cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=threshold, least=least))
+    loss = hard_cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=threshold, least=least))
     log_p = torch.log_softmax(logits, 1).detach().numpy()
     truth = labels.numpy()
     losses, weights = [], []
@@ -56,9 +91,20 @@ def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: floa
 def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(WEIGHTS, auxiliary=0.4, ohem=None)
+    whole = SegmentationLoss(LossPart(auxiliary=0.4), WEIGHTS)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
     near = labels[:, 1::2, 1::3]  # the middle of each 2x3 cell
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
     expected = expected + 0.4 * F.cross_entropy(small, near, WEIGHTS, ignore_index=255)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_auxiliary_outputs_meet_the_labels_at_full_size() -> None:
+    logits, labels = drawn()
+    small = torch.randn(2, 3, 4, 3)
+    whole = SegmentationLoss(LossPart(auxiliary=0.4, size="full"), WEIGHTS)
+    total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
+    large = F.interpolate(small, (8, 9), mode="bilinear", align_corners=False)
+    expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
+    expected = expected + 0.4 * F.cross_entropy(large, labels, WEIGHTS, ignore_index=255)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -26,9 +26,21 @@ def test_poly_by_epoch_is_erfnets_official_formula() -> None:
         assert factor(part, (epoch - 1) * 7 + 3, 150 * 7, 7) == pytest.approx(expected)
 
 
-def test_poly_stops_at_the_least() -> None:
-    part = SchedulePart(name="poly", least=0.01)
-    assert factor(part, 999_999, 1_000_000, 10) == 0.01
+def test_poly_falls_to_the_least_as_in_mmsegmentation() -> None:
+    """Its PolyLR steps from the rate that it last gave to the next, down to eta_min."""
+    part = SchedulePart(name="poly", power=0.9, least=1 / 1200)
+    rate, least = 0.12, 1e-4
+    for step in range(1, 161):
+        rate = (rate - least) * (1 - 1 / (160 - step + 1)) ** 0.9 + least
+        assert 0.12 * factor(part, step, 160, 10) == pytest.approx(rate, rel=1e-6)
+    assert rate == pytest.approx(1e-4)
+
+
+def test_exponential_is_the_published_pretraining() -> None:
+    part = SchedulePart(name="exponential", by="epoch", milestones=(15,), factors=(0.95,))
+    for epoch in range(90):
+        expected = 0.95 ** (epoch - 15) if epoch > 15 else 1
+        assert factor(part, epoch * 7 + 6, 90 * 7, 7) == pytest.approx(expected)
 
 
 def test_steps_follow_the_milestones() -> None:

@@ -22,7 +22,7 @@ LINE_EVERY_S = 30.0  # where there is no terminal
 
 
 class TrainingProgress:
-    """Use as a context; `tell` is the listener that `training.fit.fit` wants."""
+    """Use as a context; `tell` is the listener that `fit` and `pretrain` want."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr)
@@ -57,8 +57,8 @@ class TrainingProgress:
         phase, step, steps = event["phase"], event["step"], event["steps"]
         now = time.monotonic()
         if phase == "validated":
-            score = event["val_miou"]
-            self.console.print(f"epoch {event['epoch'] + 1}: val mIoU {score:.4f}", highlight=False)
+            name, score = event["score"]
+            self.console.print(f"epoch {event['epoch'] + 1}: {name} {score:.4f}", highlight=False)
             self._rate_from = (step, now)
             return
         if phase == "train" and self._phase in {"", "read"}:

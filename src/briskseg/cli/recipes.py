@@ -20,7 +20,7 @@ def recipes(
     from rich.console import Console
     from rich.table import Table
 
-    from briskseg.recipe import list_recipes, load_recipe, recipe_text
+    from briskseg.recipe import Recipe, list_recipes, load_recipe, recipe_text
 
     if name is not None:
         print(recipe_text(name), end="")
@@ -28,8 +28,13 @@ def recipes(
     table = Table("recipe", "network", "classes", "length", "what for")
     for each in list_recipes():
         recipe = load_recipe(each)
-        training = recipe.training
-        length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
+        epochs, steps = recipe.training.epochs, recipe.training.steps
+        length = f"{epochs} epochs" if epochs else f"{steps} steps"
+        classes = "(of images)"
+        if isinstance(recipe, Recipe):
+            classes = recipe.data.classes or ""
+            stages = len(recipe.training.stages)
+            length = f"{stages} x {length}" if stages else length
         heading = recipe_text(each).splitlines()[0].lstrip("# ")
-        table.add_row(each, recipe.model.name, recipe.data.classes or "", length, heading)
+        table.add_row(each, recipe.model.name, classes, length, heading)
     Console().print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shlex
 from pathlib import Path
@@ -37,28 +38,29 @@ def train(
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from briskseg.cli.progress import TrainingProgress
-    from briskseg.recipe import load_recipe
+    from briskseg.recipe import Recipe, load_recipe
 
     settings = [*(changes or [])]
     if data is not None:
-        settings.append(f"data.root={data}")
+        settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
     described = load_recipe(recipe, settings)
     run = out or Path("runs") / described.name
     for package in ("torch", "lightning"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
-    from briskseg.training.fit import Devices, fit
+    from briskseg.training.fit import fit
+    from briskseg.training.machine import Devices
+    from briskseg.training.pretraining import pretrain
+    from briskseg.training.run_folder import Sitting
 
+    how_to_resume = _resume_command(recipe, data, changes or [], run, device, devices)
     with TrainingProgress() as progress:
-        fit(
-            described,
-            run,
-            resume=resume,
-            devices=Devices(device, devices),
-            how_to_resume=_resume_command(recipe, data, changes or [], run, device, devices),
-            listener=progress.tell,
-        )
-    _sum_up(run)
+        sitting = Sitting(resume, Devices(device, devices), how_to_resume, progress.tell)
+        if isinstance(described, Recipe):
+            fit(described, run, sitting)
+        else:
+            pretrain(described, run, sitting)
+    (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
 
 def _sum_up(run: Path) -> None:
@@ -71,6 +73,16 @@ def _sum_up(run: Path) -> None:
     print(f"{run}/model.safetensors: {shown}, best at epoch {card.training['epoch']}")
     print(f"next: briskseg report {run}")
     print(f"      briskseg predict {run} IMAGE")
+
+
+def _sum_up_pretraining(run: Path) -> None:
+    """The same of an encoder."""
+    from briskseg.training.encoder_file import FILE, read_facts
+
+    facts = read_facts(run / FILE)
+    scores = f"val top-1 {facts['val_top1']:.4f}, top-5 {facts['val_top5']:.4f}"
+    print(f"{run / FILE}: {scores}, best at epoch {facts['epoch']}")
+    print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
 
 
 def _resume_command(

@@ -156,11 +156,18 @@ def _first_problem(error: ValidationError) -> str:
 
 def save_weights(path: Path, tensors: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
     """Write tensors and card to `path`, or leave what was there: never half a file."""
+    save_tensors(path, tensors, {CARD_KEY: card.to_json()})
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
+) -> None:
+    """As `save_weights`, with any metadata: for tensors that are no network, and have no card."""
     from safetensors.numpy import save
 
     # asarray, not ascontiguousarray: the latter turns a scalar into an array of one.
     plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    data = save(plain, metadata={CARD_KEY: card.to_json()})
+    data = save(plain, metadata=dict(metadata))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
 """Training samples that vary: parameters are drawn once, then ONE warp and one color pass.
 
 Scale, crop, rotation, translation and flip compose into one matrix, so an image is resampled once
-(bilinear) and its labels once (nearest). Brightness, contrast, saturation and hue compose into one
-3x4 color matrix. A sample's random numbers come from (seed, epoch, index) alone: neither the number
-of workers nor the place where a run was interrupted changes them.
+(bilinear) and its labels once (nearest). A sample's random numbers come from (seed, epoch, index)
+alone: neither the number of workers nor the place where a run was interrupted changes them.
 
     matrix   sample pixel -> image pixel, both measured from the corner (pixel centers at +0.5)
 """
@@ -11,43 +10,44 @@ of workers nor the place where a run was interrupted changes them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from briskseg.core.labels import IGNORED
-from briskseg.recipe import AugmentPart, Factor
+from briskseg.data.appearance import (
+    Color,
+    Distortion,
+    Image,
+    add_noise,
+    as_image,
+    cast,
+    distort,
+    draw_distortion,
+    draw_factor,
+    draw_shadow,
+    recolor,
+)
+from briskseg.recipe import AugmentPart
 
-Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-# Standard normal quantiles of 256 equally likely levels, scaled to unit variance: random bytes look
-# their noise up here, which is several times cheaper than drawing normal numbers pixel by pixel.
-_QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
-_QUANTILES /= _QUANTILES.std()
-
-# Rows turn RGB into YIQ (luma, and the two color axes that hue rotates); ITU-R BT.601 luma.
-_RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-_YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
+REDRAWS = 10  # of a sample's place, while one class fills it (MMSegmentation's RandomCrop)
 
 
 @dataclass(frozen=True)
 class Variation:
     """One sample's drawn parameters; `Augmenter.apply` carries them out."""
 
-    matrix: Matrix  # (2, 3)
+    matrices: tuple[Matrix, ...]  # (2, 3) each: the sample's place, then where else it may be cut
     size_hw: tuple[int, int]
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float  # radians
+    color: Color
     blur: float  # standard deviation, pixels
     noise: float  # standard deviation, gray levels
     noise_seed: int
     shadow: Image | None  # coarse map, 255 is full light
+    distortion: Distortion
 
 
 class Augmenter:
@@ -94,41 +94,86 @@ class Augmenter:
         leaves the others' numbers as they were."""
         part = self.part
         size_hw = part.size or base_hw
-        matrix = self._draw_matrix(rng, image_hw, base_hw, size_hw)
-        brightness = _draw_factor(rng, part.brightness)
-        contrast = _draw_factor(rng, part.contrast)
-        saturation = _draw_factor(rng, part.saturation)
+        pose = self._draw_pose(rng)
+        place_xy = rng.random(2)
+        brightness = draw_factor(rng, part.brightness)
+        contrast = draw_factor(rng, part.contrast)
+        saturation = draw_factor(rng, part.saturation)
         hue, blur, noise = rng.random(3) * (2 * np.radians(part.hue), part.blur, part.noise)
         noise_seed, shadow_seed = rng.integers(0, 2**63, 2)
         has_shadow = rng.random() < part.shadow
+        places_xy = [place_xy, *rng.random((REDRAWS, 2))]
         return Variation(
-            matrix,
+            tuple(
+                pose.matrix(each_xy, image_hw, base_hw, size_hw)
+                for each_xy in (places_xy if part.class_max < 1 else places_xy[:1])
+            ),
             size_hw,
-            brightness,
-            contrast,
-            saturation,
-            float(hue - np.radians(part.hue)),
+            Color(brightness, contrast, saturation, float(hue - np.radians(part.hue))),
             float(blur),
             float(noise),
             int(noise_seed),
-            _draw_shadow(np.random.default_rng(shadow_seed)) if has_shadow else None,
+            draw_shadow(np.random.default_rng(shadow_seed)) if has_shadow else None,
+            draw_distortion(rng, part.photometric),
         )
 
-    def _draw_matrix(
-        self,
-        rng: np.random.Generator,
-        image_hw: tuple[int, int],
-        base_hw: tuple[int, int],
-        size_hw: tuple[int, int],
-    ) -> Matrix:
-        """Sample pixel -> image pixel, for a window of `size_hw` in the scaled image."""
+    def _draw_pose(self, rng: np.random.Generator) -> Pose:
         part = self.part
         zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
         angle = np.radians(rng.uniform(-part.rotate, part.rotate))
         reach = int(part.translate)
         moved_xy = rng.integers(-reach, reach + 1, 2)
-        flipped = rng.random() < part.flip
-        place_xy = rng.random(2)
+        return Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
+
+    def apply(
+        self, image_hwc: Image, labels_hw: Image, variation: Variation
+    ) -> tuple[Image, Image]:
+        """Warp, then light and color, then blur and noise."""
+        v = variation
+        matrix, labels = self._choose_place(labels_hw, image_hwc.shape, v)
+        image = _warp_image(image_hwc, matrix, v.size_hw, self.fill)
+        if v.blur > 0.1:  # below, a kernel's neighbors weigh nothing
+            image = as_image(cv2.GaussianBlur(image, (0, 0), v.blur))
+        image = distort(recolor(image, v.color), v.distortion)
+        if v.shadow is not None:
+            image = cast(image, v.shadow)
+        if v.noise > 0:
+            image = add_noise(image, v.noise, v.noise_seed)
+        return image, labels
+
+    def _choose_place(
+        self, labels_hw: Image, image_shape: tuple[int, ...], variation: Variation
+    ) -> tuple[Matrix, Image]:
+        """The first place where no class exceeds `class_max`, else the last, and its labels."""
+        *places, last = variation.matrices
+        for matrix in places:
+            labels = _warp_labels(labels_hw, image_shape, matrix, variation.size_hw)
+            if _largest_share(labels) < self.part.class_max:
+                return matrix, labels
+        return last, _warp_labels(labels_hw, image_shape, last, variation.size_hw)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a sample's window lies in the scaled image, but for its place."""
+
+    zoom: float  # the scaled image's size, as a factor of the base size
+    angle: float  # radians
+    moved_xy: NDArray[np.int64]  # pixels
+    flipped: bool
+
+    def matrix(
+        self,
+        place_xy: NDArray[np.float64],
+        image_hw: tuple[int, int],
+        base_hw: tuple[int, int],
+        size_hw: tuple[int, int],
+    ) -> Matrix:
+        """Sample pixel -> image pixel, for a window of `size_hw` in the scaled image.
+
+        place_xy: where the window lies in the room that it has, from 0 to 1 along each axis.
+        """
+        zoom = self.zoom
         if zoom == 1:  # whole pixels: a sample that is only shifted is not resampled
             room = np.array([base_hw[1] - size_hw[1], base_hw[0] - size_hw[0]])
             corner_xy = np.round(place_xy * room)
@@ -136,137 +181,58 @@ class Augmenter:
             room = np.array([base_hw[1] * zoom - size_hw[1], base_hw[0] * zoom - size_hw[0]])
             corner_xy = place_xy * room
         middle_xy = np.array([size_hw[1], size_hw[0]]) / 2
-        cos, sin = np.cos(angle), np.sin(angle)
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
         turn = np.array([[cos, sin], [-sin, cos]])
-        if flipped:
+        if self.flipped:
             turn[:, 0] *= -1
         # window pixel p -> scaled image: turn about the window's middle, then shift to its place
-        shift = corner_xy + middle_xy - moved_xy - turn @ middle_xy
+        shift = corner_xy + middle_xy - self.moved_xy - turn @ middle_xy
         shrink = np.array([image_hw[1] / base_hw[1], image_hw[0] / base_hw[0]]) / zoom
         return np.concatenate([turn, shift[:, None]], axis=1) * shrink[:, None]
 
-    def apply(
-        self, image_hwc: Image, labels_hw: Image, variation: Variation
-    ) -> tuple[Image, Image]:
-        """Warp, then light and color, then blur and noise."""
-        image, labels = _warp(image_hwc, labels_hw, variation, self.fill)
-        if variation.blur > 0.1:  # below, a kernel's neighbors weigh nothing
-            image = _as_image(cv2.GaussianBlur(image, (0, 0), variation.blur))
-        image = _recolor(image, variation)
-        if variation.shadow is not None:
-            image = _cast(image, variation.shadow)
-        if variation.noise > 0:
-            image = _add_noise(image, variation)
-        return image, labels
+
+def _largest_share(labels_hw: Image) -> float:
+    """The most frequent class's share of the labeled pixels; 1 where nothing is labeled."""
+    counts = cv2.calcHist([labels_hw], [0], None, [IGNORED], [0, IGNORED])
+    return float(counts.max() / counts.sum()) if counts.any() else 1.0
 
 
-def _draw_factor(rng: np.random.Generator, spread: Factor | tuple[float, float]) -> float:
-    if isinstance(spread, Factor):
-        return float(np.clip(rng.normal(1.0, spread.sd), spread.min, spread.max))
-    return float(rng.uniform(*spread))
-
-
-def _warp(
-    image: Image, labels: Image, variation: Variation, fill: tuple[int, int, int]
-) -> tuple[Image, Image]:
-    height, width = variation.size_hw
-    matrix = variation.matrix
-    scale_yx = np.array([labels.shape[0] / image.shape[0], labels.shape[1] / image.shape[1]])
-    label_matrix = matrix * scale_yx[::-1, None]
+def _warp_image(
+    image: Image, matrix: Matrix, size_hw: tuple[int, int], fill: tuple[int, int, int]
+) -> Image:
     # Bilinear sampling skips pixels when it shrinks by more than two; halve by area first.
     while np.sqrt(abs(np.linalg.det(matrix[:, :2]))) >= 2:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         factor = np.array([half[0] / image.shape[1], half[1] / image.shape[0]])
-        image = _as_image(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
+        image = as_image(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
         matrix = matrix * factor[:, None]
-    backward = cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(
-        image,
-        _from_centers(matrix),
-        (width, height),
-        flags=cv2.INTER_LINEAR | backward,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=fill,
+    return _warp(image, matrix, size_hw, cv2.INTER_LINEAR, fill)
+
+
+def _warp_labels(
+    labels: Image, image_shape: tuple[int, ...], matrix: Matrix, size_hw: tuple[int, int]
+) -> Image:
+    """matrix leads to the image's pixels; the labels may be of another size."""
+    scale_xy = np.array([labels.shape[1] / image_shape[1], labels.shape[0] / image_shape[0]])
+    return _warp(labels, matrix * scale_xy[:, None], size_hw, cv2.INTER_NEAREST, IGNORED)
+
+
+def _warp(
+    pixels: Image,
+    matrix: Matrix,
+    size_hw: tuple[int, int],
+    method: int,
+    border: tuple[int, int, int] | int,
+) -> Image:
+    centered = matrix.copy()  # between pixel indices, as OpenCV counts: a center is a whole number
+    centered[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return as_image(
+        cv2.warpAffine(
+            pixels,
+            centered,
+            (size_hw[1], size_hw[0]),
+            flags=method | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=border,
+        )
     )
-    warped_labels = cv2.warpAffine(
-        labels,
-        _from_centers(label_matrix),
-        (width, height),
-        flags=cv2.INTER_NEAREST | backward,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=IGNORED,
-    )
-    return _as_image(warped), _as_image(warped_labels)
-
-
-def _from_centers(matrix: Matrix) -> Matrix:
-    """The same map between pixel indices, as OpenCV counts, where a center has whole numbers."""
-    moved = matrix.copy()
-    moved[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    return moved
-
-
-def _recolor(image: Image, variation: Variation) -> Image:
-    """Brightness, contrast about the mean gray, saturation and hue as one color matrix."""
-    v = variation
-    if v.brightness == v.contrast == v.saturation == 1 and v.hue == 0:
-        return image
-    cos, sin = np.cos(v.hue) * v.saturation, np.sin(v.hue) * v.saturation
-    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    colors = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ * (v.brightness * v.contrast)
-    offset = 0.0
-    if v.contrast != 1:
-        gray = v.brightness * float(np.dot(cv2.mean(image)[:3], _RGB_TO_YIQ[0]))
-        offset = (1 - v.contrast) * min(gray, 255.0)
-    if v.saturation == 1 and v.hue == 0:  # the same for each channel: a table is enough
-        table = np.arange(256) * (v.brightness * v.contrast) + offset
-        return _as_image(cv2.LUT(image, np.clip(np.round(table), 0, 255).astype(np.uint8)))
-    return _as_image(cv2.transform(image, np.column_stack([colors, np.full(3, offset)])))
-
-
-def _draw_shadow(rng: np.random.Generator) -> Image:
-    """Bands, a half plane or blobs, darkened to 0.3 .. 0.8 each, on a coarse square map."""
-    side = 64
-    light = np.full((side, side), 255, np.uint8)
-    for _ in range(rng.integers(1, 4)):
-        shade = np.zeros((side, side), np.uint8)
-        pattern = rng.integers(3)
-        if pattern == 2:  # the dappled shade of a tree
-            for x, y, a, b in rng.uniform((0, 0, 3, 3), (side, side, 14, 9), (12, 4)):
-                cv2.ellipse(shade, ((x, y), (a, b), float(rng.uniform(0, 180))), 255, -1)
-        else:  # a building's edge (half plane) or a pole's (band)
-            angle, middle = rng.uniform(0, np.pi), rng.uniform(0.2, 0.8, 2) * side
-            along = 2 * side * np.array([np.cos(angle), np.sin(angle)])
-            across = np.array([-np.sin(angle), np.cos(angle)])
-            across *= 2 * side if pattern == 0 else rng.uniform(3, 16)
-            corners = [
-                middle - along,
-                middle + along,
-                middle + along + across,
-                middle - along + across,
-            ]
-            cv2.fillConvexPoly(shade, np.round(corners).astype(np.int32), 255)
-        strength = rng.uniform(0.2, 0.7)
-        dimmed = cv2.addWeighted(shade, -strength, shade, 0, 255)
-        light = _as_image(cv2.multiply(light, dimmed, scale=1 / 255))
-    return _as_image(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.5, 2))))
-
-
-def _cast(image: Image, shadow: Image) -> Image:
-    height, width = image.shape[:2]
-    light = cv2.resize(shadow, (width, height), interpolation=cv2.INTER_LINEAR)
-    return _as_image(cv2.multiply(image, cv2.merge([light, light, light]), scale=1 / 255))
-
-
-def _add_noise(image: Image, variation: Variation) -> Image:
-    rng = np.random.default_rng(variation.noise_seed)
-    table = np.clip(np.round(_QUANTILES * variation.noise), -128, 127).astype(np.int16)
-    levels = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
-    noise = cv2.LUT(levels, table)
-    return _as_image(cv2.add(image, noise, dtype=cv2.CV_8U))
-
-
-def _as_image(array: Any) -> Image:
-    """OpenCV's functions are typed as returning any array; these return bytes."""
-    assert array.dtype == np.uint8
-    return array  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
@@ -27,14 +26,24 @@ from briskseg.data import Dataset, Pair
 from briskseg.data.augment import Augmenter
 
 Image = NDArray[np.uint8]
+Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
 
 
 class Batch(NamedTuple):
-    """Images (N,3,H,W) uint8, labels (N,h,w) uint8 with 255 ignored, and the images' names."""
+    """Images (N,3,H,W) uint8 and their names, with labels (N,h,w) uint8 of which 255 is ignored;
+    where whole images are classified, (N,) int64."""
 
     images: Tensor
     labels: Tensor
     names: list[str]
+
+
+class Samples(Protocol):
+    """What a loader reads: samples by their key, for training (epoch, index), else an index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any) -> Sample: ...
 
 
 class ImageStore:
@@ -73,7 +82,7 @@ class ImageStore:
             self._kept[index] = pair
 
 
-class TrainingSamples(TorchDataset[tuple[Image, Image, str]]):
+class TrainingSamples:
     """Varied samples, asked for by (epoch, index)."""
 
     def __init__(
@@ -84,14 +93,14 @@ class TrainingSamples(TorchDataset[tuple[Image, Image, str]]):
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Image, Image, str]:
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
         image, labels = self.store[index]
         image, labels = self.augmenter(image, labels, self.base_hw, self.seed, epoch, index)
         return image, labels, self.store.pairs[index].name
 
 
-class ValidationSamples(TorchDataset[tuple[Image, Image, str]]):
+class ValidationSamples:
     """Images at the size the network sees, with their labels at full size; one process's share."""
 
     def __init__(
@@ -103,7 +112,7 @@ class ValidationSamples(TorchDataset[tuple[Image, Image, str]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> tuple[Image, Image, str]:
+    def __getitem__(self, position: int) -> Sample:
         index = self.indices[position]
         image, labels = self.store[index]
         if self.base_hw is not None and image.shape[:2] != self.base_hw:
@@ -146,7 +155,7 @@ class EpochBatches:
             yield [(epoch, int(index)) for index in order[start : start + self.batch]]
 
 
-def collate(samples: Sequence[tuple[Image, Image, str]]) -> Batch:
+def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples; images (H,W,3) become (N,3,H,W) without moving a byte."""
     images, labels, names = zip(*samples, strict=True)
     sizes = {f"{image.shape[1]}x{image.shape[0]}": name for image, _, name in samples}
@@ -160,17 +169,17 @@ def collate(samples: Sequence[tuple[Image, Image, str]]) -> Batch:
     return Batch(stacked, torch.from_numpy(np.stack(labels)), list(names))
 
 
-def training_loader(samples: TrainingSamples, batches: EpochBatches, workers: int) -> Loader:
+Loader = DataLoader[Sample]
+
+
+def training_loader(samples: Samples, batches: EpochBatches, workers: int) -> Loader:
     """Batches of varied samples, an epoch a pass."""
     return _loader(samples, workers, batch_sampler=batches)
 
 
-def validation_loader(samples: ValidationSamples, workers: int) -> Loader:
-    """One image a batch, in order: sizes may differ."""
-    return _loader(samples, workers, batch_size=1, shuffle=False)
-
-
-Loader = DataLoader[tuple[Image, Image, str]]
+def validation_loader(samples: Samples, workers: int, batch: int = 1) -> Loader:
+    """All samples in order; with several in a batch their sizes must be the same."""
+    return _loader(samples, workers, batch_size=batch, shuffle=False)
 
 
 def _loader(samples: Any, workers: int, **how: Any) -> Loader:

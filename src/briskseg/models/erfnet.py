@@ -47,6 +47,11 @@ class ERFNet(Network):
             "encoder": self.encoder.output_conv(features),
         }
 
+    def forward_encoder(self, images: Tensor) -> Tensor:
+        """The first stage's logits (N,classes,ceil(H/8),ceil(W/8))."""
+        logits: Tensor = self.encoder.output_conv(self.encoder(extend(images)))
+        return logits
+
     def _decode(self, features: Tensor, images: Tensor) -> Tensor:
         logits: Tensor = self.decoder(features)
         return logits[..., : images.shape[-2], : images.shape[-1]]

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from briskseg.core.errors import RequestError
+
 
 class Network(nn.Module, ABC):
     """A segmentation network for images (N,3,H,W) of any H, W >= 1.
@@ -27,6 +29,14 @@ class Network(nn.Module, ABC):
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that a loss may read: "logits" as `forward` gives them, and by name the logits
         of the heads that only training uses, (N,classes,h,w) at their own, lower size."""
+
+    def forward_encoder(self, images: Tensor) -> Tensor:
+        """The logits (N,classes,h,w) of a head on the encoder, for a training stage of its own that
+        leaves the decoder alone. Raises RequestError where the network has none."""
+        raise RequestError(
+            f"{type(self).__name__} has no head on its encoder to train first, as training.stages "
+            "asks; leave the stages out, or take the model erfnet"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         logits: Tensor = super().__call__(*args, **kwargs)

@@ -9,71 +9,112 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.labels import IGNORED
-from briskseg.recipe import OhemPart
+from briskseg.recipe import LossPart, OhemPart
 
 
 class SegmentationLoss(nn.Module):
-    """The logits' loss plus `auxiliary` times the loss of each further output.
+    """The main output's loss plus `auxiliary` times the loss of each further output.
 
     Args:
+        part: the recipe's `training.loss`; hard pixels are mined on the main output alone.
         class_weights: (classes,) float, one factor a class.
-        auxiliary: weight of each output other than "logits".
-        ohem: hard-pixel mining on the logits, or None.
+        main: the main output's name.
     """
 
     class_weights: Tensor
 
-    def __init__(self, class_weights: Tensor, auxiliary: float, ohem: OhemPart | None) -> None:
+    def __init__(self, part: LossPart, class_weights: Tensor, main: str = "logits") -> None:
         super().__init__()
-        self.register_buffer("class_weights", class_weights)
-        self.auxiliary = auxiliary
-        self.ohem = ohem
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.part = part
+        self.main = main
 
     def forward(self, outputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
 
-        An auxiliary output smaller than the labels is compared with the labels sampled at its own
-        size (nearest), as ERFNet's official encoder training does.
+        Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
+        ERFNet's official encoder training does, or with `size: full` the output is enlarged
+        (bilinear), as MMSegmentation does.
         """
-        targets = labels.long()
-        loss = cross_entropy(outputs["logits"], targets, self.class_weights, self.ohem)
+        terms = []
         for name, output in outputs.items():
-            if name != "logits":
-                near = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
-                term = cross_entropy(output, near.long(), self.class_weights, None)
-                loss = loss + self.auxiliary * term
-        return loss
+            ohem = self.part.ohem if name == self.main else None
+            weight = 1.0 if name == self.main else self.part.auxiliary
+            terms.append(weight * self._term(output, labels, ohem))
+        return torch.stack(terms).sum()
+
+    def _term(self, output: Tensor, labels: Tensor, ohem: OhemPart | None) -> Tensor:
+        part = self.part
+        size_hw = labels.shape[-2:]
+        if output.shape[-2:] != size_hw and part.size == "full":
+            output = F.interpolate(output.float(), size_hw, mode="bilinear")
+        elif output.shape[-2:] != size_hw:
+            labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
+        if part.kind == "sigmoid":
+            return sigmoid_cross_entropy(output, labels.long(), self.class_weights, part.mean)
+        if ohem is not None:
+            return hard_cross_entropy(output, labels.long(), self.class_weights, ohem)
+        return cross_entropy(output, labels.long(), self.class_weights, part.mean)
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, ohem: OhemPart | None = None
+    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
 ) -> Tensor:
     """The weighted mean of -log p(true class) over labeled pixels.
 
     Args:
         logits: (N, classes, H, W).
         labels: (N, H, W) int64; 255 is ignored.
-        class_weights: (classes,); the mean is divided by the sum of the weights, as torch does.
-        ohem: keeps only the hardest pixels (Shrivastava et al., 2016; the threshold on the true
-            class's probability is OCNet's and MMSegmentation's form).
+        class_weights: (classes,).
+        mean: "weights": the sum is divided by the labeled pixels' weights, as torch does; "pixels":
+            by the number of all pixels.
 
     Returns:
         A scalar. Without any labeled pixel it is 0 with gradient 0, not NaN.
     """
     logits = logits.float().contiguous()
-    if ohem is None:
-        total = F.cross_entropy(
-            logits, labels, class_weights, ignore_index=IGNORED, reduction="sum"
-        )
-        counts = torch.bincount(labels.flatten(), minlength=IGNORED + 1)[: len(class_weights)]
-        weight = (counts * class_weights).sum()
-        return total / weight.clamp_min(torch.finfo(torch.float32).tiny)
+    total = F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORED, reduction="sum")
+    if mean == "pixels":
+        return total / labels.numel()
+    counts = torch.bincount(labels.flatten(), minlength=IGNORED + 1)[: len(class_weights)]
+    return _divided(total, (counts * class_weights).sum())
+
+
+def sigmoid_cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
+) -> Tensor:
+    """The mean over pixels and classes of the binary cross entropy of "is of this class".
+
+    As MMSegmentation's CrossEntropyLoss with `use_sigmoid`, where a class's weight multiplies its
+    positive pixels' term. Arguments as `cross_entropy`'s, but "weights" divides by the labeled
+    pixels whatever their weights.
+    """
     kept = labels != IGNORED
+    true = labels.where(kept, 0)[:, None]
+    logits = logits.float()
+    positive = logits.gather(1, true)[:, 0]  # of the true class
+    # -log(1 - s(x)) = softplus(x) for every class, where the true one has -log s(x) = softplus(-x)
+    each = F.softplus(logits).sum(1) - F.softplus(positive)
+    each = each + class_weights[true[:, 0]] * F.softplus(-positive)
+    pixels = kept.sum() if mean == "weights" else torch.tensor(labels.numel(), device=labels.device)
+    return _divided((each * kept).sum() / logits.shape[1], pixels)
+
+
+def hard_cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor, ohem: OhemPart
+) -> Tensor:
+    """`cross_entropy` over the hardest pixels alone (Shrivastava et al., 2016; the threshold on the
+    true class's probability is OCNet's and MMSegmentation's form)."""
+    kept = labels != IGNORED
+    logits = logits.float().contiguous()
     each = F.cross_entropy(logits, labels, reduction="none", ignore_index=IGNORED)[kept]
-    weights = class_weights[labels[kept]]
-    hard = _hardest(each.detach(), ohem)
-    weight = (weights * hard).sum()
-    return (each * weights * hard).sum() / weight.clamp_min(torch.finfo(torch.float32).tiny)
+    weights = class_weights[labels[kept]] * _hardest(each.detach(), ohem)
+    return _divided((each * weights).sum(), weights.sum())
+
+
+def _divided(total: Tensor, by: Tensor) -> Tensor:
+    """0 / 0 is 0 here."""
+    return total / by.float().clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _hardest(losses: Tensor, ohem: OhemPart) -> Tensor:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.labels import LabelSet
 from briskseg.data.loader import Batch
 from briskseg.models.network import Network
-from briskseg.recipe import OptimizerPart, Recipe
+from briskseg.recipe import Recipe
 from briskseg.training.losses import SegmentationLoss
+from briskseg.training.optimizers import make_optimizer
 from briskseg.training.schedules import factor
+from briskseg.training.stages import Stage, place_of
 
 
 class SegmentationModule(LightningModule):
@@ -25,53 +28,64 @@ class SegmentationModule(LightningModule):
         network: what is trained.
         recipe: the whole run.
         labels: the data's classes.
-        class_weights: (classes,) float, the loss's.
-        steps, steps_per_epoch: optimizer steps of the run and of an epoch.
+        stages: what is trained when.
+        class_weights: (classes,) float, one tensor a stage.
+        steps_per_epoch: optimizer steps of an epoch.
     """
 
-    mean: Tensor
-    std: Tensor
+    score = ("val_miou", "val mIoU")  # what the best weights have most of: its column and its name
 
     def __init__(
         self,
         network: Network,
         recipe: Recipe,
         labels: LabelSet,
-        class_weights: Tensor,
-        steps: int,
+        stages: Sequence[Stage],
+        class_weights: Sequence[Tensor],
         steps_per_epoch: int,
     ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.labels = labels
-        self.steps, self.steps_per_epoch = steps, steps_per_epoch
-        loss = recipe.training.loss
-        self.loss = SegmentationLoss(class_weights, loss.auxiliary, loss.ohem)
-        self.register_buffer("mean", torch.tensor(recipe.data.mean).view(3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(recipe.data.std).view(3, 1, 1) * 255)
+        self.stages = tuple(stages)
+        self.steps = sum(stage.steps for stage in stages)
+        self.steps_per_epoch = steps_per_epoch
+        self.losses = nn.ModuleList(
+            SegmentationLoss(recipe.training.loss, weights, stage.output)
+            for stage, weights in zip(stages, class_weights, strict=True)
+        )
+        self.normalize = Normalize(recipe.data.mean, recipe.data.std)
         self.confusion = ConfusionMatrix(network.classes)
         self.validation_losses: list[float] = []
         self.validation: dict[str, float] = {}  # the last validation's scores, as in metrics.csv
+        self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
+        self.columns += [f"val_iou/{name}" for name in labels.names]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N,3,H,W) uint8 RGB -> logits (N,classes,H,W)."""
-        logits: Tensor = self.network(self._normalize(images))
-        return logits
+    def stage_after(self, step: int) -> Stage:
+        """The stage that made the weights after this step."""
+        return self.stages[place_of(self.stages, step - 1)]
 
-    def _normalize(self, images: Tensor) -> Tensor:
-        # on the device, so that only bytes are copied to it
-        return (images.float() - self.mean) / self.std
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A new stage begins as a new run would, with an optimizer that has seen nothing.
+        if self.global_step in [stage.first for stage in self.stages[1:]]:
+            self.trainer.optimizers[0].state.clear()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        # Every step's random numbers (dropout) come from (seed, step, device) alone: an
-        # interrupted run goes on with the same ones.
-        seed = (self.recipe.training.seed, self.global_step, self.global_rank)
-        torch.manual_seed(hash(seed) & 0x7FFF_FFFF_FFFF_FFFF)
-        outputs = self.network.forward_train(self._normalize(batch.images))
+        seed_step(self.recipe.training.seed, self.global_step, self.global_rank)
+        place = place_of(self.stages, self.global_step)
+        outputs = self._outputs(self.normalize(batch.images), self.stages[place])
         with torch.autocast(self.device.type, enabled=False):
-            loss: Tensor = self.loss(outputs, batch.labels)
+            loss: Tensor = self.losses[place](outputs, batch.labels)
         return loss
+
+    def _outputs(self, images: Tensor, stage: Stage) -> dict[str, Tensor]:
+        """No more than the stage's loss reads."""
+        if stage.output == "encoder":
+            return {"encoder": self.network.forward_encoder(images)}
+        if self.recipe.training.loss.auxiliary == 0:
+            return {"logits": self.network(images)}
+        return self.network.forward_train(images)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion = ConfusionMatrix(self.network.classes)
@@ -79,13 +93,14 @@ class SegmentationModule(LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> Tensor:
         """Returns the predicted labels (N,H,W) uint8, at the labels' size."""
-        logits = self(batch.images).float()
+        place = place_of(self.stages, self.global_step - 1)
+        stage = self.stages[place]
+        head = self.network.forward_encoder if stage.output == "encoder" else self.network
+        logits = head(self.normalize(batch.images)).float()
         if logits.shape[-2:] != batch.labels.shape[-2:]:
-            logits = torch.nn.functional.interpolate(
-                logits, batch.labels.shape[-2:], mode="bilinear"
-            )
+            logits = nn.functional.interpolate(logits, batch.labels.shape[-2:], mode="bilinear")
         if bool((batch.labels != 255).any()):
-            loss = self.loss({"logits": logits}, batch.labels)
+            loss = self.losses[place]({stage.output: logits}, batch.labels)
             self.validation_losses.append(float(loss))
         predicted: Tensor = logits.argmax(1).to(torch.uint8)
         for truth_hw, predicted_hw in zip(batch.labels, predicted, strict=True):
@@ -102,44 +117,44 @@ class SegmentationModule(LightningModule):
             self.confusion = ConfusionMatrix(self.network.classes)
             self.confusion.add(counts.numpy())
         scores = self.confusion
-        self.validation = {
-            "val_loss": float(loss[0] / loss[1]) if loss[1] else math.nan,
-            "val_miou": scores.miou,
-            "val_pixel_accuracy": scores.pixel_accuracy,
-        }
-        for name, iou in zip(self.labels.names, scores.iou, strict=True):
-            self.validation[f"val_iou/{name}"] = float(iou)
+        mean_loss = float(loss[0] / loss[1]) if loss[1] else math.nan
+        values = [mean_loss, scores.miou, scores.pixel_accuracy, *map(float, scores.iou)]
+        self.validation = dict(zip(self.columns, values, strict=True))
         # for Lightning's own callbacks (early stop); all processes hold the same number
         self.log("val_miou", scores.miou if not math.isnan(scores.miou) else 0.0, logger=False)
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
         optimizer = make_optimizer(training.optimizer, self.network, fused=training.clip is None)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: factor(training.schedule, step, self.steps, self.steps_per_epoch),
-        )
+
+        def rate(step: int) -> float:
+            stage = self.stages[place_of(self.stages, step)]
+            return factor(training.schedule, step - stage.first, stage.steps, self.steps_per_epoch)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
 
-def make_optimizer(part: OptimizerPart, network: Network, fused: bool) -> torch.optim.Optimizer:
-    """Adam and SGD decay every parameter, as the published recipes do; AdamW decays convolution
-    weights alone, not biases and batch norms. A fused optimizer is faster and rules out clipping.
-    """
-    parameters = list(network.parameters())
-    if part.name == "adam":
-        return torch.optim.Adam(
-            parameters, part.lr, part.betas, part.eps, part.weight_decay, fused=fused
-        )
-    if part.name == "sgd":
-        return torch.optim.SGD(
-            parameters, part.lr, part.momentum, weight_decay=part.weight_decay, fused=fused
-        )
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": part.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, part.lr, part.betas, part.eps, fused=fused)
+class Normalize(nn.Module):
+    """Images uint8 -> float32, (image / 255 - mean) / std by channel, on the device, so that only
+    bytes are copied to it. mean, std: RGB in units of [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images.float() - self.mean) / self.std
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Let a step's random numbers (dropout) come from (seed, step, device) alone: an interrupted
+    run goes on with the same ones."""
+    torch.manual_seed(hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF)

@@ -1,8 +1,10 @@
-"""A run folder, opened for a new run or for one that goes on."""
+"""A run folder, opened for a new run or for one that goes on in a further sitting."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,37 @@ import torch
 import yaml
 
 from briskseg.core.errors import RequestError, TrainingError
-from briskseg.recipe import Recipe, read_recipe
+from briskseg.recipe import PretrainingRecipe, Recipe, read_recipe
+from briskseg.training.machine import Devices
 
 # What may differ between the sittings of one run: it changes no weight.
 _FREE = {"data.root", "data.cache_gb", "training.workers", "training.loggers"}
 
 
-def open_run(run: Path, recipe: Recipe, resume: bool) -> Path | None:
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One sitting of a run, which may take several.
+
+    resume: go on with the unfinished run in the folder. devices: where to compute.
+    how_to_resume: what an interrupted run tells its user to do. listener: is told of progress as
+    {"phase": "read" | "train" | "validate" | "validated" | "score", "step":, "steps":}; of training
+    also "epoch", "images" a step, and "score", the last validation's as (name, value).
+    """
+
+    resume: bool = False
+    devices: Devices = field(default_factory=Devices)
+    how_to_resume: str = "the same call with Sitting(resume=True)"
+    listener: Listener = lambda _: None
+
+    def counted(self, phase: str) -> Callable[[int, int], None]:
+        """A file-by-file progress that tells the listener of this phase."""
+        return lambda done, of: self.listener({"phase": phase, "step": done, "steps": of})
+
+
+def open_run(run: Path, recipe: Recipe | PretrainingRecipe, resume: bool) -> Path | None:
     """Make the folder and write its recipe, or find the checkpoint to go on from.
 
     Returns:
@@ -47,7 +73,9 @@ def open_run(run: Path, recipe: Recipe, resume: bool) -> Path | None:
     return last if last.is_file() else None
 
 
-def _compare(begun: Recipe, asked: Recipe, run: Path) -> None:
+def _compare(
+    begun: Recipe | PretrainingRecipe, asked: Recipe | PretrainingRecipe, run: Path
+) -> None:
     before, now = _flat(begun.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
     changed = [k for k in before.keys() | now.keys() if before.get(k) != now.get(k)]
     changed = sorted(set(changed) - _FREE)

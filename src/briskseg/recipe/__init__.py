@@ -1,0 +1,46 @@
+"""A run, described: frozen pydantic models that read from and write to one YAML file.
+
+A recipe is complete in itself: what it does not say has the default written in its class, nothing
+is inherited. The data set alone says how many classes there are.
+"""
+
+from __future__ import annotations
+
+from briskseg.recipe.files import list_recipes, load_recipe, read_recipe, recipe_text
+from briskseg.recipe.parts import (
+    AugmentPart,
+    DataPart,
+    Factor,
+    LengthPart,
+    LossPart,
+    ModelPart,
+    OhemPart,
+    OptimizerPart,
+    Recipe,
+    SchedulePart,
+    StagePart,
+    TrainingPart,
+)
+from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
+
+__all__ = [
+    "AugmentPart",
+    "CropPart",
+    "DataPart",
+    "Factor",
+    "ImagesPart",
+    "LengthPart",
+    "LossPart",
+    "ModelPart",
+    "OhemPart",
+    "OptimizerPart",
+    "PretrainingRecipe",
+    "Recipe",
+    "SchedulePart",
+    "StagePart",
+    "TrainingPart",
+    "list_recipes",
+    "load_recipe",
+    "read_recipe",
+    "recipe_text",
+]
