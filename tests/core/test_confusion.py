@@ -140,3 +140,12 @@ def test_matrices_add_up() -> None:
         second.add([[1]])
     with pytest.raises(ValueError, match="whole numbers, none negative"):
         second.add([[0.5, 0], [0, 0]])
+
+
+def test_images_beyond_what_single_precision_counts() -> None:
+    """One class in more pixels than float32, in which OpenCV counts, holds whole numbers for."""
+    truth = np.zeros((1 << 12, (1 << 12) + 1), np.uint8)
+    truth[0, 0] = 1
+    matrix = ConfusionMatrix(2)
+    matrix.update(truth, np.zeros_like(truth))
+    assert matrix.counts.tolist() == [[truth.size - 1, 0], [1, 0]]

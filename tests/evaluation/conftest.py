@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +39,40 @@ def label_ids(instances_hw: np.ndarray) -> np.ndarray:
     return np.where(instances_hw < 1000, instances_hw, instances_hw // 1000).astype(np.uint8)
 
 
-@pytest.fixture
-def official(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[Sequence[Path], Sequence[Path]], dict[str, Any]]:
-    """`official(predictions, labels)`: what cityscapesscripts writes of files, NaN as None."""
-    pytest.importorskip("cityscapesscripts")
-    # numpy 2.4 has dropped the name under which that package calls it
-    monkeypatch.setattr(np, "in1d", np.isin, raising=False)
-    module = importlib.import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
-    monkeypatch.setattr(module.args, "exportFile", str(tmp_path / "official" / "result.json"))
-    monkeypatch.setattr(module.args, "quiet", True)
+class Official:
+    """The benchmark's package, run as its own command runs it."""
 
-    def run(predictions: Sequence[Path], labels: Sequence[Path]) -> dict[str, Any]:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        # numpy 2.4 has dropped the name under which that package calls it
+        monkeypatch.setattr(np, "in1d", np.isin, raising=False)
+        self.monkeypatch = monkeypatch
+        self.module = importlib.import_module(
+            "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling"
+        )
+        self.file = folder / "result.json"
+        settings = {"quiet": True, "predictionPath": None, "predictionWalk": None}
+        for name, value in {**settings, "exportFile": str(self.file)}.items():
+            monkeypatch.setattr(self.module.args, name, value)
+
+    def __call__(self, predictions: Sequence[Path], labels: Sequence[Path]) -> dict[str, Any]:
+        """What it writes of these files, NaN as None."""
         with np.errstate(invalid="ignore"):
-            module.evaluateImgLists([*map(str, predictions)], [*map(str, labels)], module.args)
-        written: dict[str, Any] = without_nan(json.loads(Path(module.args.exportFile).read_text()))
+            self.module.evaluateImgLists(
+                [*map(str, predictions)], [*map(str, labels)], self.module.args
+            )
+        written: dict[str, Any] = without_nan(json.loads(self.file.read_text()))
         return written
 
-    return run
+    def find(self, results: Path, label: Path) -> Path:
+        """The file among the results that it takes for these labels' image, as the server does."""
+        self.monkeypatch.setenv("CITYSCAPES_RESULTS", str(results))
+        return Path(self.module.getPrediction(self.module.args, str(label)))
+
+
+@pytest.fixture
+def official(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Official:
+    pytest.importorskip("cityscapesscripts")
+    return Official(monkeypatch, tmp_path / "official")
 
 
 def without_nan(value: Any) -> Any:

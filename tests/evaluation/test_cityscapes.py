@@ -146,6 +146,10 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
             ours(predictions, labels)
         assert str(caught.value).startswith(f"{predictions[0]} against {labels[0]}: ")
     predictions, labels = files(tmp_path, [road], [road])
+    write(tmp_path / "lindau_000000_000019_gtFine_instanceIds.png", road[:9])
+    with pytest.raises(DataError, match=r"instanceIds.png is \(9, 128\) and .* is \(64, 128\)"):
+        ours(predictions, labels)
+    predictions, labels = files(tmp_path, [road], [road])
     predictions[0].write_bytes(predictions[0].read_bytes()[:60])
     with pytest.raises(DataError, match=str(predictions[0])):
         ours(predictions, labels)

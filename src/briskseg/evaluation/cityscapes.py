@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.cityscapes import LABELS, SCORED_IDS
+from briskseg.core.cityscapes import LABELS, SCORED_IDS, CityscapesLabel
 from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.errors import DataError
 from briskseg.data.cityscapes import instance_file, read_instance_ids, read_label_ids
@@ -44,9 +44,20 @@ class CityscapesTruth(NamedTuple):
 
 
 def read_truth(label: Path, instances: bool) -> CityscapesTruth:
-    """Read a file of labels, and the one of instance ids beside it if they are wanted."""
-    instances_hw = read_instance_ids(instance_file(label)) if instances else None
-    return CityscapesTruth(read_label_ids(label), instances_hw)
+    """Read a file of labels, and the one of instance ids beside it if they are wanted.
+
+    Raises DataError naming a file that is damaged, or both where their sizes differ.
+    """
+    ids_hw = read_label_ids(label)
+    if not instances:
+        return CityscapesTruth(ids_hw, None)
+    instances_hw = read_instance_ids(instance_file(label))
+    if instances_hw.shape != ids_hw.shape:
+        raise DataError(
+            f"{instance_file(label)} is {instances_hw.shape} and {label} is {ids_hw.shape} (height,"
+            " width), expected one size; restore them from the download"
+        )
+    return CityscapesTruth(ids_hw, instances_hw)
 
 
 def missing_instances(labels: Sequence[Path]) -> str | None:
@@ -84,15 +95,16 @@ class CityscapesScores:
         counted when an error is raised: DataError for a truth or an instance of no label,
         ValueError for a prediction that is none and for differing shapes.
         """
-        weighed: list[Weighed] = []
+        one, weighed = ConfusionMatrix(len(LABELS)), list[Weighed]()
+        one.update(truth_hw, predicted_hw)
         if self.without_instances is None:
-            shapes = [
-                None if x is None else x.shape for x in (truth_hw, predicted_hw, instances_hw)
-            ]
-            if instances_hw is None or len(set(shapes)) > 1:
-                raise ValueError(f"truth, prediction, instances are {shapes}, expected one shape")
-            weighed = list(_weigh(predicted_hw, instances_hw))
-        self.confusion.update(truth_hw, predicted_hw)
+            if instances_hw is None or instances_hw.shape != truth_hw.shape:
+                shape = None if instances_hw is None else instances_hw.shape
+                raise ValueError(
+                    f"instances are {shape}, truth is {truth_hw.shape}, expected one shape"
+                )
+            weighed += _weigh(predicted_hw, instances_hw)
+        self.confusion.add(one)
         for group, found, missed in weighed:
             self._found[group] += found
             self._missed[group] += missed
@@ -198,33 +210,41 @@ def score_files(
 def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:
     """Each object's pixels found and missed, weighted: by its class, then by its category."""
     is_object = instances_hw > _GROUPS
-    instances = instances_hw[is_object].astype(np.intp)
-    predicted = predicted_hw[is_object]
-    if instances.size and int(instances.max()) >= _GROUPS * len(LABELS):
-        raise DataError(
-            f"the instance ids hold {instances.max()}, expected 1000 * label id + number with "
-            f"label ids 0..{len(LABELS) - 1}; use the files of the download"
-        )
-    label = instances // _GROUPS
-    length = _GROUPS * len(LABELS)
-    size = np.bincount(instances, minlength=length)
-    found = np.bincount(instances[label == predicted], minlength=length)
-    same = instances[_CATEGORY[label] == _CATEGORY[predicted]]
-    found_category = np.bincount(same, minlength=length)
-    for instance in np.flatnonzero(size).tolist():
-        thing = LABELS[instance // _GROUPS]
-        if not thing.scored:
-            continue
+    instances, predicted = instances_hw[is_object], predicted_hw[is_object]
+    sizes = np.bincount(instances)
+    present = np.flatnonzero(sizes)
+    place = np.zeros(sizes.size, dtype=np.intp)
+    place[present] = np.arange(present.size) * 256
+    # How often each object was predicted as each label.
+    seen = np.bincount(place[instances] + predicted, minlength=present.size * 256).reshape(-1, 256)
+    for instance, labels in zip(present.tolist(), seen, strict=True):
+        label_id = instance // _GROUPS
+        thing = _thing(instance)
         if thing.mean_pixels is None:
-            raise DataError(
-                f"the instance ids hold {instance}, an object of the class '{thing.name}', whose "
-                "objects Cityscapes does not tell apart; use the files of the download"
-            )
-        pixels = int(size[instance])
-        weight = thing.mean_pixels / float(pixels)
-        for group, hits in ((thing.name, found), (thing.category, found_category)):
-            right = int(hits[instance])
-            yield group, right * weight, (pixels - right) * weight
+            continue
+        size = int(sizes[instance])
+        weight = thing.mean_pixels / float(size)
+        found = int(labels[label_id])
+        yield thing.name, found * weight, (size - found) * weight
+        found = int(labels[np.equal(_CATEGORY, _CATEGORY[label_id])].sum())
+        yield thing.category, found * weight, (size - found) * weight
+
+
+def _thing(instance: int) -> CityscapesLabel:
+    """The label of an object, by its instance id. Raises DataError where there is none."""
+    label_id = instance // _GROUPS
+    if label_id >= len(LABELS):
+        raise DataError(
+            f"the instance ids hold {instance}, expected 1000 * label id + number with label ids "
+            f"0..{len(LABELS) - 1}; use the files of the download"
+        )
+    thing = LABELS[label_id]
+    if thing.scored and not thing.instances:
+        raise DataError(
+            f"the instance ids hold {instance}, an object of the class '{thing.name}', whose "
+            "objects Cityscapes does not tell apart; use the files of the download"
+        )
+    return thing
 
 
 def _iou(found: float, wrong: int, missed: float) -> float:
