@@ -17,24 +17,21 @@ def recipes(
 
     Example: briskseg recipes erfnet-camvid11 > mine.yaml
     """
+    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from briskseg.recipe import Recipe, list_recipes, load_recipe, recipe_text
 
     if name is not None:
         print(recipe_text(name), end="")
         return
-    table = Table("recipe", "network", "classes", "length", "what for")
+    table = Table(Column("recipe", no_wrap=True), "length", "what for", box=SIMPLE)
     for each in list_recipes():
         recipe = load_recipe(each)
         epochs, steps = recipe.training.epochs, recipe.training.steps
         length = f"{epochs} epochs" if epochs else f"{steps} steps"
-        classes = "(of images)"
-        if isinstance(recipe, Recipe):
-            classes = recipe.data.classes or ""
-            stages = len(recipe.training.stages)
-            length = f"{stages} x {length}" if stages else length
-        heading = recipe_text(each).splitlines()[0].lstrip("# ")
-        table.add_row(each, recipe.model.name, classes, length, heading)
+        if isinstance(recipe, Recipe) and recipe.training.stages:
+            length = f"{len(recipe.training.stages)} x {length}"
+        table.add_row(each, length, recipe_text(each).splitlines()[0].lstrip("# "))
     Console().print(table)
