@@ -20,12 +20,14 @@ ALLOWED = {
     "evaluation": {"core", "data", "runtime"},
     "training": {"core", "data", "evaluation", "models", "recipe", "runtime"},
     "reports": {"core"},
+    "export": {"core", "data", "models", "runtime"},
     "compare": {"core"},
     "cli": {
         "compare",
         "core",
         "data",
         "evaluation",
+        "export",
         "models",
         "recipe",
         "reports",
@@ -38,7 +40,16 @@ MORE = {"runtime/torch_.py": {"models"}}
 
 # Packages that only these files and folders may import at all.
 HEAVY = {
-    "torch": {"models", "training", "runtime/torch_.py", "data/loader.py"},
+    "torch": {
+        "models",
+        "training",
+        "runtime/torch_.py",
+        "data/loader.py",
+        "export/keras_.py",
+        "export/from_keras.py",
+    },
+    "keras": {"export/keras_.py"},
+    "h5py": {"export/keras_file.py"},
     "lightning": {"training"},
     "matplotlib": {"reports", "compare/picture.py", "data/violins.py"},
     "tensorboard": {"compare/tensorboard_.py"},

@@ -92,6 +92,56 @@ def test_labels_that_do_not_fit_are_refused(official, convert):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_without_labels_the_network_and_its_number_of_classes_are_said(official, convert):
+    path, _ = official
+    assert convert(path) == (
+        2,
+        "",
+        f"briskseg: {path} (ERFNet, the authors' PyTorch code) has 20 classes, but not their "
+        "names; give them: --labels cityscapes|camvid11|camvid32|FILE, FILE with a name a line in "
+        "the order of its outputs\n",
+    )
+
+
+@pytest.fixture
+def encoder(official):
+    """The authors' encoder pretrained on ImageNet, as their classifier of images is saved."""
+    weights = {
+        f"module.features.{name}": tensor
+        for name, tensor in official[1].items()
+        if name.startswith("encoder.") and "output_conv" not in name
+    }
+    weights["module.classifier.linear.weight"] = torch.zeros(1000, 128)
+    weights["module.classifier.linear.bias"] = torch.zeros(1000)
+    return weights
+
+
+def test_an_encoder_alone_is_told_what_it_is_for(encoder, convert, tmp_path):
+    path = tmp_path / "erfnet_encoder_pretrained.pth.tar"
+    torch.save({"state_dict": encoder}, path)
+    for labels in ([], ["--labels", "cityscapes"]):
+        assert convert(path, *labels) == (
+            2,
+            "",
+            f"briskseg: {path} is the encoder of ERFNet alone, pretrained to classify images (1000 "
+            "classes; the authors' PyTorch code), expected a whole network; train one from it with "
+            f"--set model.encoder={path}\n",
+        )
+
+
+def test_an_encoder_alone_that_nearly_fits_is_refused_with_what_differs(encoder, convert, tmp_path):
+    del encoder["module.features.encoder.layers.2.bn2.bias"]
+    path = tmp_path / "encoder.pth.tar"
+    torch.save({"state_dict": encoder}, path)
+    assert convert(path) == (
+        1,
+        "",
+        f"briskseg: {path} is nearest to the encoder of ERFNet alone, pretrained to classify "
+        "images (1000 classes; the authors' PyTorch code), but of its 257 tensors 1 missing "
+        "(features.encoder.layers.2.bn2.bias); download it again\n",
+    )
+
+
 def test_a_file_that_is_there_is_not_overwritten(official, convert, tmp_path):
     out = tmp_path / "mine.safetensors"
     out.write_text("precious")

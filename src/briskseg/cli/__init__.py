@@ -57,6 +57,7 @@ VERBS: tuple[str, ...] = (
     "compare",
     "predict",
     "report",
+    "export",
     "convert",
     "models",
     "recipes",

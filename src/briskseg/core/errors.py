@@ -7,7 +7,8 @@ BriskError                 exit status 1: the work failed
 ├── DataError              an image, a label file or a data set is damaged or does not fit
 │   └── UnknownLabelError  a label file holds values or colors that are no class
 ├── WeightsError           a weights file is damaged, not recognised, or lacks its card
-└── TrainingError          a run cannot go on: it diverged, or its folder is not usable
+├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
+└── ExportError            an exported file does not compute what its network computes
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class WeightsError(BriskError):
 
 class TrainingError(BriskError):
     """A run cannot go on."""
+
+
+class ExportError(BriskError):
+    """An exported file does not compute what its network computes."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

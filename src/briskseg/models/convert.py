@@ -28,7 +28,7 @@ class Conversion:
     void_dropped: bool  # the channel for ignored pixels, which the official ERFNet has
 
 
-def convert(path: Path, labels: LabelSet, out: Path | None = None) -> Conversion:
+def convert(path: Path, labels: LabelSet | None, out: Path | None = None) -> Conversion:
     """Write the published weights in `path` with a card to `out`.
 
     labels: the classes they were trained with, in the order of the network's outputs. The official
@@ -36,28 +36,47 @@ def convert(path: Path, labels: LabelSet, out: Path | None = None) -> Conversion
     `CITYSCAPES` it is left out, so that the other 19 decide. `out` is by default `path` with the
     suffix .safetensors; a file that is there already is not overwritten.
 
-    Raises RequestError if the number of classes differs or `out` is there, and as `load_published`.
+    Raises RequestError, which names the network and its number of classes, if the labels are not
+    given or are not as many; RequestError if `out` is there; and as `load_published`.
     """
-    out = path.with_suffix(".safetensors") if out is None else out
-    if out.exists():
-        raise RequestError(f"{out} is there already; remove it, or name another file with --out")
+    out = new_file(path, out)
     tensors = read_tensors(path)
     found = recognize(shapes_of(tensors), path)
+    labels, void_dropped = _check_labels(labels, found, path)
     net = build(found, tensors, path)
+    card = _card(found, net, labels, path)
+    save_weights(out, _weights(net, len(labels.names), card), card)
+    return Conversion(found, card, out, void_dropped)
+
+
+def _check_labels(labels: LabelSet | None, found: Comparison, path: Path) -> tuple[LabelSet, bool]:
+    """The labels, which must fit the file, and whether its last output is to be left out."""
+    has = f"{path} ({found.layout.title}) has {found.classes} classes, but"
+    if labels is None:
+        raise RequestError(
+            f"{has} not their names; give them: --labels cityscapes|camvid11|camvid32|FILE, FILE "
+            "with a name a line in the order of its outputs"
+        )
     void_dropped = (
-        found.name == "erfnet_official"
+        found.layout.network == "erfnet"
         and labels.names == CITYSCAPES.names
         and found.classes == len(labels.names) + 1
     )
     if found.classes != len(labels.names) and not void_dropped:
         raise RequestError(
-            f"{path} ({found.layout.title}) has {found.classes} classes, but the labels have "
-            f"{len(labels.names)} ({labels.names[0]} ... {labels.names[-1]}); give the classes it "
-            "was trained with: --labels FILE, a name a line in the order of its outputs"
+            f"{has} the labels have {len(labels.names)} ({labels.names[0]} ... "
+            f"{labels.names[-1]}); give the classes it was trained with: --labels FILE, a name a "
+            "line in the order of its outputs"
         )
-    card = _card(found, net, labels, path)
-    save_weights(out, _weights(net, len(labels.names), card), card)
-    return Conversion(found, card, out, void_dropped)
+    return labels, void_dropped
+
+
+def new_file(path: Path, out: Path | None) -> Path:
+    """`out`, or `path` with our suffix; RequestError if that is there already."""
+    out = path.with_suffix(".safetensors") if out is None else out
+    if out.exists():
+        raise RequestError(f"{out} is there already; remove it, or name another file with --out")
+    return out
 
 
 def _card(found: Comparison, net: Network, labels: LabelSet, path: Path) -> Card:

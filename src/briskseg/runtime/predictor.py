@@ -106,6 +106,10 @@ def find_weights(path: Path) -> Path:
             f"{path} is a PyTorch checkpoint, expected {_ACCEPTED}; make one with: "
             f"briskseg convert {path} --labels cityscapes|camvid|FILE"
         )
+    if path.suffix.lower() == ".keras":
+        raise RequestError(
+            f"{path} is a Keras file, expected {_ACCEPTED}; make one with: briskseg convert {path}"
+        )
     raise RequestError(f"{path} is of no known type, expected {_ACCEPTED}")
 
 

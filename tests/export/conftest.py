@@ -1,0 +1,125 @@
+"""Exported networks, and what Keras alone computes from the files."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import briskseg
+from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
+
+CLASSES = 5
+
+
+class Case(NamedTuple):
+    """A network, and the size that it is exported for: multiples of 8, and of nothing."""
+
+    name: str
+    model: str
+    options: dict[str, str]
+    size_hw: tuple[int, int]
+
+
+CASES = (
+    Case("erfnet", "erfnet", {}, (21, 34)),
+    Case("erfnet_fcn", "erfnet_fcn", {}, (18, 40)),
+    Case("fast_scnn", "fast_scnn", {}, (32, 64)),
+    Case("tramac", "fast_scnn", {"variant": "tramac"}, (45, 70)),
+)
+
+# What a user of Keras does, who has never heard of this package.
+OPEN = """
+import sys, keras, numpy as np
+results = {}
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    images = np.load(f"{sys.argv[1]}/{name}.npy")
+    results[name] = model.predict(images, verbose=0)
+    results[f"{name}-float"] = model(images.astype("float32"), training=False).cpu().detach()
+    results[f"{name}-trained"] = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    modules = {type(layer).__module__ for layer in model.layers}
+    assert all(module.startswith("keras.src.layers.") for module in modules), modules
+    assert "Lambda" not in {type(layer).__name__ for layer in model.layers}
+np.savez(f"{sys.argv[1]}/results.npz", **results)
+assert keras.backend.backend() == "torch" and "briskseg" not in sys.modules
+for layer in model.layers:  # train on, and save as any user of Keras does
+    if layer.name == "classifier-3":
+        layer.set_weights([w + 1 for w in layer.get_weights()])
+model.save(f"{sys.argv[1]}/trained_on.keras")
+"""
+
+
+def draw_weights(path: Path, model: str, options: dict[str, str]) -> Path:
+    """A file of ours whose every bias, scale and mean differs from what it starts with."""
+    net = briskseg.create_model(model, CLASSES, **options)
+    rng, tensors = np.random.default_rng(1), {}
+    for key, tensor in net.state_dict().items():
+        shape = tuple(tensor.shape)
+        if key.endswith("num_batches_tracked"):
+            tensors[key] = np.array(7)
+        elif key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
+            tensors[key] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        else:
+            scale = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))
+            last = key.startswith(("decoder.output_conv", "head.4", "classifier.3"))
+            scale *= 0.03 if last else 1  # so that logits vary by a few, as in a trained network
+            tensors[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
+    card = Card(
+        network=NetworkCard(name=model, classes=CLASSES, options=net.options),
+        labels=LabelsCard(
+            names=tuple(f"class{i}" for i in range(CLASSES)),
+            colors=tuple((i, i, i) for i in range(CLASSES)),
+        ),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+        scores={"val_miou": 0.5},
+    )
+    save_weights(path, tensors, card)
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keras_with_its_own_settings(tmp_path_factory):
+    """Keras reads and writes its settings in a folder of the tests, not in the user's."""
+    if importlib.util.find_spec("keras") is None:
+        pytest.skip("KERAS IS NOT TESTED: it is not installed; pip install 'briskseg[keras]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+        yield
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request):
+    """Each network in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A folder with NAME.safetensors, NAME.keras and two images NAME.npy of each network, and what
+    Keras computes from them, in results.npz."""
+    from briskseg.export import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    for case in CASES:
+        weights = draw_weights(folder / f"{case.name}.safetensors", case.model, case.options)
+        export(weights, "keras", size_hw=case.size_hw)
+        images = np.random.default_rng(2).integers(0, 256, (2, *case.size_hw, 3), np.uint8)
+        np.save(folder / f"{case.name}.npy", images)
+    words = [sys.executable, "-c", OPEN, folder, *(case.name for case in CASES)]
+    environment = os.environ | {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The weights of a small network, which takes images of any size."""
+    return draw_weights(tmp_path / "model.safetensors", "fast_scnn", {})
