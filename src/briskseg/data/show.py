@@ -25,7 +25,7 @@ Picture = npt.NDArray[np.uint8]
 # Whose augmentation is shown of a kind of data, when no recipe is named.
 USUAL_RECIPES = {
     "streets": "demo",
-    "cityscapes": "fast-scnn",
+    "cityscapes": "erfnet-cityscapes",
     "camvid": "erfnet-camvid11",
     "folder": "fast-scnn",
 }
