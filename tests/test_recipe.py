@@ -9,7 +9,7 @@ import yaml
 
 from briskseg.core.errors import RecipeError
 from briskseg.models import list_models
-from briskseg.recipe import list_recipes, load_recipe, read_recipe
+from briskseg.recipe import list_recipes, load_recipe, read_recipe, recipe_text
 
 SMALL = {"model": {"name": "erfnet"}, "training": {"epochs": 3}}
 
@@ -27,6 +27,16 @@ def test_shipped_recipes_are_short_commented_and_name_a_network(name: str) -> No
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.model.name in list_models()
+    lines = recipe_text(name).splitlines()
+    assert len(lines) <= 50
+    assert lines[0].startswith("# ")
+    assert lines[1].startswith(f"#   briskseg train {name}")
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_shipped_recipe_is_written_and_reads_back_the_same(name: str) -> None:
+    recipe = load_recipe(name)
+    assert read_recipe(yaml.safe_load(recipe.to_yaml()), "again") == recipe
 
 
 def test_what_is_written_reads_back_the_same() -> None:
@@ -50,6 +60,16 @@ def test_what_is_written_reads_back_the_same() -> None:
         ("augment.crop=[0.5, 1.5]", "crop: 1.5 is above 1"),
         ("training.schedule={name: step}", "needs rising milestones and one factor for each"),
         ("training.epochs", "--set training.epochs: expected KEY=VALUE"),
+        (
+            "training.schedule={name: exponential, milestones: [3]}",
+            "an exponential schedule needs one of each, found milestones [3] and factors []",
+        ),
+        (
+            "training.loss={kind: sigmoid, ohem: {}}",
+            "ohem goes with kind: cross_entropy and mean: weights, found kind: sigmoid",
+        ),
+        ("training.optimizer.no_decay=[biases]", "should be 'bias', 'norm' or 'depthwise'"),
+        ("task=detection", "no task 'detection'; choices: segmentation, pretraining"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_right(
@@ -62,6 +82,12 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     message = wrong({"model": {}, "training": {"epochs": 0, "bach": 2}}, tmp_path=tmp_path)
     for part in ("'model.name' is missing", "'training.epochs'", "did you mean 'batch'?"):
         assert part in message
+
+
+def test_a_path_leads_into_a_list_by_the_place() -> None:
+    recipe = load_recipe("erfnet-cityscapes", ["training.stages.1.class_weights=enet"])
+    assert recipe.training.stages[1].class_weights == "enet"
+    assert len(recipe.training.stages[0].class_weights) == 19
 
 
 def test_steps_take_the_place_of_epochs(tmp_path: Path) -> None:
@@ -87,6 +113,6 @@ def test_a_file_that_is_no_recipe_is_told_so(text: str, message: str, tmp_path: 
 
 def test_an_unknown_name_lists_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="did you mean 'erfnet-camvid11'"):
-        load_recipe("erfnet-camvid")
+        load_recipe("erfnet-camvd11")
     with pytest.raises(RecipeError, match=r"no recipe file .*none\.yaml"):
         load_recipe(str(tmp_path / "none.yaml"))

@@ -84,7 +84,7 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sit() -> Callable[..., Path]:
-    """`sit(recipe, run, resume=, until=)`: one sitting of a run, with Ctrl-C during step `until`."""
+    """`sit(recipe, run, resume=, until=)`: a sitting of a run, with Ctrl-C during step `until`."""
     from briskseg.training.checkpoints import Interrupted
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices

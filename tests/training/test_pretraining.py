@@ -90,6 +90,16 @@ def test_the_command_prints_the_scores_and_what_to_do_next(
     assert f"--set model.encoder={run}" in done.out
 
 
+def test_an_encoder_alone_does_not_pass_for_a_network(
+    pretrained: Path, imagenet: Path, tmp_path: Path, command: Callable
+) -> None:
+    image = next((imagenet / "val").rglob("*.JPEG"))
+    done = command("predict", pretrained, image, "--out", tmp_path)
+    assert done.status == 2
+    assert "only an encoder, which predicts nothing by itself" in done.err
+    assert f"--set model.encoder={pretrained}" in done.err
+
+
 @pytest.mark.parametrize("model", ["erfnet", "erfnet_fcn"])
 def test_a_recipe_begins_with_a_pretrained_encoder(
     model: str, pretrained: Path, streets: Path, tmp_path: Path, command: Callable

@@ -54,13 +54,16 @@ def train(
     from briskseg.training.run_folder import Sitting
 
     how_to_resume = _resume_command(recipe, data, changes or [], run, device, devices)
+    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
     with TrainingProgress() as progress:
-        sitting = Sitting(resume, Devices(device, devices), how_to_resume, progress.tell)
+        listener = progress.tell if is_first else lambda _: None
+        sitting = Sitting(resume, Devices(device, devices), how_to_resume, listener)
         if isinstance(described, Recipe):
             fit(described, run, sitting)
         else:
             pretrain(described, run, sitting)
-    (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+    if is_first:
+        (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
 
 def _sum_up(run: Path) -> None:

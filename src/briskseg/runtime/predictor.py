@@ -117,6 +117,12 @@ def _weights_of_run(folder: Path) -> Path:
     weights = folder / "model.safetensors"
     if weights.is_file():
         return weights
+    if (folder / "encoder.safetensors").is_file():
+        raise RequestError(
+            f"the run {folder} has no model.safetensors, only an encoder, which predicts nothing "
+            "by itself; where the run has a further stage let it train on, else train a network "
+            f"from it: briskseg train RECIPE --data DIR --set model.encoder={folder}"
+        )
     if (folder / "recipe.yaml").is_file():
         raise RequestError(
             f"the run {folder} has no model.safetensors yet: no validation of it has finished; "
