@@ -21,6 +21,7 @@ from briskseg.models import MODELS
 CLASSES = 5
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in MODELS),
+    ("erfnet", {"auxiliary": False}),
     ("fast_scnn", {"variant": "tramac"}),
     ("fast_scnn", {"auxiliary": False}),
 ]

@@ -50,7 +50,7 @@ def test_the_20th_output_of_the_official_erfnet_is_left_out(official, convert):
     assert card["network"] == {
         "name": "erfnet",
         "classes": 19,
-        "options": {"dropout_64": 0.03, "dropout_128": 0.3},
+        "options": {"dropout_64": 0.03, "dropout_128": 0.3, "auxiliary": True},
     }
     assert card["labels"]["names"][:2] == ["road", "sidewalk"]
     assert card["input"] == {"size": [512, 1024], "mean": [0, 0, 0], "std": [1, 1, 1]}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from briskseg import create_model
+from briskseg.core.errors import RequestError
 
 
 @pytest.mark.parametrize("name", ["erfnet", "erfnet_fcn"])
@@ -26,6 +27,12 @@ def test_the_first_stage_is_read_at_an_eighth_of_the_size():
     net = create_model("erfnet", 4).eval()
     with torch.no_grad():
         assert net.forward_train(torch.zeros(1, 3, 33, 50))["encoder"].shape == (1, 4, 5, 7)
+
+
+def test_without_its_head_there_is_no_first_stage():
+    net = create_model("erfnet", 4, auxiliary=False)
+    with pytest.raises(RequestError, match="ERFNet has no head on its encoder to train first"):
+        net.forward_encoder(torch.zeros(1, 3, 16, 16))
 
 
 def test_dropout_is_where_the_paper_has_it():

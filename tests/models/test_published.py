@@ -36,6 +36,39 @@ def test_published_weights_give_the_published_logits(published, name, tmp_path):
         assert fixture.error(full, "aux") < 1e-4
 
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "size", "mean", "std"),
+    [
+        ("erfnet_official", "ERFNet, the authors' PyTorch code", (512, 1024), (0,) * 3, (1,) * 3),
+        ("erfnet_mmseg", "ERFNet with an FCN head, MMSegmentation", None, *IMAGENET),
+        ("fast_scnn_mmseg", "Fast-SCNN, MMSegmentation", None, *IMAGENET),
+        ("fast_scnn_tramac", "Fast-SCNN, Tramac/Fast-SCNN-pytorch", None, *IMAGENET),
+    ],
+)
+def test_convert_names_the_layout_and_keeps_its_preprocessing(
+    name, title, size, mean, std, published, command, tmp_path
+):
+    fixture = published(name)
+    torch.save(fixture.weights(), tmp_path / "weights.pth")
+    done = command("convert", tmp_path / "weights.pth", "--labels", "cityscapes")
+    assert done.out.startswith(f"recognized  {title}; 19 classes\n")
+    predictor = briskseg.load(tmp_path / "weights.safetensors")
+    expects = predictor.card.input
+    assert (expects.size, expects.mean, expects.std) == (size, mean, std)
+    # The fixture's images are normalized ones, so normalization is undone for the predictor.
+    levels = (fixture.images()[0].permute(1, 2, 0).numpy() * std + mean) * 255
+    image = np.clip(levels.round(), 0, 255).astype(np.uint8)
+    normalized = (image / 255 - mean) / std
+    with torch.no_grad():
+        net = briskseg.load_published(tmp_path / "weights.pth")
+        expected = net(torch.from_numpy(normalized.astype(np.float32)).permute(2, 0, 1)[None])[0]
+    logits = torch.from_numpy(predictor.logits(image, image.shape[:2]))
+    assert (logits - expected).abs().max() < 1e-4 * expected.std()
+
+
 @pytest.mark.parametrize("name", FIXTURES)
 def test_a_network_has_as_many_parameters_as_the_published_one(published, name, tmp_path):
     fixture = published(name)
@@ -87,7 +120,12 @@ def test_safetensors_are_read(published, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("fast_scnn_mmseg", "auxiliary_head."), ("fast_scnn_tramac", "auxlayer.")]
+    ("name", "head"),
+    [
+        ("erfnet_official", "encoder.output_conv."),  # as trained from a pretrained encoder
+        ("fast_scnn_mmseg", "auxiliary_head."),
+        ("fast_scnn_tramac", "auxlayer."),
+    ],
 )
 def test_auxiliary_heads_may_be_missing(published, name, head, tmp_path):
     fixture = published(name)

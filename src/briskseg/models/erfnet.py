@@ -25,14 +25,27 @@ class ERFNet(Network):
     """The network of the paper.
 
     Options: `dropout_64` and `dropout_128` are the probabilities with which a whole channel is
-    dropped in the encoder's blocks of 64 and of 128 channels (0.03 and 0.3 in the paper).
+    dropped in the encoder's blocks of 64 and of 128 channels (0.03 and 0.3 in the paper);
+    `auxiliary` says whether it has the head of the first training stage. The authors' code drops
+    that where it starts from a pretrained encoder.
     """
 
-    def __init__(self, classes: int, *, dropout_64: float = 0.03, dropout_128: float = 0.3) -> None:
+    def __init__(
+        self,
+        classes: int,
+        *,
+        dropout_64: float = 0.03,
+        dropout_128: float = 0.3,
+        auxiliary: bool = True,
+    ) -> None:
         super().__init__()
         self.classes = classes
-        self.options = {"dropout_64": dropout_64, "dropout_128": dropout_128}
-        self.encoder = Encoder(classes, dropout_64, dropout_128)
+        self.options = {
+            "dropout_64": dropout_64,
+            "dropout_128": dropout_128,
+            "auxiliary": auxiliary,
+        }
+        self.encoder = Encoder(classes if auxiliary else 0, dropout_64, dropout_128)
         self.decoder = Decoder(classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -40,15 +53,18 @@ class ERFNet(Network):
         return self._decode(features, images)
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        """Besides "logits", "encoder" (N,classes,ceil(H/8),ceil(W/8)), for the first stage."""
+        """Besides "logits", "encoder" (N,classes,ceil(H/8),ceil(W/8)), for the first stage, if it
+        has that head."""
         features = self.encoder(extend(images))
-        return {
-            "logits": self._decode(features, images),
-            "encoder": self.encoder.output_conv(features),
-        }
+        outputs = {"logits": self._decode(features, images)}
+        if self.encoder.output_conv is not None:
+            outputs["encoder"] = self.encoder.output_conv(features)
+        return outputs
 
     def forward_encoder(self, images: Tensor) -> Tensor:
         """The first stage's logits (N,classes,ceil(H/8),ceil(W/8))."""
+        if self.encoder.output_conv is None:
+            return super().forward_encoder(images)
         logits: Tensor = self.encoder.output_conv(self.encoder(extend(images)))
         return logits
 
@@ -69,7 +85,8 @@ class Encoder(nn.Module):
             Downsampler(64, 128),  # (N,128,H/8,W/8)
             *(NonBottleneck1d(128, dropout_128, dilation=d) for d in (2, 4, 8, 16) * 2),
         )
-        self.output_conv = nn.Conv2d(128, classes, 1)  # first training stage only
+        # First training stage only; an encoder of no classes has none.
+        self.output_conv = nn.Conv2d(128, classes, 1) if classes else None
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.layers(self.initial_block(images))

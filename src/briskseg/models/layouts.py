@@ -159,5 +159,5 @@ def _without_heads(layout: Layout) -> Layout:
 
 LAYOUTS = _WITH_HEADS | {
     f"{name}_without_heads": _without_heads(_WITH_HEADS[name])
-    for name in ("fast_scnn_mmsegmentation", "fast_scnn_tramac")
+    for name in ("erfnet_official", "fast_scnn_mmsegmentation", "fast_scnn_tramac")
 }
