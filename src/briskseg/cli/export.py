@@ -37,8 +37,9 @@ def export(
     """Write a network for another program, and check that it computes the same there.
 
     keras: a .keras file of standard layers, which Keras 3 loads on torch, JAX or TensorFlow with
-    no need of briskseg. It takes images (N, H, W, 3), RGB from 0 to 255, of one size, and gives
-    logits (N, H, W, classes). `briskseg convert FILE.keras` makes it a file of ours again.
+    no need of briskseg, in the version of Keras that wrote it or a later one. It takes images
+    (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
+    `briskseg convert FILE.keras` makes it a file of ours again.
 
     The file is run beside the network on drawn images, and not kept where any logit differs by more
     than 1e-4 of their standard deviation.

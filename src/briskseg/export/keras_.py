@@ -1,9 +1,10 @@
 """Our networks as Keras 3 models: the same layers and weights, of Keras' own standard layers only.
 
 The file loads with `keras.saving.load_model(FILE)` on the torch, JAX or TensorFlow backend, without
-this package. What goes in is the plain image (N, H, W, 3), RGB, 0 to 255, uint8 or float, of the
-one size that the file was made for; mean and standard deviation are in a Normalization layer. What
-comes out are the logits (N, H, W, classes), with no softmax.
+this package, in the version of Keras that wrote it and later ones: Keras itself refuses files of a
+later version than its own. What goes in is the plain image (N, H, W, 3), RGB, 0 to 255, uint8 or
+float, of the one size that the file was made for; mean and standard deviation are in a
+Normalization layer. What comes out are the logits (N, H, W, classes), with no softmax.
 
 Every number (kernel, stride, padding, dilation, epsilon, dropout) is read from the torch modules;
 here is only in which order they are called. Keras pads "same" convolutions of stride 2 and enlarges
