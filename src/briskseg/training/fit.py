@@ -183,7 +183,8 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
             "data": dataset.kind,
             "train_images": len(dataset.pairs("train")),
             "val_images": len(dataset.pairs("val")),
-            "epochs": recipe.training.epochs,
+            "stages": max(1, len(recipe.training.stages)),
+            "epochs": recipe.training.epochs,  # of each stage, as steps
             "steps": recipe.training.steps,
             "seed": recipe.training.seed,
             "briskseg": __version__,
