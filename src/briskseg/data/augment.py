@@ -70,6 +70,7 @@ class Augmenter:
         seed: int,
         epoch: int,
         index: int,
+        factor: float = 1.0,
     ) -> tuple[Image, Image]:
         """Vary one sample.
 
@@ -78,22 +79,29 @@ class Augmenter:
             labels_hw: (H, W) uint8; may be larger or smaller than the image (same view).
             base_hw: size the image stands for before it is scaled; None: its own.
             seed, epoch, index: name this sample's random numbers.
+            factor: of the sample's sides; the same view is drawn smaller.
 
         Returns:
-            (h, w, 3) uint8 RGB and (h, w) uint8 at `part.size`, or at the base size.
+            (h, w, 3) uint8 RGB and (h, w) uint8 at `part.size`, or at the base size, times
+            `factor` and then whole multiples of 8 pixels.
         """
         rng = np.random.default_rng((seed, epoch, index))
         height, width = image_hwc.shape[:2]
-        variation = self.draw(rng, (height, width), base_hw or (height, width))
+        variation = self.draw(rng, (height, width), base_hw or (height, width), factor)
         return self.apply(image_hwc, labels_hw, variation)
 
     def draw(
-        self, rng: np.random.Generator, image_hw: tuple[int, int], base_hw: tuple[int, int]
+        self,
+        rng: np.random.Generator,
+        image_hw: tuple[int, int],
+        base_hw: tuple[int, int],
+        factor: float = 1.0,
     ) -> Variation:
         """Draw one variation; every number is drawn each time, so that turning one operation off
         leaves the others' numbers as they were."""
         part = self.part
-        size_hw = part.size or base_hw
+        size_hw = _shrunk(part.size or base_hw, factor)
+        base_hw = _shrunk(base_hw, factor)
         pose = self._draw_pose(rng)
         place_xy = rng.random(2)
         brightness = draw_factor(rng, part.brightness)
@@ -189,6 +197,14 @@ class Pose:
         shift = corner_xy + middle_xy - self.moved_xy - turn @ middle_xy
         shrink = np.array([image_hw[1] / base_hw[1], image_hw[0] / base_hw[0]]) / zoom
         return np.concatenate([turn, shift[:, None]], axis=1) * shrink[:, None]
+
+
+def _shrunk(size_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Whole multiples of 8, by which networks halve their input three times without a rest."""
+    if factor == 1:
+        return size_hw
+    height, width = (max(8, 8 * round(side * factor / 8)) for side in size_hw)
+    return height, width
 
 
 def _largest_share(labels_hw: Image) -> float:

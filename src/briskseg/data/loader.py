@@ -83,12 +83,18 @@ class ImageStore:
 
 
 class TrainingSamples:
-    """Varied samples, asked for by (epoch, index)."""
+    """Varied samples, asked for by (epoch, index); `epochs` of the whole run say when they grow."""
 
     def __init__(
-        self, store: ImageStore, augmenter: Augmenter, base_hw: tuple[int, int] | None, seed: int
+        self,
+        store: ImageStore,
+        augmenter: Augmenter,
+        base_hw: tuple[int, int] | None,
+        seed: int,
+        epochs: int = 1,
     ) -> None:
         self.store, self.augmenter, self.base_hw, self.seed = store, augmenter, base_hw, seed
+        self.epochs = epochs
 
     def __len__(self) -> int:
         return len(self.store)
@@ -96,7 +102,9 @@ class TrainingSamples:
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
         image, labels = self.store[index]
-        image, labels = self.augmenter(image, labels, self.base_hw, self.seed, epoch, index)
+        growth = self.augmenter.part.growth
+        factor = growth.factor(epoch, self.epochs) if growth is not None else 1.0
+        image, labels = self.augmenter(image, labels, self.base_hw, self.seed, epoch, index, factor)
         return image, labels, self.store.pairs[index].name
 
 

@@ -70,6 +70,30 @@ Range = Annotated[tuple[Positive, Positive], BeforeValidator(_as_range)]
 SpreadRange = Annotated[tuple[NotNegative, NotNegative], BeforeValidator(_as_range)]
 
 
+class GrowthPart(Part):
+    """Samples that grow: `factors[i]` of their size until `until[i]` of the run's epochs, then all
+    of it. The view stays the same, so small ones cost less and show larger shapes first."""
+
+    factors: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+    until: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> GrowthPart:
+        if len(self.factors) != len(self.until) or list(self.until) != sorted(set(self.until)):
+            raise ValueError(
+                "growth needs rising shares in until and one factor for each, found "
+                f"factors {list(self.factors)} and until {list(self.until)}"
+            )
+        return self
+
+    def factor(self, epoch: int, epochs: int) -> float:
+        """The factor of a sample's sides in this of so many epochs."""
+        for factor, until in zip(self.factors, self.until, strict=True):
+            if epoch < until * epochs:
+                return factor
+        return 1.0
+
+
 class AugmentPart(Part):
     """How training samples vary; the defaults change nothing.
 
@@ -78,6 +102,7 @@ class AugmentPart(Part):
     """
 
     size: Size | None = None  # (height, width) of a sample, cut from the scaled image; data.size
+    growth: GrowthPart | None = None  # samples are smaller at first; null: whole from the start on
     scale: Range = (1.0, 1.0)  # the image's size, as a factor of data.size
     crop: Range = (1.0, 1.0)  # share of each side that is kept and resized back to the sample
     class_max: Share = 1.0  # a sample with a class above this share is cut elsewhere, 10 times

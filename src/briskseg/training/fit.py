@@ -122,7 +122,9 @@ def read_data(
     batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
-    samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed)
+    steps = sum(stage.steps for stage in plan_stages(training, len(batches)))
+    epochs = math.ceil(steps / len(batches))
+    samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed, epochs)
     workers = machine.workers(training.workers)
     loaders = (
         training_loader(samples, batches, workers),
