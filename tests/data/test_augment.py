@@ -249,3 +249,16 @@ def test_photometric_changes_are_each_drawn_with_their_probability_and_range() -
         assert 0.4 < len(on) / len(values) < 0.6
         assert low <= min(on) < low + 0.1 * (high - low)
         assert high - 0.1 * (high - low) < max(on) <= high
+
+
+@pytest.mark.parametrize("size", [None, (48, 64)])
+def test_a_smaller_sample_shows_the_same_view(scene, size) -> None:
+    part = AugmentPart(size=size, scale=(0.8, 1.6), rotate=8, flip=0.5)
+    for index in range(6):
+        whole, labels = Augmenter(part, FILL)(*scene, None, 0, 0, index)
+        small, few = Augmenter(part, FILL)(*scene, None, 0, 0, index, 0.5)
+        half = (whole.shape[0] // 2, whole.shape[1] // 2)
+        assert small.shape[:2] == few.shape == half
+        shrunk = cv2.resize(whole, half[::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - shrunk).mean() < 12  # drawn texture is fine
+        assert (few == labels[1::2, 1::2]).mean() > 0.9

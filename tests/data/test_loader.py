@@ -19,7 +19,7 @@ from briskseg.data.loader import (
     training_loader,
     validation_loader,
 )
-from briskseg.recipe import AugmentPart
+from briskseg.recipe import AugmentPart, GrowthPart
 
 VARIED = AugmentPart(scale=(0.6, 2.0), flip=0.5, brightness=(0.5, 1.5), noise=10, size=(32, 40))
 
@@ -47,6 +47,15 @@ def test_a_batch_is_bytes_in_channels_last_memory(streets: Path) -> None:
     assert batch.images.dtype == batch.labels.dtype == torch.uint8
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     assert batch.labels.shape == (4, 32, 40)
+
+
+def test_samples_grow_with_the_epochs(streets: Path) -> None:
+    store = ImageStore(open_dataset(streets), "train", cache_gb=1)
+    growth = GrowthPart(factors=(0.5, 0.75), until=(0.4, 0.7))
+    part = AugmentPart(size=(32, 48), growth=growth)
+    samples = TrainingSamples(store, Augmenter(part), (48, 64), seed=3, epochs=10)
+    sizes = [samples[epoch, 0][0].shape[:2] for epoch in range(10)]
+    assert sizes == [(16, 24)] * 4 + [(24, 32)] * 3 + [(32, 48)] * 3  # whole multiples of 8
 
 
 def test_every_epoch_takes_every_sample_once_in_another_order() -> None:
