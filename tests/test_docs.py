@@ -1,0 +1,44 @@
+"""What the documents tell a user to type exists: every verb, option and recipe."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from briskseg.cli import _register, app
+from briskseg.recipe import list_recipes
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> list[str]:
+    """`briskseg VERB ...` in code spans and at the start of lines of code blocks."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    lines = [line for block in blocks for line in block.splitlines()]
+    found = [re.search(r"(?:^|\s|/)(briskseg \w.*)", code) for code in [*spans, *lines]]
+    return [match[1].split("  #")[0].split(" > ")[0] for match in found if match]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_can_be_typed(page: Path) -> None:
+    _register()
+    verbs = typer.main.get_command(app).commands
+    for text in commands(page):
+        _, verb, *words = shlex.split(text)
+        assert verb in verbs, f"{page.name}: {text}"
+        command = verbs[verb]
+        if words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words[0]]
+        known = {name for param in command.params for name in param.opts} | {"--help"}
+        for word in words:
+            if word.startswith("--"):
+                assert word.split("=")[0] in known, f"{page.name}: {text}: {word}"
+        if verb == "train" and words and re.fullmatch(r"[a-z0-9-]+", words[0]):
+            assert words[0] in list_recipes(), f"{page.name}: {text}"
