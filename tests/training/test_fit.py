@@ -17,6 +17,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+from briskseg.core.card import read_card
 from briskseg.core.images import write_png
 from briskseg.data.synthetic import draw_dataset
 
@@ -306,3 +307,23 @@ def test_two_processes_train_one_network(streets: Path, tmp_path: Path) -> None:
     assert len([r for r in table if r["val_miou"]]) == 2
     counted = np.array(json.loads((out / "scores.json").read_text())["confusion"]).sum()
     assert counted > 0
+
+
+def test_weights_to_ship_are_trained_on_val_too_and_claim_no_score(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    out = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", out, *SMALL]
+    done = command(*words, "--set=data.train_splits=[train, val]")
+    assert done.status == 0, done.err
+    assert "val was trained on, so it scores nothing" in done.out
+    assert rows(out)[-1]["samples"] == "32"  # 12 + 4 images, twice
+    card = read_card(out / "model.safetensors")
+    assert card.scores == {}
+    assert (card.training["train_splits"], card.training["epoch"]) == (["train", "val"], 2)
+    assert not (out / "scores.json").exists()
+    assert command("report", out).status == 0
+
+    again = command(*words[:4], "--out", tmp_path / "no", "--set=data.train_splits=[train, vl]")
+    assert again.status == 2
+    assert "no split 'vl'; did you mean 'val'" in again.err

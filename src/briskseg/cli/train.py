@@ -71,9 +71,14 @@ def _sum_up(run: Path) -> None:
     from briskseg.core.card import read_card
 
     card = read_card(run / "model.safetensors")
-    score = card.scores.get("val_miou")
-    shown = "no labeled pixel on val" if score is None else f"val mIoU {score:.4f}"
-    print(f"{run}/model.safetensors: {shown}, best at epoch {card.training['epoch']}")
+    score, epoch = card.scores.get("val_miou"), card.training["epoch"]
+    if "val_miou" not in card.scores:
+        shown = f"after epoch {epoch}; val was trained on, so it scores nothing"
+    elif score is None:
+        shown = f"no labeled pixel on val, epoch {epoch}"
+    else:
+        shown = f"val mIoU {score:.4f}, best at epoch {epoch}"
+    print(f"{run}/model.safetensors: {shown}")
     print(f"next: briskseg report {run}")
     print(f"      briskseg predict {run} IMAGE")
 

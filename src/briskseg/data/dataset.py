@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,19 @@ class Dataset:
         if split not in self.splits:
             raise RequestError(f"{self.root}: no split '{split}'; {nearest(split, self.splits)}")
         return self.splits[split]
+
+    def training_on(self, splits: Sequence[str]) -> Dataset:
+        """The same data, with the pairs of all these splits as "train"; where there are several a
+        pair's name begins with its split's. Raises RequestError for a split that is not there."""
+        if len(splits) == 1:
+            pairs = self.pairs(splits[0])
+        else:
+            pairs = tuple(
+                replace(pair, name=f"{split}/{pair.name}")
+                for split in dict.fromkeys(splits)
+                for pair in self.pairs(split)
+            )
+        return replace(self, splits={**self.splits, "train": pairs})
 
     def read(self, pair: Pair) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Read a pair: image_hwc, (H, W, 3) uint8 RGB, and labels_hw, (H, W) uint8, 255 ignored.

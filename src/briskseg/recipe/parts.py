@@ -51,6 +51,9 @@ class DataPart(Part):
     std: PositiveTriple = (0.229, 0.224, 0.225)
     cache_gb: NotNegative = 4.0  # decoded images are kept in memory while they fit in this
     split_seed: int = 0  # splits data that come without splits
+    # what is trained on; [train, val] for weights to ship, once everything is chosen: val then
+    # chooses and scores nothing, and the last weights are kept
+    train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train",)
 
 
 def _as_range(value: Any) -> Any:

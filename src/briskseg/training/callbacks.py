@@ -45,14 +45,16 @@ class MovingAverage(WeightAveraging):
 
 
 class BestWeights(Callback):
-    """model.safetensors: the weights with the best val mIoU so far; snapshots when asked.
+    """model.safetensors: the weights with the best val mIoU so far, or the last ones, unscored,
+    where val is trained on; snapshots when asked.
 
     A stage that trains the encoder alone leaves the best encoder in encoder.safetensors instead:
     its decoder has learned nothing yet, and a whole network would pass for one that can predict.
     """
 
-    def __init__(self, run: Path, card: Card, snapshots: bool) -> None:
+    def __init__(self, run: Path, card: Card, snapshots: bool, keeps_last: bool = False) -> None:
         self.run, self.card, self.snapshots = run, card, snapshots
+        self.keeps_last = keeps_last
         self.best = {"encoder": -1.0, "logits": -1.0}  # by the stage's output
 
     def state_dict(self) -> dict[str, Any]:
@@ -74,12 +76,14 @@ class BestWeights(Callback):
         epoch = epochs_done(trainer)
         card = self.card.model_copy(
             update={
-                "scores": {"val_miou": None if score != score else score},
+                "scores": {}
+                if self.keeps_last
+                else {"val_miou": None if score != score else score},
                 "training": {**self.card.training, "epoch": epoch, "step": trainer.global_step},
             }
         )
         best = self.run / (FILE if output == "encoder" else "model.safetensors")
-        if score > self.best[output] or not best.exists():
+        if self.keeps_last or score > self.best[output] or not best.exists():
             self.best[output] = score if score > self.best[output] else self.best[output]
             self._save(best, output, card)
         if self.snapshots:

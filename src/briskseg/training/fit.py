@@ -71,6 +71,7 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
     training, sitting = recipe.training, sitting or Sitting()
     torch.manual_seed(training.seed)
     dataset = open_dataset(recipe.data.root, recipe.data.classes, recipe.data.split_seed)
+    dataset = dataset.training_on(recipe.data.train_splits)
     machine = choose_machine(training.precision, sitting.devices)
     checkpoint = open_run(run, recipe, sitting.resume)
     data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
@@ -90,7 +91,7 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
     trains_all = not training.stages and training.loss.auxiliary > 0
     trainer = make_trainer(training, run, machine, callbacks, module.steps, trains_all)
     train(trainer, module, data.loaders, log, checkpoint)
-    if trainer.is_global_zero:
+    if trainer.is_global_zero and "val" not in recipe.data.train_splits:
         score_run(run, dataset, sitting.counted("score"))
     return run
 
@@ -164,7 +165,7 @@ def make_savers(recipe: Recipe, run: Path, dataset: Dataset, network: Network) -
     shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
     card = make_card(recipe, dataset, network.options)
     savers: list[Callback] = [
-        BestWeights(run, card, recipe.training.snapshots),
+        BestWeights(run, card, recipe.training.snapshots, "val" in recipe.data.train_splits),
         Film(run, shown, dataset.labels),
     ]
     if recipe.training.ema is not None:
@@ -183,6 +184,7 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
         training={
             "recipe": recipe.name,
             "data": dataset.kind,
+            "train_splits": list(recipe.data.train_splits),
             "train_images": len(dataset.pairs("train")),
             "val_images": len(dataset.pairs("val")),
             "stages": max(1, len(recipe.training.stages)),
