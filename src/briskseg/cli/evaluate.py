@@ -46,7 +46,7 @@ def evaluate(
         typer.Option("--json", metavar="FILE", help="Write the scores as JSON; - for stdout."),
     ] = None,
 ) -> None:
-    """Score a model on a data set: IoU and accuracy of each class.
+    """Score a model on a data set: IoU and accuracy of each class, mIoU with its interval.
 
     Each image is scored at its label's own size. With one scale and no flip the labels are those
     that `predict` gives; otherwise softmax probabilities are averaged over the scales and flips.
@@ -109,7 +109,8 @@ def _print(result: Evaluation, model: Path) -> None:
         ("mean accuracy", "mean_accuracy"),
         ("frequency-weighted IoU", "frequency_weighted_iou"),
     ):
-        console.print(f"{name:<24}{_percent(scores[key]):>8}")
+        beside = _interval(result) if key == "miou" else ""
+        console.print(f"{name:<24}{_percent(scores[key]):>8}{beside}")
     console.print()
     if result.cityscapes is not None:
         console.print(_benchmark_table(result.cityscapes.to_json()))
@@ -117,15 +118,22 @@ def _print(result: Evaluation, model: Path) -> None:
         if result.cityscapes.without_instances is not None:
             console.print(f"Without iIoU: {result.cityscapes.without_instances}.", soft_wrap=True)
     console.print(f"{model} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.")
-    absent = [n for n, one in scores["classes"].items() if one["iou"] is None]
-    if absent:
-        console.print(
-            f"Neither in the labels nor predicted, so without an IoU and left out of the mean (-): "
-            f"{', '.join(absent)}."
-        )
+    absent = ", ".join(result.confusion.absent(result.names))
     console.print(
-        "A class that was predicted but is not in the labels has IoU 0 and counts in the mean."
+        "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
+        "One that is in neither has no IoU and is left out of the mean (-)"
+        f"{': ' * bool(absent)}{absent}."
     )
+
+
+def _interval(result: Evaluation) -> str:
+    """What the images alone leave open, beside the mean."""
+    from briskseg.core.intervals import LEVEL
+
+    low, high = result.miou_interval
+    if low is None or high is None:
+        return "   no interval from a single image"
+    return f"   {100 * LEVEL:g} % interval over images: {_percent(low)} to {_percent(high)}"
 
 
 def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:

@@ -1,10 +1,7 @@
 """The scores of two runs: their difference, and how sure it is, by resampling the images.
 
-The interval is a paired bootstrap (Efron, Tibshirani, "An introduction to the bootstrap", 1993,
-chapter 13): images are drawn with replacement, the same for both runs, every IoU is computed anew
-from the drawn images' pixels, and the middle 95 % of the differences is the interval. It says what
-other images of the same kind could have shown, not what another seed of the training could; frames
-of one drive are near neighbors, which makes it too narrow.
+The interval is that of `core/intervals.py`, in pairs: the same images are drawn for both runs, and
+the middle 95 % of the differences is the interval.
 """
 
 from __future__ import annotations
@@ -14,18 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from briskseg.compare.curve import Floats
 from briskseg.core.errors import DataError
-
-RESAMPLES = 10_000
-_AT_ONCE = 1000  # resamples; bounds the memory to 8 bytes x this x images
-_SEED = 0
-
-Interval = tuple[float | None, float | None]
-Counts = npt.NDArray[np.int64]  # (3, images, classes): intersection, truth, predicted
+from briskseg.core.intervals import LEVEL, RESAMPLES, Counts, Interval, middle, resampled
 
 
 class _Read(BaseModel):
@@ -99,7 +88,7 @@ class ScoreDifference:
         return {
             "split": self.split,
             "images": self.images,
-            "confidence": 0.95,
+            "confidence": LEVEL,
             "resamples": 0 if self.note else RESAMPLES,
             "note": self.note,
             "miou": asdict(self.miou),
@@ -163,35 +152,5 @@ def _unpaired(a: RunScores, b: RunScores) -> str:
 
 def _intervals(a: RunScores, b: RunScores) -> list[Interval]:
     """(low, high) of mIoU, then of each class."""
-    table_a, table_b = a.counts(), b.counts()
-    images = table_a.shape[1]
-    rng = np.random.default_rng(_SEED)
-    found = []
-    for _ in range(RESAMPLES // _AT_ONCE):
-        drawn = rng.multinomial(images, np.full(images, 1 / images), _AT_ONCE).astype(np.float64)
-        found.append(_with_mean(_iou(drawn, table_b)) - _with_mean(_iou(drawn, table_a)))
-    return [_middle(column) for column in np.concatenate(found).T]
-
-
-def _iou(drawn: Floats, table: Counts) -> Floats:
-    """(resamples, classes) IoU of the drawn images together; NaN for an absent class."""
-    hits, truth, predicted = (drawn @ part for part in table)
-    union = truth + predicted - hits
-    return np.asarray(np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0))
-
-
-def _with_mean(iou: Floats) -> Floats:
-    """(resamples, 1 + classes): the mean over the classes that are there, then each class."""
-    there = ~np.isnan(iou)
-    number = there.sum(axis=1)
-    total = np.where(there, iou, 0.0).sum(axis=1)
-    mean = np.divide(total, number, out=np.full(len(iou), np.nan), where=number > 0)
-    return np.column_stack([mean, iou])
-
-
-def _middle(differences: Floats) -> Interval:
-    known = differences[~np.isnan(differences)]
-    if not len(known):
-        return None, None
-    low, high = np.quantile(known, (0.025, 0.975))
-    return float(low), float(high)
+    scores_a, scores_b = resampled(a.counts(), b.counts())
+    return [middle(column) for column in (scores_b - scores_a).T]

@@ -22,6 +22,11 @@ import numpy.typing as npt
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
 
+ABSENT_RULE = (
+    "a class that was predicted but is not in the labels has IoU 0 and counts in the mean; one "
+    "that is in neither has no IoU and is left out of the mean"
+)
+
 # Pixels counted at once: OpenCV's histogram is float32, which counts exactly up to here.
 _BLOCK = 1 << 24
 
@@ -124,6 +129,10 @@ class ConfusionMatrix:
             return math.nan
         held = truth > 0
         return float((self.iou[held] * truth[held]).sum() / truth.sum())
+
+    def absent(self, names: Sequence[str]) -> list[str]:
+        """The classes that neither the truth nor any prediction holds, so without an IoU."""
+        return [name for name, iou in zip(names, self.iou, strict=True) if math.isnan(iou)]
 
     def scores(self, names: Sequence[str]) -> dict[str, Any]:
         """Every score by name, as `--json` writes them; None where a score does not exist (NaN)."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from briskseg.core.cityscapes import to_label_ids
-from briskseg.core.confusion import ConfusionMatrix
+from briskseg.core.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import resize_labels
+from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, miou_interval
 from briskseg.data import Dataset, Pair
 from briskseg.evaluation.cityscapes import (
     CityscapesScores,
@@ -74,11 +78,24 @@ class Evaluation:
         """Mean IoU in [0, 1] over the classes that are in the truth or were predicted."""
         return self.confusion.miou
 
+    @cached_property
+    def miou_interval(self) -> Interval:
+        """(low, high) in [0, 1], the 95 % interval of mIoU over images, by resampling them (see
+        `core/intervals.py`); (None, None) of a single image."""
+        parts = [[one.intersection, one.truth, one.predicted] for one in self.per_image]
+        return miou_interval(np.array(parts, np.int64).transpose(1, 0, 2))
+
     def to_json(self) -> dict[str, Any]:
         """Every score, for JSON: shares in [0, 1]; None where a score does not exist."""
+        low, high = self.miou_interval
         own = {} if self.cityscapes is None else {"cityscapes": self.cityscapes.to_json()}
         return {
             **self.confusion.scores(self.names),
+            "miou_interval": None if low is None else [low, high],
+            "miou_interval_level": LEVEL,
+            "miou_interval_resamples": RESAMPLES,
+            "absent_classes": self.confusion.absent(self.names),
+            "absent_classes_rule": ABSENT_RULE,
             **own,
             "model": self.model,
             "dataset": self.dataset,

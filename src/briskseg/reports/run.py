@@ -38,6 +38,7 @@ class Scores(_Read):
     """scores.json: what `evaluate` found for the best weights on val; shares in [0, 1]."""
 
     miou: float | None
+    miou_interval: tuple[float, float] | None = None  # 95 %, over images
     pixel_accuracy: float | None
     mean_accuracy: float | None
     frequency_weighted_iou: float | None

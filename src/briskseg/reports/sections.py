@@ -26,7 +26,7 @@ def headline(run: Run) -> str:
     """The totals, or the best so far of a run that is not scored yet."""
     if run.scores is not None:
         totals = [
-            ("mIoU", run.scores.miou),
+            (f"mIoU{_interval(run.scores)}", run.scores.miou),
             ("pixel accuracy", run.scores.pixel_accuracy),
             ("mean accuracy", run.scores.mean_accuracy),
             ("frequency-weighted IoU", run.scores.frequency_weighted_iou),
@@ -41,6 +41,13 @@ def headline(run: Run) -> str:
         return ""
     boxes = "".join(f"<div><b>{percent(x)}</b>{escape(name)}</div>" for name, x in totals)
     return f'<div class="headline">{boxes}</div>'
+
+
+def _interval(scores: Scores) -> str:
+    if scores.miou_interval is None:
+        return ""
+    low, high = (f"{100 * share:.1f}" for share in scores.miou_interval)
+    return f" (95 % over images: {low} to {high})"
 
 
 def curve_section(run: Run) -> str:
