@@ -103,6 +103,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
         briskseg.load(weights_file, threads=0)
 
 
+def test_stages_are_told_in_their_order(weights_file: Path) -> None:
+    predictor = briskseg.load(weights_file)
+    ended: list[str] = []
+    predictor.lap = ended.append
+    predictor(np.zeros((32, 40, 3), np.uint8))
+    assert ended == ["resize", "inference", "decode"]
+
+
 def test_what_is_no_image_is_refused(weights_file: Path) -> None:
     predictor = briskseg.load(weights_file)
     for array in (

@@ -35,17 +35,23 @@ class Predictor:
 
     It keeps nothing between calls, so several threads may call one predictor at once; they share
     the backend's own threads, so that raises throughput only where these leave cores idle.
+
+    `lap` is called with "resize", "inference" and "decode" as each of these ends, so that whoever
+    sets it times what runs.
     """
 
     def __init__(self, backend: Backend, card: Card) -> None:
         self.backend = backend
         self.card = card
+        self.lap: Callable[[str], None] = _not_timed
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
         logits_chw = self.logits(image_hwc)
         height, width = image_hwc.shape[:2]
-        return decode_labels(logits_chw, (height, width))
+        labels_hw = decode_labels(logits_chw, (height, width))
+        self.lap("decode")
+        return labels_hw
 
     def logits(self, image_hwc: Image, size_hw: tuple[int, int] | None = None) -> Logits:
         """Logits (C, h, w) float32 of the image (H, W, 3) uint8 RGB, resized to `size_hw` first.
@@ -58,7 +64,14 @@ class Predictor:
         wanted = size_hw or self.card.input.size or (height, width)
         if wanted != (height, width):
             image_hwc = resize_image(image_hwc, wanted)
-        return self.backend.infer(image_hwc)
+        self.lap("resize")
+        logits_chw = self.backend.infer(image_hwc)
+        self.lap("inference")
+        return logits_chw
+
+
+def _not_timed(stage: str) -> None:
+    """What `Predictor.lap` is until somebody measures."""
 
 
 def check_image(image_hwc: object) -> None:
