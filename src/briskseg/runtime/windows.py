@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
-from briskseg.runtime.decode import decode_labels, neighbors
+from briskseg.runtime.axes import neighbors
+from briskseg.runtime.decode import decode_labels
 from briskseg.runtime.predictor import Image, Labels, Predictor, check_image
 
 Floats = npt.NDArray[np.float32]
