@@ -220,7 +220,7 @@ def test_damaged_label_files_are_named(tmp_path):
     good, path = tmp_path / "good.png", tmp_path / "bad.png"
     cv2.imwrite(str(good), truth(11))
     for content, what in (
-        (b"", "is empty"),
+        (b"", "the file is empty"),
         (b"not a picture", "cannot be read as a label image"),
         (good.read_bytes()[:200], "cannot be read as a label image"),
     ):

@@ -77,7 +77,7 @@ def test_damaged_label_files_are_named(write_folder):
     root = write_folder()
     dataset = open_dataset(root)
     (root / "labels" / "train" / "001.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"001.png: is empty"):
+    with pytest.raises(DataError, match=r"001.png: the file is empty"):
         count_pixels(dataset, "train")
     shutil.rmtree(root / "labels")
     with pytest.raises(DataError, match=r"000.png: no such file"):

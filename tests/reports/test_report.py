@@ -187,8 +187,8 @@ def test_an_unfinished_run_gets_a_page_that_says_what_is_missing(run_folder: Pat
         ("scores.json", "{", "scores.json: the whole: Invalid JSON"),
         ("metrics.csv", "step,loss\n1,2\n3,many\n", "metrics.csv, line 3: a cell is no number"),
         ("metrics.csv", "step,loss\n1,2,3\n", "metrics.csv, line 2: a cell is no number"),
-        ("film/image-0.png", "no picture", "image-0.png: the picture is damaged"),
-        ("examples/best-0-a_5.x.truth.png", "", "best-0-a_5.x.truth.png: the picture is damaged"),
+        ("film/image-0.png", "no picture", "image-0.png: cannot be read as a picture"),
+        ("examples/best-0-a_5.x.truth.png", "", "best-0-a_5.x.truth.png: the file is empty"),
     ],
 )
 def test_a_damaged_file_is_named(

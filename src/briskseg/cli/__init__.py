@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from typing import Annotated
 
 import typer
 
 from briskseg import __version__
+from briskseg.cli.terminal import plain_output
+from briskseg.core.bounds import max_pixels
 from briskseg.core.errors import BriskError
 
 app = typer.Typer(
@@ -72,8 +75,14 @@ def main() -> None:
     0 done, 1 the work failed, 2 the request was wrong. Set BRISKSEG_TRACEBACK=1 to see where an
     error came from.
     """
-    _register()
+    with plain_output():
+        _run()
+
+
+def _run() -> None:
     try:
+        _prepare_decoders()
+        _register()
         app()
     except BriskError as error:
         _fail(error, str(error), error.exit_status)
@@ -86,6 +95,13 @@ def main() -> None:
             "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
             1,
         )
+
+
+def _prepare_decoders() -> None:
+    """OpenCV's own bound, read when it is loaded, becomes ours; Pillow's warning near its own one
+    would only repeat our error."""
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(max_pixels()))
+    warnings.filterwarnings("ignore", r"Image size \(", RuntimeWarning)
 
 
 def _fail(error: BaseException, message: str, status: int) -> None:

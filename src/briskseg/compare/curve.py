@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import RequestError
+from briskseg.core.errors import DataError, RequestError
 
 Floats = npt.NDArray[np.float64]
 Axis = Literal["step", "samples", "time"]
@@ -43,6 +43,17 @@ class Curve:
         ordered = places[order]
         last = np.append(ordered[1:] != ordered[:-1], True)
         return ordered[last], self.values[order][last]
+
+
+def check_places(log: Path, places: Mapping[Axis, Floats]) -> None:
+    """Raise DataError where a row's place is no finite number, so that it has none."""
+    for axis, numbers in places.items():
+        if not np.isfinite(numbers).all():
+            index = int(np.isfinite(numbers).argmin())
+            raise DataError(
+                f"{log}: the {axis} of its entry {index + 1} is {numbers[index]}, expected a "
+                "finite number; correct that line or remove it"
+            )
 
 
 def smoothed(places: Floats, values: Floats, window: float) -> Floats:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats
+from briskseg.compare.curve import Axis, Curve, Floats, check_places
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
 
 _COLUMNS: dict[Axis, str] = {"step": "step", "samples": "samples", "time": "seconds"}
@@ -20,10 +21,11 @@ def read_metrics(path: Path, key: str) -> Curve:
     column of what is no number.
     """
     try:
+        check_size(path, MAX_TEXT_BYTES)
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
             columns = list(table.fieldnames or ())
-            rows = list(enumerate(table, start=2))
+            rows = [(number, row) for number, row in enumerate(table, start=2) if row.get(key)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from None
     if "step" not in columns:
@@ -31,14 +33,14 @@ def read_metrics(path: Path, key: str) -> Curve:
     if key not in columns:
         others = [name for name in columns if name not in _COLUMNS.values()]
         raise RequestError(f"{path} has no column '{key}'; {nearest(key, others)}")
-    held = [(line, row) for line, row in rows if row[key]]
-    if not held:
+    if not rows:
         raise RequestError(f"{path} has no row with a '{key}' yet")
 
     def column(name: str) -> Floats:
-        return np.array([_number(path, line, name, row[name]) for line, row in held])
+        return np.array([_number(path, line, name, row[name]) for line, row in rows])
 
     places = {axis: column(name) for axis, name in _COLUMNS.items() if name in columns}
+    check_places(path, places)
     return Curve(path, key, column(key), places)
 
 
@@ -47,6 +49,6 @@ def _number(path: Path, line: int, column: str, text: str | None) -> float:
         return float(text or "")
     except ValueError:
         raise DataError(
-            f"{path}, line {line}: '{column}' is '{text or ''}', expected a number; the file is "
-            "damaged or was cut off"
+            f"{path}, line {line}: '{column}' is '{(text or '')[:100]}', expected a number; the "
+            "file is damaged or was cut off"
         ) from None

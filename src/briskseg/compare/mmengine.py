@@ -13,7 +13,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats
+from briskseg.compare.curve import Axis, Curve, Floats, check_places
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
 
 _NOT_CURVES = {"step", "iter", "epoch", "mode", "memory", "time", "data_time"}
@@ -36,11 +37,13 @@ def read_mmengine(path: Path, key: str) -> Curve:
     if all("time" in entry for _, entry in held):
         taken = _column(path, held, "time") * np.diff(steps, prepend=0)
         places["time"] = np.cumsum(taken)
+    check_places(path, places)
     return Curve(path, key, _column(path, held, key), places)
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     try:
+        check_size(path, MAX_TEXT_BYTES)
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
@@ -49,8 +52,8 @@ def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            entry = json.loads(text)
-        except ValueError:
+            entry = json.loads(text)  # which takes the NaN of a run that diverged
+        except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
             raise DataError(
@@ -63,13 +66,14 @@ def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _column(path: Path, held: list[tuple[int, dict[str, Any]]], name: str) -> Floats:
     for number, entry in held:
         if not _is_number(entry.get(name)):
-            found = f"is {entry[name]!r}" if name in entry else "is missing"
+            found = f"is {str(entry[name])[:100]!r}" if name in entry else "is missing"
             raise DataError(f"{path}, line {number}: '{name}' {found}, expected a number")
     return np.array([entry[name] for _, entry in held], np.float64)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and (isinstance(value, float) or abs(value) < 1 << 63)
 
 
 def _refuse_counts_within_epochs(

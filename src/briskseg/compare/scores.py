@@ -8,35 +8,48 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError
 from briskseg.core.intervals import LEVEL, RESAMPLES, Counts, Interval, middle, resampled
+from briskseg.core.names import fault_of_class_name
+
+
+def _as_class_name(name: str) -> str:
+    if fault := fault_of_class_name(name):
+        raise ValueError(fault)
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_as_class_name)]
+Pixels = Annotated[int, Field(ge=0, le=1 << 53)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class _ImageCounts(_Read):
     name: str
-    intersection: tuple[int, ...] = ()
-    truth: tuple[int, ...] = ()
-    predicted: tuple[int, ...] = ()
+    intersection: tuple[Pixels, ...] = ()
+    truth: tuple[Pixels, ...] = ()
+    predicted: tuple[Pixels, ...] = ()
 
 
 class _ClassScore(_Read):
-    iou: float | None
+    iou: Share | None
 
 
 class RunScores(_Read):
     """What `compare` takes from scores.json; IoU in [0, 1], None where it does not exist."""
 
-    miou: float | None
-    classes: dict[str, _ClassScore]
+    miou: Share | None
+    classes: dict[ClassName, _ClassScore]
     images: tuple[_ImageCounts, ...] = ()
     split: str = "val"
 
@@ -99,6 +112,7 @@ class ScoreDifference:
 def read_scores(path: Path) -> RunScores:
     """Read scores.json, or what `evaluate --json` wrote; DataError for anything else."""
     try:
+        check_size(path, MAX_TEXT_BYTES)
         return RunScores.model_validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
         problem = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from briskseg.compare.curve import AXES, Axis, Curve, Floats
+from briskseg.compare.curve import AXES, Axis, Curve, Floats, check_places
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
 
 EXAMPLE = r"--pattern 'Iter (?P<step>\d+).* loss (?P<loss>\S+)'"
@@ -18,10 +19,13 @@ def read_text(path: Path, key: str, pattern: str) -> Curve:
 
     A pattern without a group for a place counts the matches as steps, from 1. Raises RequestError
     for a pattern that is wrong or matches nothing, DataError naming the line of what is no number.
+
+    The pattern is the user's own: one whose repetitions lie in repetitions, as in `(a+)+$`, can
+    take forever on a line that it does not match, and is not guarded against.
     """
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise RequestError(f"--pattern {pattern}: {error}; for example {EXAMPLE}") from None
     if key not in compiled.groupindex:
         groups = ", ".join(compiled.groupindex) or "none"
@@ -41,6 +45,7 @@ def read_text(path: Path, key: str, pattern: str) -> Curve:
     }
     if not places:
         places = {"step": np.arange(1.0, len(table) + 1)}
+    check_places(path, places)
     return Curve(path, key, table[:, 0], places)
 
 
@@ -48,6 +53,7 @@ def _matches(path: Path, compiled: re.Pattern[str], names: list[str]) -> list[li
     rows = []
     number = 0
     try:
+        check_size(path, MAX_TEXT_BYTES)
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, start=1):
                 if match := compiled.search(line):
@@ -66,6 +72,6 @@ def _number(path: Path, line: int, name: str, text: str | None) -> float:
         return float(text or "")
     except ValueError:
         raise DataError(
-            f"{path}, line {line}: the group '{name}' is '{text or ''}', expected a number; "
-            "correct the --pattern"
+            f"{path}, line {line}: the group '{name}' is '{(text or '')[:100]}', expected a "
+            "number; correct the --pattern"
         ) from None

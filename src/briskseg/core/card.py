@@ -8,7 +8,6 @@ the file's size, and the tensors' places are checked by the safetensors library.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from collections.abc import Mapping
@@ -26,14 +25,19 @@ from pydantic import (
     model_validator,
 )
 
+from briskseg.core.bounds import MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.labels import LabelSet
+from briskseg.core.names import fault_of_class_name, printable
 
 CARD_KEY = "briskseg.card"
 CARD_VERSION: Literal[1] = 1
 
 # A header longer than this is damage: a thousand tensors and a card take about 0.2 MB.
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
+
+# Images that a card asks for: more than an 8K video's is damage, or meant to fill the memory.
+_MOST_INPUT_PIXELS = 1 << 25
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
@@ -64,6 +68,8 @@ class LabelsCard(_Part):
             raise ValueError(f"{len(self.names)} names but {len(self.colors)} colors")
         if len(set(self.names)) != len(self.names):
             raise ValueError("two classes have the same name")
+        for fault in filter(None, map(fault_of_class_name, self.names)):
+            raise ValueError(fault)
         return self
 
     @classmethod
@@ -90,6 +96,15 @@ class InputCard(_Part):
         Annotated[float, Field(gt=0)],
         Annotated[float, Field(gt=0)],
     ] = (1.0, 1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _an_image_of_that_size_fits(self) -> Self:
+        if self.size is not None and self.size[0] * self.size[1] > _MOST_INPUT_PIXELS:
+            raise ValueError(
+                f"images of {self.size[0]}x{self.size[1]}, expected at most {_MOST_INPUT_PIXELS} "
+                "pixels"
+            )
+        return self
 
 
 class Card(_Part):
@@ -125,8 +140,8 @@ class Card(_Part):
     def from_json(cls, text: str, path: Path) -> Card:
         """The card in `text`; `path` is named in the WeightsError that any problem raises."""
         try:
-            raw = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            raw = parse_json(text)
+        except ValueError as error:
             raise WeightsError(
                 f"{path}: its card is not JSON ({error}); the file is damaged: copy it again, "
                 "or make it again with `briskseg convert`"
@@ -148,8 +163,8 @@ class Card(_Part):
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    place = printable(".".join(str(part)[:100] for part in first["loc"]))
+    message = printable(first["msg"].removeprefix("Value error, "))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{place}: {message}{more}" if place else f"{message}{more}"
 
@@ -212,8 +227,8 @@ def _read_header(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):
+        header = parse_json(text)
+    except ValueError:
         header = None
     if not isinstance(header, dict):
         raise WeightsError(
@@ -243,13 +258,15 @@ def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
 
     Raises as `read_card` does, and WeightsError if the tensors are damaged or cut off.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     card = read_card(path)
     try:
+        check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
         tensors = load_file(path)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # the library's own error, or any of numpy's
         raise WeightsError(
             f"{path}: its tensors cannot be read ({error}); the file is damaged or holds a type "
             "that numpy has not: copy or download it again"

@@ -15,14 +15,12 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from briskseg.core.errors import DataError
+from briskseg.core.picture_files import opened
 
 Array = np.ndarray[Any, Any]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
-
-# Enough for any camera and most map tiles; beyond it one picture fills a machine's memory.
-MAX_PIXELS = 89_000_000
 
 # What each EXIF orientation does to the stored pixels to make them upright.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
@@ -36,25 +34,20 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Array:
+def read_image(path: Path, max_pixels: int | None = None) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
-    Raises DataError naming the file when it is missing, empty, damaged, no image, or has more than
-    max_pixels pixels.
+    max_pixels: by default $BRISKSEG_MAX_PIXELS, or 89 million. Raises DataError naming the file
+    when it is missing, empty, damaged, no image, or its header states more pixels than that.
     """
-    (height, width), orientation = _header(path)
-    if height * width > max_pixels:
-        raise DataError(
-            f"{path}: {width}x{height} is {height * width} pixels, more than the {max_pixels} that "
-            "are read at once; cut it into tiles or make it smaller"
-        )
+    size_hw, orientation = _header(path, max_pixels)
     data = np.fromfile(path, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
-    if image is None:
+    if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     if orientation in _UPRIGHT:
@@ -71,20 +64,13 @@ def image_size(path: Path) -> tuple[int, int]:
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _header(path: Path) -> tuple[tuple[int, int], int]:
+def _header(path: Path, max_pixels: int | None = None) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
-    try:
-        with Image.open(path) as image:
-            # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
-            exif = image.getexif() if "exif" in image.info else {}
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
-            return (image.height, image.width), orientation if orientation in range(1, 9) else 1
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
-        if path.is_file() and path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty; restore it, or remove it") from error
-        raise DataError(f"{path}: cannot be read as an image ({error})") from error
+    with opened(path, bound=max_pixels) as image:
+        # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
+        exif = image.getexif() if "exif" in image.info else {}
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        return (image.height, image.width), orientation if orientation in range(1, 9) else 1
 
 
 def resize_image(image_hwc: Array, size_hw: tuple[int, int]) -> Array:

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from briskseg.core.bounds import MAX_LIST_BYTES, check_size
 from briskseg.core.errors import DataError
+from briskseg.core.names import fault_of_class_name
+from briskseg.core.picture_files import opened
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
 _SPREAD = {"L;2": 85, "L;4": 17}
@@ -31,23 +34,15 @@ def read_mask(path: Path) -> Mask:
 
     Raises DataError, naming the file, when it is missing, empty, damaged or no label image.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in _MODES:
-                raise DataError(
-                    f"{path}: a label file of mode {image.mode}; expected one channel of class "
-                    "indices, a palette, or RGB; save it as an 8-bit PNG"
-                )
-            divisor = _SPREAD.get(_raw_mode(image), 1)
-            pixels = np.asarray(image.convert("RGBA") if image.mode == "PA" else image)
-            colors = image.getpalette("RGB") if image.mode == "P" else None
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; restore it, or remove its pair") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
-        what = "is empty" if _is_empty(path) else f"cannot be read as a label image ({error})"
-        raise DataError(f"{path}: {what}; restore it, or remove its pair") from error
+    with opened(path, "a label image", "restore it, or remove its pair") as image:
+        if image.mode not in _MODES:
+            raise DataError(
+                f"{path}: a label file of mode {image.mode}; expected one channel of class "
+                "indices, a palette, or RGB; save it as an 8-bit PNG"
+            )
+        divisor = _SPREAD.get(_raw_mode(image), 1)
+        pixels = np.asarray(image.convert("RGBA") if image.mode == "PA" else image)
+        colors = image.getpalette("RGB") if image.mode == "P" else None
     if colors is None:
         return Mask(pixels // divisor if divisor > 1 else pixels, None)
     palette = np.zeros((256, 3), np.uint8)
@@ -61,10 +56,6 @@ def _raw_mode(image: Image.Image) -> str:
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size == 0
 
 
 class ClassList(NamedTuple):
@@ -82,6 +73,7 @@ def read_classes_txt(path: Path) -> ClassList:
     than 255 classes, or an ignored value that is a class's index.
     """
     try:
+        check_size(path, MAX_LIST_BYTES)
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; write one class name a line into it") from error
@@ -101,6 +93,8 @@ def read_classes_txt(path: Path) -> ClassList:
             ignored = (_ignored_value(words, where), number)
             continue
         name, color = _class(words, where)
+        if fault := fault_of_class_name(name):
+            raise DataError(f"{where}: {fault}; give it a short plain name")
         if name in names:
             raise DataError(
                 f"{where}: the class '{name}' again, after line {names[name]}; "
@@ -132,7 +126,7 @@ def _check_class_list(path: Path, names: dict[str, int], ignored: tuple[int, int
 
 
 def _ignored_value(words: list[str], where: str) -> int:
-    if len(words) != 2 or not words[1].isdecimal() or int(words[1]) > 65535:
+    if len(words) != 2 or not re.fullmatch(r"\d{1,5}", words[1]) or int(words[1]) > 65535:
         raise DataError(f"{where}: '{' '.join(words)}'; expected `ignore N` with N from 0 to 65535")
     return int(words[1])
 
@@ -145,7 +139,9 @@ def _class(words: list[str], where: str) -> tuple[str, tuple[int, int, int] | No
     if numbers == 0:
         return " ".join(words), None
     name, color = " ".join(words[:-numbers]), words[-numbers:]
-    if numbers != 3 or not all(part.isdecimal() and int(part) <= 255 for part in color):
+    if numbers != 3 or not all(
+        re.fullmatch(r"\d{1,3}", part) and int(part) <= 255 for part in color
+    ):
         raise DataError(
             f"{where}: '{' '.join(color)}' after the name '{name}' is no color; expected `name` or "
             "`name r g b` with r, g, b whole numbers from 0 to 255"

@@ -19,6 +19,7 @@ import numpy as np
 from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.label_cures import cure_for_colors, cure_for_values
 from briskseg.core.label_files import read_classes_txt, read_mask
+from briskseg.core.names import fault_of_class_name
 
 IGNORED = 255
 RGB = tuple[int, int, int]
@@ -50,6 +51,8 @@ class LabelSet:
         if len(set(self.names)) != len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise RequestError(f"the class name '{twice}' twice; every class needs its own")
+        for fault in filter(None, map(fault_of_class_name, self.names)):
+            raise RequestError(f"{fault}; give it a short plain name")
         if not self.colors:
             object.__setattr__(self, "colors", _complete((None,) * len(self.names)))
         if len(self.colors) != len(self.names):

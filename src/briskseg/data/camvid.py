@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from briskseg.core.bounds import MAX_LIST_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.labels import CAMVID11, CAMVID32
+from briskseg.core.names import printable
 from briskseg.data.dataset import (
     Dataset,
     Found,
@@ -94,6 +96,7 @@ def _listed(path: Path, known: dict[str, Pair], half: set[str]) -> tuple[Pair, .
     half: names of which one file is missing; they are reported as unmatched, not here.
     """
     chosen = {}
+    check_size(path, MAX_LIST_BYTES)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -101,8 +104,8 @@ def _listed(path: Path, known: dict[str, Pair], half: set[str]) -> tuple[Pair, .
         name = Path(line.split()[0]).stem
         if name not in known and name not in half:
             raise DataError(
-                f"{path}, line {number}: '{name}' is no image in {IMAGES}; remove the line, or "
-                "restore the image and its labels"
+                f"{path}, line {number}: '{printable(name[:100])}' is no image in {IMAGES}; remove "
+                "the line, or restore the image and its labels"
             )
         if name in known:
             chosen[name] = known[name]

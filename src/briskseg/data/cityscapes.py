@@ -11,16 +11,20 @@ the label id alone where objects are not told apart (groups, and all other label
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from briskseg.core.bounds import max_pixels, too_many_pixels
 from briskseg.core.cityscapes import to_label_ids
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.label_files import read_mask
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
+from briskseg.core.names import check_file_name
+from briskseg.core.picture_files import check_file
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched, by_name, image_files, match
 
 IMAGES = "leftImg8bit"
@@ -28,9 +32,9 @@ TRUTHS = ("gtFine", "gtCoarse")
 # The label ids come with the download, so they are the ones that are surely complete.
 FILES = {"labelIds": CITYSCAPES_LABEL_IDS, "labelTrainIds": CITYSCAPES}
 
-# Where a PNG's header has depth and color type, and what they are in gray of 8 and of 16 bits.
-_PNG_KIND = slice(24, 26)
-_GRAY = (b"\x08\x00", b"\x10\x00")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER = struct.Struct(">16xII2s")  # width, height, and depth with color type
+_GRAY = (b"\x08\x00", b"\x10\x00")  # of 8 and of 16 bits
 
 Array = np.ndarray[Any, Any]
 
@@ -92,15 +96,29 @@ def read_instance_ids(path: Path) -> Array:
 
 def _read_gray(path: Path) -> Array:
     """The values (H, W) of a file; gray PNG by OpenCV, which lets other threads work meanwhile."""
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
-    if data[_PNG_KIND].tobytes() in _GRAY:
-        values_hw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    bound = max_pixels()
+    check_file(path, bound, "; restore it, or remove its pair")
+    data = np.fromfile(path, np.uint8)
+    header = data[: _PNG_HEADER.size].tobytes()
+    if header.startswith(_PNG) and len(header) == _PNG_HEADER.size:
+        width, height, kind = _PNG_HEADER.unpack(header)
+        if width * height > bound:
+            raise too_many_pixels(path, width, height, bound)
+        values_hw = _decode_gray(data) if kind in _GRAY else None
         if values_hw is not None:
-            return np.asarray(values_hw)
+            return values_hw
     pixels = read_mask(path).pixels  # another kind of file, or one that is damaged, which it names
     if pixels.ndim != 2:
         raise DataError(f"{path}: {pixels.shape[2]} channels, expected one, of Cityscapes' ids")
     return pixels
+
+
+def _decode_gray(data: Array) -> Array | None:
+    try:
+        values_hw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return values_hw if values_hw is None else np.asarray(values_hw)
 
 
 def _truth(root: Path) -> tuple[str, str]:
@@ -117,5 +135,5 @@ def _truth(root: Path) -> tuple[str, str]:
 
 
 def _of_all_cities(split: Path, ending: str) -> list[Path]:
-    cities = sorted(path for path in split.iterdir() if path.is_dir())
+    cities = sorted(check_file_name(path) for path in split.iterdir() if path.is_dir())
     return [path for city in cities for path in image_files(city, ending)]

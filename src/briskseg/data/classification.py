@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image, resize_image
+from briskseg.core.names import check_file_name
 from briskseg.data.dataset import image_files
 from briskseg.recipe import CropPart
 
@@ -57,7 +58,8 @@ def open_class_folders(root: str | Path) -> ClassFolders:
             f"{root} {found}; expected images in a folder a class: train/CLASS/NAME.jpg and "
             "val/CLASS/NAME.jpg, as ImageNet's are"
         )
-    classes = tuple(sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir()))
+    folders = [check_file_name(path) for path in (root / "train").iterdir() if path.is_dir()]
+    classes = tuple(sorted(folder.name for folder in folders))
     if len(classes) < 2:
         raise RequestError(
             f"{root}/train holds {len(classes)} class folder(s), expected two or more: "

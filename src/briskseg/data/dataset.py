@@ -18,6 +18,7 @@ import numpy as np
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.images import IMAGE_SUFFIXES, read_image
 from briskseg.core.labels import LabelSet
+from briskseg.core.names import check_file_name
 
 Progress = Callable[[int, int], None]  # (done, total), after each file
 
@@ -91,13 +92,17 @@ Found = tuple[Dataset, tuple[Unmatched, ...]]
 
 
 def image_files(folder: Path, ending: str = "") -> list[Path]:
-    """The image files in a folder whose stem has this ending, sorted; none if it is not there."""
+    """The image files in a folder whose stem has this ending, sorted; none if it is not there.
+
+    Raises DataError for a name with characters that no terminal shows.
+    """
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
     paths = [folder / name for name in sorted(names)]
-    return [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.stem.endswith(ending)]
+    found = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.stem.endswith(ending)]
+    return [check_file_name(path) for path in found]
 
 
 def match(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.dataset import Dataset, Pair, Progress
@@ -154,16 +155,22 @@ def _stamp(pair: Pair) -> Stamp:
 def _kept(path: Path, meaning: Mapping[str, Any]) -> dict[str, tuple[Stamp, list[int]]]:
     """What an earlier count left; nothing if there is none, or it is not of this label set."""
     try:
-        form = json.loads(path.read_text(encoding="utf-8"))
+        check_size(path, MAX_TEXT_BYTES)
+        form = parse_json(path.read_text(encoding="utf-8"))
         if form["labels"] != meaning:
             return {}
         return {
             name: ((entry["bytes"], entry["changed_ns"]), [*entry["counts"], entry["ignored"]])
             for name, entry in form["images"].items()
             if len(entry["counts"]) == len(meaning["names"])
+            and all(_is_count(number) for number in (*entry["counts"], entry["ignored"]))
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # a cache that cannot be read is no loss: it is counted and written again
+
+
+def _is_count(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 1 << 53
 
 
 def _keep(

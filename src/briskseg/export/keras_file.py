@@ -12,10 +12,8 @@ link in the HDF5 file is followed.
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,13 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.bounds import parse_json
 from briskseg.core.card import Card, load_weights, save_weights
-from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
+from briskseg.core.errors import BriskError, MissingExtraError, RequestError, WeightsError
 
 BESIDE = "briskseg.safetensors"
 
-# No member is longer than this: the largest network here takes 10 MB.
-_MAX_BYTES = 1024 * 1024 * 1024
+# Unpacked, no member is longer than this, and all arrays together neither: the largest network here
+# takes 10 MB.
+_MAX_BYTES = 256 * 1024 * 1024
+_MAX_CONFIG_BYTES = 16 * 1024 * 1024
 
 Array = npt.NDArray[Any]
 
@@ -91,33 +92,29 @@ def read_keras(path: Path) -> tuple[dict[str, Array], Card]:
     try:
         with zipfile.ZipFile(path) as archive:
             tensors, card = _read_beside(archive, path)
-            layers = json.loads(_read(archive, "config.json", path))["config"]["layers"]
+            layers = parse_json(_read(archive, "config.json", path, _MAX_CONFIG_BYTES))
+            layers = layers["config"]["layers"]
             weights = _read(archive, "model.weights.h5", path)
         return tensors | dict(_tensors(layers, weights)), card
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,  # an encrypted or strangely packed member
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        RecursionError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except BriskError:
+        raise
+    except Exception as error:  # damage shows as any of a dozen types, zipfile's and h5py's
         raise WeightsError(
             f"{path} is damaged or no .keras file ({type(error).__name__}: {error}); "
             "copy it or export it again"
         ) from None
 
 
-def _read(archive: zipfile.ZipFile, member: str, path: Path) -> bytes:
-    if archive.getinfo(member).file_size > _MAX_BYTES:
-        raise WeightsError(f"{path}: its member '{member}' is larger than {_MAX_BYTES} bytes")
+def _read(archive: zipfile.ZipFile, member: str, path: Path, bound: int = _MAX_BYTES) -> bytes:
+    """A member's content, of which no more is unpacked than the bound, whatever its header says."""
     with archive.open(member) as file:
-        return file.read(_MAX_BYTES)
+        data = file.read(bound + 1)
+    if len(data) > bound or archive.getinfo(member).file_size > bound:
+        raise WeightsError(
+            f"{path}: its member '{member}' is larger than {bound} bytes unpacked; no file that "
+            "`briskseg export` wrote is: export it again"
+        )
+    return data
 
 
 def _read_beside(archive: zipfile.ZipFile, path: Path) -> tuple[dict[str, Array], Card]:
@@ -143,6 +140,7 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
     except ModuleNotFoundError as error:
         raise MissingExtraError("h5py", "reading a .keras file", "keras") from error
     seen: Counter[str] = Counter()
+    total = 0
     with h5py.File(io.BytesIO(weights), "r") as file:
         for layer in layers:
             kind = KINDS.get(layer["class_name"])
@@ -152,6 +150,9 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
             seen[kind.group] += 1
             group = f"layers/{kind.group}_{number}" if number else f"layers/{kind.group}"
             for index, array in enumerate(_arrays(h5py, file, f"{group}/vars")):
+                total += array.nbytes
+                if total > _MAX_BYTES:
+                    raise ValueError(f"arrays of more than {_MAX_BYTES} bytes")
                 module = _module_name(layer["config"]["name"])
                 yield f"{module}.{kind.tensors[index]}", kind.from_keras(array)
 

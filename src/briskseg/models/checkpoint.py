@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 from numpy._core import multiarray
 from torch import Tensor
 
+from briskseg.core.bounds import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.card import CARD_KEY
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.names import printable
 
 # What checkpoints hold beside tensors that can do nothing but be a number or an array.
 _NUMPY: list[Any] = [
@@ -39,29 +42,47 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
         raise RequestError(f"{path} is not there or is no file, expected a weights file")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty, expected a weights file; copy or download it again")
+    check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
     found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else _read_pickle(path)
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
-    if not isinstance(found, dict) or not any(isinstance(v, Tensor) for v in found.values()):
+    # Only names that are text: to write out any other key can take forever, by how it is nested.
+    tensors = _tensors_by_name(found) if isinstance(found, dict) else {}
+    if not tensors:
         raise WeightsError(
             f"{path} holds {_description(found)}, expected tensors by name, or a dictionary with "
             "them under 'state_dict'; save them with torch.save(net.state_dict(), FILE)"
         )
-    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    for name, tensor in tensors.items():
+        _check_plain(name, tensor, path)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
 
 
+def _tensors_by_name(found: dict[Any, Any]) -> dict[str, Tensor]:
+    return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
+    """Raise WeightsError for a sparse, quantized or absent tensor, or one of complex numbers."""
+    is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if not is_plain or tensor.is_quantized or tensor.is_nested or tensor.is_complex():
+        raise WeightsError(
+            f"{path}: '{printable(name[:100])}' is no plain tensor of numbers, expected only such; "
+            "save the network's own: torch.save(net.state_dict(), FILE)"
+        )
+
+
 def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # the library's own error, or any of torch's
         raise WeightsError(
             f"{path} is damaged or no safetensors file ({error}); copy or download it again"
         ) from None
@@ -74,6 +95,7 @@ def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> Any:
+    _refuse_bomb(path)
     try:
         with torch.serialization.safe_globals(_NUMPY):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -93,9 +115,34 @@ def _read_pickle(path: Path) -> Any:
         ) from None
 
 
+def _refuse_bomb(path: Path) -> None:
+    """torch.save compresses nothing, so no more comes out of its file than is in it; but torch.load
+    inflates what another program compressed, to any size."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except Exception as error:  # zipfile's own error, or what its reading of damage ends in
+        raise WeightsError(
+            f"{path} is damaged or no PyTorch checkpoint ({type(error).__name__}); copy or "
+            "download it again"
+        ) from None
+    inflated = sum(member.file_size for member in members)
+    if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+        raise WeightsError(
+            f"{path} is a compressed archive ({inflated} bytes unpacked), expected a checkpoint as "
+            "torch.save writes it, which is not; if it holds one, unpack it first"
+        )
+    if inflated > path.stat().st_size:
+        raise WeightsError(
+            f"{path} states {inflated} bytes of content in a file of {path.stat().st_size}; it is "
+            "damaged: copy or download it again"
+        )
+
+
 def _description(found: Any) -> str:
     if isinstance(found, dict):
-        return (
-            f"a dictionary without tensors (keys: {', '.join(map(str, list(found)[:5])) or 'none'})"
-        )
+        keys = [printable(key[:100]) for key in list(found)[:5] if isinstance(key, str)]
+        return f"a dictionary without tensors (keys: {', '.join(keys) or 'none'})"
     return f"a {type(found).__name__}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import WeightsError
+from briskseg.core.names import printable
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -43,7 +44,8 @@ class Differences:
         ):
             if keys:
                 more = ", ..." if len(keys) > 3 else ""
-                parts.append(f"{len(keys)} {what} ({', '.join(keys[:3])}{more})")
+                some = ", ".join(printable(key[:200]) for key in keys[:3])
+                parts.append(f"{len(keys)} {what} ({some}{more})")
         return f"of its {self.total} tensors {', '.join(parts)}"
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from briskseg.core.bounds import check_size
 from briskseg.core.errors import RecipeError, nearest
+from briskseg.core.names import printable
 from briskseg.recipe.parts import Recipe
 from briskseg.recipe.pretraining import PretrainingRecipe
+from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
+
+_FAULTS_NAMED = 20
 
 AnyRecipe = Recipe | PretrainingRecipe
 TASKS: dict[str, type[AnyRecipe]] = {"segmentation": Recipe, "pretraining": PretrainingRecipe}
@@ -46,9 +52,12 @@ def recipe_text(name_or_path: str) -> str:
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
     if path.is_file():
         try:
+            check_size(path, 4 * MAX_CHARACTERS, RecipeError)
             return path.read_text("utf-8")
         except UnicodeDecodeError:
             raise RecipeError(f"{path} is not a text file; a recipe is YAML") from None
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror or error}") from None
     if path.suffix in {".yaml", ".yml"}:
         raise RecipeError(f"no recipe file {path}; check the path, or see `briskseg recipes`")
     raise RecipeError(f"no recipe '{name_or_path}'; {nearest(name_or_path, list_recipes())}")
@@ -56,23 +65,23 @@ def recipe_text(name_or_path: str) -> str:
 
 def read_recipe(values: Mapping[str, Any], source: str) -> AnyRecipe:
     """Check values against the models; every fault is named with its key, in one message."""
-    task = str(values.get("task", "segmentation"))
+    task = str(values.get("task", "segmentation"))[:100]
     if task not in TASKS:
         raise RecipeError(f"recipe {source}: no task '{task}'; {nearest(task, TASKS)}")
     try:
         return TASKS[task].model_validate(values)
     except ValidationError as error:
-        raise RecipeError(f"recipe {source}: " + "; ".join(_faults(error, TASKS[task]))) from None
+        faults = list(islice(_faults(error, TASKS[task]), _FAULTS_NAMED))
+        if len(faults) == _FAULTS_NAMED:
+            faults.append(f"and more, {error.error_count()} in all")
+        raise RecipeError(f"recipe {source}: " + "; ".join(faults)) from None
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RecipeError(f"recipe {source}{line}: {problem}") from None
+        values = parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"recipe {source}: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {source} holds no keys; expected model, data, training, ...")
     return values
@@ -84,9 +93,9 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise RecipeError(f"--set {change}: expected KEY=VALUE, as in training.epochs=50")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {change}: the value is not YAML") from None
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"--set {change}: the value is not YAML: {error}") from None
     *parents, last = key.split(".")
     inner: Any = values
     for parent in parents:
@@ -104,7 +113,9 @@ def _place(inner: Any, part: str, change: str) -> str | int:
     """A dotted path's part as the key of a dictionary, or as a place in a list, from 0 on."""
     if isinstance(inner, dict):
         return part
-    if not part.isdigit() or int(part) >= len(inner):
+    if not isinstance(inner, list):
+        raise RecipeError(f"--set {change}: '{part}' lies in {inner!r}, which holds no keys")
+    if not re.fullmatch(r"\d{1,6}", part) or int(part) >= len(inner):
         raise RecipeError(f"--set {change}: '{part}' is no place in a list of {len(inner)}")
     return int(part)
 
@@ -118,7 +129,9 @@ def _faults(error: ValidationError, recipe: type[BaseModel]) -> Iterator[str]:
             p for p in loc if not p.startswith(("literal[", "tuple[", "function-", "constrained-"))
         ]
         key = ".".join(
-            p for p in kept if p not in {"Factor", "int", "float", "bool", "str", "none"}
+            printable(p[:100])
+            for p in kept
+            if p not in {"Factor", "int", "float", "bool", "str", "none"}
         )
         if fault["type"] == "extra_forbidden":
             *parents, last = key.split(".")
@@ -128,11 +141,20 @@ def _faults(error: ValidationError, recipe: type[BaseModel]) -> Iterator[str]:
         else:
             message = fault["msg"].removeprefix("Value error, ")
             found = fault["input"]
-            shown = f", found {found!r}" if not isinstance(found, dict) else ""
+            shown = f", found {_short(found)}" if not isinstance(found, dict) else ""
             text = f"'{key or 'recipe'}': {message[0].lower()}{message[1:]}{shown}"
         if key not in seen:
             seen.add(key)
             yield text
+
+
+def _short(found: Any) -> str:
+    """A value as the recipe has it, cut where it is long."""
+    try:
+        shown = printable(repr(found))
+    except ValueError:  # Python writes out no number of thousands of digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 200 else f"{shown[:200]}..."
 
 
 def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:

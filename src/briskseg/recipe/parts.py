@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Size = tuple[Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=16384)]]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -15,6 +15,17 @@ Count = Annotated[int, Field(ge=1)]
 Triple = tuple[float, float, float]
 PositiveTriple = tuple[Positive, Positive, Positive]
 ClassWeights = Literal["none", "enet", "median_frequency"] | tuple[NotNegative, ...]
+
+
+def _as_folder_name(name: str) -> str:
+    """A run's folder is runs/NAME, which must not lead anywhere else."""
+    strange = {"/", "\\"} & set(name) or name in {"", ".", ".."} or len(name.encode()) > 200
+    if strange or not name.isprintable():
+        raise ValueError("expected the name of one folder, in plain characters, without / or \\")
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_as_folder_name)]
 
 
 class Part(BaseModel):
@@ -267,7 +278,7 @@ class TrainingPart(LengthPart):
 class Recipe(Part):
     """One complete run that trains a network to segment."""
 
-    name: str = "run"
+    name: RunName = "run"
     note: str = ""  # where the recipe comes from and what it scored
     task: Literal["segmentation"] = "segmentation"
     model: ModelPart

@@ -13,6 +13,7 @@ from briskseg.recipe.parts import (
     Part,
     PositiveTriple,
     Range,
+    RunName,
     Share,
     Triple,
 )
@@ -63,7 +64,7 @@ class PretrainingLength(LengthPart):
 class PretrainingRecipe(Part):
     """One complete run that trains an encoder, under one linear layer, to classify images."""
 
-    name: str = "run"
+    name: RunName = "run"
     note: str = ""  # where the recipe comes from and what it scored
     task: Literal["pretraining"]
     model: NetworkPart  # the segmentation network whose encoder is trained

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from briskseg.reports.pictures import open_picture
+from briskseg.reports.pictures import MOST_TALL, open_picture
 from briskseg.reports.run import Film, Run
 
 MOST_FRAMES = 48
@@ -95,6 +95,7 @@ def _rgb(path: Path) -> RGB:
     with open_picture(path) as picture:
         is_mask = picture.mode == "P"
         height = max(1, round(picture.height * _TILE_PX / picture.width))
+        height = min(height, MOST_TALL * _TILE_PX)
         method = Image.Resampling.NEAREST if is_mask else Image.Resampling.LANCZOS
         return np.asarray(picture.convert("RGB").resize((_TILE_PX, height), method))
 

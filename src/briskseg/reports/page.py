@@ -31,7 +31,9 @@ def write_report(folder: Path) -> Path:
     path = folder / "report.html"
     temporary = folder / f".report.html.{os.getpid()}.part"
     try:
-        temporary.write_text(page, encoding="utf-8")
+        # a new file: never through a link that lay there
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(page)
         temporary.replace(path)
     except OSError as error:
         raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -10,22 +10,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from briskseg.core.errors import DataError
+from briskseg.core.picture_files import opened
 
 _WIDEST_PX = 640  # in the page a picture is shown at most half as wide
+MOST_TALL = 8  # times as tall as wide; what is taller is squeezed
 
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """The picture, decoded; DataError naming the file where it is damaged."""
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            yield picture
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: the picture is damaged ({error}); train on, or remove it"
-        ) from None
+    """The picture, decoded; DataError naming the file where it is damaged or too large."""
+    with opened(path, "a picture", "train on, or remove it") as picture:
+        picture.load()
+        yield picture
 
 
 def photo_address(path: Path) -> str:
@@ -52,7 +48,8 @@ def data_address(kind: str, data: bytes) -> str:
 
 
 def _fit(picture: Image.Image, method: Image.Resampling) -> Image.Image:
-    if picture.width <= _WIDEST_PX:
+    if picture.width <= _WIDEST_PX and picture.height <= MOST_TALL * _WIDEST_PX:
         return picture
-    height = max(1, round(picture.height * _WIDEST_PX / picture.width))
-    return picture.resize((_WIDEST_PX, height), method)
+    width = min(picture.width, _WIDEST_PX)
+    height = max(1, round(picture.height * width / picture.width))
+    return picture.resize((width, min(height, MOST_TALL * _WIDEST_PX)), method)

@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.names import file_stem
 
 Row = dict[str, float]  # a row of metrics.csv, only the columns that hold a number
 
+_PLACES = ("step", "epoch", "samples", "seconds", "images_per_s")  # must be finite
+_LARGEST = 1e30  # what lies beyond no curve can show, and counts as infinite
+# A run of ours has 4 and 6; the page of one that someone else made must not grow without end.
+_MOST_FILM_IMAGES, _MOST_EXAMPLES = 16, 24
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(ge=0, le=1 << 53)]
+
 
 class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class ClassScores(_Read):
     """One class's shares in [0, 1]; None where the score does not exist."""
 
-    iou: float | None
-    accuracy: float | None
+    iou: Share | None
+    accuracy: Share | None
 
 
 class ImageScores(_Read):
     name: str
-    miou: float | None
-    pixel_accuracy: float | None
+    miou: Share | None
+    pixel_accuracy: Share | None
 
 
 class Scores(_Read):
     """scores.json: what `evaluate` found for the best weights on val; shares in [0, 1]."""
 
-    miou: float | None
-    miou_interval: tuple[float, float] | None = None  # 95 %, over images
-    pixel_accuracy: float | None
-    mean_accuracy: float | None
-    frequency_weighted_iou: float | None
+    miou: Share | None
+    miou_interval: tuple[Share, Share] | None = None  # 95 %, over images
+    pixel_accuracy: Share | None
+    mean_accuracy: Share | None
+    frequency_weighted_iou: Share | None
     classes: dict[str, ClassScores]
-    confusion: tuple[tuple[int, ...], ...] = ()
+    confusion: tuple[tuple[Pixels, ...], ...] = ()
     images: tuple[ImageScores, ...] = ()
     split: str = "val"
 
@@ -99,6 +111,7 @@ def read_run(folder: Path) -> Run:
     known = ("recipe.yaml", "metrics.csv", "scores.json", "model.safetensors")
     if not any((folder / name).is_file() for name in known):
         raise RequestError(f"{folder} is no run folder: it holds none of {', '.join(known)}")
+    _refuse_links_out_of(folder)
     weights = folder / "model.safetensors"
     scores = _read_scores(folder / "scores.json")
     return Run(
@@ -112,10 +125,25 @@ def read_run(folder: Path) -> Run:
     )
 
 
+def _refuse_links_out_of(folder: Path) -> None:
+    """What the page shows must lie in the folder: whoever made a run could otherwise have a file of
+    the reader's own put into a page that is then handed on. (Of weights only the card is shown.)"""
+    shown = [folder / name for name in ("recipe.yaml", "metrics.csv", "scores.json")]
+    for part in (folder / "film", folder / "examples"):
+        shown += [part, *sorted(part.glob("*.png"))]
+    for path in shown:
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise DataError(
+                f"{path} is a link to a file outside of the run folder, expected a file in it; "
+                "replace it by a copy, or remove it"
+            )
+
+
 def _text(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
+        check_size(path, MAX_TEXT_BYTES)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it, or remove it") from None
@@ -124,16 +152,26 @@ def _text(path: Path) -> str | None:
 def _read_metrics(path: Path) -> tuple[Row, ...]:
     text = _text(path) or ""
     whole = text[: text.rfind("\n") + 1]  # a run under way may be writing its last row
-    rows = []
-    for number, cells in enumerate(csv.DictReader(io.StringIO(whole)), start=2):
-        try:
-            rows.append({name: float(cell) for name, cell in cells.items() if cell})
-        except (ValueError, TypeError, AttributeError):
-            raise DataError(
-                f"{path}, line {number}: a cell is no number, expected the rows that training "
-                "writes; correct that line or remove it"
-            ) from None
+    rows: list[Row] = []
+    table = csv.DictReader(io.StringIO(whole))
+    try:
+        for cells in table:
+            rows.append({name: _number(name, cell) for name, cell in cells.items() if cell})
+    except (ValueError, TypeError, AttributeError, csv.Error):
+        raise DataError(
+            f"{path}, line {table.line_num}: a cell is no number, expected the rows that training "
+            "writes; correct that line or remove it"
+        ) from None
     return tuple(rows)
+
+
+def _number(column: str, cell: str) -> float:
+    number = float(cell)
+    if column in _PLACES and not abs(number) < 1e15:
+        raise ValueError
+    return (
+        number if abs(number) <= _LARGEST or math.isnan(number) else math.copysign(math.inf, number)
+    )
 
 
 def _read_scores(path: Path) -> Scores | None:
@@ -167,7 +205,7 @@ def _find_film(folder: Path) -> Film | None:
             (images if found[1] == "image" else truths)[int(found[2])] = path
         elif found := re.fullmatch(r"epoch-(\d+)-(\d+)\.png", path.name):
             shots.setdefault(int(found[1]), {})[int(found[2])] = path
-    places = sorted(images.keys() & truths.keys())
+    places = sorted(images.keys() & truths.keys())[:_MOST_FILM_IMAGES]
     if not places:
         return None
     whole = {e: shots[e] for e in sorted(shots) if all(k in shots[e] for k in places)}
@@ -177,11 +215,10 @@ def _find_film(folder: Path) -> Film | None:
 
 
 def _find_examples(folder: Path, scores: Scores | None) -> tuple[Example, ...]:
-    # a name with folders in it is written with _ for /
     images = scores.images if scores else ()
-    miou = {image.name.replace("/", "_"): image.miou for image in images}
+    miou = {file_stem(image.name): image.miou for image in images}
     examples = []
-    for path in sorted(folder.glob("*.image.png")):
+    for path in sorted(folder.glob("*.image.png"))[:_MOST_EXAMPLES]:
         stem = path.name.removesuffix(".image.png")
         found = re.fullmatch(r"(best|worst)-(\d+)-(.+)", stem)
         truth, prediction = (folder / f"{stem}.{part}.png" for part in ("truth", "prediction"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from briskseg.core.names import check_file_name
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
 
     A folder gives every image and video in it and below, except what lies in `out`; its results
     keep the folders below it. Names that would meet in `out` get -2, -3 ... in this order.
-    Raises RequestError for what is not there, holds nothing to predict on or is of another type.
+    Raises RequestError for what is not there, holds nothing to predict on or is of another type,
+    DataError for a name with characters that no terminal shows.
     """
     found: dict[Path, str] = {}
     for text in texts:
@@ -60,7 +62,10 @@ def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
 
 def _is_input(file: Path, out: Path) -> bool:
     known = file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    return known and file.is_file() and not file.resolve().is_relative_to(out)
+    if not known or not file.is_file() or file.resolve().is_relative_to(out):
+        return False
+    check_file_name(file)
+    return True
 
 
 def _free(name: str, taken: set[str]) -> str:

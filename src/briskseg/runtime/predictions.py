@@ -16,6 +16,7 @@ from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
+from briskseg.runtime.video_files import open_video
 
 Image = npt.NDArray[np.uint8]
 Frames = Callable[[int, int], None]  # (done, total), after each frame
@@ -68,7 +69,7 @@ def _video(predictor: Predictor, path: Path, base: Path, progress: Frames | None
     everything = range(len(label_set.names))  # so that the legend's size never changes
     paths = [base.with_name(f"{base.name}_{kind}.mp4") for kind in ("color", "overlay")]
     with ExitStack() as stack:
-        capture = stack.enter_context(_opened(path))
+        capture = stack.enter_context(open_video(path))
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         total = int(stated) if math.isfinite(stated) and stated > 0 else 0
         writers: list[cv2.VideoWriter] = []
@@ -92,19 +93,6 @@ def _video(predictor: Predictor, path: Path, base: Path, progress: Frames | None
             "copy it again, or re-encode it"
         )
     return paths
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not capture.isOpened():
-            raise DataError(
-                f"{path} cannot be read as a video; it is damaged or of no known format"
-            )
-        yield capture
-    finally:
-        capture.release()
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[Image]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from briskseg.core.errors import RequestError, TrainingError
-from briskseg.recipe import PretrainingRecipe, Recipe, read_recipe
+from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
 from briskseg.training.machine import Devices
 
 # What may differ between the sittings of one run: it changes no weight.
@@ -67,7 +66,7 @@ def open_run(run: Path, recipe: Recipe | PretrainingRecipe, resume: bool) -> Pat
         return None
     if not kept.is_file():
         raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
-    begun = read_recipe(yaml.safe_load(kept.read_text("utf-8")), str(kept))
+    begun = load_recipe(str(kept))
     _compare(begun, recipe, run)
     last = run / "checkpoints" / "last.ckpt"
     return last if last.is_file() else None

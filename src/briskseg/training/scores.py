@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from briskseg.core.images import write_png
+from briskseg.core.names import file_stem
 from briskseg.data import Dataset
 from briskseg.evaluation.accuracy import evaluate
 from briskseg.runtime.predictor import load
@@ -34,7 +35,7 @@ def score_run(
     for kind, images in shown.items():
         for place, scored in enumerate(images):
             image, truth = dataset.read(pairs[scored.name])
-            stem = f"{kind}-{place}-{scored.name.replace('/', '_')}"
+            stem = f"{kind}-{place}-{file_stem(scored.name)}"
             palette = dataset.labels.palette
             write_png(folder / f"{stem}.image.png", image)
             write_png(folder / f"{stem}.truth.png", truth, palette=palette)

@@ -1,0 +1,75 @@
+"""How much of a stranger's file is taken: pixels, bytes of text, depth; beyond it, one sentence.
+
+docs/security.md lists every bound and what it is for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from briskseg.core.errors import BriskError, DataError, RequestError
+
+# Enough for any camera and most map tiles; beyond it one picture fills a machine's memory.
+MAX_PIXELS = 89_000_000
+MAX_PIXELS_VARIABLE = "BRISKSEG_MAX_PIXELS"
+_MOST_PIXELS = 1 << 30  # OpenCV decodes no more
+
+MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
+MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
+MAX_WEIGHTS_BYTES = (
+    4 * 1024 * 1024 * 1024
+)  # of a file of tensors; the largest network here has 10 MB
+MAX_DEPTH = 64  # of lists within lists
+
+
+def max_pixels() -> int:
+    """The most pixels an image, a label file or a frame may have: $BRISKSEG_MAX_PIXELS, or 89
+    million. Raises RequestError where the variable is no whole number from 1 to 2**30."""
+    text = os.environ.get(MAX_PIXELS_VARIABLE)
+    if text is None:
+        return MAX_PIXELS
+    if not (
+        text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= _MOST_PIXELS
+    ):
+        raise RequestError(
+            f"{MAX_PIXELS_VARIABLE}={text} is no number of pixels, expected a whole number from 1 "
+            f"to {_MOST_PIXELS}; leave it out for {MAX_PIXELS}"
+        )
+    return int(text)
+
+
+def too_many_pixels(path: Path, width: float, height: float, bound: int) -> DataError:
+    """The error for an image of more than `bound` pixels, by what its header says."""
+    return DataError(
+        f"{path}: {width:.0f}x{height:.0f} is {width * height:.0f} pixels, more than the {bound} "
+        f"that are read at once; cut it into tiles or make it smaller, or allow more: "
+        f"{MAX_PIXELS_VARIABLE}=N"
+    )
+
+
+def check_size(path: Path, bound: int, error: type[BriskError] = DataError) -> None:
+    """Raise `error` for what is no regular file (a pipe would be waited for), or one of more than
+    `bound` bytes. Raises OSError where there is nothing."""
+    size = path.stat().st_size
+    if not path.is_file():
+        raise error(f"{path} is no regular file, expected one; copy its content into a file")
+    if size > bound:
+        raise error(
+            f"{path} has {size} bytes, more than the {bound} that are read of a file of its kind; "
+            "it is damaged or something else"
+        )
+
+
+def parse_json(text: str | bytes) -> Any:
+    """As `json.loads`, but ValueError alone for what is wrong, and so are NaN and infinity."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("lists within lists without end") from None

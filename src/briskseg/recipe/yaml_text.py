@@ -1,0 +1,63 @@
+"""YAML as recipes need it: plain values, in bounds, whoever wrote it.
+
+`yaml.safe_load` builds no object of a class that the text names. Bounded are besides: the length,
+how deep lists lie in lists, and how much the text comes to once its aliases are written out, which
+grows without bound with a few lines ("billion laughs").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MAX_CHARACTERS = 64 * 1024  # the longest recipe here has 2,000
+_MAX_VALUES = 10_000
+_MAX_DEPTH = 20
+
+
+class YamlError(ValueError):
+    """The text is no YAML that is taken; says why, and on which line where that is known."""
+
+
+def parse_yaml(text: str) -> Any:
+    """The text's values: dictionaries, lists, text, numbers, dates. Raises YamlError."""
+    if len(text) > MAX_CHARACTERS:
+        raise YamlError(f"{len(text)} characters, expected at most {MAX_CHARACTERS}")
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        values = _count(node, {}, 1)
+        if values > _MAX_VALUES:
+            raise YamlError(
+                f"{values} values once its aliases are written out, more than are taken"
+            )
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        where = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise YamlError(f"not YAML{where}: {error.problem}") from None
+    except RecursionError:
+        raise YamlError("lists within lists without end") from None
+    except YamlError:
+        raise
+    except Exception as error:  # a character that is none, a date or a number that is none
+        raise YamlError(f"not YAML ({type(error).__name__})") from None
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """How many values the node is with its aliases written out; each node is visited once."""
+    if depth > _MAX_DEPTH:
+        raise YamlError(f"more than {_MAX_DEPTH} levels of lists within lists")
+    if id(node) in known:
+        return known[id(node)]
+    total = 1
+    if isinstance(node, yaml.CollectionNode):
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                total += _count(part, known, depth + 1)
+    known[id(node)] = total
+    return total
