@@ -1,11 +1,13 @@
 # make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make
 # make test    style, types and every test
+# make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
 # make bench   the figures that the README quotes, each against the stock way in the same run
 
 PYTHON ?= python3
 BIN := .venv/bin
+CASES ?= 20000
 
-.PHONY: demo test check bench
+.PHONY: demo test check fuzz bench
 
 demo: .venv/installed
 	rm -rf demo
@@ -18,6 +20,9 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: .venv/installed
+	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
 bench: .venv/installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -108,7 +108,7 @@ def linked(data: bytes) -> bytes:
         ("config.json", renamed, "is not the fast_scnn with 5 classes that its card names: of its"),
         ("config.json", shortened, " missing (classifier."),
         ("config.json", lambda _: b"{}", "is damaged or no .keras file (KeyError"),
-        ("config.json", lambda data: data[:500], "is damaged or no .keras file (JSONDecodeError"),
+        ("config.json", lambda data: data[:500], "is damaged or no .keras file (ValueError"),
         ("model.weights.h5", lambda data: data[:5000], "is damaged or no .keras file (OSError"),
         ("model.weights.h5", linked, "(ValueError: /layers/conv2d/vars/0 is a link)"),
         (

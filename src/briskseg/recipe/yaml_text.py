@@ -24,8 +24,9 @@ def parse_yaml(text: str) -> Any:
     """The text's values: dictionaries, lists, text, numbers, dates. Raises YamlError."""
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"{len(text)} characters, expected at most {MAX_CHARACTERS}")
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)  # which refuses characters that are none
         node = loader.get_single_node()
         if node is None:
             return None
@@ -42,10 +43,11 @@ def parse_yaml(text: str) -> Any:
         raise YamlError("lists within lists without end") from None
     except YamlError:
         raise
-    except Exception as error:  # a character that is none, a date or a number that is none
+    except Exception as error:  # such a character, or a date or a number that is none
         raise YamlError(f"not YAML ({type(error).__name__})") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:

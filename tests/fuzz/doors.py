@@ -1,0 +1,475 @@
+"""Every place where a stranger's file comes in: whole files to start from, and what reads them.
+
+A door must give a result or raise one of our own errors, whatever comes in. `run.py` sends many
+cases through, `test_doors.py` a few with every test run.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import logging
+import pickle
+import random
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
+from PIL import Image
+
+from briskseg.compare.metrics_csv import read_metrics
+from briskseg.compare.mmengine import read_mmengine
+from briskseg.compare.scores import compare_scores, read_scores
+from briskseg.compare.tensorboard_ import read_events
+from briskseg.compare.text import read_text
+from briskseg.core.bounds import max_pixels
+from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
+from briskseg.core.errors import BriskError
+from briskseg.core.images import image_size, read_image
+from briskseg.core.label_files import read_classes_txt
+from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
+from briskseg.data.cityscapes import read_label_ids
+from briskseg.data.dataset import Dataset, Pair
+from briskseg.data.frequencies import count_pixels
+from briskseg.recipe import list_recipes, load_recipe, recipe_text
+
+LABELS = LabelSet(("sky", "road", "car"), ((70, 130, 180), (128, 64, 128), (0, 0, 142)))
+rng = np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class Door:
+    """suffix: of the files. seeds: whole ones. read: what users' commands call. words: pieces that
+    mean something in such files. share: cases for each 100 of the others', for slow doors."""
+
+    suffix: str
+    seeds: Callable[[], Sequence[bytes]]
+    read: Callable[[Path], Any]
+    words: Sequence[bytes] = ()
+    share: int = 100
+    mend: Callable[[bytes], bytes] = field(default=lambda data: data)
+
+    def case(self, seed: bytes, changes: Sequence[Change]) -> bytes:
+        """A hostile file: changed as bytes, or within an archive or JSON that stays whole."""
+        first = changes[0]
+        if first.pick % 3 and seed.startswith(b"{"):
+            return changed_json(seed, changes)
+        if first.pick % 3 and self.suffix == ".safetensors":
+            length = int.from_bytes(seed[:8], "little")
+            header = changed_json(seed[8 : 8 + length], changes)
+            return len(header).to_bytes(8, "little") + header + seed[8 + length :]
+        if first.pick % 3 and zipfile.is_zipfile(io.BytesIO(seed)):
+            return changed_within(seed, changes, self.words)
+        data = changed(seed, changes, self.words)
+        return self.mend(data) if first.pick % 5 else data
+
+    def random_case(self, seed: int) -> bytes:
+        """The case of a number."""
+        numbers = random.Random(seed)
+        whole = self.whole()
+        return self.case(numbers.choice(whole), random_changes(numbers))
+
+    def whole(self) -> Sequence[bytes]:
+        """The seeds, made once."""
+        return _made(self.seeds)
+
+
+@functools.cache
+def _made(seeds: Callable[[], Sequence[bytes]]) -> Sequence[bytes]:
+    return seeds()
+
+
+def _saved(image: Image.Image, kind: str, **how: Any) -> bytes:
+    written = io.BytesIO()
+    image.save(written, format=kind, **how)
+    return written.getvalue()
+
+
+def images() -> list[bytes]:
+    photo = Image.fromarray(rng.integers(0, 256, (9, 13, 3), dtype=np.uint8))
+    gray = photo.convert("L")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = Image.fromarray(rng.integers(0, 65536, (9, 13), dtype=np.uint16))
+    return [
+        *(_saved(photo, kind) for kind in ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")),
+        *(_saved(photo, kind, exif=exif) for kind in ("PNG", "JPEG", "TIFF", "WEBP")),
+        _saved(photo, "TIFF", compression="tiff_lzw"),
+        _saved(photo, "TIFF", compression="tiff_adobe_deflate"),
+        _saved(photo, "JPEG", progressive=True),
+        _saved(photo.convert("CMYK"), "JPEG"),
+        _saved(photo.convert("RGBA"), "PNG"),
+        _saved(gray, "PNG"),
+        _saved(deep, "PNG"),
+        _saved(deep, "TIFF"),
+    ]
+
+
+def masks() -> list[bytes]:
+    labels = rng.choice([0, 1, 2, 255], (9, 13)).astype(np.uint8)
+    index = Image.fromarray(labels)
+    colors = Image.fromarray(LABELS.colorize(labels))
+    palette = index.copy()
+    palette.putpalette(LABELS.palette.tobytes())
+    nibbles = Image.fromarray(labels % 3).convert("P", palette=Image.Palette.ADAPTIVE, colors=4)
+    return [
+        *(_saved(index, kind) for kind in ("PNG", "TIFF", "BMP")),
+        _saved(colors, "PNG"),
+        _saved(colors.convert("RGBA"), "PNG"),
+        _saved(palette, "PNG"),
+        _saved(palette, "GIF"),
+        _saved(nibbles, "PNG", bits=2),
+        _saved(Image.fromarray(labels.astype(np.uint16)), "PNG"),
+        _saved(Image.fromarray(labels.astype(np.int32)), "TIFF"),
+        _saved(Image.fromarray(labels.astype(np.float32)), "TIFF"),
+        _saved(index.convert("1"), "PNG"),
+        _saved(colors, "JPEG"),
+    ]
+
+
+def recipes() -> list[bytes]:
+    whole = load_recipe(list_recipes()[0]).model_dump(mode="json")
+    nested = b"model: {name: erfnet}\ntraining: {epochs: 1}\nnote: &a [x, &b [*a, *a], *b]\n"
+    texts = [recipe_text(name).encode() for name in list_recipes()]
+    return [*texts, nested, *[json.dumps(whole).encode()] * len(texts)]  # JSON is YAML
+
+
+def read_recipe(path: Path) -> object:
+    recipe = load_recipe(str(path))
+    assert "/" not in recipe.name
+    assert len(recipe.to_yaml()) < 1 << 20
+    return recipe
+
+
+def make_card(classes: int = 3) -> Card:
+    return Card(
+        network=NetworkCard(name="erfnet", classes=classes, options={"dropout": 0.3}),
+        labels=LabelsCard(names=LABELS.names, colors=LABELS.colors),
+        training={"epochs": 3, "recipe": "x", "nested": [{"a": [1, None, "x"]}]},
+        scores={"val_miou": 0.5},
+        source="somewhere",
+    )
+
+
+def cards() -> list[bytes]:
+    return [make_card().to_json().encode()]
+
+
+def read_card_text(path: Path) -> object:
+    card = Card.from_json(path.read_bytes().decode("utf-8", "replace"), path)
+    assert max(map(len, card.labels.names)) <= 100
+    card.labels.to_label_set()
+    again = Card.from_json(card.to_json(), path)
+    assert again == card
+    return card
+
+
+def _written(save: Callable[[Path], object], name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / name)
+        return (Path(folder) / name).read_bytes()
+
+
+def weights() -> list[bytes]:
+    tensors = {
+        "a.weight": rng.normal(size=(2, 3)).astype(np.float32),
+        "a.bias": rng.normal(size=3).astype(np.float16),
+        "n": np.zeros((), np.int64),
+    }
+    return [_written(lambda path: save_weights(path, tensors, make_card()), "w.safetensors")]
+
+
+def _torch_saved(content: Any, **how: Any) -> bytes:
+    import torch
+
+    written = io.BytesIO()
+    torch.save(content, written, **how)
+    return written.getvalue()
+
+
+def checkpoints() -> list[bytes]:
+    import torch
+
+    state = {"module.a.weight": torch.ones(2, 3), "module.a.bias": torch.zeros(3).half()}
+    beside = {"epoch": 3, "best": np.float64(0.5), "list": [1, (2, "x")], "array": np.arange(3)}
+    return [
+        _torch_saved(state),
+        _torch_saved(state, _use_new_zipfile_serialization=False),
+        _torch_saved({"state_dict": state, **beside}),
+        _torch_saved({"state_dict": state, **beside}, _use_new_zipfile_serialization=False),
+        _torch_saved({"q": torch.ones(2, 2).to_sparse()}),
+        pickle.dumps({"a": [1, 2], "b": print}, protocol=2),
+    ]
+
+
+def read_checkpoint(path: Path) -> object:
+    from briskseg.models.checkpoint import read_tensors
+    from briskseg.models.comparison import shapes_of
+    from briskseg.models.encoder import recognize_encoder
+
+    tensors = read_tensors(path)
+    return recognize_encoder(shapes_of(tensors))
+
+
+def keras_files() -> list[bytes]:
+    import h5py
+
+    arrays = io.BytesIO()
+    with h5py.File(arrays, "w") as file:
+        for name, shapes in (("conv2d", [(3, 3, 3, 4), (4,)]), ("batch_normalization", [(4,)] * 4)):
+            group = file.create_group(f"layers/{name}/vars")
+            for index, shape in enumerate(shapes):
+                group.create_dataset(str(index), data=np.ones(shape, np.float32))
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "image"}},
+        {"class_name": "Conv2D", "config": {"name": "a-conv"}},
+        {"class_name": "BatchNormalization", "config": {"name": "a-bn"}},
+    ]
+    content = [
+        ("config.json", json.dumps({"config": {"layers": layers}}).encode()),
+        ("model.weights.h5", arrays.getvalue()),
+        ("briskseg.safetensors", weights()[0]),
+    ]
+    from mutations import zipped
+
+    return [zipped(content), zipped(content, zipfile.ZIP_DEFLATED)]
+
+
+def read_keras_file(path: Path) -> object:
+    from briskseg.export.keras_file import read_keras
+
+    return read_keras(path)
+
+
+def tables() -> list[bytes]:
+    return [
+        b"step,epoch,samples,seconds,loss,lr,val_loss,val_miou\n10,0,80,1.5,2.25,0.01,,\n"
+        b'20,1,160,3.0,,,1.5,0.25\n20,1,160,3.5,"1.75",0.005,,\n30,1,240,4.5,nan,0.0,,\n'
+    ]
+
+
+def mmengine_logs() -> list[bytes]:
+    lines = [{"loss": 2.5 / (i + 1), "iter": i, "step": i, "time": 0.1, "epoch": 1} for i in (1, 2)]
+    old = [{"mode": "train", "epoch": 1, "iter": i, "loss": 0.5} for i in (50, 100)]
+    return ["\n".join(map(json.dumps, some)).encode() for some in (lines, old)]
+
+
+def text_logs() -> list[bytes]:
+    return [b"Iter 1 lr 0.1 loss 2.5\nIter 2 lr 0.1 loss 1.5\nother\nIter 3 lr 0.1 loss nan\n"]
+
+
+def events() -> list[bytes]:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    made = [Event(wall_time=1.0, file_version="brain.Event:2")]
+    for step in (1, 2):
+        value = Summary.Value(tag="loss", simple_value=1.0 / step)
+        tensor = Summary.Value(tag="other", tensor=make_tensor_proto(np.float32(step)))
+        made.append(Event(wall_time=1.0 + step, step=step, summary=Summary(value=[value, tensor])))
+    return [b"".join(map(_record, (event.SerializeToString() for event in made)))]
+
+
+def _record(data: bytes) -> bytes:
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    written = io.BytesIO()
+    RecordWriter(written).write(data)
+    return written.getvalue()
+
+
+def records(data: bytes) -> bytes:
+    """Event records with the lengths and checksums that their content has."""
+    out, at = b"", 0
+    while at + 12 <= len(data):
+        length = min(int.from_bytes(data[at : at + 8], "little"), len(data) - at - 12)
+        out += _record(data[at + 12 : at + 12 + length])
+        at += 16 + length
+    return out
+
+
+def scores() -> list[bytes]:
+    counts = {"intersection": [5, 0, 2], "truth": [9, 0, 4], "predicted": [7, 0, 5]}
+    classes = {name: {"iou": 0.5, "accuracy": 0.25} for name in LABELS.names}
+    whole = {
+        "miou": 0.5,
+        "miou_interval": [0.25, 0.75],
+        "pixel_accuracy": 0.5,
+        "mean_accuracy": 0.5,
+        "frequency_weighted_iou": None,
+        "classes": classes,
+        "confusion": [[5, 1, 3], [0, 0, 0], [1, 1, 2]],
+        "images": [
+            {"name": f"i{n}", "miou": 0.5, "pixel_accuracy": 0.5, **counts} for n in range(3)
+        ],
+        "split": "val",
+    }
+    return [json.dumps(whole).encode(), json.dumps({"miou": None, "classes": {}}).encode()]
+
+
+def read_both_scores(path: Path) -> object:
+    from unittest.mock import patch
+
+    found = read_scores(path)
+    whole = path.with_name("whole.json")
+    if not whole.is_file():
+        whole.write_bytes(scores()[0])
+    with patch("briskseg.core.intervals.RESAMPLES", 20):
+        found = compare_scores(found, read_scores(whole))
+    return found if isinstance(found, str) else json.dumps(found.to_json(), allow_nan=False)
+
+
+def class_lists() -> list[bytes]:
+    return [b"# mine\nsky 70 130 180\nroad 128 64 128\na car\n\nignore 11\n", b"\xef\xbb\xbfa\nb\n"]
+
+
+def counts_caches() -> list[bytes]:
+    folder, dataset = _counted()
+    cache = folder / "seed.json"
+    count_pixels(dataset, "train", cache)
+    return [cache.read_bytes()]
+
+
+@functools.cache
+def _counted() -> tuple[Path, Dataset]:
+    folder = Path(tempfile.mkdtemp(prefix="briskseg-fuzz-"))
+    (folder / "mask.png").write_bytes(masks()[0])
+    pair = Pair("mask", folder / "image.png", folder / "mask.png")
+    return folder, Dataset("folder", folder, LABELS, {"train": (pair,)})
+
+
+def read_counts_cache(path: Path) -> object:
+    _, dataset = _counted()
+    return count_pixels(dataset, "train", path).counts.tolist()
+
+
+def videos() -> list[bytes]:
+    def save(path: Path) -> None:
+        code = cv2.VideoWriter.fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG"))
+        writer = cv2.VideoWriter(str(path), code, 10.0, (32, 16))
+        for _ in range(3):
+            writer.write(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8))
+        writer.release()
+
+    return [_written(save, name) for name in ("v.mp4", "v.avi")]
+
+
+def read_video(path: Path) -> object:
+    from briskseg.runtime.video_files import open_video
+
+    with open_video(path) as capture:
+        shapes = []
+        while len(shapes) < 10:
+            there, frame = capture.read()
+            if not there:
+                break
+            assert frame.shape[0] * frame.shape[1] <= max_pixels()
+            shapes.append(frame.shape)
+    return shapes
+
+
+def _run_files() -> dict[str, bytes]:
+    return {
+        "recipe.yaml": recipes()[0],
+        "metrics.csv": tables()[0],
+        "scores.json": scores()[0],
+        "model.safetensors": weights()[0],
+    }
+
+
+def run_files() -> list[bytes]:
+    from mutations import zipped
+
+    return [zipped([*_run_files().items()])]
+
+
+def read_run_folder(path: Path) -> object:
+    """A run folder, carried as a zip, reported on; nothing gets into the page but text."""
+    from briskseg.reports.page import report_html
+    from briskseg.reports.run import read_run
+
+    run = path.with_name("run")
+    run.mkdir(exist_ok=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in _run_files():
+                (run / name).write_bytes(archive.read(name))
+    except Exception as error:
+        raise BriskError("no run folder came in") from error
+    page = report_html(read_run(run))
+    assert "<script" not in page
+    page.encode("utf-8", "backslashreplace")
+    return page
+
+
+JSON_WORDS = [b'"', b"{", b"}", b"[", b"]", b":", b",", b"true", b'"\\ud800"', b"1e308", b"-0.0"]
+YAML_WORDS = [b"&a ", b"*a", b"- ", b"? ", b"!!binary ", b"!!timestamp ", b"<<: ", b"|\n", b"1:1:1"]
+
+logging.getLogger("tensorboard").setLevel(logging.CRITICAL)  # it tells of every damaged record
+
+DOORS: dict[str, Door] = {
+    "image": Door(
+        ".png", images, lambda path: (image_size(path), read_image(path)), mend=with_checksums
+    ),
+    "mask": Door(".png", masks, LABELS.read, mend=with_checksums),
+    "label-ids": Door(
+        "_labelIds.png",
+        lambda: [*masks(), _saved(Image.fromarray(rng.integers(0, 34, (9, 13), np.uint8)), "PNG")],
+        lambda path: CITYSCAPES_LABEL_IDS.decode(read_label_ids(path), path),
+        mend=with_checksums,
+    ),
+    "classes": Door(".txt", class_lists, read_classes_txt, [b"ignore ", b"255", b"#"]),
+    "recipe": Door(".yaml", recipes, read_recipe, YAML_WORDS, share=20),
+    "card": Door(".json", cards, read_card_text, JSON_WORDS),
+    "weights": Door(".safetensors", weights, load_weights, [b"BF16", b"F8_E4M3", *JSON_WORDS]),
+    "checkpoint": Door(
+        ".pth",
+        checkpoints,
+        read_checkpoint,
+        [b"cnumpy\ndtype\n", b"cos\nsystem\n"],
+        share=50,
+    ),
+    "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
+    "metrics": Door(".csv", tables, lambda path: read_metrics(path, "loss"), [b",", b'"']),
+    "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),
+    "text-log": Door(
+        ".log",
+        text_logs,
+        lambda path: read_text(path, "loss", r"Iter (?P<step>\S+).* loss (?P<loss>\S+)"),
+    ),
+    "events": Door(
+        ".tfevents",
+        events,
+        lambda path: [read_events(path, key) for key in ("loss", "other")],
+        mend=records,
+        share=50,
+    ),
+    "scores": Door(".json", scores, read_both_scores, JSON_WORDS, share=50),
+    "counts-cache": Door(".json", counts_caches, read_counts_cache, JSON_WORDS, share=50),
+    "video": Door(".mp4", videos, read_video, share=20),
+    "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
+}
+
+
+def send(door: Door, data: bytes, folder: Path) -> str:
+    """Send one case through a door; what came of it: "read", or the name of our error.
+
+    Any other exception is a defect and leaves.
+    """
+    path = folder / f"case{door.suffix}"
+    path.write_bytes(data)
+    try:
+        door.read(path)
+    except BriskError as error:
+        if not str(error):
+            raise RuntimeError("an error that says nothing") from error
+        return type(error).__name__
+    return "read"
