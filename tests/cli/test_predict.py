@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 import briskseg
+from briskseg.core.card import load_weights, save_weights
 from briskseg.core.images import read_image, write_png
 
 COLORS = np.array([(70, 130, 180), (128, 64, 128), (0, 0, 142)], np.uint8)
@@ -101,7 +103,10 @@ def test_a_video_keeps_its_frames_size_and_rate(
     write_video(tmp_path / name, 9, size_hw)
     out = tmp_path / "out"
     done = command("predict", weights_file, tmp_path / name, "--out", out)
-    assert (done.status, done.out) == (0, f"1 of 1 labeled, in {out}\n")
+    assert done.status == 0
+    assert re.match(rf"{tmp_path / name}: 9 frames in .* frames/s, latency \d+ ms", done.out)
+    assert re.search(r"ms a frame +read +infer +draw +write\n  median( +\d+\.\d){4}\n", done.out)
+    assert done.out.endswith(f"1 of 1 labeled, in {out}\n")
     color, rate = read_video(out / "drive_color.mp4")
     frames, source_rate = read_video(tmp_path / name)
     assert (len(color), rate) == (len(frames), source_rate)
@@ -125,7 +130,47 @@ def test_a_video_that_is_cut_off_is_named(command, weights_file: Path, tmp_path:
     (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
     done = command("predict", weights_file, tmp_path / "cut.avi", "--out", tmp_path / "out")
     assert done.status == 1
-    assert "of 30 frames could be read; the video is damaged or cut off" in done.err
+    found = re.search(
+        r"(\d+) of 30 frames could be read; the video is damaged or cut off", done.err
+    )
+    assert found
+    assert f"the {found[1]} labeled are in {tmp_path / 'out' / 'cut_color.mp4'} and " in done.err
+    assert len(read_video(tmp_path / "out" / "cut_overlay.mp4")[0]) == int(found[1]) > 5
+
+
+@pytest.fixture
+def undecided(weights_file: Path, tmp_path: Path) -> Path:
+    """The network with its logits moved around zero, so that noise changes its labels."""
+    tensors, card = load_weights(weights_file)
+    network = briskseg.load(weights_file)
+    gray = np.full((64, 96, 3), 128, np.uint8)
+    tensors = dict(tensors)
+    tensors["classifier.3.bias"] = tensors["classifier.3.bias"] - network.logits(gray).mean((1, 2))
+    save_weights(tmp_path / "undecided.safetensors", tensors, card)
+    return tmp_path / "undecided.safetensors"
+
+
+def test_smoothing_and_the_flicker_that_it_leaves(command, undecided: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    still = cv2.GaussianBlur(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8), (0, 0), 2)
+    still = cv2.normalize(still, None, 40, 215, cv2.NORM_MINMAX)
+    drive = tmp_path / "drive.avi"
+    writer = cv2.VideoWriter(str(drive), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 64))
+    for _ in range(6):  # one place with a camera's noise
+        noise = rng.normal(0, 12, still.shape)
+        writer.write(np.clip(still + noise, 0, 255).astype(np.uint8))
+    writer.release()
+    words = ("predict", undecided, drive, "--out", tmp_path, "--flicker", "--smooth")
+    flicker, changes = [], []
+    for frames in (1, 200):
+        done = command(*words, frames)
+        flicker.append(float(re.search(r"flicker (\d+\.\d\d)%", done.out)[1]))
+        colors = np.stack(read_video(tmp_path / "drive_color.mp4")[0]).astype(int)
+        changes.append(np.abs(colors - colors[0]).max())
+    assert flicker[0] > 0.1
+    assert flicker[1] == 0
+    assert changes[0] > 60 > 2 * changes[1]  # but for compression
+    assert command(*words, 0).status == 2
 
 
 def test_an_output_that_cannot_be_written(
@@ -135,3 +180,14 @@ def test_an_output_that_cannot_be_written(
     done = command("predict", weights_file, photos, "--out", tmp_path / "file")
     assert done.status == 1
     assert "cannot be written" in done.err
+
+
+def test_a_camera_that_is_absent_and_images_in_a_window(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    done = command("predict", weights_file, "camera:97", "--out", tmp_path / "out")
+    assert done.status == 2
+    assert done.err.startswith("briskseg: camera:97 cannot be opened: there is no such camera, ")
+    done = command("predict", weights_file, photos, "--show")
+    assert (done.status, done.out) == (2, "")
+    assert "is an image, and --show shows videos and cameras" in done.err

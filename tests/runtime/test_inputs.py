@@ -53,6 +53,14 @@ def test_equal_names_get_numbers_in_the_order_given(folder: Path) -> None:
     ]
 
 
+def test_cameras_are_known_by_number(folder: Path) -> None:
+    found = find_inputs(["camera:2", "b/clip.mp4", "camera:2"], Path("out"))
+    assert [(one.name, one.camera, one.is_stream) for one in found] == [
+        ("camera-2", 2, True),
+        ("clip", None, True),
+    ]
+
+
 def test_patterns_are_expanded_and_a_file_with_brackets_is_a_file(folder: Path) -> None:
     assert names("a/**/*.png") == [("a/deep/x.png", "x"), ("a/x.png", "x-2")]
     assert names(os.path.join("b", "[1].png")) == [("b/[1].png", "[1]")]
@@ -61,7 +69,10 @@ def test_patterns_are_expanded_and_a_file_with_brackets_is_a_file(folder: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("none.png", "none.png is not there, expected an image, a video, a folder or a pattern"),
+        (
+            "none.png",
+            "none.png is not there, expected an image, a video, a folder, a pattern or camera:0",
+        ),
         ("none*.png", r"no image and no video matches none\*.png"),
         ("b/notes.txt", "b/notes.txt is no image and no video by its name, expected .avi, "),
         ("out", "the folder out holds no image and no video"),

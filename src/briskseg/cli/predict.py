@@ -9,6 +9,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
+from briskseg.core.errors import DataError, RequestError
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
@@ -20,9 +21,14 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg')."),
+        typer.Argument(
+            metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg'), camera:0."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write to; 'predictions', or with --show nowhere."),
+    ] = None,
     cityscapes_ids: Annotated[
         bool,
         typer.Option(
@@ -31,55 +37,96 @@ def predict(
     ] = False,
     window: WindowOption = None,
     stride: StrideOption = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show videos and cameras in a window; q closes it.")
+    ] = False,
+    smooth: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=255,
+            metavar="N",
+            help="In videos, change a pixel's label only once the new one has come N times in a "
+            "row: calmer, and N - 1 frames late.",
+        ),
+    ] = 1,
+    flicker: Annotated[
+        bool,
+        typer.Option(
+            "--flicker",
+            help="Measure the share of a video's pixels that change label from frame to frame, "
+            "motion compensated (a few ms a frame).",
+        ),
+    ] = False,
 ) -> None:
-    """Label images and videos, each at its own size.
+    """Label images, videos and cameras, each at its own size.
 
     Of an image NAME: NAME_labels.png (one channel, class indices), NAME_color.png (the classes'
     colors) and NAME_overlay.png (the colors over the image, a legend below). Of a video:
-    NAME_color.mp4 and NAME_overlay.mp4. A folder's results keep its subfolders; equal names get
-    -2, -3 ... An input that is damaged is named, and the others are done.
+    NAME_color.mp4 and NAME_overlay.mp4, whose frames keep their times. A folder's results keep its
+    subfolders; equal names get -2, -3 ... An input that is damaged is named, and the others are
+    done.
+
+    Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
+    stage's time is printed, and throughput apart from latency. A camera's frames that come while
+    others are in work are dropped, oldest first, and counted; Ctrl-C ends it.
 
     With --cityscapes-ids, of CITY_000000_000019_leftImg8bit.png: CITY_000000_000019_labelIds.png
     alone (one channel, label ids), fit for the evaluation server.
 
-    Example: briskseg predict runs/first photos/ --out labeled
+    Examples: briskseg predict runs/first photos/ --out labeled
+
+    briskseg predict runs/first camera:0 --show
     """
+    from briskseg.cli.streams import label_stream
     from briskseg.runtime.inputs import find_inputs
     from briskseg.runtime.predictor import load
     from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
-    found = find_inputs(inputs, out)
-    targets = server_paths(found, out) if cityscapes_ids else None
+    folder, unwritten = out or Path("predictions"), show and out is None
+    found = find_inputs(inputs, folder)
+    targets = server_paths(found, folder) if cityscapes_ids else None
+    if show:
+        _check_all_are_streams(found)
     predictor = through_windows(load(model), window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor)
-    failed = _predict_all(predictor, found, out, targets)
+    failed = _predict_images(predictor, found, folder, targets)
+    for source in (each for each in found if each.is_stream):
+        try:
+            label_stream(predictor, source, None if unwritten else folder, show, smooth, flicker)
+        except DataError as error:
+            failed.append(str(error))
     done = len(found) - len(failed)
     if done:
-        print(f"{done} of {len(found)} labeled, in {out}")
+        where = "shown" if unwritten else f"labeled, in {folder}"
+        print(f"{done} of {len(found)} {where}")
     if failed:
-        from briskseg.core.errors import DataError
-
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
 
 
-def _predict_all(
+def _check_all_are_streams(found: list[Input]) -> None:
+    for source in found:
+        if not source.is_stream:
+            raise RequestError(
+                f"{source.path} is an image, and --show shows videos and cameras; leave it out, "
+                "and open the overlays that are written"
+            )
+
+
+def _predict_images(
     predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
 ) -> list[str]:
-    """Write every input's predictions, or its label ids to its target; errors, a line each."""
+    """Write every image's predictions, or its label ids to its target; errors, a line each."""
     from briskseg.cli.counter import counter
-    from briskseg.core.errors import DataError
     from briskseg.runtime.predictions import write_predictions
     from briskseg.runtime.server_files import write_label_ids
 
     failed = []
-    if len(found) == 1 and found[0].is_video:
-        with counter("labeling", "frames") as progress:
-            write_predictions(predictor, found[0], out, progress)
-        return []
-    with counter("labeling", "inputs") as progress:
-        for index, source in enumerate(found):
+    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
+    with counter("labeling", "images") as progress:
+        for done, (index, source) in enumerate(images, start=1):
             try:
                 if targets is None:
                     write_predictions(predictor, source, out)
@@ -87,5 +134,5 @@ def _predict_all(
                     write_label_ids(predictor, source.path, targets[index])
             except DataError as error:
                 failed.append(str(error))
-            progress(index + 1, len(found))
+            progress(done, len(images))
     return failed

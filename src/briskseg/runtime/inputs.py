@@ -1,8 +1,9 @@
-"""Which files `predict` means: images, videos, folders and glob patterns, each file once."""
+"""What `predict` is to work on: images, videos, folders, glob patterns and cameras, each once."""
 
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +15,41 @@ from briskseg.core.names import check_file_name
 
 @dataclass(frozen=True)
 class Input:
-    """A file to predict on; `name` is where its results go in the output folder, without ending."""
+    """A file or a camera (`camera:0`) to predict on; `name` is where its results go in the output
+    folder, without ending."""
 
     path: Path
     name: str
+    camera: int | None = None
 
     @property
     def is_video(self) -> bool:
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it gives frame after frame."""
+        return self.is_video or self.camera is not None
+
 
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
-    """The files that `texts` mean, in their order; those of a folder or a pattern sorted.
+    """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
     A folder gives every image and video in it and below, except what lies in `out`; its results
     keep the folders below it. Names that would meet in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type,
     DataError for a name with characters that no terminal shows.
     """
-    found: dict[Path, str] = {}
+    found: dict[Path, tuple[str, int | None]] = {}
     for text in texts:
+        camera = _CAMERA.fullmatch(text)
+        if camera:
+            found.setdefault(Path(text), (f"camera-{camera[1]}", int(camera[1])))
+            continue
         for path, name in _expand(text, out.resolve()):
-            found.setdefault(path, name)
+            found.setdefault(path, (name, None))
     taken: set[str] = set()
-    return [Input(path, _free(name, taken)) for path, name in found.items()]
+    return [Input(path, _free(name, taken), camera) for path, (name, camera) in found.items()]
 
 
 def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
@@ -57,7 +69,9 @@ def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
         if not files:
             raise RequestError(f"no image and no video matches {text}, expected {_TYPES}")
         return [(file, file.stem) for file in files]
-    raise RequestError(f"{path} is not there, expected an image, a video, a folder or a pattern")
+    raise RequestError(
+        f"{path} is not there, expected an image, a video, a folder, a pattern or camera:0"
+    )
 
 
 def _is_input(file: Path, out: Path) -> bool:
@@ -78,4 +92,5 @@ def _free(name: str, taken: set[str]) -> str:
     return free
 
 
+_CAMERA = re.compile(r"camera:(\d{1,3})")
 _TYPES = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
