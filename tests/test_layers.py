@@ -52,6 +52,7 @@ HEAVY = {
     "h5py": {"export/keras_file.py"},
     "lightning": {"training"},
     "matplotlib": {"reports", "compare/picture.py", "data/violins.py"},
+    "tkinter": {"runtime/window.py"},
     "tensorboard": {"compare/tensorboard_.py"},
 }
 
