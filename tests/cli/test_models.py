@@ -19,14 +19,14 @@ def test_every_model_has_a_row_with_its_size(models, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     status, table, _ = models()
     assert status == 0
-    rows = [line.split() for line in table.splitlines()]
+    rows = [line.split() for line in table.split("\n\n")[0].splitlines()]
     assert [row[0] for row in rows[1:]] == list_models()
     assert rows[1][-4:] == ["2018", "2.07", "M", "53.2"]
 
 
 def test_json_goes_to_standard_output_or_a_file(models, tmp_path):
     _, text, _ = models("--json", "-")
-    assert json.loads(text)["erfnet"]["parameters"] == 2_066_642
+    assert json.loads(text)["networks"]["erfnet"]["parameters"] == 2_066_642
     assert models("--json", tmp_path / "models.json") == (0, "", "")
     assert json.loads((tmp_path / "models.json").read_text()) == json.loads(text)
 

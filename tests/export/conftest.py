@@ -119,6 +119,19 @@ def exported(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory):
+    """A folder with NAME.safetensors, NAME.onnx, NAME.xml and NAME.bin of each network."""
+    from briskseg.export import export
+
+    folder = tmp_path_factory.mktemp("deployed")
+    for case in CASES:
+        weights = draw_weights(folder / f"{case.name}.safetensors", case.model, case.options)
+        for kind in ("onnx", "openvino"):
+            export(weights, kind)
+    return folder
+
+
 @pytest.fixture
 def model(tmp_path):
     """The weights of a small network, which takes images of any size."""

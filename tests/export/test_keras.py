@@ -64,10 +64,13 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--to", "kers"], "unknown format 'kers'; did you mean 'keras'? choices: keras\n"),
+        (
+            ["--to", "kers"],
+            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, keras\n",
+        ),
         (
             ["--to", "keras"],
-            "{model} takes images of any size, but an exported file takes one size; name it: "
+            "{model} takes images of any size, but a Keras 3 file takes one size; name it: "
             "--size HxW, as in --size 512x1024\n",
         ),
         (["--to", "keras", "--size", "32"], "--size 32 is no size, expected HxW as in 512x1024\n"),

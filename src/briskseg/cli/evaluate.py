@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.sizes import read_size
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import BriskError, RequestError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
+    model: ModelArgument,
     data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
     classes: Annotated[
@@ -33,6 +34,8 @@ def evaluate(
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
     window: WindowOption = None,
     stride: StrideOption = None,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = None,
     label_size: Annotated[
         str | None,
         typer.Option(
@@ -64,9 +67,8 @@ def evaluate(
     from briskseg.cli.counter import counter
     from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate as score
-    from briskseg.runtime.predictor import load
 
-    predictor = through_windows(load(model), window, stride)
+    predictor = through_windows(load_model(model, backend, threads), window, stride)
     dataset = open_dataset(data, classes)
     with counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)

@@ -1,10 +1,10 @@
-"""briskseg models: the networks there are."""
+"""briskseg models: the networks there are, and the trained weights that come with them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,44 +19,78 @@ def models(
         typer.Option("--json", metavar="FILE", help="Write them as JSON; - for standard output."),
     ] = None,
 ) -> None:
-    """List the networks: name, paper, size.
+    """List the networks (name, paper, size), and the trained weights that come with briskseg.
 
     Parameters and GFLOP are for 19 classes; GFLOP for one image of 512x1024, a multiplication and
-    an addition counted as two.
+    an addition counted as two. `predict`, `evaluate` and `export` take the name of shipped weights
+    as their MODEL.
 
     Example: briskseg models
     """
     from briskseg.models import MODELS
 
+    shipped = _shipped()
     if json_file is not None:
-        _write_json(
-            json_file,
-            {
-                name: {
-                    "title": entry.title,
-                    "paper": entry.paper,
-                    "year": entry.year,
-                    "parameters": entry.parameters,
-                    "gflop": entry.gflop,
-                }
-                for name, entry in MODELS.items()
-            },
-        )
+        networks = {
+            name: {
+                "title": entry.title,
+                "paper": entry.paper,
+                "year": entry.year,
+                "parameters": entry.parameters,
+                "gflop": entry.gflop,
+            }
+            for name, entry in MODELS.items()
+        }
+        _write_json(json_file, {"networks": networks, "shipped": shipped})
         return
 
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
     table = Table("name", "network", "paper", "year", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
     table.add_column("GFLOP", justify="right")
     for name, entry in MODELS.items():
         parameters, gflop = f"{entry.parameters / 1e6:.2f} M", f"{entry.gflop:.1f}"
         table.add_row(name, entry.title, entry.paper, str(entry.year), parameters, gflop)
-    Console().print(table)
+    console.print(table)
+    if not shipped:
+        return
+    table = Table("weights", "network", "classes", "input", "val mIoU", box=None, pad_edge=False)
+    table.add_column("files")
+    for name, one in shipped.items():
+        size, miou = one["input"], one["val_miou"]
+        told = "any" if size is None else f"{size[0]}x{size[1]}"
+        score = "-" if miou is None else f"{100 * miou:.2f} %"
+        table.add_row(
+            name, one["network"], str(one["classes"]), told, score, ", ".join(one["files"])
+        )
+    console.print()
+    console.print(table)
 
 
-def _write_json(file: Path, result: dict[str, dict[str, str | int | float]]) -> None:
+def _shipped() -> dict[str, dict[str, Any]]:
+    """What is known of the weights that come with the package, from their cards."""
+    from briskseg.core.card import read_card
+    from briskseg.core.exported import read_exported
+    from briskseg.runtime.files import WEIGHTS, shipped_files
+
+    shipped = {}
+    for name, files in shipped_files().items():
+        first = files[-1]
+        card = read_card(first) if first.suffix == WEIGHTS else read_exported(first)[0]
+        shipped[name] = {
+            "network": card.network.name,
+            "classes": card.network.classes,
+            "input": None if card.input.size is None else [*card.input.size],
+            "val_miou": card.scores.get("val_miou"),
+            "files": [file.name for file in files],
+        }
+    return shipped
+
+
+def _write_json(file: Path, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=2)
     if str(file) == "-":
         print(text)

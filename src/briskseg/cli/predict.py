@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import DataError, RequestError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
+    model: ModelArgument,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -58,6 +59,8 @@ def predict(
             "motion compensated (a few ms a frame).",
         ),
     ] = False,
+    backend: BackendOption = "auto",
+    threads: ThreadsOption = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
@@ -80,7 +83,6 @@ def predict(
     """
     from briskseg.cli.streams import label_stream
     from briskseg.runtime.inputs import find_inputs
-    from briskseg.runtime.predictor import load
     from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
     folder, unwritten = out or Path("predictions"), show and out is None
@@ -88,7 +90,7 @@ def predict(
     targets = server_paths(found, folder) if cityscapes_ids else None
     if show:
         _check_all_are_streams(found)
-    predictor = through_windows(load(model), window, stride)
+    predictor = through_windows(load_model(model, backend, threads), window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor)
     failed = _predict_images(predictor, found, folder, targets)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from briskseg.core.cache import cache_folder
 from briskseg.core.errors import DataError, RequestError
 from briskseg.data import camvid, cityscapes, folder
 from briskseg.data.dataset import Dataset, Found, Progress, Unmatched
@@ -108,14 +109,6 @@ def find_dataset(
 def recognize(root: Path) -> str | None:
     """The kind of data in a folder, or None."""
     return next((name for name, kind in DATASET_KINDS.items() if kind.recognizes(root)), None)
-
-
-def cache_folder() -> Path:
-    """Where data that we make once is kept: $BRISKSEG_CACHE, else the user's cache folder."""
-    if own := os.environ.get("BRISKSEG_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "briskseg"
 
 
 def _drawn_streets(progress: Progress | None) -> Path:

@@ -42,11 +42,9 @@ class Views:
         base_hw = predictor.card.input.size or (height, width)
         wanted_hw = size_hw or (height, width)
         if self.scales == (1.0,) and not self.flip:
-            if wanted_hw == (height, width):
-                return predictor(image_hwc)
             if isinstance(predictor, WindowPredictor):
                 return predictor.labels(image_hwc, base_hw, wanted_hw)
-            return decode_labels(predictor.logits(image_hwc), wanted_hw)
+            return predictor.labels_at(image_hwc, wanted_hw)
         total_chw = np.zeros((predictor.card.network.classes, *wanted_hw), dtype=np.float32)
         for scale in self.scales:
             network_hw = (max(1, round(base_hw[0] * scale)), max(1, round(base_hw[1] * scale)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,21 +17,34 @@ import numpy.typing as npt
 
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, WeightsError, nearest
+from briskseg.core.exported import Exported
 
 if TYPE_CHECKING:
     from briskseg.export.verify import Agreement
     from briskseg.models.network import Network
 
-Infer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-Writer = Callable[["Network", Card, tuple[int, int], Path], Infer]
+Image = npt.NDArray[np.uint8]
+Infer = Callable[[Image], npt.NDArray[np.float32]]
+
+
+class Runs(NamedTuple):
+    """A written file, loaded: image (H, W, 3) uint8 RGB -> logits (C, H, W) float32, and labels
+    (H, W) uint8 where the file gives them itself."""
+
+    logits: Infer
+    labels: Callable[[Image], npt.NDArray[np.uint8]] | None = None
+
+
+Writer = Callable[["Network", Card, Exported, Path], Runs]
 
 
 class Format(NamedTuple):
     """A kind of file that `export` writes.
 
-    writer: "module:function" in briskseg.export; it writes the file and returns what runs it: image
-        (H, W, 3) uint8 RGB -> logits (C, H, W) float32.
-    takes, gives: what goes in and comes out, to be filled with height, width and classes.
+    writer: "module:function" in briskseg.export; it writes the file and returns what runs it.
+    takes, gives: what goes in and comes out, to be filled with height, width, classes and `small`,
+        the height and width of the logits. any_size: whether a file can take images of any size.
+    beside: the suffix of a second file that belongs to it.
     """
 
     suffix: str
@@ -39,38 +52,58 @@ class Format(NamedTuple):
     writer: str
     takes: str
     gives: str
+    any_size: bool = False
+    beside: str = ""
 
+
+_TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
+_GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
 
 FORMATS = {
+    "onnx": Format(".onnx", "ONNX", "onnx_:write_onnx", _TAKES, _GIVES, any_size=True),
+    "openvino": Format(
+        ".xml",
+        "OpenVINO",
+        "openvino_:write_openvino",
+        _TAKES,
+        _GIVES,
+        any_size=True,
+        beside=".bin",
+    ),
     "keras": Format(
         ".keras",
         "Keras 3",
         "keras_:write_keras",
         takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
         gives="logits (N, {height}, {width}, {classes})",
-    )
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Export:
-    """What `export` wrote."""
+    """What `export` wrote. exported: what the file says of itself."""
 
     out: Path
     format: Format
     card: Card
-    size_hw: tuple[int, int]  # of the images that the file takes
+    exported: Exported
     agreement: Agreement
 
 
 def export(
-    model: Path, to: str, out: Path | None = None, size_hw: tuple[int, int] | None = None
+    model: Path,
+    to: str,
+    out: Path | None = None,
+    size_hw: tuple[int, int] | None = None,
+    images: Sequence[Image] = (),
 ) -> Export:
     """Write the network in `model`, a run folder or a .safetensors file, in the format `to`.
 
-    The file takes images of `size_hw`, by default the card's `input.size`. `out` is by default the
-    weights file with the format's suffix; a file that is there already is not overwritten. The new
-    file is run beside the network before it gets its name, so a file that disagrees never is there.
+    The file takes images of `size_hw`; by default of any size, or where the format needs one, of
+    the card's `input.size`. `out` is by default the weights file with the format's suffix; a file
+    that is there already is not overwritten. The new file is run beside the network, on drawn
+    streets and on `images`, before it gets its name, so a file that disagrees never is there.
 
     Raises RequestError for an unknown format, no size, or an `out` that is there; ExportError where
     the file disagrees; MissingExtraError without the format's package; and as `briskseg.load`.
@@ -78,15 +111,23 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
-    from briskseg.runtime.predictor import find_weights
+    from briskseg.runtime.files import find_weights, sha256
     from briskseg.runtime.torch_ import TorchBackend
 
     file = find_weights(model)
     out = file.with_suffix(chosen.suffix) if out is None else out
     _check_out(out, chosen)
     backend, card = TorchBackend.open(file, device="cpu")
-    size_hw = _size(size_hw, card, file)
-    write = _writer(chosen)
+    size_hw = _size(size_hw, card, file, chosen)
+    if size_hw is not None:
+        card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
+    exported = Exported(
+        factor=backend.network.factor,
+        align_corners=backend.network.align_corners,
+        size=size_hw,
+        precision="float32",
+        weights=sha256(file),
+    )
 
     from briskseg.export.verify import verify
 
@@ -94,12 +135,15 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             part = Path(folder) / out.name
-            infer = write(backend.network, card, size_hw, part)
-            agreement = verify(backend.infer, infer, size_hw, out)
+            runs = _writer(chosen)(backend.network, card, exported, part)
+            agreement = verify(backend.infer, runs, size_hw or card.input.size, out, images)
+            del runs  # a file that is in use cannot be moved everywhere
+            if chosen.beside:
+                part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
             part.replace(out)
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
-    return Export(out, chosen, card, size_hw, agreement)
+    return Export(out, chosen, card, exported, agreement)
 
 
 def _check_out(out: Path, chosen: Format) -> None:
@@ -108,18 +152,25 @@ def _check_out(out: Path, chosen: Format) -> None:
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"
         )
-    if out.exists():
-        raise RequestError(f"{out} is there already; remove it, or name another file with --out")
+    for file in (out, out.with_suffix(chosen.beside or chosen.suffix)):
+        if file.exists():
+            raise RequestError(
+                f"{file} is there already; remove it, or name another file with --out"
+            )
 
 
-def _size(size_hw: tuple[int, int] | None, card: Card, file: Path) -> tuple[int, int]:
-    size_hw = size_hw or card.input.size
-    if size_hw is None:
+def _size(
+    size_hw: tuple[int, int] | None, card: Card, file: Path, chosen: Format
+) -> tuple[int, int] | None:
+    """The one size of the file's images, or None for any."""
+    if size_hw is not None or chosen.any_size:
+        return size_hw
+    if card.input.size is None:
         raise RequestError(
-            f"{file} takes images of any size, but an exported file takes one size; name it: "
+            f"{file} takes images of any size, but a {chosen.title} file takes one size; name it: "
             "--size HxW, as in --size 512x1024"
         )
-    return size_hw
+    return card.input.size
 
 
 def _writer(chosen: Format) -> Writer:

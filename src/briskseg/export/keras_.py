@@ -26,7 +26,8 @@ from torch import nn
 
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError
-from briskseg.export import Infer
+from briskseg.core.exported import Exported
+from briskseg.export import Infer, Runs
 from briskseg.export.keras_file import KINDS, Array, add_beside, layer_name
 from briskseg.export.keras_forms import FORMS, corner_weights
 from briskseg.models.network import Network
@@ -38,15 +39,16 @@ _WITH_CHANNELS = {
 }
 
 
-def write_keras(network: Network, card: Card, size_hw: tuple[int, int], path: Path) -> Infer:
-    """Write `network`, in eval mode on the CPU, for images of `size_hw`; return the file, loaded.
+def write_keras(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
+    """Write `network`, in eval mode on the CPU, for images of one size; return the file, loaded.
 
     Raises RequestError for a network that has no form here, MissingExtraError without Keras.
     """
     keras = import_keras()
+    assert exported.size is not None
     with keras.device("cpu"):
         writer = Writer(keras, network)
-        image = keras.Input((*size_hw, 3), name="image", dtype="float32")
+        image = keras.Input((*exported.size, 3), name="image", dtype="float32")
         mean = [255 * value for value in card.input.mean]
         variance = [(255 * value) ** 2 for value in card.input.std]
         x = writer.add("Normalization", image, axis=-1, mean=mean, variance=variance)
@@ -56,7 +58,7 @@ def write_keras(network: Network, card: Card, size_hw: tuple[int, int], path: Pa
         model.save(path)
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     add_beside(path, {k: v for k, v in state.items() if k not in writer.placed}, card)
-    return _open(keras, path)
+    return Runs(_open(keras, path))
 
 
 def import_keras() -> Any:

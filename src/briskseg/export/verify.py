@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,46 +15,86 @@ from briskseg.core.images import resize_image
 from briskseg.data.synthetic import draw_scene
 
 if TYPE_CHECKING:
-    from briskseg.export import Infer
+    from briskseg.export import Image, Infer, Runs
 
-BOUND = 1e-4  # in standard deviations of the logits
+BOUND = 1e-4  # between two logits, in standard deviations of the logits
+MARGIN = 1e-3  # likewise: where the two best logits are nearer, either label is right
 SEEDS = (0, 1)  # of the streets that are drawn
+ANY_SIZE = ((96, 128), (61, 93))  # what is drawn for a file that takes any size
+
+Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """difference: the largest between two logits, in standard deviations of the logits."""
+    """difference: the largest between two logits, in standard deviations of the logits. labels:
+    whether the file's own labels were compared too."""
 
     difference: float
     images: int
+    labels: bool
 
 
-def verify(reference: Infer, exported: Infer, size_hw: tuple[int, int], path: Path) -> Agreement:
-    """How near the logits of the exported file are to those of its network, on drawn streets and
-    on noise. Raises ExportError, naming `path`, if any two differ by more than BOUND."""
-    images = _images(size_hw)
-    largest = max(_difference(reference(image), exported(image), path) for image in images)
+def verify(
+    reference: Infer,
+    runs: Runs,
+    size_hw: tuple[int, int] | None,
+    path: Path,
+    images: Sequence[Image] = (),
+) -> Agreement:
+    """How near the logits of the exported file are to those of its network, on drawn streets, on
+    noise and on `images`, all of `size_hw` or, without it, of several sizes.
+
+    Raises ExportError, naming `path`, if any two logits differ by more than BOUND, or a label is
+    another where the two best logits are further apart than MARGIN.
+    """
+    sizes = ANY_SIZE if size_hw is None else (size_hw,)
+    shown = [image for size in sizes for image in _drawn(size)]
+    shown += [image if size_hw is None else resize_image(image, size_hw) for image in images]
+    largest = 0.0
+    for image in shown:
+        expected = reference(image)
+        largest = float(np.maximum(largest, _difference(expected, runs.logits(image), path)))
+        if runs.labels is not None:
+            _check_labels(expected, runs.labels(image), path)
     if not largest <= BOUND:  # NaN is no agreement
+        of = " and ".join(f"{height}x{width}" for height, width in sizes)
         raise ExportError(
             f"{path} was not kept: its logits differ from the network's by up to {largest:.2g} of "
-            f"their standard deviation, expected at most {BOUND:g} ({len(images)} images of "
-            f"{size_hw[0]}x{size_hw[1]}); report the model and the versions of its packages"
+            f"their standard deviation, expected at most {BOUND:g} ({len(shown)} images of {of}); "
+            "report the model and the versions of its packages"
         )
-    return Agreement(largest, len(images))
+    return Agreement(largest, len(shown), runs.labels is not None)
 
 
-def _images(size_hw: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
+def _drawn(size_hw: tuple[int, int]) -> list[Image]:
     streets = [resize_image(draw_scene(seed)[0], size_hw) for seed in SEEDS]
     noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
     return [*streets, noise]
 
 
-def _difference(
-    expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32], path: Path
-) -> float:
+def _difference(expected: Logits, found: Logits, path: Path) -> float:
     if found.shape != expected.shape:
         raise ExportError(
             f"{path} was not kept: its logits are {found.shape}, expected {expected.shape} as the "
             "network's; report the model and the versions of its packages"
         )
     return float(np.abs(found - expected).max() / expected.std())
+
+
+def _check_labels(expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path) -> None:
+    """The label of each pixel must be that of its best logit, or of one within MARGIN of it."""
+    if labels_hw.shape != expected.shape[1:] or labels_hw.max() >= expected.shape[0]:
+        raise ExportError(
+            f"{path} was not kept: its labels are {labels_hw.shape} from 0 to {labels_hw.max()}, "
+            f"expected {expected.shape[1:]} below {expected.shape[0]}; report the model and the "
+            "versions of its packages"
+        )
+    chosen = np.take_along_axis(expected, labels_hw[None].astype(np.intp), axis=0)[0]
+    wrong = np.count_nonzero(chosen < expected.max(axis=0) - MARGIN * expected.std())
+    if wrong:
+        raise ExportError(
+            f"{path} was not kept: {wrong} of {labels_hw.size} labels are not the network's, where "
+            f"its two best logits are more than {MARGIN:g} of their standard deviation apart; "
+            "report the model and the versions of its packages"
+        )

@@ -30,6 +30,8 @@ class ERFNet(Network):
     that where it starts from a pretrained encoder.
     """
 
+    extends = (STRIDE, 1)
+
     def __init__(
         self,
         classes: int,

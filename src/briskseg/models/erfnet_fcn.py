@@ -32,6 +32,9 @@ class ERFNetFCN(Network):
     a whole channel before the head's last convolution.
     """
 
+    factor = 2
+    extends = (STRIDE, 1)
+
     def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
         super().__init__()
         self.classes = classes
@@ -60,9 +63,14 @@ class ERFNetFCN(Network):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = self.head(self.decoder(self.encoder(extend(images))))
+        logits = self.forward_coarse(images)
         logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
         return logits[..., : images.shape[-2], : images.shape[-1]]
+
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,h,w) at half the size of the extended images."""
+        logits: Tensor = self.head(self.decoder(self.encoder(extend(images))))
+        return logits
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Only "logits": there is no auxiliary head."""

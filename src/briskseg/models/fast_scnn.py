@@ -49,6 +49,8 @@ class FastSCNN(Network):
     """Options: `variant` is "mmsegmentation" or "tramac"; `auxiliary` says whether it has the heads
     that only training uses."""
 
+    factor = None
+
     def __init__(
         self, classes: int, *, variant: str = "mmsegmentation", auxiliary: bool = True
     ) -> None:
@@ -58,6 +60,8 @@ class FastSCNN(Network):
         self.classes = classes
         self.options = {"variant": variant, "auxiliary": auxiliary}
         self.variant = v = VARIANTS[variant]
+        self.align_corners = v.align_corners
+        self.extends = (1, 1) if v.padded else (1, 3)  # a 3x3 convolution needs 3 pixels a side
         self.learning_to_downsample = nn.Sequential(
             conv_bn_relu(3, 32, 3, stride=2, pad=v.padded),  # (N,32,H/2,W/2)
             separable(32, 48, stride=2, relu=v.depthwise_relu),  # (N,48,H/4,W/4)
@@ -83,6 +87,10 @@ class FastSCNN(Network):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        return resize(self.forward_coarse(images), images.shape[-2:], self.align_corners)
+
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,ceil(H/8),ceil(W/8)); with "tramac" a row and a column fewer."""
         return self._stages(images)["logits"]
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
@@ -91,16 +99,17 @@ class FastSCNN(Network):
         stages = self._stages(images)
         branches = zip(self.auxiliary, self.heads, strict=True)
         heads = {f"aux_{i}": head(stages[branch]) for i, (branch, head) in enumerate(branches)}
-        return {"logits": stages["logits"], **heads}
+        logits = resize(stages["logits"], images.shape[-2:], self.align_corners)
+        return {"logits": logits, **heads}
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
         h, w = images.shape[-2:]
-        if min(h, w) < 3 and not self.variant.padded:  # a 3x3 convolution needs 3 pixels a side
-            images = F.pad(images, (0, max(3 - w, 0), 0, max(3 - h, 0)), mode="replicate")
+        least = self.extends[1]
+        if min(h, w) < least:
+            images = F.pad(images, (0, max(least - w, 0), 0, max(least - h, 0)), mode="replicate")
         fine = self.learning_to_downsample(images)
         coarse = self.global_feature_extractor(fine)
-        logits = self.classifier(self.feature_fusion(fine, coarse))
-        logits = resize(logits, (h, w), self.variant.align_corners)  # (N,classes,H,W)
+        logits = self.classifier(self.feature_fusion(fine, coarse))  # (N,classes,H/8,W/8)
         return {"fine": fine, "coarse": coarse, "logits": logits}
 
 

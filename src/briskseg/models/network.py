@@ -21,9 +21,23 @@ class Network(nn.Module, ABC):
     classes: int
     options: dict[str, bool | int | float | str]
 
+    # How `forward` enlarges what `forward_coarse` gives: so many times, cropped to the images'
+    # size; None: bilinearly to the images' size. `align_corners` is of the bilinear enlarging.
+    factor: int | None = 1
+    align_corners: bool = False
+
+    # Images are extended at the bottom and at the right to a multiple of the first number, and to
+    # the second at least, by repeating their last row and column.
+    extends: tuple[int, int] = (1, 1)
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """images (N,3,H,W), normalized as the weights want them -> logits (N,classes,H,W)."""
+
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,h,w) at the size at which the network computes them, from which
+        `forward` makes those at full size and a decoder of labels need not; `factor` says how."""
+        return self(images)
 
     @abstractmethod
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:

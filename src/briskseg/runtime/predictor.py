@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,12 @@ import numpy.typing as npt
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.images import resize_image
-from briskseg.runtime.decode import decode_labels
+from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.coarse import Enlargement
+from briskseg.runtime.files import find_files
+
+if TYPE_CHECKING:
+    from briskseg.runtime.choosing import Choice
 
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
@@ -24,10 +29,25 @@ Logits = npt.NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """What runs a network."""
+    """What runs a network. Images are (H, W, 3) uint8 RGB at the network's size, not normalized."""
 
     def infer(self, image_hwc: Image) -> Logits:
-        """Image (H, W, 3) uint8 RGB at the network's size, not normalized -> logits (C, h, w)."""
+        """Logits (C, H, W) float32 at the image's size, the caller's own."""
+
+
+@runtime_checkable
+class CoarseBackend(Backend, Protocol):
+    """One that need not make its logits full-size to get at labels.
+
+    enlargement: what the logits that `run` gives are to those of `infer`.
+    """
+
+    enlargement: Enlargement
+
+    def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
+        """Labels (H, W) uint8, where the network gives them and labels are wanted `at_own_size`;
+        else logits (C, h, w) float32 as the network computes them, to be read before the thread's
+        next call."""
 
 
 class Predictor:
@@ -37,19 +57,40 @@ class Predictor:
     the backend's own threads, so that raises throughput only where these leave cores idle.
 
     `lap` is called with "resize", "inference" and "decode" as each of these ends, so that whoever
-    sets it times what runs.
+    sets it times what runs. `choice` says which file, backend and threads `load` took.
     """
 
-    def __init__(self, backend: Backend, card: Card) -> None:
+    def __init__(self, backend: Backend, card: Card, choice: Choice | None = None) -> None:
         self.backend = backend
         self.card = card
+        self.choice = choice
+        self._coarse = backend if isinstance(backend, CoarseBackend) else None
         self.lap: Callable[[str], None] = _not_timed
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
-        logits_chw = self.logits(image_hwc)
+        check_image(image_hwc)
         height, width = image_hwc.shape[:2]
-        labels_hw = decode_labels(logits_chw, (height, width))
+        return self.labels_at(image_hwc, (height, width))
+
+    def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
+        """As a call, but labels of `size_hw`.
+
+        The image is resized to the card's `input.size`, where it names one; the logits, at the size
+        at which the network computes them, are resized bilinearly to `size_hw`, in one step.
+        """
+        image_hwc = self._resized(image_hwc, None)
+        height, width = image_hwc.shape[:2]
+        own = (height, width) == size_hw
+        coarse = self._coarse
+        found = coarse.run(image_hwc, own) if coarse else self.backend.infer(image_hwc)
+        self.lap("inference")
+        if found.ndim == 2:
+            labels_hw = np.asarray(found, dtype=np.uint8)
+        else:
+            logits_chw = np.asarray(found, dtype=np.float32)
+            enlargement = coarse.enlargement if coarse else Enlargement(None)
+            labels_hw = enlargement.labels(logits_chw, (height, width), size_hw)
         self.lap("decode")
         return labels_hw
 
@@ -59,15 +100,19 @@ class Predictor:
         Without `size_hw` the image is resized to the card's `input.size`, or stays as it is where
         the card names none. Raises RequestError for what is not such an image.
         """
+        image_hwc = self._resized(image_hwc, size_hw)
+        logits_chw = self.backend.infer(image_hwc)
+        self.lap("inference")
+        return logits_chw
+
+    def _resized(self, image_hwc: Image, size_hw: tuple[int, int] | None) -> Image:
         check_image(image_hwc)
         height, width = image_hwc.shape[:2]
         wanted = size_hw or self.card.input.size or (height, width)
         if wanted != (height, width):
             image_hwc = resize_image(image_hwc, wanted)
         self.lap("resize")
-        logits_chw = self.backend.infer(image_hwc)
-        self.lap("inference")
-        return logits_chw
+        return image_hwc
 
 
 def _not_timed(stage: str) -> None:
@@ -90,72 +135,22 @@ def check_image(image_hwc: object) -> None:
 
 
 def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
-    """The predictor of a run folder (its `model.safetensors`) or of a `.safetensors` file.
+    """The predictor of a run folder, a .safetensors, .onnx or .xml file, or a shipped name.
 
-    backend: "auto" takes the one that runs the file, "torch" is the one there is. threads: how many
-    CPU threads the backend may use; None leaves its own choice.
+    An exported file that lies beside the weights and was made of them is taken in their place.
+    backend: one of BACKENDS, or "auto": of the files, the backends that are installed and their
+    precisions the fastest whose labels are right on this machine, measured once and remembered in
+    the user's cache folder. threads: how many CPU threads the backend may use; None has that
+    measured too.
     Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
-    without a card, MissingExtraError without torch.
+    without a card, MissingExtraError where nothing that is installed runs the file.
     """
-    file = find_weights(Path(path))
     if backend != "auto" and backend not in BACKENDS:
         raise RequestError(f"unknown backend '{backend}'; {nearest(backend, ['auto', *BACKENDS])}")
     if threads is not None and threads < 1:
         raise RequestError(f"threads is {threads}, expected at least 1")
-    chosen = SUFFIXES[file.suffix.lower()] if backend == "auto" else backend
-    return BACKENDS[chosen](file, threads)
+    from briskseg.runtime.choosing import choose
 
-
-def find_weights(path: Path) -> Path:
-    """The weights file that `path` means: itself, or a run folder's best; else RequestError."""
-    if path.is_dir():
-        return _weights_of_run(path)
-    if not path.exists():
-        raise RequestError(f"{path} is not there, expected {_ACCEPTED}")
-    if path.suffix.lower() in SUFFIXES:
-        return path
-    if path.suffix.lower() in _CHECKPOINTS:
-        raise RequestError(
-            f"{path} is a PyTorch checkpoint, expected {_ACCEPTED}; make one with: "
-            f"briskseg convert {path} --labels cityscapes|camvid|FILE"
-        )
-    if path.suffix.lower() == ".keras":
-        raise RequestError(
-            f"{path} is a Keras file, expected {_ACCEPTED}; make one with: briskseg convert {path}"
-        )
-    raise RequestError(f"{path} is of no known type, expected {_ACCEPTED}")
-
-
-def _weights_of_run(folder: Path) -> Path:
-    weights = folder / "model.safetensors"
-    if weights.is_file():
-        return weights
-    if (folder / "encoder.safetensors").is_file():
-        raise RequestError(
-            f"the run {folder} has no model.safetensors, only an encoder, which predicts nothing "
-            "by itself; where the run has a further stage let it train on, else train a network "
-            f"from it: briskseg train RECIPE --data DIR --set model.encoder={folder}"
-        )
-    if (folder / "recipe.yaml").is_file():
-        raise RequestError(
-            f"the run {folder} has no model.safetensors yet: no validation of it has finished; "
-            "let it train on, or name one of its files in checkpoints/"
-        )
-    raise RequestError(
-        f"the folder {folder} is no run folder (no model.safetensors, no recipe.yaml), "
-        f"expected {_ACCEPTED}"
-    )
-
-
-def _load_torch(path: Path, threads: int | None) -> Predictor:
-    from briskseg.runtime.torch_ import TorchBackend
-
-    backend, card = TorchBackend.open(path, threads)
-    return Predictor(backend, card)
-
-
-BACKENDS: dict[str, Callable[[Path, int | None], Predictor]] = {"torch": _load_torch}
-SUFFIXES = {".safetensors": "torch"}  # file type -> the backend that runs it
-
-_ACCEPTED = "a run folder (runs/NAME) or a .safetensors file"
-_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+    choice = choose(find_files(Path(path)), backend, threads)
+    opened, card = BACKENDS[choice.backend].open(choice.file, choice.threads)
+    return Predictor(opened, card, choice)

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from briskseg.core.card import Card, InputCard, load_weights
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
 from briskseg.models import create_model
+from briskseg.runtime.coarse import Enlargement
 
 try:
     import torch
-    from torch import nn
+    from torch import Tensor
+
+    from briskseg.models.network import Network
 except ModuleNotFoundError as error:
     raise MissingExtraError("torch", "running a .safetensors file", "train") from error
 
@@ -27,10 +30,11 @@ class TorchBackend:
     nothing else is training meanwhile.
     """
 
-    def __init__(self, network: nn.Module, expects: InputCard, device: str = "auto") -> None:
+    def __init__(self, network: Network, expects: InputCard, device: str = "auto") -> None:
         self.device = _device(device)
         self.network = network.to(self.device, torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()
+        self.enlargement = Enlargement(network.factor, network.align_corners)
         mean, std = torch.tensor(expects.mean), torch.tensor(expects.std)
         # (x / 255 - mean) / std as one multiplication and one addition
         self._scale = (1 / (255 * std)).view(1, 3, 1, 1).to(self.device)
@@ -60,12 +64,24 @@ class TorchBackend:
     @torch.inference_mode()
     def infer(self, image_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Image (H, W, 3) uint8 RGB -> logits (C, H, W) float32."""
+        return _to_numpy(self.network(self._normalized(image_hwc)))
+
+    @torch.inference_mode()
+    def run(self, image_hwc: npt.NDArray[np.uint8], at_own_size: bool) -> npt.NDArray[np.float32]:
+        """As `CoarseBackend.run`: always logits."""
+        return _to_numpy(self.network.forward_coarse(self._normalized(image_hwc)))
+
+    def _normalized(self, image_hwc: npt.NDArray[np.uint8]) -> Tensor:
+        """(1, 3, H, W) on the device."""
         # torch refuses negative strides and warns of memory that it must not write
         plain = np.require(image_hwc, requirements=["C", "W"])
         image_nchw = torch.from_numpy(plain).to(self.device).permute(2, 0, 1)[None]
-        logits_nchw = self.network(image_nchw * self._scale + self._shift)
-        logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
-        return logits_chw
+        return image_nchw * self._scale + self._shift
+
+
+def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:
+    logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
+    return logits_chw
 
 
 def _device(name: str) -> torch.device:
@@ -75,7 +91,7 @@ def _device(name: str) -> torch.device:
     return found if found is not None else torch.device("cpu")
 
 
-def _fill(network: nn.Module, tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+def _fill(network: Network, tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
     """Load `tensors` into the network; every name and shape must fit."""
     wanted = network.state_dict()
     missing, strange = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted.keys())

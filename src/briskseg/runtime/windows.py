@@ -44,7 +44,7 @@ class WindowPredictor(Predictor):
         window_hw: tuple[int, int],
         stride_hw: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(predictor.backend, predictor.card)
+        super().__init__(predictor.backend, predictor.card, predictor.choice)
         if min(window_hw) < 1:
             raise RequestError(f"the window is {_text(window_hw)}, expected at least 1x1")
         self.window_hw = window_hw

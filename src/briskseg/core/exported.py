@@ -1,0 +1,152 @@
+"""What an exported file says of itself besides its card, and reading both from ONNX and OpenVINO.
+
+An .onnx file is a protobuf message (https://onnx.ai/onnx/repo-docs/IR.html): its field 14 holds
+`metadata_props`, pairs of strings. An .xml file is OpenVINO's description of a model, whose
+`rt_info` holds such pairs as elements. Reading takes neither package, executes nothing and trusts
+no length in the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+from xml.parsers import expat
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from briskseg.core.bounds import check_size
+from briskseg.core.card import CARD_KEY, Card
+from briskseg.core.errors import RequestError, WeightsError
+
+EXPORT_KEY = "briskseg.export"
+
+# A card longer than this, or a description of a network, is damage.
+_MAX_TEXT_BYTES = 16 * 1024 * 1024
+_MAX_XML_BYTES = 64 * 1024 * 1024
+_MAX_ONNX_BYTES = 2 * 1024 * 1024 * 1024  # protobuf's own bound
+
+# Protobuf's wire types.
+_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
+
+
+class Exported(BaseModel):
+    """What runs the file must know.
+
+    factor: by how much "logits" are smaller than the image that the network saw, extended to what
+        its strides divide: 1, 2 ...; None where they are stretched to the image's size whatever it
+        is. align_corners: how they are enlarged. size: (height, width) of the images that the file
+        takes, None for any. precision: what its convolutions compute in. weights: the SHA-256 of
+        the weights file that it was made from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    factor: Annotated[int, Field(ge=1, le=64)] | None
+    align_corners: bool
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None
+    precision: Literal["float32", "int8"]
+    weights: str
+
+
+def read_exported(path: Path) -> tuple[Card, Exported]:
+    """The card of an .onnx or .xml file, and what it says of itself.
+
+    Raises RequestError if there is no such file, WeightsError if it is damaged or has no card.
+    """
+    if not path.exists():
+        raise RequestError(f"{path} is not there, expected an .onnx or .xml file")
+    is_xml = path.suffix.lower() == ".xml"
+    try:
+        check_size(path, _MAX_XML_BYTES if is_xml else _MAX_ONNX_BYTES, WeightsError)
+        pairs = _xml_pairs(path) if is_xml else _onnx_pairs(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, expat.ExpatError) as error:
+        raise WeightsError(
+            f"{path} is damaged or no {path.suffix} file ({error}); copy it or export it again"
+        ) from None
+    if CARD_KEY not in pairs or EXPORT_KEY not in pairs:
+        raise WeightsError(
+            f"{path} has no card, so its classes and its input are unknown: `briskseg export` did "
+            "not write it; export the weights file with: briskseg export MODEL --to onnx|openvino"
+        )
+    try:
+        exported = Exported.model_validate_json(pairs[EXPORT_KEY])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise WeightsError(
+            f"{path}: what it says of its outputs does not fit "
+            f"({'.'.join(map(str, first['loc']))}: {first['msg']}); export it again"
+        ) from None
+    return Card.from_json(pairs[CARD_KEY], path), exported
+
+
+def _onnx_pairs(path: Path) -> dict[str, str]:
+    """`metadata_props`; everything else is skipped, not read."""
+    pairs = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for number, _, start, end in fields(data, 0, len(data)):
+            if number == 14:
+                if end - start > _MAX_TEXT_BYTES:
+                    raise ValueError(f"metadata of {end - start} bytes")
+                entry = {n: data[a:b].decode() for n, _, a, b in fields(data, start, end)}
+                pairs[entry.get(1, "")] = entry.get(2, "")
+    return pairs
+
+
+def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """(number, first byte, start and end of its content) of each field of a protobuf message.
+
+    Raises ValueError where the bytes are no such message.
+    """
+    at = start
+    while at < end:
+        first = at
+        tag, at = _varint(data, at, end)
+        number, kind = tag >> 3, tag & 7
+        if kind == _VARINT:
+            content = at
+            _, at = _varint(data, at, end)
+        elif kind == _BYTES:
+            length, content = _varint(data, at, end)
+            at = content + length
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            content = at
+            at += 8 if kind == _EIGHT_BYTES else 4
+        else:
+            raise ValueError(f"a field of no known type at byte {first}")
+        if at > end or number == 0:
+            raise ValueError(f"the field at byte {first} does not fit into {end} bytes")
+        yield number, first, content, at
+
+
+def _varint(data: bytes | mmap.mmap, at: int, end: int) -> tuple[int, int]:
+    value = 0
+    for place in range(at, min(at + 10, end)):
+        value |= (data[place] & 0x7F) << (7 * (place - at))
+        if data[place] < 0x80:
+            return value, place + 1
+    raise ValueError(f"a number at byte {at} that does not end")
+
+
+def _xml_pairs(path: Path) -> dict[str, str]:
+    """The elements of `rt_info` that are ours: <rt_info><briskseg><card value="..."/>."""
+    pairs: dict[str, str] = {}
+    open_elements: list[str] = []
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        open_elements.append(name)
+        if open_elements[:-1] == ["net", "rt_info", "briskseg"] and "value" in attributes:
+            pairs[f"briskseg.{name}"] = attributes["value"]
+
+    def doctype(*_: object) -> None:  # entities could name files, or grow without end
+        raise ValueError("it declares a document type")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = begin
+    parser.EndElementHandler = lambda _: open_elements.pop()
+    parser.StartDoctypeDeclHandler = doctype
+    parser.Parse(path.read_bytes(), True)
+    return pairs

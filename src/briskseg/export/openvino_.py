@@ -1,0 +1,50 @@
+"""A network as OpenVINO's .xml and .bin: the graph of the ONNX file, with the card in rt_info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from briskseg.core.card import CARD_KEY, Card
+from briskseg.core.errors import MissingExtraError
+from briskseg.core.exported import EXPORT_KEY, Exported
+from briskseg.core.telemetry import no_telemetry
+from briskseg.export import Runs
+from briskseg.export.onnx_ import to_onnx
+from briskseg.models.network import Network
+
+
+def write_openvino(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
+    """Write `network`, in eval mode on the CPU, to `path` and to the .bin beside it; return the
+    file, loaded.
+
+    Raises MissingExtraError without onnx or openvino, RequestError for a network without a form.
+    """
+    save(to_openvino(network, card, exported), card, exported, path)
+    from briskseg.runtime.openvino_ import OpenVINOBackend
+
+    backend = OpenVINOBackend(path)
+    return Runs(backend.infer, backend.labels)
+
+
+def to_openvino(network: Network, card: Card, exported: Exported) -> Any:
+    """The `openvino.Model`; raises as `write_openvino`."""
+    model = to_onnx(network, card, exported).SerializeToString()
+    return import_openvino().Core().read_model(model=model)
+
+
+def save(model: Any, card: Card, exported: Exported, path: Path) -> None:
+    """Write the `openvino.Model` with card and all."""
+    for key, value in ((CARD_KEY, card.to_json()), (EXPORT_KEY, exported.model_dump_json())):
+        model.set_rt_info(value, key.split("."))
+    import_openvino().save_model(model, path, compress_to_fp16=False)
+
+
+def import_openvino() -> Any:
+    """The openvino package."""
+    with no_telemetry():
+        try:
+            import openvino
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("openvino", "exporting to OpenVINO", "openvino") from error
+    return openvino

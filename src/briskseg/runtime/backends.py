@@ -1,0 +1,44 @@
+"""The backends by name: what each opens, and whether it is installed. Importing this loads none."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from briskseg.core.card import Card
+    from briskseg.runtime.predictor import Backend
+
+
+class BackendKind(NamedTuple):
+    """opener: "module:class" in briskseg.runtime. package: what must be installed. files: the
+    suffixes of what it opens. options: what its class takes besides."""
+
+    opener: str
+    package: str
+    files: tuple[str, ...]
+    options: dict[str, Any]
+
+    def installed(self) -> bool:
+        """Whether its package is there; nothing is imported."""
+        return importlib.util.find_spec(self.package) is not None
+
+    def open(self, file: Path, threads: int | None) -> tuple[Backend, Card]:
+        """The backend running `file`, and its card. Raises WeightsError for a damaged file or one
+        without a card, MissingExtraError without its package."""
+        module, _, name = self.opener.partition(":")
+        opener = getattr(importlib.import_module(f"briskseg.runtime.{module}"), name)
+        opened: tuple[Backend, Card] = opener.open(file, threads, **self.options)
+        return opened
+
+
+BACKENDS = {
+    "torch": BackendKind("torch_:TorchBackend", "torch", (".safetensors",), {}),
+    "onnx": BackendKind("onnx_:OnnxBackend", "onnxruntime", (".onnx",), {}),
+    "openvino": BackendKind("openvino_:OpenVINOBackend", "openvino", (".xml", ".onnx"), {}),
+    "openvino-bf16": BackendKind(
+        "openvino_:OpenVINOBackend", "openvino", (".xml", ".onnx"), {"precision": "bfloat16"}
+    ),
+}

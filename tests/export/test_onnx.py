@@ -1,0 +1,165 @@
+"""briskseg export --to onnx: what ONNX Runtime alone computes from the file, at any size."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import briskseg
+from briskseg.core.card import Card
+from briskseg.core.errors import WeightsError
+from briskseg.core.exported import read_exported
+from briskseg.core.onnx_pruning import prune
+
+torch = pytest.importorskip("torch")
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def network(folder, case):
+    """The torch network of a case, and what it makes of images (N, H, W, 3), as one reads it in a
+    paper: full-size logits."""
+    tensors, card = briskseg.core.card.load_weights(folder / f"{case.name}.safetensors")
+    net = briskseg.create_model(case.model, 5, **case.options).eval()
+    net.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
+
+    def logits(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        normal = (images / 255.0 - np.array(card.input.mean)) / np.array(card.input.std)
+        batch = torch.tensor(normal, dtype=torch.float32).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            return net(batch).numpy(), net.forward_coarse(batch).numpy()
+
+    return logits
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 9, 3), (1, 33, 47), (3, 40, 64)])
+def test_any_number_of_images_of_any_size(case, size, deployed):
+    images = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    full, coarse = network(deployed, case)(images)
+    run = session((deployed / f"{case.name}.onnx").read_bytes())
+    labels, logits = run.run(["labels", "logits"], {"images": images})
+    assert (labels.shape, labels.dtype) == (size, np.uint8)
+    np.testing.assert_allclose(logits, coarse, atol=2e-4)
+    chosen = np.take_along_axis(full, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    np.testing.assert_allclose(chosen, full.max(axis=1), atol=1e-3)  # the best, or as good
+
+
+def test_the_card_is_inside_and_no_path_of_this_machine(case, deployed):
+    file = deployed / f"{case.name}.onnx"
+    model = onnx.load(file)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    card = Card.from_json(metadata["briskseg.card"], file)
+    assert card == read_exported(file)[0] == briskseg.load(file, "onnx").card
+    assert card.scores == {"val_miou": 0.5}
+    assert str(deployed).encode() not in file.read_bytes()
+    assert b"site-packages" not in file.read_bytes()
+
+
+def test_graphs_are_compact(case, deployed):
+    nodes = [node.op_type for node in onnx.load(deployed / f"{case.name}.onnx").graph.node]
+    assert len(nodes) < 200
+    assert not {"Gather", "Loop", "If", "BatchNormalization"} & set(nodes)
+
+
+@pytest.mark.parametrize(("output", "without"), [("logits", {"ArgMax"}), ("labels", {})])
+def test_who_reads_one_output_does_not_pay_for_the_other(case, output, without, deployed):
+    whole = (deployed / f"{case.name}.onnx").read_bytes()
+    pruned = prune(whole, output)
+    model = onnx.load_from_string(pruned)
+    onnx.checker.check_model(model)
+    used = {name for node in model.graph.node for name in node.input}
+    assert {constant.name for constant in model.graph.initializer} <= used
+    assert not {node.op_type for node in model.graph.node} & set(without)
+    images = {"images": np.random.default_rng(4).integers(0, 256, (1, 24, 32, 3), dtype=np.uint8)}
+    (found,) = session(pruned).run(None, images)
+    np.testing.assert_array_equal(found, session(whole).run([output], images)[0])
+    with pytest.raises(ValueError, match="no output 'other'"):
+        prune(whole, "other")
+
+
+def test_the_command_says_what_goes_in_and_comes_out(model, command):
+    done = command("export", model, "--to", "onnx", "--size", "32x48")
+    assert (done.status, done.err) == (0, "")
+    assert re.sub(r"to \d\.\de-\d\d", "to X", done.out) == (
+        "network  fast_scnn, 5 classes\n"
+        "takes    images (N, 32, 48, 3), uint8, RGB\n"
+        "gives    labels (N, 32, 48), uint8, and logits (N, 5, h, w)\n"
+        "agrees   to X of the logits' standard deviation, on 3 images, and in every label\n"
+        f"wrote    {model.with_suffix('.onnx')}, ONNX\n"
+    )
+    assert sorted(p.name for p in model.parent.iterdir()) == ["model.onnx", "model.safetensors"]
+    fixed = session(model.with_suffix(".onnx").read_bytes())
+    assert fixed.get_inputs()[0].shape == ["batch", 32, 48, 3]
+    predictor = briskseg.load(model.with_suffix(".onnx"), "onnx")
+    assert predictor.card.input.size == (32, 48)
+    assert predictor(np.zeros((20, 30, 3), np.uint8)).shape == (20, 30)
+
+
+def test_images_of_a_data_set_are_compared_too(model, small_data, command):
+    done = command("export", model, "--to", "onnx", "--data", small_data)
+    assert done.status == 0
+    assert "on 10 images" in done.out  # six drawn, four of val
+    assert "images (N, H, W, 3)" in done.out
+
+
+def test_a_file_whose_logits_disagree_is_not_kept(model, command, monkeypatch):
+    from briskseg.export import onnx_forms
+
+    right = onnx_forms._scale_and_shift
+    monkeypatch.setattr(onnx_forms, "_scale_and_shift", lambda n: (right(n)[0], right(n)[1] * 1.01))
+    done = command("export", model, "--to", "onnx", "--size", "32x48")
+    assert (done.status, done.out) == (1, "")
+    assert "was not kept: its logits differ from the network's by up to" in done.err
+    assert list(model.parent.iterdir()) == [model]
+
+
+def test_a_file_whose_labels_disagree_is_not_kept(model, command, monkeypatch):
+    from briskseg.export import onnx_forms
+
+    wrong = lambda graph, full: graph.cast(  # noqa: E731
+        graph.add("ArgMin", full, axis=1, keepdims=0), "UINT8", out="labels"
+    )
+    monkeypatch.setattr(onnx_forms, "_labels", wrong)
+    done = command("export", model, "--to", "onnx", "--size", "32x48")
+    assert (done.status, done.out) == (1, "")
+    assert re.search(r"was not kept: \d+ of 1536 labels are not the network's", done.err)
+    assert list(model.parent.iterdir()) == [model]
+
+
+def test_damaged_files_are_named_in_one_sentence(deployed, tmp_path):
+    whole = (deployed / "fast_scnn.onnx").read_bytes()
+    rng = np.random.default_rng(5)
+    bad = tmp_path / "bad.onnx"
+    noise = [rng.bytes(int(n)) for n in rng.integers(1, 300, 40)]
+    for content in (b"", whole[: len(whole) // 2], whole[:-20], *noise):
+        bad.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"bad\.onnx (is damaged|has no card)"):
+            briskseg.load(bad)
+    stranger = onnx.load_from_string(whole)
+    del stranger.metadata_props[:]
+    bad.write_bytes(stranger.SerializeToString())
+    with pytest.raises(WeightsError, match=r"has no card.* briskseg export MODEL --to onnx"):
+        briskseg.load(bad)
+    broken = onnx.load_from_string(whole)
+    broken.graph.node[5].op_type = "NoSuchLayer"
+    bad.write_bytes(broken.SerializeToString())
+    with pytest.raises(WeightsError, match=r"no network that ONNX Runtime .* can run"):
+        briskseg.load(bad, "onnx")(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_without_onnx_the_way_to_install_it_is_named(model, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = command("export", model, "--to", "onnx")
+    assert done.status == 2
+    assert "needs the package 'onnx'" in done.err
+    assert "pip install 'briskseg[export]'" in done.err
+    assert list(model.parent.iterdir()) == [model]
