@@ -5,7 +5,8 @@
 Both train the same network on the same drawn streets (360x480) with the same operations: random
 scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32, NCHW,
 reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
-each in a process of its own; prints the medians of images/s over the steps and of their ratios.
+each in a process of its own; prints the medians of images/s over the steps and of their ratios, and
+which share of its time ours waited for data. `--network erfnet` measures that one alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ WARM = 3  # steps before the clock
 ROUNDS = 3
 
 
-def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: Path) -> float:
+def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: Path):
+    """Images/s, and the share of the time that was spent waiting for data."""
     recipe = {
         "model": {"name": network},
         "data": {"size": list(SIZE)},
@@ -48,8 +50,9 @@ def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: 
     briskseg = Path(sys.executable).with_name("briskseg")
     subprocess.run([briskseg, *map(str, words)], check=True, capture_output=True)
     with (out / "metrics.csv").open(newline="") as file:
-        rates = [float(row["images_per_s"]) for row in csv.DictReader(file) if row["images_per_s"]]
-    return statistics.median(rates[WARM:])
+        rows = [row for row in csv.DictReader(file) if row["images_per_s"]][WARM:]
+    columns = ("images_per_s", "waiting")
+    return tuple(statistics.median(float(row[name]) for row in rows) for name in columns)
 
 
 def theirs(data: Path, network: str, batch: int, steps: int, device: str) -> float:
@@ -119,6 +122,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--network", choices=CASES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--stock", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.stock:
@@ -128,19 +133,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = draw_dataset(folder / "streets", train=48, val=1, size_hw=SIZE, seed=0)
-        print(f"{'network':10} {'batch':>5} {'ours':>8} {'stock':>8} {'ratio':>6}   images/s")
+        print(
+            f"{'network':10} {'batch':>5} {'ours':>8} {'stock':>8} images/s {'ratio':>6}  waiting"
+        )
         for network, batch in CASES.items():
+            if given.network not in {None, network}:
+                continue
             steps = given.steps + WARM
             pairs = [
                 (
                     ours(data, network, batch, steps, given.device, folder),
                     theirs(data, network, batch, steps, given.device),
                 )
-                for _ in range(ROUNDS)
+                for _ in range(given.rounds)
             ]
-            fast, slow = (statistics.median(each) for each in zip(*pairs, strict=True))
-            ratio = statistics.median(a / b for a, b in pairs)
-            print(f"{network:10} {batch:5} {fast:8.2f} {slow:8.2f} {ratio:6.2f}", flush=True)
+            fast = statistics.median(rate for (rate, _), _ in pairs)
+            slow = statistics.median(rate for _, rate in pairs)
+            ratio = statistics.median(ours / stock for (ours, _), stock in pairs)
+            waiting = statistics.median(share for (_, share), _ in pairs)
+            numbers = f"{fast:8.2f} {slow:8.2f}          {ratio:6.2f}  {waiting:7.1%}"
+            print(f"{network:10} {batch:5} {numbers}", flush=True)
 
 
 if __name__ == "__main__":

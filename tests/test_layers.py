@@ -44,7 +44,9 @@ HEAVY = {
         "models",
         "training",
         "runtime/torch_.py",
+        "data/device_augment.py",
         "data/loader.py",
+        "data/resident.py",
         "export/keras_.py",
         "export/from_keras.py",
         "export/onnx_.py",
@@ -56,7 +58,7 @@ HEAVY = {
     "keras": {"export/keras_.py"},
     "h5py": {"export/keras_file.py"},
     "lightning": {"training"},
-    "matplotlib": {"reports", "compare/picture.py", "data/violins.py"},
+    "matplotlib": {"reports", "compare/picture.py", "data/violins.py", "data/doctor/picture.py"},
     "tkinter": {"runtime/window.py"},
     "tensorboard": {"compare/tensorboard_.py"},
 }

@@ -44,11 +44,11 @@ def test_an_error_fails_and_is_named_within_100_columns(check, data):
     Image.fromarray(np.full((8, 9), 7, np.uint8)).save(data / "labels" / "train" / "a.png")
     status, text, _ = check(data)
     assert status == 1
-    assert "error: label-without-image (40): label without image" in text
+    assert "error: label-without-image (40): label files without an image of their name" in text
     assert "error: sizes-differ (1)" in text
     assert "error: unknown-values (1): label values of no class: 7 (72 pixels)" in text
     assert "cure: " in text
-    assert text.rstrip().endswith("3 errors, 1 warning, 0 notes: not fit to train on")
+    assert "3 errors, 1 warning, 0 notes: not fit to train on" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -62,7 +62,7 @@ def test_json_to_a_file_or_standard_output(check, data):
     assert not report["fit"]
     assert report["splits"]["train"]["pairs"] == 1
     (finding,) = report["findings"]
-    assert (finding["kind"], finding["severity"]) == ("damaged", "error")
+    assert (finding["kind"], finding["severity"]) == ("empty-file", "error")
     assert finding["files"] == ["images/val/a.png"]
 
 
@@ -73,3 +73,91 @@ def test_wrong_requests(check, tmp_path):
     status, _, error = check(tmp_path, "--json", tmp_path / "gone" / "report.json")
     assert status == 2
     assert "is not there; make it" in error
+
+
+def spoil(data):
+    """A lossy label file, and an image twice."""
+    Image.fromarray(np.full((8, 8), 9, np.uint8)).save(data / "labels" / "train" / "a.png")
+    for kind in ("images", "labels"):
+        (data / kind / "train" / "b.png").write_bytes((data / kind / "val" / "a.png").read_bytes())
+
+
+def test_a_repaired_copy(check, data, tmp_path_factory):
+    spoil(data)
+    out = tmp_path_factory.mktemp("copies") / "mended"
+    report = out.parent / "report.json"
+    status, text, _ = check(data, "--fix", out, "--json", report)
+    assert status == 1  # nothing is left to train on
+    assert "left out: 1 file, unknown-values (labels/train/a.png)" in text
+    assert "left out: 1 file, duplicates (images/train/b.png)" in text
+    assert "error split-empty (1); not fit to train on" in text
+    assert json.loads(report.read_text())["fix"]["pairs"] == 1
+    Image.fromarray(np.arange(64).reshape(8, 8) % 2 == 1).save(data / "labels" / "train" / "a.png")
+    status, text, _ = check(data, "--fix", out.with_name("second"))
+    assert status == 0
+    assert "second: 2 pairs" in text
+    assert "the copy, checked: no finding; fit to train on" in text
+    status, _, error = check(data, "--fix", out)
+    assert (status, "nothing is overwritten" in error) == (2, True)
+    status, _, error = check(data, "--fix", data / "inside")
+    assert (status, "lie in one another" in error) == (2, True)
+
+
+def test_nothing_that_can_be_kept(check, data, tmp_path_factory):
+    for path in data.glob("labels/*/*"):
+        path.write_bytes(b"")
+    out = tmp_path_factory.mktemp("copies") / "mended"
+    status, text, _ = check(data, "--fix", out)
+    assert status == 1
+    assert "no pair could be kept" in text
+
+
+def test_the_picture_of_a_set(check, data, tmp_path_factory):
+    pytest.importorskip("matplotlib")
+    picture = tmp_path_factory.mktemp("pictures") / "data.png"
+    assert check(data, "--picture", picture)[0] == 0
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 100
+    status, _, error = check(data, "--picture", data / "gone" / "data.png")
+    assert (status, "is not there; make it" in error) == (2, True)
+
+
+# --- before a training --------------------------------------------------------------------------
+
+
+def test_training_is_refused_on_unfit_data(command, data, tmp_path):
+    spoil(data)
+    words = ("train", "demo", "--data", data, "--out", tmp_path / "run")
+    status, _, error = command(*words)
+    assert status == 1
+    assert "is not fit to train on: 1 error (unknown-values (1))" in error
+    assert "labels/train/a.png first: label values of no class: 9 (64 pixels)" in error
+    assert f"`briskseg check {data}` names every file and the cure" in error
+    assert not (tmp_path / "run").exists()
+    status, _, error = command(*words, "--no-check")  # then training finds it on reading
+    assert status == 1
+    assert "not fit" not in error
+
+
+def test_of_several_processes_only_the_first_checks(command, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    spoil(data)
+    status, _, error = command("train", "demo", "--data", data, "--out", tmp_path / "run")
+    assert status == 1
+    assert "not fit" not in error
+
+
+def test_warnings_are_one_line_before_training(data, capsys):
+    from briskseg.cli.fitness import refuse_unfit
+    from briskseg.recipe import load_recipe
+
+    recipe = load_recipe("demo", [f"data.root={json.dumps(str(data))}"])
+    refuse_unfit(recipe)
+    assert capsys.readouterr() == ("", "")
+    for kind in ("images", "labels"):
+        (data / kind / "train" / "b.png").write_bytes((data / kind / "val" / "a.png").read_bytes())
+    refuse_unfit(recipe)
+    _, said = capsys.readouterr()
+    assert said.count("\n") == 1
+    assert f"1 warning (duplicates (2)) in {data}; `briskseg check {data}` says more" in said

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.data.conftest import stripes, write_image, write_mask
 
-from briskseg.data.check import check_dataset
+from briskseg.data.doctor import check_dataset
 
 
 def found(report):
@@ -34,7 +34,7 @@ def test_files_without_counterpart(write_folder):
     report = check_dataset(root)
     missing = found(report)["image-without-label"]
     assert (missing.severity, missing.count) == ("error", 5)
-    assert files(missing) == [f"images/train/{number:03d}.jpg" for number in range(3)]
+    assert files(missing) == [f"images/train/{number:03d}.jpg" for number in range(5)]
     assert files(found(report)["label-without-image"]) == ["labels/val/000.png"]
     assert not report.fit
 
@@ -45,7 +45,7 @@ def test_damaged_files(write_folder, which, share):
     root = write_folder()
     whole = (root / which).read_bytes()
     (root / which).write_bytes(whole[: int(len(whole) * share)])
-    damaged = found(check_dataset(root))["damaged"]
+    damaged = found(check_dataset(root))["damaged-file" if share else "empty-file"]
     assert (damaged.severity, damaged.count, files(damaged)) == ("error", 1, [which])
     assert which in damaged.message
 
@@ -71,10 +71,10 @@ def test_values_and_colors_of_no_class(write_folder):
     assert files(values) == ["labels/train/000.png", "labels/val/000.png"]
     assert "3 (96 pixels)" in values.message
     assert "if 3 means ignored, say so (`ignore 3` in classes.txt)" in values.cure
-    colors = [finding for finding in report.findings if finding.kind == "unknown-colors"]
-    assert [finding.count for finding in colors] == [1, 1]
-    assert "an index mask saved as RGB" in colors[0].cure
-    assert "(90, 0, 90) (192 pixels)" in colors[1].message
+    assert files(found(report)["index-as-rgb"]) == ["labels/val/001.png"]
+    assert "an index mask saved as RGB" in found(report)["index-as-rgb"].cure
+    assert files(found(report)["unknown-colors"]) == ["labels/val/002.png"]
+    assert "(90, 0, 90) (192 pixels)" in found(report)["unknown-colors"].message
 
 
 @pytest.mark.parametrize("ignored", ["", "ignore 2\n"])
@@ -82,7 +82,7 @@ def test_masks_of_0_and_255(write_folder, ignored):
     root = write_folder(classes=f"background\nroad\n{ignored}")
     for path in root.glob("labels/*/*.png"):
         write_mask(path, stripes(2) * 255)
-    finding = found(check_dataset(root))["unknown-values" if ignored else "binary-masks"]
+    finding = found(check_dataset(root))["binary-masks"]
     assert (finding.severity, finding.count) == ("error", 6)
     assert "write 1 instead of 255" in finding.cure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,11 @@ from briskseg.cli import app
 from briskseg.core.errors import BriskError, RequestError
 
 if TYPE_CHECKING:
-    from briskseg.data.check import CheckReport
+    from briskseg.data.doctor import CheckReport
+    from briskseg.data.doctor.copy import Repair
 
 WIDTH = 100
+FILES = 3  # named of a finding
 
 
 @app.command()
@@ -25,6 +28,14 @@ def check(
         str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
+    fix: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw classes and sizes into this PNG file."),
+    ] = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the report as JSON; - for stdout."),
@@ -32,32 +43,83 @@ def check(
 ) -> None:
     """Read every file of a data set and name all that is wrong, with the cure.
 
-    Exit status 0 when the data is fit to train on (there may be warnings), 1 when an error was
-    found.
+    Exit status 0 when the data (with --fix: the copy) is fit to train on, warnings or not; 1 when
+    an error was found. Files that have not changed since the last check are not read again. Every
+    kind of finding is in docs/check.md.
 
-    Example: briskseg check data/mine --json report.json
+    Example: briskseg check data/mine --fix data/mended
     """
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
+    for option, file in (("--json", json_file), ("--picture", picture)):
+        if file is not None and str(file) != "-" and not file.parent.is_dir():
+            raise RequestError(f"{option} {file}: the folder {file.parent} is not there; make it")
     from briskseg.cli.counter import counter
-    from briskseg.data.check import check_dataset
+    from briskseg.data.doctor import examine, report_on
 
     with counter("reading", "pairs") as progress:
-        report = check_dataset(data, classes, seed, progress)
-    text = json.dumps(report.to_json(), indent=1)
-    if str(json_file) == "-":
-        print(text)
-    else:
+        survey = examine(data, classes, seed, progress)
+    report = report_on(survey)
+    form = report.to_json()
+    is_quiet = str(json_file) == "-"
+    if not is_quiet:
         _print(report)
-    if json_file is not None and str(json_file) != "-":
+    fit = report.fit
+    if picture is not None:
+        from briskseg.data.doctor.picture import save_picture
+
+        save_picture(report, survey.dataset.labels, picture)
+    if fix is not None:
+        from briskseg.data.doctor import check_dataset
+        from briskseg.data.doctor.copy import copy_mended
+
+        with counter("writing", "pairs") as progress:
+            repair = copy_mended(survey, report, fix, progress)
+        after = _check_copy(check_dataset, repair)
+        fit = after is not None and after.fit
+        form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
+        if not is_quiet:
+            _print_repair(repair, after)
+    elif not (is_quiet or fit):
+        print("a repaired copy: the same command with --fix OUT")
+    text = json.dumps(form, indent=1)
+    if is_quiet:
+        print(text)
+    elif json_file is not None:
         try:
             json_file.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
-    if not report.fit:
+    if not fit:
         raise typer.Exit(1)
+
+
+def _check_copy(check_dataset: Callable[..., CheckReport], repair: Repair) -> CheckReport | None:
+    """What the doctor says of the copy; None where nothing could be kept."""
+    from briskseg.cli.counter import counter
+
+    if repair.pairs == 0:
+        return None
+    with counter("reading the copy", "pairs") as progress:
+        return check_dataset(repair.out, progress=progress)
+
+
+def _print_repair(repair: Repair, after: CheckReport | None) -> None:
+    print(f"\n{repair.out}: {repair.pairs} pairs")
+    for (done, why), paths in repair.summary().items():
+        files = "file" if len(paths) == 1 else "files"
+        print(_wrapped(f"{done}: {len(paths)} {files}, {why} ({_first(paths)})", "  "))
+    if repair.changes:
+        print(_wrapped(f"all of them: {repair.out / 'changes.txt'}", "  "))
+    if after is None:
+        print("no pair could be kept: the findings above say why")
+        return
+    left = ", ".join(f"{f.severity} {f.kind} ({f.count})" for f in after.findings)
+    verdict = "fit to train on" if after.fit else "not fit to train on"
+    print(_wrapped(f"the copy, checked: {left or 'no finding'}; {verdict}", "  "))
+
+
+def _first(paths: Sequence[Path]) -> str:
+    """The first few files, and whether there are more."""
+    return ", ".join(p.as_posix() for p in paths[:FILES]) + (", ..." if len(paths) > FILES else "")
 
 
 def _print(report: CheckReport) -> None:
@@ -74,9 +136,7 @@ def _print(report: CheckReport) -> None:
         title = f"{finding.severity}: {finding.kind} ({finding.count})"
         print(_wrapped(f"{title}: {finding.message}"))
         if finding.files:
-            files = ", ".join(path.as_posix() for path in finding.files)
-            more = ", ..." if finding.count > len(finding.files) else ""
-            print(_wrapped(f"files: {files}{more}", "  "))
+            print(_wrapped(f"files: {_first(finding.files)}", "  "))
         print(_wrapped(f"cure: {finding.cure}", "  "))
     found = [finding.severity for finding in report.findings]
     numbers = []

@@ -29,8 +29,11 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many of them, on this machine.")] = 1,
+    is_unchecked: Annotated[
+        bool, typer.Option("--no-check", help="Train without checking the data first.")
+    ] = False,
 ) -> None:
-    """Train a network as a recipe says.
+    """Train a network as a recipe says, on data that `briskseg check` finds fit.
 
     Example: briskseg train fast-scnn-camvid11 --data CamVid --out runs/first
     """
@@ -45,6 +48,12 @@ def train(
         settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
     described = load_recipe(recipe, settings)
     run = out or Path("runs") / described.name
+    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
+    is_taken = not resume and run.exists() and (not run.is_dir() or any(run.iterdir()))
+    if not is_unchecked and is_first and not is_taken and isinstance(described, Recipe):
+        from briskseg.cli.fitness import refuse_unfit
+
+        refuse_unfit(described)  # before torch is loaded, which takes longer than most checks
     for package in ("torch", "lightning"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
@@ -53,8 +62,7 @@ def train(
     from briskseg.training.pretraining import pretrain
     from briskseg.training.run_folder import Sitting
 
-    how_to_resume = _resume_command(recipe, data, changes or [], run, device, devices)
-    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
+    how_to_resume = _resume_command(recipe, data, changes or [], run, device, devices, is_unchecked)
     with TrainingProgress() as progress:
         listener = progress.tell if is_first else lambda _: None
         sitting = Sitting(resume, Devices(device, devices), how_to_resume, listener)
@@ -100,6 +108,7 @@ def _resume_command(
     run: Path,
     device: str,
     devices: int,
+    is_unchecked: bool,
 ) -> str:
     """The command that goes on with this run."""
     words = ["briskseg", "train", recipe]
@@ -108,4 +117,5 @@ def _resume_command(
     words += ["--out", str(run)]
     words += ["--device", device] if device != "auto" else []
     words += ["--devices", str(devices)] if devices != 1 else []
+    words += ["--no-check"] if is_unchecked else []
     return shlex.join([*words, "--resume"])

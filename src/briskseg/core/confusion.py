@@ -64,6 +64,11 @@ class ConfusionMatrix:
         for start in range(0, truth.size, _BLOCK):
             block = [truth[start : start + _BLOCK], predicted[start : start + _BLOCK]]
             pairs += cv2.calcHist(block, [0, 1], None, [256, 256], [0, 256] * 2).astype(np.int64)
+        self.add_pairs(pairs)
+
+    def add_pairs(self, pairs: npt.NDArray[np.int64]) -> None:
+        """Add pixels that were counted elsewhere, (256, 256) by the bytes (truth, prediction);
+        errors as `update`'s."""
         self._check(pairs)
         self.counts += pairs[: self.classes, : self.classes]
 

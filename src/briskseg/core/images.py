@@ -27,10 +27,10 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
     4: lambda image: image[::-1],
-    5: lambda image: image.transpose(1, 0, 2),
-    6: lambda image: image.transpose(1, 0, 2)[:, ::-1],
-    7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
-    8: lambda image: image.transpose(1, 0, 2)[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda image: image.swapaxes(0, 1)[::-1],
 }
 
 
@@ -50,9 +50,14 @@ def read_image(path: Path, max_pixels: int | None = None) -> Array:
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if orientation in _UPRIGHT:
-        return np.ascontiguousarray(_UPRIGHT[orientation](image))
-    return np.asarray(image)
+    return np.ascontiguousarray(upright(np.asarray(image), orientation))
+
+
+def upright(stored: Array, orientation: int) -> Array:
+    """A stored image or label map, (H, W) or (H, W, 3), turned as its EXIF orientation says: a
+    view, of the same array for 1 and for what is no orientation."""
+    turn = _UPRIGHT.get(orientation)
+    return stored if turn is None else turn(stored)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -19,14 +19,20 @@ from briskseg.core.picture_files import opened
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
 _SPREAD = {"L;2": 85, "L;4": 17}
-_MODES = ("1", "L", "LA", "P", "PA", "I;16", "I;16B", "I", "RGB", "RGBA")
+LABEL_MODES = ("1", "L", "LA", "P", "PA", "I;16", "I;16B", "I", "RGB", "RGBA")
 
 
 class Mask(NamedTuple):
-    """A label file's pixels, (H, W) values or (H, W, channels) colors, and its (256, 3) palette."""
+    """A label file's pixels, (H, W) values or (H, W, channels) colors, and its (256, 3) palette.
+
+    form: the file's format, as Pillow names it, whatever its suffix. is_lossy: whether saving it
+    changed values (JPEG, lossy WebP).
+    """
 
     pixels: np.ndarray[Any, Any]
     palette: np.ndarray[Any, Any] | None
+    form: str = "PNG"
+    is_lossy: bool = False
 
 
 def read_mask(path: Path) -> Mask:
@@ -35,27 +41,35 @@ def read_mask(path: Path) -> Mask:
     Raises DataError, naming the file, when it is missing, empty, damaged or no label image.
     """
     with opened(path, "a label image", "restore it, or remove its pair") as image:
-        if image.mode not in _MODES:
+        if image.mode not in LABEL_MODES:
             raise DataError(
                 f"{path}: a label file of mode {image.mode}; expected one channel of class "
                 "indices, a palette, or RGB; save it as an 8-bit PNG"
             )
-        divisor = _SPREAD.get(_raw_mode(image), 1)
+        divisor = _SPREAD.get(raw_mode(image), 1)
         pixels = np.asarray(image.convert("RGBA") if image.mode == "PA" else image)
         colors = image.getpalette("RGB") if image.mode == "P" else None
+        form, is_lossy = image.format or "", _is_lossy(image, path)
     if colors is None:
-        return Mask(pixels // divisor if divisor > 1 else pixels, None)
+        return Mask(pixels // divisor if divisor > 1 else pixels, None, form, is_lossy)
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors) // 3] = np.array(colors, np.uint8).reshape(-1, 3)
-    return Mask(pixels, palette)
+    return Mask(pixels, palette, form, is_lossy)
 
 
-def _raw_mode(image: Image.Image) -> str:
+def raw_mode(image: Image.Image) -> str:
     """How the file stores its pixels ("L;4": 4 bits of gray), or "" where Pillow does not say."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
+
+
+def _is_lossy(image: Image.Image, path: Path) -> bool:
+    if image.format == "WEBP":
+        with path.open("rb") as file:
+            return file.read(16)[12:] == b"VP8 "  # lossless files have VP8L, or a header before it
+    return image.format in {"JPEG", "MPO"}
 
 
 class ClassList(NamedTuple):

@@ -8,6 +8,7 @@ does not know is an error with its cure, never dropped.
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,11 +72,20 @@ class LabelSet:
 
         8- and 16-bit index masks, palette and RGB PNG; opaque alpha is dropped. A palette file is
         read by its colors where those are the set's, else by its indices. Raises DataError naming
-        a damaged file, and what a file holds that the set does not know.
+        a damaged file or a lossy one (JPEG), and what a file holds that the set does not know.
         """
-        pixels, palette = read_mask(path)
-        if palette is not None and self._knows_palette(pixels, palette):
-            pixels = palette[pixels]
+        mask = read_mask(path)
+        if mask.is_lossy:
+            raise DataError(
+                f"{path}: labels saved with lossy compression ({mask.form}), which changes values; "
+                "make them again as PNG, from what the file was made of"
+            )
+        pixels = mask.pixels
+        if mask.palette is not None:
+            used = np.unique(pixels)
+            colors = (tuple(color) for color in mask.palette[used].tolist())
+            if self.knows_palette(colors):
+                pixels = mask.palette[pixels]
         return self.decode(pixels, path)
 
     def decode(self, mask: Array, path: Path) -> Array:
@@ -166,13 +176,14 @@ class LabelSet:
             table[red | green << 8 | blue << 16] = index + 1
         return table
 
-    def _knows_palette(self, indices: Array, palette: Array) -> bool:
-        """Whether the colors that are used are all the set's, and one of them is more than black.
+    def knows_palette(self, used: Iterable[RGB]) -> bool:
+        """Whether the colors that a palette file uses are all the set's, and one more than black:
+        such a file is read by its colors, any other by its indices.
 
         Black alone is no evidence: it is index 0 of a gray ramp as well as the customary Void.
         """
-        used = {tuple(color) for color in palette[np.unique(indices)].tolist()}
-        return used <= self.class_of_color.keys() and used != {(0, 0, 0)}
+        colors = set(used)
+        return colors <= self.class_of_color.keys() and colors != {(0, 0, 0)}
 
     def _decode_values(self, mask: Array, path: Path) -> Array:
         if mask.dtype == np.bool_:
@@ -189,7 +200,7 @@ class LabelSet:
         values, counts = np.unique(mask, return_counts=True)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
-        cure = cure_for_values(pixels, unknown_pixels, len(self.names))
+        cure = cure_for_values(pixels, unknown_pixels, len(self.names), self.ignored).text
         raise UnknownLabelError(path, unknown_pixels, self._expected_values(), cure)
 
     def _decode_colors(self, mask_hwc: Array, path: Path) -> Array:
@@ -204,7 +215,7 @@ class LabelSet:
             for v, n in zip(values.tolist(), counts.tolist(), strict=True)
         }
         unknown_pixels = {c: n for c, n in pixels.items() if c not in self.class_of_color}
-        cure = cure_for_colors(pixels, unknown_pixels, set(self.class_of_color))
+        cure = cure_for_colors(pixels, unknown_pixels, set(self.class_of_color)).text
         known = len(self.class_of_color)
         raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", cure)
 

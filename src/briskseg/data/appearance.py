@@ -25,6 +25,7 @@ _QUANTILES /= _QUANTILES.std()
 # Rows turn RGB into YIQ (luma, and the two color axes that hue rotates); ITU-R BT.601 luma.
 _RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
+LUMA = _RGB_TO_YIQ[0]
 
 
 class Color(NamedTuple):
@@ -48,17 +49,23 @@ def recolor(image: Image, color: Color) -> Image:
     v = color
     if v.brightness == v.contrast == v.saturation == 1 and v.hue == 0:
         return image
-    cos, sin = np.cos(v.hue) * v.saturation, np.sin(v.hue) * v.saturation
-    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    colors = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ * (v.brightness * v.contrast)
     offset = 0.0
     if v.contrast != 1:
-        gray = v.brightness * float(np.dot(cv2.mean(image)[:3], _RGB_TO_YIQ[0]))
+        gray = v.brightness * float(np.dot(cv2.mean(image)[:3], LUMA))
         offset = (1 - v.contrast) * min(gray, 255.0)
     if v.saturation == 1 and v.hue == 0:  # the same for each channel: a table is enough
         table = np.arange(256) * (v.brightness * v.contrast) + offset
         return as_image(cv2.LUT(image, _levels(table)))
-    return as_image(cv2.transform(image, np.column_stack([colors, np.full(3, offset)])))
+    return as_image(cv2.transform(image, np.column_stack([color_matrix(v), np.full(3, offset)])))
+
+
+def color_matrix(color: Color) -> NDArray[np.float64]:
+    """(3, 3): RGB -> RGB, all but the offset by which contrast keeps the mean gray."""
+    v = color
+    cos, sin = np.cos(v.hue) * v.saturation, np.sin(v.hue) * v.saturation
+    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    colors: NDArray[np.float64] = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ
+    return colors * (v.brightness * v.contrast)
 
 
 def draw_shadow(rng: np.random.Generator) -> Image:
@@ -98,11 +105,19 @@ def cast(image: Image, shadow: Image) -> Image:
 
 def add_noise(image: Image, deviation: float, seed: int) -> Image:
     """Normal noise of this standard deviation, in gray levels, on every value."""
-    rng = np.random.default_rng(seed)
-    table = np.clip(np.round(_QUANTILES * deviation), -128, 127).astype(np.int16)
-    levels = np.frombuffer(rng.bytes(image.size), np.uint8).reshape(image.shape)
-    noise = cv2.LUT(levels, table)
+    noise = cv2.LUT(noise_levels(seed, image.shape), noise_table(deviation))
     return as_image(cv2.add(image, noise, dtype=cv2.CV_8U))
+
+
+def noise_levels(seed: int, shape: tuple[int, ...]) -> Image:
+    """Random bytes, whose noise is looked up in `noise_table`."""
+    drawn = np.random.default_rng(seed).bytes(int(np.prod(shape)))
+    return np.frombuffer(drawn, np.uint8).reshape(shape)
+
+
+def noise_table(deviation: float) -> NDArray[np.int16]:
+    """(256,): the noise, in gray levels, of each byte."""
+    return np.clip(np.round(_QUANTILES * deviation), -128, 127).astype(np.int16)
 
 
 class Distortion(NamedTuple):

@@ -33,6 +33,7 @@ from briskseg.recipe import AugmentPart
 
 Matrix = NDArray[np.float64]
 
+LEAST_BLUR = 0.1  # pixels; below, a kernel's neighbors weigh nothing
 REDRAWS = 10  # of a sample's place, while one class fills it (MMSegmentation's RandomCrop)
 
 
@@ -140,7 +141,7 @@ class Augmenter:
         v = variation
         matrix, labels = self._choose_place(labels_hw, image_hwc.shape, v)
         image = _warp_image(image_hwc, matrix, v.size_hw, self.fill)
-        if v.blur > 0.1:  # below, a kernel's neighbors weigh nothing
+        if v.blur > LEAST_BLUR:
             image = as_image(cv2.GaussianBlur(image, (0, 0), v.blur))
         image = distort(recolor(image, v.color), v.distortion)
         if v.shadow is not None:
@@ -213,11 +214,17 @@ def _largest_share(labels_hw: Image) -> float:
     return float(counts.max() / counts.sum()) if counts.any() else 1.0
 
 
+def halvings(matrix: Matrix) -> int:
+    """How often an image is halved before this matrix shrinks it by less than two."""
+    shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    return max(0, int(np.floor(np.log2(max(shrink, 1.0)))))
+
+
 def _warp_image(
     image: Image, matrix: Matrix, size_hw: tuple[int, int], fill: tuple[int, int, int]
 ) -> Image:
     # Bilinear sampling skips pixels when it shrinks by more than two; halve by area first.
-    while np.sqrt(abs(np.linalg.det(matrix[:, :2]))) >= 2:
+    for _ in range(halvings(matrix)):
         half = (image.shape[1] // 2, image.shape[0] // 2)
         factor = np.array([half[0] / image.shape[1], half[1] / image.shape[0]])
         image = as_image(cv2.resize(image, half, interpolation=cv2.INTER_AREA))

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
 from briskseg.data import Dataset, Pair
-from briskseg.data.augment import Augmenter
+from briskseg.data.augment import Augmenter, Variation
 
 Image = NDArray[np.uint8]
 Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
@@ -71,6 +71,11 @@ class ImageStore:
                 if progress is not None:
                     progress(done, len(self))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every pair is kept."""
+        return len(self._kept) == len(self.pairs)
+
     def __getitem__(self, index: int) -> tuple[Image, Image]:
         """image_hwc and labels_hw as the data set reads them."""
         kept = self._kept.get(index)
@@ -100,12 +105,18 @@ class TrainingSamples:
         return len(self.store)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
+        image, labels = self.store[key[1]]
+        image, labels = self.augmenter.apply(image, labels, self.variation(key))
+        return image, labels, self.store.pairs[key[1]].name
+
+    def variation(self, key: tuple[int, int]) -> Variation:
+        """What is drawn for a sample."""
         epoch, index = key
-        image, labels = self.store[index]
+        height, width = self.store[index][0].shape[:2]
         growth = self.augmenter.part.growth
         factor = growth.factor(epoch, self.epochs) if growth is not None else 1.0
-        image, labels = self.augmenter(image, labels, self.base_hw, self.seed, epoch, index, factor)
-        return image, labels, self.store.pairs[index].name
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return self.augmenter.draw(rng, (height, width), self.base_hw or (height, width), factor)
 
 
 class ValidationSamples:

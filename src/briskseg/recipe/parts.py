@@ -61,6 +61,8 @@ class DataPart(Part):
     mean: Triple = (0.485, 0.456, 0.406)  # RGB, in units of [0, 1]; the default is ImageNet's
     std: PositiveTriple = (0.229, 0.224, 0.225)
     cache_gb: NotNegative = 4.0  # decoded images are kept in memory while they fit in this
+    # keep the whole set in the device's memory and vary samples there; null: on CUDA, where it fits
+    resident: bool | None = None
     split_seed: int = 0  # splits data that come without splits
     # what is trained on; [train, val] for weights to ship, once everything is chosen: val then
     # chooses and scores nothing, and the last weights are kept

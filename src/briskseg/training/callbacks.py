@@ -33,8 +33,9 @@ class MovingAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def average(kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-            n = float(count)
+        def average(kept: Sequence[Tensor], new: Sequence[Tensor], _: Tensor | int) -> None:
+            assert self._average_model is not None
+            n = float(self._average_model.n_averaged)
             weight = 1 - min(decay, (1 + n) / (10 + n))
             if kept[0].is_floating_point():
                 torch._foreach_lerp_(list(kept), list(new), weight)
@@ -42,6 +43,14 @@ class MovingAverage(WeightAveraging):
                 torch._foreach_copy_(list(kept), list(new))
 
         super().__init__(multi_avg_fn=average)
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """The average lies beside the weights, but its count stays here: reading it from a GPU at
+        every step would wait for that."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
 
 class BestWeights(Callback):

@@ -6,7 +6,7 @@ recipe -> data set, decoded and counted -> network -> stages of weighted steps -
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,22 @@ from briskseg.data import Dataset, open_dataset
 from briskseg.data.augment import Augmenter
 from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
 from briskseg.data.loader import (
+    Batch,
     EpochBatches,
     ImageStore,
-    Loader,
     TrainingSamples,
     ValidationSamples,
     training_loader,
     validation_loader,
 )
+from briskseg.data.resident import ResidentTraining, ResidentValidation, is_resident
 from briskseg.models import create_model
 from briskseg.models.encoder import load_encoder
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
 from briskseg.training.callbacks import BestWeights, Film, MovingAverage, Progress
 from briskseg.training.checkpoints import Checkpoints
+from briskseg.training.convolutions import use_matrix_gradients
 from briskseg.training.encoder_file import find_encoder
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine, choose_machine
@@ -78,6 +80,8 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
     if checkpoint is not None:
         data.batches.start_at(*resume_place(checkpoint))
     network = make_network(recipe, len(dataset.labels.names), from_scratch=checkpoint is None)
+    if machine.prefers_matrix_gradients:
+        use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
     log = Log(run / "metrics.csv", module.columns, training.log_every)
     callbacks = [
@@ -102,7 +106,7 @@ class Data:
 
     counts: PixelCounts
     batches: EpochBatches
-    loaders: tuple[Loader, Loader]  # train, val
+    loaders: tuple[Iterable[Batch], Iterable[Batch]]  # train, val
 
 
 def read_data(
@@ -126,11 +130,14 @@ def read_data(
     steps = sum(stage.steps for stage in plan_stages(training, len(batches)))
     epochs = math.ceil(steps / len(batches))
     samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed, epochs)
-    workers = machine.workers(training.workers)
-    loaders = (
-        training_loader(samples, batches, workers),
-        validation_loader(ValidationSamples(stores["val"], size_hw, *place), workers),
-    )
+    unvaried = ValidationSamples(stores["val"], size_hw, *place)
+    loaders: tuple[Iterable[Batch], Iterable[Batch]]
+    if is_resident(recipe.data.resident, samples, unvaried, machine.device):
+        resident = ResidentTraining(samples, batches, machine.device)
+        loaders = (resident, ResidentValidation(unvaried, machine.device))
+    else:
+        workers = machine.workers(training.workers)
+        loaders = (training_loader(samples, batches, workers), validation_loader(unvaried, workers))
     return Data(counts, batches, loaders)
 
 

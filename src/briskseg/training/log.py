@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,35 @@ from torch import Tensor
 from briskseg.core.errors import TrainingError
 from briskseg.data.loader import Batch
 
+PLACE = ("step", "epoch", "samples", "seconds")  # what every row begins with
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Losses that were sent from the device, and the row that they complete."""
+
+    steps: list[tuple[int, list[str]]]  # of each loss: the step, and its images' names
+    losses: Tensor  # in this machine's memory, to be read once they have arrived
+    arrival: torch.cuda.Event | None  # None: they were here
+    row: dict[str, Any] | None
+
+    @property
+    def has_arrived(self) -> bool:
+        return self.arrival is None or bool(self.arrival.query())  # type: ignore[no-untyped-call]
+
+    def values(self) -> list[float]:
+        if self.arrival is not None:
+            self.arrival.synchronize()
+        values: list[float] = self.losses.tolist()
+        return values
+
 
 class Log(Callback):
     """Writes the rows, and watches the loss: one that is not a number stops the run with the step
     and its images.
+
+    A GPU is never waited for between validations: losses are sent when a row is due, and read when
+    they have arrived, a few steps later.
 
     Args:
         path: the CSV file.
@@ -28,15 +56,16 @@ class Log(Callback):
 
     def __init__(self, path: Path, scores: Sequence[str], every: int) -> None:
         self.path, self.every = path, every
-        self.columns = ["step", "epoch", "samples", "seconds", "loss", "lr", "images_per_s"]
-        self.columns += scores
+        self.columns = [*PLACE, "loss", "lr", "images_per_s", "waiting", *scores]
         self.seconds = 0.0  # of earlier sittings of this run
         self._samples = 0
         self._waiting: list[tuple[int, Tensor, list[str]]] = []  # steps since the last look
-        self._losses: list[float] = []  # looked at, not yet logged
+        self._sent = deque[Sent]()  # on their way from the device
+        self._losses: list[float] = []  # arrived, not yet logged
         self._lr = 0.0
         self._started = self._since = time.monotonic()
         self._images = 0
+        self._idle = self._idle_from = 0.0  # seconds between steps, since the last row
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self._seconds(), "samples": self._samples, "losses": self._losses}
@@ -68,9 +97,13 @@ class Log(Callback):
         """Whether the weights after this step have been validated."""
         return any(int(row["step"]) == step and row["val_loss"] for row in self._rows())
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._idle_from = time.monotonic()
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
     ) -> None:
+        self._idle += time.monotonic() - self._idle_from
         # here, because at the step's end the schedule is one step further
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 
@@ -81,56 +114,85 @@ class Log(Callback):
         self._images += len(batch.names) * trainer.world_size
         self._samples += len(batch.names) * trainer.world_size
         due = trainer.global_step % self.every == 0
-        # reading the loss waits for a GPU, so there only when a row is due
         if due or pl_module.device.type == "cpu":
-            self.look(trainer)
-        if due and self._losses:
-            now = time.monotonic()
-            rate = self._images / max(now - self._since, 1e-9)
-            loss = sum(self._losses) / len(self._losses)
-            self._write(trainer, {"loss": loss, "lr": self._lr, "images_per_s": round(rate, 3)})
-            self._losses, self._images, self._since = [], 0, now
+            self._send(self._row(trainer) if due else None)
+        self._land(trainer, wait=False)
+        self._idle_from = time.monotonic()
 
-    def look(self, trainer: Trainer) -> None:
-        """Check the losses of the steps since the last look; raise TrainingError on a NaN."""
+    def _row(self, trainer: Trainer) -> dict[str, Any]:
+        """What a row says, but for the loss, which may be on its way."""
+        now = time.monotonic()
+        since = max(now - self._since, 1e-9)
+        values = {
+            "lr": self._lr,
+            "images_per_s": round(self._images / since, 3),
+            "waiting": round(self._idle / since, 4),
+        }
+        self._images, self._idle, self._since = 0, 0.0, now
+        return self._place(trainer, trainer.current_epoch) | values
+
+    def _send(self, row: dict[str, Any] | None) -> None:
+        """Let the losses that wait start on their way from the device; nobody waits for them."""
         if not self._waiting:
             return
-        values = torch.stack([loss for _, loss, _ in self._waiting]).tolist()
-        for (step, _, names), value in zip(self._waiting, values, strict=True):
-            if value != value or value in (float("inf"), float("-inf")):
-                raise TrainingError(
-                    f"the loss became {value} at step {step} on the images {', '.join(names)}; the "
-                    "last good checkpoint is kept: look at these images, lower "
-                    "training.optimizer.lr, set training.clip=1 or training.precision=float32, and "
-                    "train again"
-                )
-            self._losses.append(value)
+        steps = [(step, names) for step, _, names in self._waiting]
+        losses = torch.stack([loss for _, loss, _ in self._waiting])
+        arrival = None
+        if losses.is_cuda:
+            losses = torch.empty_like(losses, device="cpu", pin_memory=True).copy_(
+                losses, non_blocking=True
+            )
+            arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrival.record()
+        self._sent.append(Sent(steps, losses, arrival, row))
         self._waiting = []
+
+    def _land(self, trainer: Trainer, wait: bool) -> None:
+        """Check the losses that have arrived, in order, and write the rows that they complete."""
+        while self._sent and (wait or self._sent[0].has_arrived):
+            sent = self._sent.popleft()
+            for (step, names), value in zip(sent.steps, sent.values(), strict=True):
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"the loss became {value} at step {step} on the images "
+                        f"{', '.join(names)}; the last good checkpoint is kept: look at these "
+                        "images, lower training.optimizer.lr, set training.clip=1 or "
+                        "training.precision=float32, and train again"
+                    )
+                self._losses.append(value)
+            if sent.row is not None:
+                self._write(trainer, sent.row | {"loss": sum(self._losses) / len(self._losses)})
+                self._losses = []
+
+    def look(self, trainer: Trainer) -> None:
+        """Wait for the losses of all steps so far; raise TrainingError on a NaN."""
+        self._send(None)
+        self._land(trainer, wait=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.look(trainer)
-        self._write(trainer, pl_module.validation)
+        self._write(trainer, self._place(trainer, epochs_done(trainer)) | pl_module.validation)
         # the time spent validating is not the training's rate
-        self._images, self._since = 0, time.monotonic()
+        self._images, self._idle, self._since = 0, 0.0, time.monotonic()
 
     def _seconds(self) -> float:
         return self.seconds + time.monotonic() - self._started
 
-    def _write(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+    def _place(self, trainer: Trainer, epoch: int) -> dict[str, Any]:
+        seconds = f"{self._seconds():.2f}"
+        step = trainer.global_step
+        return {"step": step, "epoch": epoch, "samples": self._samples, "seconds": seconds}
+
+    def _write(self, trainer: Trainer, row: Mapping[str, Any]) -> None:
         if not trainer.is_global_zero:
             return
-        row: dict[str, Any] = {
-            "step": trainer.global_step,
-            "epoch": epochs_done(trainer) if "val_loss" in values else trainer.current_epoch,
-            "samples": self._samples,
-            "seconds": f"{self._seconds():.2f}",
-            # every digit, so that equal rows mean equal numbers
-            **{name: repr(float(value)) for name, value in values.items()},
-        }
+        values = {name: float(value) for name, value in row.items() if name not in PLACE}
+        # every digit, so that equal rows mean equal numbers
+        exact = {name: repr(value) for name, value in values.items()}
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+            csv.DictWriter(file, self.columns).writerow({**row, **exact})
         for logger in trainer.loggers:
-            logger.log_metrics(dict(values), step=trainer.global_step)
+            logger.log_metrics(values, step=row["step"])
 
 
 def epochs_done(trainer: Trainer) -> int:

@@ -76,8 +76,9 @@ def cross_entropy(
     total = F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORED, reduction="sum")
     if mean == "pixels":
         return total / labels.numel()
-    counts = torch.bincount(labels.flatten(), minlength=IGNORED + 1)[: len(class_weights)]
-    return _divided(total, (counts * class_weights).sum())
+    # looked up, not counted: counting would wait for a GPU
+    each = F.pad(class_weights, (0, IGNORED + 1 - len(class_weights)))[labels]
+    return _divided(total, each.sum())
 
 
 def sigmoid_cross_entropy(

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from briskseg.core.confusion import ConfusionMatrix
-from briskseg.core.labels import LabelSet
+from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.loader import Batch
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
@@ -56,8 +56,6 @@ class SegmentationModule(LightningModule):
             for stage, weights in zip(stages, class_weights, strict=True)
         )
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)
-        self.confusion = ConfusionMatrix(network.classes)
-        self.validation_losses: list[float] = []
         self.validation: dict[str, float] = {}  # the last validation's scores, as in metrics.csv
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
         self.columns += [f"val_iou/{name}" for name in labels.names]
@@ -88,8 +86,9 @@ class SegmentationModule(LightningModule):
         return self.network.forward_train(images)
 
     def on_validation_epoch_start(self) -> None:
-        self.confusion = ConfusionMatrix(self.network.classes)
-        self.validation_losses = []
+        # summed up on the device and fetched once
+        self._pairs = torch.zeros(256 * 256, dtype=torch.int64, device=self.device)
+        self._losses = torch.zeros(2, device=self.device)  # sum, how many
 
     def validation_step(self, batch: Batch, _: int) -> Tensor:
         """Returns the predicted labels (N,H,W) uint8, at the labels' size."""
@@ -99,24 +98,23 @@ class SegmentationModule(LightningModule):
         logits = head(self.normalize(batch.images)).float()
         if logits.shape[-2:] != batch.labels.shape[-2:]:
             logits = nn.functional.interpolate(logits, batch.labels.shape[-2:], mode="bilinear")
-        if bool((batch.labels != 255).any()):
-            loss = self.losses[place]({stage.output: logits}, batch.labels)
-            self.validation_losses.append(float(loss))
-        predicted: Tensor = logits.argmax(1).to(torch.uint8)
-        for truth_hw, predicted_hw in zip(batch.labels, predicted, strict=True):
-            self.confusion.update(truth_hw.cpu().numpy(), predicted_hw.cpu().numpy())
-        return predicted
+        loss = self.losses[place]({stage.output: logits}, batch.labels)
+        is_labeled = (batch.labels != IGNORED).any()
+        self._losses += torch.stack([loss.where(is_labeled, 0), is_labeled])
+        predicted = logits.argmax(1)
+        pairs = (batch.labels.long() * 256 + predicted).flatten()
+        self._pairs.scatter_add_(0, pairs, torch.ones_like(pairs))
+        return predicted.to(torch.uint8)
 
     def on_validation_epoch_end(self) -> None:
         """Add up the processes' counts and keep the scores under metrics.csv's names."""
-        loss = torch.tensor([sum(self.validation_losses), len(self.validation_losses)])
-        counts = torch.from_numpy(self.confusion.counts)
+        pairs, loss = self._pairs, self._losses
         if self.trainer.world_size > 1:
-            counts = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()
-            loss = self.trainer.strategy.reduce(loss.to(self.device), reduce_op="sum").cpu()
-            self.confusion = ConfusionMatrix(self.network.classes)
-            self.confusion.add(counts.numpy())
-        scores = self.confusion
+            pairs = self.trainer.strategy.reduce(pairs, reduce_op="sum")
+            loss = self.trainer.strategy.reduce(loss, reduce_op="sum")
+        loss = loss.cpu()
+        scores = ConfusionMatrix(self.network.classes)
+        scores.add_pairs(pairs.view(256, 256).cpu().numpy())
         mean_loss = float(loss[0] / loss[1]) if loss[1] else math.nan
         values = [mean_loss, scores.miou, scores.pixel_accuracy, *map(float, scores.iou)]
         self.validation = dict(zip(self.columns, values, strict=True))

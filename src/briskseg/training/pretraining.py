@@ -110,20 +110,20 @@ class ClassificationModule(LightningModule):
         return functional.cross_entropy(logits.float(), batch.labels)
 
     def on_validation_epoch_start(self) -> None:
-        self._sums = torch.zeros(4, dtype=torch.float64)
+        self._sums = torch.zeros(4, device=self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         logits = self.network(self.normalize(batch.images)).float()
         loss = functional.cross_entropy(logits, batch.labels, reduction="sum")
         first = logits.topk(min(5, logits.shape[1])).indices == batch.labels[:, None]
         right, among_five = first[:, 0].sum(), first.sum()
-        self._sums += torch.tensor([loss, right, among_five, len(logits)])
+        self._sums += torch.stack([loss, right, among_five, torch.ones_like(right) * len(logits)])
 
     def on_validation_epoch_end(self) -> None:
         """Add up the processes' sums and keep the scores under metrics.csv's names."""
         sums = self._sums
         if self.trainer.world_size > 1:
-            sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
         self.validation = dict(zip(self.columns, (sums[:3] / sums[3]).tolist(), strict=True))
 
     def configure_optimizers(self) -> Any:
