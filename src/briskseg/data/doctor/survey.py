@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.cache import cache_folder
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.dataset import Dataset, Found, Pair, Progress, Unmatched, split_by_seed
 from briskseg.data.doctor.facts import (
@@ -30,7 +31,6 @@ from briskseg.data.doctor.facts import (
 )
 from briskseg.data.doctor.names import rematch
 from briskseg.data.folder import VAL_SHARE
-from briskseg.data.kinds import cache_folder
 
 VERSION = 1  # of the facts: with another one nothing is taken from the cache
 
