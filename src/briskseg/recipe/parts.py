@@ -259,6 +259,7 @@ class TrainingPart(LengthPart):
 
     loss: LossPart = LossPart()
     stages: tuple[StagePart, ...] = ()  # none: all outputs are trained at once
+    compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' moving average
     stop_after: Count | None = None  # validations without a new best

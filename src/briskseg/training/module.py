@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.loader import Batch
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
+from briskseg.training.compiling import compile_network
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.optimizers import make_optimizer
 from briskseg.training.schedules import factor
@@ -56,6 +57,7 @@ class SegmentationModule(LightningModule):
             for stage, weights in zip(stages, class_weights, strict=True)
         )
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)
+        self._compiled: dict[str, Callable[..., Any]] = {}  # methods of the network, by name
         self.validation: dict[str, float] = {}  # the last validation's scores, as in metrics.csv
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
         self.columns += [f"val_iou/{name}" for name in labels.names]
@@ -77,13 +79,24 @@ class SegmentationModule(LightningModule):
             loss: Tensor = self.losses[place](outputs, batch.labels)
         return loss
 
-    def _outputs(self, images: Tensor, stage: Stage) -> dict[str, Tensor]:
-        """No more than the stage's loss reads."""
+    def on_fit_start(self) -> None:
+        wanted = self.recipe.training.compile
+        if wanted or (wanted is None and self.device.type == "cuda"):
+            names = tuple(sorted({self._method(stage) for stage in self.stages}))
+            self._compiled = compile_network(self.network, names, self.device)
+
+    def _method(self, stage: Stage) -> str:
+        """The network's method that gives no more than the stage's loss reads."""
         if stage.output == "encoder":
-            return {"encoder": self.network.forward_encoder(images)}
-        if self.recipe.training.loss.auxiliary == 0:
-            return {"logits": self.network(images)}
-        return self.network.forward_train(images)
+            return "forward_encoder"
+        return "forward" if self.recipe.training.loss.auxiliary == 0 else "forward_train"
+
+    def _outputs(self, images: Tensor, stage: Stage) -> dict[str, Tensor]:
+        name = self._method(stage)
+        if name in self._compiled:  # what a captured graph put out last time is no longer read
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        outputs = self._compiled.get(name, getattr(self.network, name))(images)
+        return outputs if isinstance(outputs, dict) else {stage.output: outputs}
 
     def on_validation_epoch_start(self) -> None:
         # summed up on the device and fetched once

@@ -1,0 +1,58 @@
+"""Compiling the network: the same numbers where it works, one sentence where it does not."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from briskseg.training.compiling import TRIAL, compile_network
+
+CPU = torch.device("cpu")
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward_train(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = torch.relu(self.norm(self.conv(x)))
+        return {"logits": y, "half": y[..., ::2]}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
+def test_a_compiled_network_gives_the_same_and_its_trial_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    net, other = Small(), Small()
+    forms = compile_network(net, ("forward_train",), CPU)
+    assert set(forms) == {"forward_train"}
+    assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))
+    assert all(p.grad is None for p in net.parameters())
+    images = torch.randn(TRIAL).to(memory_format=torch.channels_last)
+    for name, output in forms["forward_train"](images).items():
+        torch.testing.assert_close(output, other.forward_train(images)[name])
+
+
+def test_where_compiling_fails_the_network_stays_as_it_is_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/no/such/compiler",))
+    torch._dynamo.reset()
+    net, other = Small(), Small()
+    with caplog.at_level(logging.WARNING):
+        assert compile_network(net, ("forward_train",), CPU) == {}
+    (message,) = caplog.messages
+    assert "/no/such/compiler" in message
+    assert "the network is trained uncompiled" in message
+    assert len(message.splitlines()) == 1
+    assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))
