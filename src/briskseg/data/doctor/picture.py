@@ -39,7 +39,7 @@ def save_picture(report: CheckReport, labels: LabelSet, path: Path) -> None:
     pairs = ", ".join(f"{split} {s.pairs}" for split, s in report.splits.items())
     figure.suptitle(f"{report.root.resolve().name}: {pairs} pairs", fontsize=12)
     try:
-        figure.savefig(path, dpi=110, format="png")
+        figure.savefig(path, dpi=110, format="png", bbox_inches="tight")
     except OSError as error:
         raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
 
