@@ -61,6 +61,7 @@ VERBS: tuple[str, ...] = (
     "predict",
     "report",
     "export",
+    "bench",
     "convert",
     "models",
     "recipes",

@@ -1,0 +1,99 @@
+"""briskseg bench, through the command: what it measures, writes, answers and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from briskseg.core.card import load_weights, save_weights
+from briskseg.evaluation.layers import count_work
+from briskseg.evaluation.speed import LEAST, ROUNDS
+from briskseg.evaluation.stopwatch import STAGES
+
+SIZE = (48, 64)
+
+
+@pytest.fixture
+def model(weights_file: Path, tmp_path: Path) -> Path:
+    """The small network with an input size and a score in its card."""
+    tensors, card = load_weights(weights_file)
+    sized = card.input.model_copy(update={"size": SIZE})
+    path = tmp_path / "model.safetensors"
+    save_weights(
+        path, tensors, card.model_copy(update={"input": sized, "scores": {"val_miou": 0.25}})
+    )
+    return path
+
+
+def test_everything_is_measured_and_a_budget_met(command, model: Path, tmp_path: Path) -> None:
+    report, picture = tmp_path / "speed.json", tmp_path / "speed.png"
+    words = ["--backend", "torch", "--threads", 1, "--seconds", 0.01, "--budget", "1000000ms"]
+    done = command("bench", model, *words, "--json", report, "--plot", picture)
+    assert done.status == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 100
+    assert "1000000ms is met" in done.out
+    assert "mIoU 25.00 %" in done.out
+    found = json.loads(report.read_text("utf-8"))
+    (one,) = found["candidates"]
+    assert (one["backend"], one["precision"], one["threads"]) == ("torch", "float32", 1)
+    assert one["size"] == list(SIZE)
+    assert one["frames"] >= ROUNDS * LEAST
+    assert tuple(one["milliseconds"]) == (*STAGES, "labels", "whole")
+    for times in one["milliseconds"].values():
+        assert 0 <= times["p50"] <= times["p95"] <= times["p99"]
+    assert one["milliseconds"]["labels"]["p50"] <= one["milliseconds"]["whole"]["p50"]
+    assert one["file_bytes"] == model.stat().st_size
+    assert one["peak_memory"] > one["file_bytes"]
+    assert one["flop"] == count_work(load_weights(model)[1].network, SIZE).flop
+    (peaks,) = found["peaks"]
+    seconds = one["milliseconds"]["inference"]["p50"] / 1e3
+    assert one["peak_share"] == pytest.approx(one["flop"] / seconds / peaks["float32"])
+    assert found["budget"] == {
+        "milliseconds": 1e6, "met": True, "over": 0, "candidate": 0, "miou": 0.25,
+    }  # fmt: skip
+    assert len(Image.open(picture).convert("RGB").getcolors(100_000)) > 10
+
+
+def test_an_export_is_made_for_the_measurement_and_a_missed_budget_is_told(
+    command, model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    words = ["--backend", "onnx", "--threads", 1, "--seconds", 0.01, "--budget", "0.00001ms"]
+    done = command("bench", model, *words, "--json", "-")
+    assert done.status == 1, done.err
+    found = json.loads(done.out)
+    assert [one["backend"] for one in found["candidates"]] == ["onnx"]
+    assert found["budget"]["met"] is False
+    labels = found["candidates"][0]["milliseconds"]["labels"]["p50"]
+    assert found["budget"]["over"] == pytest.approx(labels - 0.00001)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]  # nothing is left
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--budget", "soon"], "--budget soon is no budget, expected for example 30fps or 33ms"),
+        (["--backend", "onyx"], "unknown backend 'onyx'; did you mean 'onnx'"),
+        (["--data", "streets"], "--data scores candidates for --budget, which is not given"),
+        (["--seconds", "0"], "--seconds 0: expected a number above 0"),
+        (["--threads", "0"], "--threads 0: expected at least 1"),
+        (["--size", "big"], "--size big is no size, expected HxW"),
+        (["--plot", "speed.gif"], "speed.gif is no kind of picture"),
+        (["--json", "nowhere/x.json"], "the folder nowhere is not there"),
+        (["--backend", "torch", "--image", "nowhere.png"], "nowhere.png: no such file"),
+    ],
+)
+def test_wrong_requests_are_a_sentence(command, model: Path, words: list[str], told: str) -> None:
+    done = command("bench", model, *words)
+    assert done.status == (1 if "no such file" in told else 2)
+    assert told in done.err
+    assert done.out == ""
+
+
+def test_a_network_for_any_size_must_be_told_one(command, weights_file: Path) -> None:
+    done = command("bench", weights_file, "--backend", "torch")
+    assert done.status == 2
+    assert "takes images of any size, and its speed depends on it" in done.err

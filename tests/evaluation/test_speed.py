@@ -1,0 +1,95 @@
+"""What a speed measurement is made of: stages of a frame, sums, spread, and the machine's peaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from briskseg.core.images import write_png
+from briskseg.evaluation import roofline
+from briskseg.evaluation.speed import Candidate, Timing
+from briskseg.evaluation.stopwatch import STAGES, Stopwatch, open_predictor, serve
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.png"
+    write_png(path, np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
+    return path
+
+
+def test_a_frame_has_every_stage_and_runs_at_the_size_asked(
+    weights_file: Path, image: Path
+) -> None:
+    stopwatch = Stopwatch(str(weights_file), "torch", None, (32, 48), str(image))
+    frame = stopwatch.frame()
+    assert tuple(frame) == STAGES
+    assert all(milliseconds >= 0 for milliseconds in frame.values())
+    predictor = open_predictor(weights_file, "torch", None, (32, 48))
+    seen = predictor.logits(np.zeros((40, 64, 3), np.uint8)).shape
+    assert seen == (3, 32, 48)
+
+
+def test_requests_are_answered_and_a_damaged_file_is_a_sentence(
+    weights_file: Path, image: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(weights_file.read_bytes()[:5000])
+    answers: list[dict] = []
+    opening = {"do": "open", "backend": "torch", "threads": None, "image": str(image)}
+    requests = [
+        {**opening, "path": str(damaged), "size_hw": [32, 48]},
+        {**opening, "path": str(weights_file), "size_hw": [32, 48]},
+        {"do": "frames", "seconds": 0, "least": 3},
+    ]
+    serve(map(json.dumps, requests), answers.append)
+    failed, opened, measured = answers
+    assert "damaged.safetensors" in failed["error"]
+    assert opened == {}
+    assert len(measured["frames"]) == 3
+    assert measured["memory"] > weights_file.stat().st_size
+
+
+def test_sums_percentiles_and_spread() -> None:
+    candidate = Candidate("m", Path("m.onnx"), "onnx", "float32", None, (8, 8))
+
+    def frame(inference: float) -> dict[str, float]:
+        return {"read": 1, "resize": 2, "inference": inference, "decode": 3, "overlay": 10}
+
+    timing = Timing(candidate, 1, [[frame(4), frame(6)], [frame(14), frame(14)]])
+    assert timing.median("inference") == 10
+    assert timing.median("labels") == 16
+    assert timing.median("whole") == 26
+    assert timing.frames_per_s == pytest.approx(1000 / 16)
+    assert timing.percentile("labels", 100) == 20
+    assert timing.spread == pytest.approx((20 - 11) / 15.5)
+
+
+@pytest.mark.parametrize("operation", ["MatMul", "MatMulInteger"])
+def test_what_the_peak_is_measured_with_is_a_matrix_product(operation: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    import onnxruntime
+
+    floats = operation == "MatMul"
+    model = roofline._one_operation(operation, 24, *((1, 1) if floats else (2, 6)))
+    onnx.checker.check_model(onnx.load_from_string(model))
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    kind = np.float32 if floats else np.uint8
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 24, 24)).astype(kind)
+    (product,) = session.run(None, {"a": a, "b": b})
+    assert (product == a.astype(np.int64) @ b.astype(np.int64)).all()
+
+
+def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "SIDES", (32,))
+    monkeypatch.setattr(roofline, "COPIED_BYTES", 4096)
+    peaks = roofline.measure_peaks(threads=1)
+    assert peaks.float32 > 0
+    assert peaks.copy > 0
+    assert peaks.of("int8") == peaks.int8 > 0
+    assert peaks.of("bf16") is None
+    other = roofline.Peaks(float32=2 * peaks.float32, int8=None, copy=0.5 * peaks.copy)
+    assert peaks.best(other) == roofline.Peaks(2 * peaks.float32, peaks.int8, peaks.copy)
