@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -137,13 +138,39 @@ def test_frames_keep_their_times_through_a_file_and_once_more(tmp_path: Path) ->
 def test_what_came_before_a_source_broke_off_is_kept(tmp_path: Path) -> None:
     def between(number: int) -> None:
         if number == 4:
-            raise DataError("camera:0 gave no more after 4 frames; is it still connected?")
+            raise DataError("camera:0 gave no more after 4 frames")
 
     source = Source([n / 10 for n in range(9)], between=between)
-    with pytest.raises(DataError, match=r"still connected\?; the 4 labeled are in .*a_color.mp4"):
+    with pytest.raises(DataError, match=r"after 4 frames; the 4 labeled are in .*a_color.mp4"):
         Stream(predict, LABELS, source, tmp_path / "a").run()
     assert read_times(tmp_path / "a_overlay.mp4") == pytest.approx([0, 0.1, 0.2, 0.3])
     assert source.closed
+
+
+def test_a_camera_that_is_unplugged(
+    command, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in place of the device: OpenCV reads both the same way, and a file ends."""
+    Stream(predict, LABELS, Source([n / 10 for n in range(6)]), tmp_path / "device").run()
+    device = cv2.VideoCapture(str(tmp_path / "device_color.mp4"))
+    monkeypatch.setattr("cv2.VideoCapture", lambda index: device)
+    done = command("predict", weights_file, "camera:0", "--out", tmp_path)
+    assert done.status == 1
+    found = re.search(r"camera:0 gave no more after 6 frames.*; the (\d) labeled are in", done.err)
+    assert found
+    monkeypatch.undo()
+    assert 1 <= len(read_times(tmp_path / "camera-0_color.mp4")) == int(found[1]) <= 6
+
+
+def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
+    class Changing(Source):
+        def __iter__(self) -> Iterator[Frame]:
+            for number, frame in enumerate(super().__iter__()):
+                yield frame if number < 2 else Frame(frame.image_hwc[:30], frame.seconds)
+
+    with pytest.raises(DataError, match=r"frame 3 is 48x30, expected 48x32 .*; the 2 labeled"):
+        Stream(predict, LABELS, Changing([0, 0.1, 0.2, 0.3]), tmp_path / "a").run()
+    assert len(read_times(tmp_path / "a_color.mp4")) == 2
 
 
 def test_an_error_of_the_network_ends_the_stream_and_its_threads(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def predict(
         typer.Option(
             "--flicker",
             help="Measure the share of a video's pixels that change label from frame to frame, "
-            "motion compensated (a few ms a frame).",
+            "motion compensated; costs about 10 ms a frame.",
         ),
     ] = False,
     backend: BackendOption = "auto",

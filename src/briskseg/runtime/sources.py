@@ -110,7 +110,7 @@ class Camera:
             begun = begun if done else now
             done += 1
             yield Frame(image_hwc, now - begun)
-        raise DataError(f"{self.name} gave no more after {done} frames; is it still connected?")
+        raise DataError(f"{self.name} gave no more after {done} frames, as when it is unplugged")
 
     def close(self) -> None:
         self._capture.release()

@@ -134,8 +134,15 @@ class Stream:
         """The frames as they come; the thread that reads them also closes the source."""
         with closing(self._source):
             start = self._begun = time.perf_counter()
-            for frame in self._source:
+            first_hwc = None
+            for number, frame in enumerate(self._source, start=1):
                 now = time.perf_counter()
+                first_hwc = first_hwc or frame.image_hwc.shape
+                if frame.image_hwc.shape != first_hwc:
+                    raise DataError(
+                        f"{self._source.name}: frame {number} is {_size(frame.image_hwc.shape)}, "
+                        f"expected {_size(first_hwc)} as those before; cut the video there"
+                    )
                 self._watch.add("read", now - start)
                 yield _Shot(frame, now)
                 start = time.perf_counter()
@@ -214,3 +221,7 @@ class Stream:
             paths=self._recording.written,
             ended=ended,
         )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
