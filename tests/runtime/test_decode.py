@@ -96,6 +96,16 @@ def test_a_class_that_wins_between_cells_and_at_none_of_them() -> None:
     assert decode_labels(logits, (1, 8)).tolist() == [[0, 0, 0, 2, 2, 1, 1, 1]]
 
 
+def test_a_class_that_wins_one_cell_by_a_tie_alone() -> None:
+    logits = np.zeros((3, 2, 2), np.float32)
+    logits[0, 0, 0] = 5
+    logits[1:, 0, 1] = 4  # the lower of the two
+    logits[2, 1] = 4
+    expected = upsampled(logits, (3, 3), True).argmax(axis=0)
+    assert expected[0, 2] == 1
+    np.testing.assert_array_equal(decode_labels(logits, (3, 3), True), expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_any_float_type_and_memory_layout(dtype: type) -> None:
     logits = like_a_street(7, (12, 18), 5).astype(dtype)
