@@ -97,13 +97,13 @@ def test_a_class_that_wins_between_cells_and_at_none_of_them() -> None:
 
 
 def test_a_class_that_wins_one_cell_by_a_tie_alone() -> None:
-    logits = np.zeros((3, 2, 2), np.float32)
-    logits[0, 0, 0] = 5
-    logits[1:, 0, 1] = 4  # the lower of the two
-    logits[2, 1] = 4
-    expected = upsampled(logits, (3, 3), True).argmax(axis=0)
-    assert expected[0, 2] == 1
-    np.testing.assert_array_equal(decode_labels(logits, (3, 3), True), expected)
+    logits = np.zeros((3, 3, 3), np.float32)
+    logits[0, 1, 2] = 5
+    logits[1:, 1, 1] = 4  # the lower of the two
+    logits[2, 2] = 4
+    expected = upsampled(logits, (5, 5), True).argmax(axis=0)
+    assert expected[2, 2] == 1
+    np.testing.assert_array_equal(decode_labels(logits, (5, 5), True), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
