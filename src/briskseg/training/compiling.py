@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from briskseg.data.kinds import cache_folder
+from briskseg.core.cache import cache_folder
 
 TRIAL = (2, 3, 64, 64)  # images on which compiling is tried
 
