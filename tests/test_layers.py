@@ -20,7 +20,7 @@ ALLOWED = {
     "evaluation": {"core", "data", "runtime"},
     "training": {"core", "data", "evaluation", "models", "recipe", "runtime"},
     "reports": {"core"},
-    "export": {"core", "data", "models", "runtime"},
+    "export": {"core", "data", "evaluation", "models", "runtime"},
     "compare": {"core"},
     "cli": {
         "compare",
@@ -56,6 +56,7 @@ HEAVY = {
     "onnx": {"export/onnx_.py"},
     "onnxruntime": {"runtime/onnx_.py", "evaluation/roofline.py"},
     "openvino": {"runtime/openvino_.py", "export/openvino_.py"},
+    "nncf": {"export/quantize.py"},
     "keras": {"export/keras_.py"},
     "h5py": {"export/keras_file.py"},
     "lightning": {"training"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +11,15 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.sizes import read_size
+from briskseg.core.errors import RequestError
+from briskseg.core.images import read_image
 
 if TYPE_CHECKING:
-    from briskseg.export import Export, Image
+    from rich.status import Status
+
+    from briskseg.data import Dataset
+    from briskseg.export import Export
+    from briskseg.export.quantize import Scored
 
 
 @app.command()
@@ -32,6 +40,19 @@ def export(
         str | None,
         typer.Option(help="A data set, of whose val split eight images are compared too."),
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Compute in int8; needs --data, whose train split calibrates."),
+    ] = False,
+    max_miou_loss: Annotated[
+        float, typer.Option(min=0, help="With --int8: the points of mIoU on val that it may lose.")
+    ] = 0.5,
+    max_class_loss: Annotated[
+        float, typer.Option(min=0, help="With --int8: the points of IoU any class may lose.")
+    ] = 3.0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -56,27 +77,56 @@ def export(
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
 
-    Example: briskseg export runs/first --to onnx
+    With --int8 (openvino) the convolutions compute in int8, calibrated on 48 images of the train
+    split. Float32 and int8 are scored on the val split as `evaluate` does; layers that rounding
+    disturbs most are left in float while int8 loses too much, and a file that still does is not
+    kept.
+
+    Examples: briskseg export runs/first --to onnx
+
+    briskseg export runs/first --to openvino --int8 --data CamVid
     """
+    if int8 and data is None:
+        raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
 
     from briskseg.export import export as export_model
 
     size_hw = read_size(size, "--size")
-    images = _images(data)
-    with Console(stderr=True).status(f"writing and checking for {to}"):
-        done = export_model(model, to, out, size_hw, images)
+    dataset = None if data is None else _open(data, classes)
+    images = [] if dataset is None else [read_image(p.image) for p in dataset.pairs("val")[:8]]
+    with Console(stderr=True).status(f"writing and checking for {to}") as status:
+        asked = None
+        if int8 and dataset is not None:
+            from briskseg.export.quantize import Bounds, Int8
+
+            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
+        done = export_model(model, to, out, size_hw, images, asked)
     _print(done)
 
 
-def _images(data: str | None) -> list[Image]:
-    """The first images of the val split."""
-    if data is None:
-        return []
-    from briskseg.core.images import read_image
+def _open(data: str, classes: str | None) -> Dataset:
     from briskseg.data import open_dataset
 
-    return [read_image(pair.image) for pair in open_dataset(data).pairs("val")[:8]]
+    return open_dataset(data, classes)
+
+
+def _shown(status: Status) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
+    """What is being done, and how far it is, in the line of the status."""
+    doing = ""
+    began = time.monotonic()
+
+    def told(what: str) -> None:
+        nonlocal doing, began
+        doing, began = what, time.monotonic()
+        status.update(what)
+
+    def progress(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began, 1e-9)
+        left = (total - done) / rate
+        status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
+
+    return told, progress
 
 
 def _print(done: Export) -> None:
@@ -93,4 +143,20 @@ def _print(done: Export) -> None:
         f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
         f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
     )
+    if done.scored is not None:
+        _print_scores(done.scored)
     print(f"wrote    {done.out}, {done.format.title}")
+
+
+def _print_scores(scored: Scored) -> None:
+    """Every class's IoU in float32 and int8."""
+    float32, int8 = scored.float32, scored.int8
+    rows = [("mIoU", float32.miou, int8.miou)]
+    rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
+    print(f"int8     {scored.in_float} layers left in float; IoU on {len(int8.per_image)} images:")
+    print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
+    for name, before, after in rows:
+        told = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]
+        change = 100 * (after - before)
+        points = f"{change:+.2f}" if change == change else "-"
+        print(f"         {name:<24}{told[0]:>10}{told[1]:>10}{points:>9}")

@@ -20,6 +20,7 @@ from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
 
 if TYPE_CHECKING:
+    from briskseg.export.quantize import Int8, Scored
     from briskseg.export.verify import Agreement
     from briskseg.models.network import Network
 
@@ -89,6 +90,7 @@ class Export:
     card: Card
     exported: Exported
     agreement: Agreement
+    scored: Scored | None = None  # int8 beside float32
 
 
 def export(
@@ -97,6 +99,7 @@ def export(
     out: Path | None = None,
     size_hw: tuple[int, int] | None = None,
     images: Sequence[Image] = (),
+    int8: Int8 | None = None,
 ) -> Export:
     """Write the network in `model`, a run folder or a .safetensors file, in the format `to`.
 
@@ -104,6 +107,9 @@ def export(
     the card's `input.size`. `out` is by default the weights file with the format's suffix; a file
     that is there already is not overwritten. The new file is run beside the network, on drawn
     streets and on `images`, before it gets its name, so a file that disagrees never is there.
+
+    int8: quantize the convolutions; the file, NAME-int8.xml, is scored on data and refused where it
+    loses more than the bounds.
 
     Raises RequestError for an unknown format, no size, or an `out` that is there; ExportError where
     the file disagrees; MissingExtraError without the format's package; and as `briskseg.load`.
@@ -115,7 +121,10 @@ def export(
     from briskseg.runtime.torch_ import TorchBackend
 
     file = find_weights(model)
-    out = file.with_suffix(chosen.suffix) if out is None else out
+    if int8 is not None and to != "openvino":
+        raise RequestError(f"int8 files are OpenVINO's here, not {chosen.title}'s; --to openvino")
+    kind = "" if int8 is None else "-int8"
+    out = file.with_name(f"{file.stem}{kind}{chosen.suffix}") if out is None else out
     _check_out(out, chosen)
     backend, card = TorchBackend.open(file, device="cpu")
     size_hw = _size(size_hw, card, file, chosen)
@@ -137,13 +146,18 @@ def export(
             part = Path(folder) / out.name
             runs = _writer(chosen)(backend.network, card, exported, part)
             agreement = verify(backend.infer, runs, size_hw or card.input.size, out, images)
+            scored = None
+            if int8 is not None:
+                from briskseg.export.openvino_ import write_int8
+
+                scored = write_int8(backend.network, card, exported, part, int8, out)
             del runs  # a file that is in use cannot be moved everywhere
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
             part.replace(out)
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
-    return Export(out, chosen, card, exported, agreement)
+    return Export(out, chosen, card, exported, agreement, scored)
 
 
 def _check_out(out: Path, chosen: Format) -> None:

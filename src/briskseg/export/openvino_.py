@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import MissingExtraError
@@ -12,6 +13,9 @@ from briskseg.core.telemetry import no_telemetry
 from briskseg.export import Runs
 from briskseg.export.onnx_ import to_onnx
 from briskseg.models.network import Network
+
+if TYPE_CHECKING:
+    from briskseg.export.quantize import Int8, Scored
 
 
 def write_openvino(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
@@ -48,3 +52,29 @@ def import_openvino() -> Any:
         except ModuleNotFoundError as error:
             raise MissingExtraError("openvino", "exporting to OpenVINO", "openvino") from error
     return openvino
+
+
+def write_int8(
+    network: Network, card: Card, exported: Exported, path: Path, int8: Int8, told: Path
+) -> Scored:
+    """As `write_openvino`, quantized as `briskseg.export.quantize` does; `told` is the file that an
+    error names. Raises as `quantize`."""
+    from briskseg.evaluation.accuracy import Evaluation, evaluate
+    from briskseg.export.quantize import quantize
+    from briskseg.runtime.openvino_ import OpenVINOBackend
+    from briskseg.runtime.predictor import Predictor
+
+    exported = exported.model_copy(update={"precision": "int8"})
+
+    def score(model: Any) -> Evaluation:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            file = Path(folder) / path.name
+            save(model, card, exported, file)
+            predictor = Predictor(*OpenVINOBackend.open(file))
+            return evaluate(predictor, int8.dataset, "val", progress=int8.progress)
+
+    float32 = to_openvino(network, card, exported)
+    model, scored = quantize(float32, card.input.size, score, int8, told)
+    scores = {**card.scores, "int8_val_miou": scored.int8.miou}
+    save(model, card.model_copy(update={"scores": scores}), exported, path)
+    return scored

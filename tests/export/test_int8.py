@@ -1,0 +1,116 @@
+"""briskseg export --int8: scored beside float32 on val, refused where it loses too much."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import briskseg
+from briskseg.core.card import Card, LabelsCard, NetworkCard, save_weights
+from briskseg.core.errors import ExportError
+from briskseg.core.exported import read_exported
+from briskseg.data import open_dataset
+from briskseg.data.synthetic import draw_dataset
+
+openvino = pytest.importorskip("openvino")
+pytest.importorskip("nncf")
+
+
+@pytest.fixture(scope="module")
+def streets_and_model(tmp_path_factory):
+    """Drawn streets of 48x64, and an untrained network of their classes."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("int8")
+    data = draw_dataset(folder / "streets", train=4, val=3, size_hw=(48, 64), seed=3)
+    torch.manual_seed(0)
+    labels = open_dataset(data).labels
+    net = briskseg.create_model("fast_scnn", len(labels.names))
+    with torch.no_grad():
+        net.train()(torch.rand(4, 3, 48, 64))
+    card = Card(
+        network=NetworkCard(name="fast_scnn", classes=len(labels.names), options=net.options),
+        labels=LabelsCard.from_label_set(labels),
+    )
+    state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    save_weights(folder / "model.safetensors", state, card)
+    return data, folder / "model.safetensors"
+
+
+def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, tmp_path, command):
+    data, model = streets_and_model
+    out = tmp_path / "small-int8.xml"
+    words = ("export", model, "--to", "openvino", "--int8", "--data", data, "--out", out)
+    done = command(*words, "--max-miou-loss", 100, "--max-class-loss", 100)
+    assert (done.status, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 100 + len(str(tmp_path))
+    card, exported = read_exported(out)
+    assert exported.precision == "int8"
+
+    scores = {}
+    for file, backend in ((model, "torch"), (out, "openvino")):
+        told = command("evaluate", file, "--data", data, "--backend", backend, "--json", "-")
+        scores[backend] = json.loads(told.out)
+    row = re.search(r"mIoU +(\S+) % +(\S+) % +(\S+)", done.out)
+    assert row is not None
+    shown = [float(row[1]), float(row[2])]
+    expected = [100 * scores["torch"]["miou"], 100 * scores["openvino"]["miou"]]
+    assert shown == pytest.approx(expected, abs=0.02)
+    assert card.scores["int8_val_miou"] == pytest.approx(scores["openvino"]["miou"])
+    for name in scores["torch"]["classes"]:
+        assert re.search(rf"^ +{name} ", done.out, re.MULTILINE)
+
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(out), "CPU", {"PERF_COUNT": True})
+    request = compiled.create_infer_request()
+    request.infer([np.zeros((1, 48, 64, 3), np.uint8)])
+    kinds = [i.exec_type for i in request.get_profiling_info() if i.node_type == "Convolution"]
+    assert sum(kind.endswith("I8") for kind in kinds) > len(kinds) / 2
+
+
+def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
+    streets_and_model, tmp_path, monkeypatch
+):
+    from briskseg.export import export, quantize
+
+    data, model = streets_and_model
+    rounded = quantize._quantized
+    layers = []
+
+    def watched(float32, images, in_float):
+        layers.append([*in_float])
+        return rounded(float32, images, in_float)
+
+    monkeypatch.setattr(quantize, "_quantized", watched)
+    monkeypatch.setattr(quantize, "IN_FLOAT", (0, 2))
+    beyond = quantize.Bounds(miou=-100, class_iou=-100)  # what no file keeps
+    asked = quantize.Int8(open_dataset(data), beyond)
+    with pytest.raises(
+        ExportError,
+        match=r"bad-int8\.xml was not kept: in int8, with \d layers left in float, it loses \S+ "
+        r"points of mIoU and its worst class '[^']+' \S+ points, expected at most -100 and -100; ",
+    ):
+        export(model, "openvino", tmp_path / "bad-int8.xml", (48, 64), int8=asked)
+    assert [*tmp_path.iterdir()] == []
+    assert [len(names) for names in layers] == [0, 2]
+    assert len(set(layers[1])) == 2
+
+
+def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch):
+    data, model = streets_and_model
+    for words, message in (
+        (("--to", "openvino", "--int8"), "--int8 needs images to calibrate on"),
+        (("--to", "onnx", "--int8", "--data", data), "int8 files are OpenVINO's here"),
+    ):
+        done = command("export", model, *words)
+        assert (done.status, done.out) == (2, "")
+        assert message in done.err
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    done = command("export", model, "--to", "openvino", "--int8", "--data", data)
+    assert done.status == 2
+    assert "pip install 'briskseg[export]'" in done.err
+    assert len([*model.parent.glob("model*")]) == 1
