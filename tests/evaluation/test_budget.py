@@ -71,13 +71,14 @@ def card(names: tuple[str, ...]) -> Card:
         network=NetworkCard(name="erfnet", classes=len(names)),
         labels=LabelsCard(names=names, colors=((0, 0, 0),) * len(names)),
         input=InputCard(size=(32, 48)),
-        scores={"val_miou": 0.5},
+        scores={"val_miou": 0.5, "int8_val_miou": 0.4},
     )
 
 
-def test_a_cards_score_holds_at_its_own_size() -> None:
-    assert card_score(card(("a", "b")), (32, 48)) == 0.5
-    assert card_score(card(("a", "b")), (64, 96)) is None
+def test_a_cards_score_holds_at_its_own_size_and_int8_has_its_own() -> None:
+    assert card_score(card(("a", "b")), "float32", (32, 48)) == 0.5
+    assert card_score(card(("a", "b")), "int8", (32, 48)) == 0.4
+    assert card_score(card(("a", "b")), "float32", (64, 96)) is None
 
 
 def test_models_of_other_classes_are_not_compared() -> None:

@@ -210,7 +210,7 @@ def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
     from briskseg.evaluation.candidates import read_file
 
     if data is None:
-        return lambda one: card_score(read_file(one.path).card, one.size_hw)
+        return lambda one: card_score(read_file(one.path).card, one.precision, one.size_hw)
 
     from briskseg.cli.counter import counter
     from briskseg.data import open_dataset

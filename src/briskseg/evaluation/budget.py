@@ -63,9 +63,14 @@ def solve(budget: Budget, timings: Sequence[Timing], score: Scorer) -> Answer:
     return Answer(budget, best, known, best.median("labels") - budget.milliseconds)
 
 
-def card_score(card: Card, size_hw: tuple[int, int]) -> float | None:
-    """The mIoU in a card, which holds at the card's own input size alone; None at others."""
-    return card.scores.get("val_miou") if size_hw == card.input.size else None
+def card_score(card: Card, precision: str, size_hw: tuple[int, int]) -> float | None:
+    """The mIoU in a card, which holds at the card's own input size alone; None at others.
+
+    An int8 file's is what it scored itself. bf16 counts as float32: nothing scores it on its own.
+    """
+    if size_hw != card.input.size:
+        return None
+    return card.scores.get("int8_val_miou" if precision == "int8" else "val_miou")
 
 
 def check_same_classes(cards: Sequence[tuple[str, Card]]) -> None:
