@@ -177,15 +177,20 @@ def test_nothing_in_a_checkpoint_is_executed(
     assert target.exists()  # the attack works where it is let
 
 
-def test_a_last_checkpoint_is_read_without_executing(tmp_path: Path) -> None:
+def test_a_run_is_resumed_without_executing_its_checkpoint(
+    command, small_data: Path, tmp_path: Path
+) -> None:
     torch = pytest.importorskip("torch")
-    from briskseg.core.errors import BriskError
-    from briskseg.training.run_folder import resume_place
-
-    target, path = tmp_path / "executed", tmp_path / "last.ckpt"
-    torch.save({"place": {"epoch": 1, "batch": 0}, "hook": Attack(target)}, path)
-    with pytest.raises(BriskError):
-        resume_place(path)
+    target, recipe, run = tmp_path / "executed", tmp_path / "r.yaml", tmp_path / "run"
+    recipe.write_text("model: {name: erfnet}\ntraining: {epochs: 1, batch: 1}")
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "recipe.yaml").write_text(load_recipe(str(recipe)).to_yaml())
+    content = {"place": {"epoch": 0, "batch": 0}, "hook": Attack(target)}
+    torch.save(content, run / "checkpoints/last.ckpt")
+    done = command("train", recipe, "--data", small_data, "--out", run, "--resume")
+    assert done.status == 1
+    assert "last.ckpt" in done.err
+    assert "damaged" in done.err
     assert not target.exists()
 
 
