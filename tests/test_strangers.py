@@ -240,6 +240,67 @@ def test_a_keras_files_members_are_bounded(tmp_path: Path, monkeypatch) -> None:
         keras_file.read_keras(path)
 
 
+@pytest.mark.parametrize("where", ["initializer", "attribute", "nested"])
+def test_an_onnx_file_names_no_other_file(command, tmp_path: Path, where: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    from briskseg.core.exported import EXPORT_KEY
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"mine" * 4)
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    tensor.raw_data = np.zeros(4, np.float32).tobytes()
+    inner = helper.make_node("Constant", [], ["w"], value=tensor)
+    nested = helper.make_graph([inner], "inner", [], [])
+    value = helper.make_tensor_value_info("labels", TensorProto.FLOAT, [4])
+    nodes = {
+        "initializer": helper.make_node("Identity", ["w"], ["labels"]),
+        "attribute": helper.make_node("Constant", [], ["labels"], value=tensor),
+        "nested": helper.make_node("If", ["x"], ["labels"], then_branch=nested),
+    }
+    constants = [tensor] if where == "initializer" else []
+    model = helper.make_model(helper.make_graph([nodes[where]], "g", [], [value], constants))
+    facts = {"factor": 1, "align_corners": False, "size": None, "precision": "float32"}
+    for key, text in (
+        (CARD_KEY, card().to_json()),
+        (EXPORT_KEY, json.dumps({**facts, "weights": ""})),
+    ):
+        model.metadata_props.add(key=key, value=text)
+    inside = model.SerializeToString()
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=1)
+    outside.external_data.add(key="location", value="../secret")
+    assert inside.count(tensor.SerializeToString()) == 1
+    onnx.load_model_from_string(inside)
+    tensor.CopyFrom(outside)
+    graph = model.graph
+    if where == "initializer":
+        graph.initializer[0].CopyFrom(outside)
+    elif where == "attribute":
+        graph.node[0].attribute[0].t.CopyFrom(outside)
+    else:
+        graph.node[0].attribute[0].g.node[0].attribute[0].t.CopyFrom(outside)
+    photo, path = tmp_path / "a.png", tmp_path / "m.onnx"
+    write_png(photo, np.zeros((8, 8, 3), np.uint8))
+    for content, refused in ((model.SerializeToString(), True), (inside, False)):
+        path.write_bytes(content)
+        done = command("predict", path, photo, "--out", tmp_path / "out")
+        assert ("keeps numbers in other files" in done.err) == refused, done.err
+        assert "defect" not in done.err
+
+
+@pytest.mark.parametrize("size", [[65536, 65536], [1, 1 << 40]])
+def test_an_exported_files_own_size_is_bounded(size: list[int]) -> None:
+    from pydantic import ValidationError
+
+    from briskseg.core.exported import Exported
+
+    facts = {"factor": 1, "align_corners": False, "precision": "float32", "weights": ""}
+    assert Exported(**facts, size=(1024, 2048)).size == (1024, 2048)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="expected at most 33554432 pixels"):
+        Exported(**facts, size=size)  # type: ignore[arg-type]
+
+
 def card(**changes: object) -> Card:
     return Card(
         network=NetworkCard(name="erfnet", classes=3),

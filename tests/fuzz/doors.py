@@ -248,6 +248,55 @@ def read_keras_file(path: Path) -> object:
     return read_keras(path)
 
 
+def _described() -> dict[str, str]:
+    facts = {"factor": 1, "align_corners": False, "size": [8, 8], "precision": "float32"}
+    return {
+        "briskseg.card": make_card().to_json(),
+        "briskseg.export": json.dumps({**facts, "weights": "0" * 64}),
+    }
+
+
+def onnx_files() -> list[bytes]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    constant = numpy_helper.from_array(np.ones(3, np.float32), "w")
+    outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in ("labels", "x")]
+    nodes = [
+        helper.make_node("Identity", ["w"], ["labels"]),
+        helper.make_node("Constant", [], ["x"], value=constant),
+    ]
+    model = helper.make_model(helper.make_graph(nodes, "g", [], outputs, [constant]))
+    for key, text in _described().items():
+        model.metadata_props.add(key=key, value=text)
+    return [model.SerializeToString()]
+
+
+def read_onnx(path: Path) -> object:
+    from briskseg.core.exported import read_exported
+    from briskseg.core.onnx_pruning import prune
+
+    found = read_exported(path)
+    try:
+        return found, prune(path.read_bytes(), "labels")
+    except ValueError:  # which the backend says in a sentence
+        return found
+
+
+def openvino_files() -> list[bytes]:
+    from xml.sax.saxutils import quoteattr
+
+    pairs = {key.removeprefix("briskseg."): text for key, text in _described().items()}
+    ours = "".join(f"<{key} value={quoteattr(text)}/>" for key, text in pairs.items())
+    whole = f'<net name="g"><layers/><rt_info><briskseg>{ours}</briskseg></rt_info></net>'
+    return [f'<?xml version="1.0"?>\n{whole}'.encode()]
+
+
+def read_openvino(path: Path) -> object:
+    from briskseg.core.exported import read_exported
+
+    return read_exported(path)
+
+
 def tables() -> list[bytes]:
     return [
         b"step,epoch,samples,seconds,loss,lr,val_loss,val_miou\n10,0,80,1.5,2.25,0.01,,\n"
@@ -411,6 +460,13 @@ def read_run_folder(path: Path) -> object:
 
 
 JSON_WORDS = [b'"', b"{", b"}", b"[", b"]", b":", b",", b"true", b'"\\ud800"', b"1e308", b"-0.0"]
+XML_WORDS = [
+    b"<",
+    b"/>",
+    b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>",
+    b"&b;",
+    b"<net>",
+]
 YAML_WORDS = [b"&a ", b"*a", b"- ", b"? ", b"!!binary ", b"!!timestamp ", b"<<: ", b"|\n", b"1:1:1"]
 
 logging.getLogger("tensorboard").setLevel(logging.CRITICAL)  # it tells of every damaged record
@@ -438,6 +494,8 @@ DOORS: dict[str, Door] = {
         share=50,
     ),
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
+    "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
+    "openvino": Door(".xml", openvino_files, read_openvino, [*JSON_WORDS, *XML_WORDS]),
     "metrics": Door(".csv", tables, lambda path: read_metrics(path, "loss"), [b",", b'"']),
     "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),
     "text-log": Door(

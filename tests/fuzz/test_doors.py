@@ -18,6 +18,7 @@ CASES, DRAWN = 200, 40
 NEEDS = {
     "checkpoint": "torch",
     "keras": "h5py",
+    "onnx": "onnx",
     "events": "tensorboard",
     "run-folder": "matplotlib",
 }

@@ -16,6 +16,9 @@ MAX_PIXELS = 89_000_000
 MAX_PIXELS_VARIABLE = "BRISKSEG_MAX_PIXELS"
 _MOST_PIXELS = 1 << 30  # OpenCV decodes no more
 
+# Of the images that a network asks for: more than an 8K video's is meant to fill the memory.
+MAX_INPUT_PIXELS = 1 << 25
+
 MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
 MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
 MAX_WEIGHTS_BYTES = (

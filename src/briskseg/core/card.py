@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from briskseg.core.bounds import MAX_WEIGHTS_BYTES, check_size, parse_json
+from briskseg.core.bounds import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.labels import LabelSet
 from briskseg.core.names import fault_of_class_name, printable
@@ -35,9 +35,6 @@ CARD_VERSION: Literal[1] = 1
 
 # A header longer than this is damage: a thousand tensors and a card take about 0.2 MB.
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
-
-# Images that a card asks for: more than an 8K video's is damage, or meant to fill the memory.
-_MOST_INPUT_PIXELS = 1 << 25
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
@@ -99,9 +96,9 @@ class InputCard(_Part):
 
     @model_validator(mode="after")
     def _an_image_of_that_size_fits(self) -> Self:
-        if self.size is not None and self.size[0] * self.size[1] > _MOST_INPUT_PIXELS:
+        if self.size is not None and self.size[0] * self.size[1] > MAX_INPUT_PIXELS:
             raise ValueError(
-                f"images of {self.size[0]}x{self.size[1]}, expected at most {_MOST_INPUT_PIXELS} "
+                f"images of {self.size[0]}x{self.size[1]}, expected at most {MAX_INPUT_PIXELS} "
                 "pixels"
             )
         return self

@@ -9,16 +9,17 @@ no length in the file.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from xml.parsers import expat
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from briskseg.core.bounds import check_size
+from briskseg.core.bounds import MAX_INPUT_PIXELS, check_size
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.onnx_outside import keeps_numbers_outside
+from briskseg.core.protobuf import fields
 
 EXPORT_KEY = "briskseg.export"
 
@@ -26,9 +27,6 @@ EXPORT_KEY = "briskseg.export"
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 _MAX_XML_BYTES = 64 * 1024 * 1024
 _MAX_ONNX_BYTES = 2 * 1024 * 1024 * 1024  # protobuf's own bound
-
-# Protobuf's wire types.
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 
 
 class Exported(BaseModel):
@@ -48,6 +46,12 @@ class Exported(BaseModel):
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None
     precision: Literal["float32", "int8"]
     weights: str
+
+    @model_validator(mode="after")
+    def _an_image_of_that_size_fits(self) -> Self:
+        if self.size is not None and self.size[0] * self.size[1] > MAX_INPUT_PIXELS:
+            raise ValueError(f"images of {self.size}, expected at most {MAX_INPUT_PIXELS} pixels")
+        return self
 
 
 def read_exported(path: Path) -> tuple[Card, Exported]:
@@ -93,42 +97,12 @@ def _onnx_pairs(path: Path) -> dict[str, str]:
                     raise ValueError(f"metadata of {end - start} bytes")
                 entry = {n: data[a:b].decode() for n, _, a, b in fields(data, start, end)}
                 pairs[entry.get(1, "")] = entry.get(2, "")
+        if keeps_numbers_outside(data):
+            raise WeightsError(
+                f"{path} keeps numbers in other files, which could be any of yours; export it "
+                "again, into one file"
+            )
     return pairs
-
-
-def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """(number, first byte, start and end of its content) of each field of a protobuf message.
-
-    Raises ValueError where the bytes are no such message.
-    """
-    at = start
-    while at < end:
-        first = at
-        tag, at = _varint(data, at, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
-            content = at
-            _, at = _varint(data, at, end)
-        elif kind == _BYTES:
-            length, content = _varint(data, at, end)
-            at = content + length
-        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            content = at
-            at += 8 if kind == _EIGHT_BYTES else 4
-        else:
-            raise ValueError(f"a field of no known type at byte {first}")
-        if at > end or number == 0:
-            raise ValueError(f"the field at byte {first} does not fit into {end} bytes")
-        yield number, first, content, at
-
-
-def _varint(data: bytes | mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = 0
-    for place in range(at, min(at + 10, end)):
-        value |= (data[place] & 0x7F) << (7 * (place - at))
-        if data[place] < 0x80:
-            return value, place + 1
-    raise ValueError(f"a number at byte {at} that does not end")
 
 
 def _xml_pairs(path: Path) -> dict[str, str]:

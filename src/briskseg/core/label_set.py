@@ -23,6 +23,7 @@ from briskseg.core.label_files import read_classes_txt, read_mask
 from briskseg.core.names import fault_of_class_name
 
 IGNORED = 255
+_NAMED = 4096  # unknown values of a file, at most, that an error holds
 RGB = tuple[int, int, int]
 Array = np.ndarray[Any, Any]
 
@@ -197,7 +198,7 @@ class LabelSet:
             found = self._value_table[mask]
             if found.all():
                 return np.asarray(found - 1, np.uint8)
-        values, counts = np.unique(mask, return_counts=True)
+        values, counts, _ = _most_frequent(mask)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
         cure = cure_for_values(pixels, unknown_pixels, len(self.names), self.ignored).text
@@ -209,13 +210,13 @@ class LabelSet:
         found = self._color_table[packed]
         if found.all():
             return np.asarray(found - 1, np.uint8)
-        values, counts = np.unique(packed, return_counts=True)
+        values, counts, distinct = _most_frequent(packed)
         pixels = {
             (v & 255, v >> 8 & 255, v >> 16): n
             for v, n in zip(values.tolist(), counts.tolist(), strict=True)
         }
         unknown_pixels = {c: n for c, n in pixels.items() if c not in self.class_of_color}
-        cure = cure_for_colors(pixels, unknown_pixels, set(self.class_of_color)).text
+        cure = cure_for_colors(pixels, unknown_pixels, set(self.class_of_color), distinct).text
         known = len(self.class_of_color)
         raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", cure)
 
@@ -224,6 +225,18 @@ class LabelSet:
         if self.values:
             return f"one of {', '.join(str(value) for value in sorted(self.class_of_value))}"
         return f"0..{len(self.names) - 1} for the classes, {ignored}"
+
+
+def _most_frequent(pixels: Array) -> tuple[Array, Array, int]:
+    """The values in pixels and how often each occurs, and how many there are in all.
+
+    Of more than _NAMED the most frequent alone: a photo in a mask's place has millions.
+    """
+    values, counts = np.unique(pixels, return_counts=True)
+    if len(values) > _NAMED:
+        most = np.sort(np.argpartition(counts, -_NAMED)[-_NAMED:])
+        return values[most], counts[most], len(values)
+    return values, counts, len(values)
 
 
 def _without_alpha(mask: Array, path: Path) -> Array:

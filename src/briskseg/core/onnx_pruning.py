@@ -8,7 +8,7 @@ its name in 8, ValueInfoProto in 1. Nodes are sorted: each comes after those tha
 
 from __future__ import annotations
 
-from briskseg.core.exported import fields
+from briskseg.core.protobuf import fields
 
 _GRAPH, _NODE, _CONSTANT, _OUTPUT = 7, 1, 5, 12
 

@@ -132,16 +132,12 @@ def read_label_facts(path: Path) -> LabelFacts | Trouble:
         return _trouble(path, str(error))
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
-    histogram = _histogram(_packed(pixels) if is_color else pixels)
+    histogram, distinct = _histogram(_packed(pixels) if is_color else pixels)
     palette = None
     if mask.palette is not None:
         red, green, blue = mask.palette[[*histogram]].astype(int).T
         colors = (red << 16 | green << 8 | blue).tolist()
         palette = dict(zip(histogram, colors, strict=True))
-    distinct = len(histogram)
-    if distinct > _ALL:
-        most = sorted(histogram, key=lambda value: -histogram[value])[:_SOME]
-        histogram = {value: histogram[value] for value in most}
     digest = _digest(pixels)
     height, width = pixels.shape[:2]
     return LabelFacts(
@@ -204,20 +200,25 @@ def _packed(pixels_hwc: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     return np.asarray(red << 16 | green << 8 | blue)
 
 
-def _histogram(values_hw: npt.NDArray[Any]) -> dict[int, int]:
-    """The pixels of each value."""
+def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
+    """The pixels of each value, of many the most frequent; and how many values there are."""
     if values_hw.dtype == np.bool_:
         values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
     if values_hw.dtype == np.uint8 and values_hw.size < 1 << 24:  # exact in OpenCV's float32
         counts = cv2.calcHist([values_hw], [0], None, [256], [0, 256]).ravel()
-        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+        found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+        return found, len(found)
     # Masks are made of long runs: counting these spares most of the sorting.
     flat = values_hw.ravel()
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     lengths = np.diff(np.append(starts, len(flat)))
     values, where = np.unique(flat[starts], return_inverse=True)
     sums = np.bincount(where, weights=lengths).astype(np.int64)
-    return dict(zip(values.tolist(), sums.tolist(), strict=True))
+    distinct = len(values)
+    if distinct > _ALL:  # before they become Python's numbers: a photo has millions
+        most = np.argsort(-sums, kind="stable")[:_SOME]
+        values, sums = values[most], sums[most]
+    return dict(zip(values.tolist(), sums.tolist(), strict=True)), distinct
 
 
 def _seen_at_once(path: Path) -> Trouble | None:
