@@ -128,7 +128,7 @@ def export(
     _check_out(out, chosen)
     backend, card = TorchBackend.open(file, device="cpu")
     size_hw = _size(size_hw, card, file, chosen)
-    if size_hw is not None:
+    if size_hw is not None and chosen.any_size:  # it is for `predict`, which must resize
         card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
     exported = Exported(
         factor=backend.network.factor,
