@@ -34,7 +34,10 @@ def write_openvino(network: Network, card: Card, exported: Exported, path: Path)
 def to_openvino(network: Network, card: Card, exported: Exported) -> Any:
     """The `openvino.Model`; raises as `write_openvino`."""
     model = to_onnx(network, card, exported).SerializeToString()
-    return import_openvino().Core().read_model(model=model)
+    import_openvino()
+    from briskseg.runtime.openvino_ import core
+
+    return core().read_model(model=model)
 
 
 def save(model: Any, card: Card, exported: Exported, path: Path) -> None:

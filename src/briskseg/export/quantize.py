@@ -149,6 +149,8 @@ def _quantized(model: Any, images: Sequence[Image], in_float: Sequence[str]) -> 
 def sensitive_layers(quantized: Any, image_hwc: Image) -> list[str]:
     """The layers whose input is rounded, that which suffers most from it first."""
     openvino = import_openvino()
+    from briskseg.runtime.openvino_ import core
+
     model = quantized.clone()
     names, results = [], []
     for node in model.get_ordered_ops():
@@ -160,7 +162,7 @@ def sensitive_layers(quantized: Any, image_hwc: Image) -> list[str]:
     if not names:
         return []
     shown = openvino.Model(results, model.get_parameters(), "shown")
-    values = openvino.Core().compile_model(shown, "CPU")(image_hwc[None])
+    values = core().compile_model(shown, "CPU")(image_hwc[None])
     ratios: dict[str, float] = {}
     for index, name in enumerate(names):
         signal, rounded = np.asarray(values[2 * index]), np.asarray(values[2 * index + 1])

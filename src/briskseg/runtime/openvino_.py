@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,7 @@ class OpenVINOBackend:
         self.card, self.exported = read_exported(path)
         self.enlargement = Enlargement(self.exported.factor, self.exported.align_corners)
         self._path = path
-        self._core = openvino.Core()
-        if precision == "bfloat16" and not has_bfloat16(self._core):
+        if precision == "bfloat16" and not has_bfloat16():
             raise RequestError("this processor does not compute in bfloat16; leave out bfloat16")
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -53,7 +53,7 @@ class OpenVINOBackend:
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._model = self._core.read_model(path)
+            self._model = core().read_model(path)
         except RuntimeError as error:
             raise WeightsError(
                 f"{path} is no network that OpenVINO {openvino.__version__} can read: "
@@ -117,13 +117,19 @@ class OpenVINOBackend:
         model = openvino.Model([copied.output(output)], copied.get_parameters(), "briskseg")
         if size_hw is not None:
             model.reshape([1, *size_hw, 3])
-        return self._core.compile_model(model, "CPU", self._options)
+        return core().compile_model(model, "CPU", self._options)
 
 
-def has_bfloat16(core: Any = None) -> bool:
+@functools.cache
+def core() -> Any:
+    """The process's one `openvino.Core`, which is kept: one that ends takes with it the stack that
+    it gave the thread for signal handlers, and the next signal (Ctrl-C) ends the process."""
+    return openvino.Core()
+
+
+def has_bfloat16() -> bool:
     """Whether this processor computes in bfloat16."""
-    core = core or openvino.Core()
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _last_line(error: Exception) -> str:
