@@ -9,6 +9,8 @@ they fit.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
@@ -67,9 +69,13 @@ class ImageStore:
                 self._keep(index, self.dataset.read(self.pairs[index]))
 
         with ThreadPoolExecutor() as pool:
-            for done, _ in enumerate(pool.map(read, range(len(self))), 1):
-                if progress is not None:
-                    progress(done, len(self))
+            try:
+                for done, _ in enumerate(pool.map(read, range(len(self))), 1):
+                    if progress is not None:
+                        progress(done, len(self))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # a fault or a signal waits for none
+                raise
 
     @property
     def is_full(self) -> bool:
@@ -214,5 +220,20 @@ def _loader(samples: Any, workers: int, **how: Any) -> Loader:
 
 
 def _start_worker(_: int) -> None:
-    """Workers are the parallelism; OpenCV's own threads would only get in each other's way."""
+    """Workers are the parallelism; OpenCV's own threads would only get in each other's way.
+
+    Schedulers and terminals signal every process of a job. What that means is the training
+    process's to say, which saves first; it ends its workers by a message, and where one does not
+    answer by SIGTERM, and by another as it exits itself.
+    """
     cv2.setNumThreads(0)
+    heard = []
+
+    def hear(number: int, frame: Any) -> None:
+        heard.append(number)
+        if heard.count(signal.SIGTERM) > 1:
+            os._exit(0)
+
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), hear)
