@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
@@ -223,17 +224,18 @@ def _start_worker(_: int) -> None:
     """Workers are the parallelism; OpenCV's own threads would only get in each other's way.
 
     Schedulers and terminals signal every process of a job. What that means is the training
-    process's to say, which saves first; it ends its workers by a message, and where one does not
-    answer by SIGTERM, and by another as it exits itself.
+    process's to say, which saves first: here only its own SIGTERM counts.
     """
     cv2.setNumThreads(0)
-    heard = []
-
-    def hear(number: int, frame: Any) -> None:
-        heard.append(number)
-        if heard.count(signal.SIGTERM) > 1:
-            os._exit(0)
-
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
+    for name in ("SIGINT", "SIGUSR1", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), hear)
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # neither Windows nor macOS tells who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_hear_the_parent, daemon=True).start()
+
+
+def _hear_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
