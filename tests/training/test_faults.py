@@ -58,6 +58,13 @@ def when(run: Path, step: int, act: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
+def loading_processes() -> list[int]:
+    """Children that were forked from this process, and so have its command line."""
+    own = Path("/proc/self/cmdline").read_bytes()
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() == own]
+
+
 def goes_on(command: Callable, words: list[str], run: Path) -> None:
     done = command(*words, "--resume")
     assert done.status == 0, done.err
@@ -157,13 +164,7 @@ def test_a_loading_process_that_is_killed(
 ) -> None:
     run, words = tmp_path / "run", [*words, "--set=training.workers=1"]
 
-    def kill() -> None:
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-        for child in map(int, children):
-            if Path(f"/proc/{child}/exe").resolve() == Path(sys.executable).resolve():
-                os.kill(child, signal.SIGKILL)
-
-    with when(run, 4, kill):
+    with when(run, 3, lambda: [os.kill(pid, signal.SIGKILL) for pid in loading_processes()]):
         done = command(*words)
     assert done.status == 1
     assert "the system ended a loading process" in done.err, done.err[-900:]
@@ -196,8 +197,14 @@ def test_a_run_that_diverged_goes_on_more_gently(
 def test_a_signal_saves_and_says_how_to_go_on(
     name: str, status: int, words: list[str], tmp_path: Path, command: Callable
 ) -> None:
-    run = tmp_path / "run"
-    with when(run, 3, lambda: os.kill(os.getpid(), getattr(signal, name))):
+    """Every process of the job gets it, the loading one first."""
+    run, words = tmp_path / "run", [*words, "--set=training.workers=1"]
+
+    def signal_all() -> None:
+        for process in [*loading_processes(), os.getpid()]:
+            os.kill(process, getattr(signal, name))
+
+    with when(run, 3, signal_all):
         done = command(*words)
     assert done.status == status
     assert f"briskseg: stopped by {name}" in done.err
