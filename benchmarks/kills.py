@@ -115,9 +115,10 @@ def _spoil(run: Path, rng: random.Random) -> None:
     metrics = run / "metrics.csv"
     if rng.random() < 0.5 and metrics.exists():
         synced = 0
-        if last.exists():
-            states = torch.load(last, weights_only=True)["callbacks"]
-            synced = states["Log"]["bytes"]
+        for checkpoint in (before, last):
+            if checkpoint.exists():
+                states = torch.load(checkpoint, weights_only=True)["callbacks"]
+                synced = states["Log"]["bytes"]
         with metrics.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
             file.truncate(rng.randint(min(synced, size), size))

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from briskseg.core.errors import TrainingError
+from briskseg.core.errors import BriskError, TrainingError
 from briskseg.core.files import named, sync, written_whole
 
 
@@ -79,6 +79,8 @@ def find_checkpoint(run: Path, say: Callable[[str], None]) -> Kept | None:
             continue
         try:
             kept = read_place(path)
+        except BriskError:  # a signal came while it was read, which says nothing about the file
+            raise
         except Exception as error:  # whatever a damaged file makes torch raise
             faults.append(f"{path} is damaged ({type(error).__name__})")
             continue
