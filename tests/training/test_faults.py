@@ -268,6 +268,19 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
     assert "restore it from a copy, or train again with another --out" in done.err
 
 
+def test_a_log_torn_after_the_last_step_is_cut_at_the_checkpoint(
+    words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    assert command(*words).status == 0
+    (run / "scores.json").unlink()  # as if killed while the best weights were scored
+    metrics = run / "metrics.csv"
+    whole = metrics.read_bytes()
+    metrics.write_bytes(whole + b"99,9\n")
+    assert command(*words, "--resume").status == 0
+    assert metrics.read_bytes() == whole
+
+
 def test_other_images_than_the_run_began_with(
     words: list[str], tmp_path: Path, command: Callable
 ) -> None:

@@ -162,19 +162,24 @@ class EpochBatches:
             )
         self.samples, self.batch, self.seed = samples, batch, seed
         self.rank, self.world = rank, world
-        self._epoch = self._first = 0
+        self._epoch, self._start = 0, (0, 0)
 
     def start_at(self, epoch: int, first: int) -> None:
-        """Let the next pass be this epoch, from its batch number `first` on."""
-        self._epoch, self._first = epoch, first
+        """Begin with this epoch, from its batch number `first` on."""
+        self._epoch, self._start = epoch, (epoch, first)
+
+    def go_to(self, epoch: int) -> None:
+        """Let the next pass be this epoch: whole, or what is left of the one begun with."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return self.samples // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         # Counted when the first batch is taken: torch's loader begins some passes that it drops.
-        epoch, first = self._epoch, self._first
-        self._epoch, self._first = epoch + 1, 0
+        epoch = self._epoch
+        self._epoch = epoch + 1
+        first = self._start[1] if epoch == self._start[0] else 0
         order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
         for step in range(first, len(self)):
             start = (step * self.world + self.rank) * self.batch

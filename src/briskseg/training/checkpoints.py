@@ -47,7 +47,7 @@ class Checkpoints(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         # A run that goes on from an epoch's end begins a pass that it drops; loading processes
         # have taken batches of it by then, so passes alone do not tell which epoch it is.
-        self.batches.start_at(trainer.current_epoch, 0)
+        self.batches.go_to(trainer.current_epoch)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

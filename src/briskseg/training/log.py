@@ -70,6 +70,7 @@ class Log(Callback):
         self._images = 0
         self._idle = self._idle_from = 0.0  # seconds between steps, since the last row
         self._bytes: int | None = None  # of the file, at the checkpoint that the run goes on from
+        self._is_open = False
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -85,12 +86,16 @@ class Log(Callback):
         self._bytes = state_dict.get("bytes")  # older checkpoints do not know it
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._started = self._since = time.monotonic()
-        if trainer.is_global_zero:
-            self._open(trainer.global_step)
+        # a run that goes on within an epoch has no epoch's start
+        self._started = self._since = self._idle_from = time.monotonic()
+        self.open(trainer)
 
-    def _open(self, step: int) -> None:
-        """Begin the file, or cut off the rows that a resumed run makes again."""
+    def open(self, trainer: Trainer) -> None:
+        """Begin the file, or cut off the rows that a resumed run makes again. Once a sitting."""
+        if self._is_open or not trainer.is_global_zero:
+            return
+        self._is_open = True
+        step = trainer.global_step
         length = self.path.stat().st_size if self.path.is_file() else 0
         with named(self.path):
             header, kept = ",".join(self.columns).encode(), self._bytes or 0

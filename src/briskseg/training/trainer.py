@@ -74,6 +74,7 @@ def train(
         # Lightning advises on workers and log intervals, which are chosen here on purpose.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+        log.open(trainer)  # where no step was left, nothing has started that would have
         if not log.has_validation(trainer.global_step):
             trainer.validate(module, loaders[1], verbose=False)
 
