@@ -10,6 +10,7 @@ snapshots, checkpoints within the epoch, and loading processes where the other o
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import multiprocessing
@@ -116,7 +117,7 @@ def _spoil(run: Path, rng: random.Random) -> None:
     if rng.random() < 0.5 and metrics.exists():
         synced = 0
         for checkpoint in (before, last):
-            if checkpoint.exists():
+            with contextlib.suppress(Exception):  # not there, or damaged below after an earlier kill
                 states = torch.load(checkpoint, weights_only=True)["callbacks"]
                 synced = states["Log"]["bytes"]
         with metrics.open("r+b") as file:
