@@ -54,6 +54,9 @@ class TrainingProgress:
 
     def tell(self, event: dict[str, Any]) -> None:
         """Show one event of a run."""
+        if event["phase"] == "notice":
+            self.console.print(event["text"], highlight=False, markup=False, soft_wrap=True)
+            return
         phase, step, steps = event["phase"], event["step"], event["steps"]
         now = time.monotonic()
         if phase == "validated":

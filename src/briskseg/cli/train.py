@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import MissingExtraError, RequestError
 
 
 @app.command()
@@ -32,15 +32,24 @@ def train(
     is_unchecked: Annotated[
         bool, typer.Option("--no-check", help="Train without checking the data first.")
     ] = False,
+    repeat: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
+    ] = None,
 ) -> None:
     """Train a network as a recipe says, on data that `briskseg check` finds fit.
 
     Example: briskseg train fast-scnn-camvid11 --data CamVid --out runs/first
+
+    Killed at any moment, a run goes on with --resume and ends as if it had not been. Ctrl-C saves
+    and ends with exit status 130. SIGTERM and SIGUSR1, which schedulers send, save after the step
+    that is running and end with 75 (EX_TEMPFAIL): run the same command again, with --resume.
     """
     # Large buffers come and go every step; huge pages save most of their page faults, which is a
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from briskseg.cli.progress import TrainingProgress
+    from briskseg.cli.spread import print_spread
     from briskseg.recipe import Recipe, load_recipe
 
     settings = [*(changes or [])]
@@ -57,20 +66,33 @@ def train(
     for package in ("torch", "lightning"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
-    from briskseg.training.fit import fit
-    from briskseg.training.machine import Devices
-    from briskseg.training.pretraining import pretrain
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.stopping import Stop
 
-    how_to_resume = _resume_command(recipe, data, changes or [], run, device, devices, is_unchecked)
-    with TrainingProgress() as progress:
+    if repeat is not None and devices > 1:
+        raise RequestError(
+            f"--repeat trains on one device, found --devices {devices}; leave one of them out, or "
+            "start a run for each seed with --set training.seed=N"
+        )
+    how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
+    stop = Stop(_resume_command(*how))
+    with stop, TrainingProgress() as progress:
+        from briskseg.training.fit import fit
+        from briskseg.training.machine import Devices
+        from briskseg.training.pretraining import pretrain
+        from briskseg.training.repeat import repeat as train_seeds
+        from briskseg.training.run_folder import Sitting
+
         listener = progress.tell if is_first else lambda _: None
-        sitting = Sitting(resume, Devices(device, devices), how_to_resume, listener)
-        if isinstance(described, Recipe):
+        sitting = Sitting(resume, Devices(device, devices), stop, listener)
+        if repeat is not None:
+            spread = train_seeds(described, run, repeat, sitting)
+        elif isinstance(described, Recipe):
             fit(described, run, sitting)
         else:
             pretrain(described, run, sitting)
-    if is_first:
+    if repeat is not None:
+        print_spread(spread, run)
+    elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
 
@@ -109,6 +131,7 @@ def _resume_command(
     device: str,
     devices: int,
     is_unchecked: bool,
+    repeat: int | None,
 ) -> str:
     """The command that goes on with this run."""
     words = ["briskseg", "train", recipe]
@@ -118,4 +141,5 @@ def _resume_command(
     words += ["--device", device] if device != "auto" else []
     words += ["--devices", str(devices)] if devices != 1 else []
     words += ["--no-check"] if is_unchecked else []
+    words += ["--repeat", str(repeat)] if repeat is not None else []
     return shlex.join([*words, "--resume"])

@@ -27,6 +27,7 @@ from pydantic import (
 
 from briskseg.core.bounds import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files import write_whole
 from briskseg.core.labels import LabelSet
 from briskseg.core.names import fault_of_class_name, printable
 
@@ -180,18 +181,10 @@ def save_tensors(
     # asarray, not ascontiguousarray: the latter turns a scalar into an array of one.
     plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     data = save(plain, metadata=dict(metadata))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_card(path: Path) -> Card:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.dataset import Dataset, Pair, Progress
 
@@ -184,5 +185,4 @@ def _keep(
         for name, ((size, changed), row) in rows.items()
     }
     form = {"split": split, "labels": meaning, "images": images}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(form) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(form) + "\n")

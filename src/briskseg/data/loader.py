@@ -9,6 +9,9 @@ they fit.
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
@@ -67,9 +70,13 @@ class ImageStore:
                 self._keep(index, self.dataset.read(self.pairs[index]))
 
         with ThreadPoolExecutor() as pool:
-            for done, _ in enumerate(pool.map(read, range(len(self))), 1):
-                if progress is not None:
-                    progress(done, len(self))
+            try:
+                for done, _ in enumerate(pool.map(read, range(len(self))), 1):
+                    if progress is not None:
+                        progress(done, len(self))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # a fault or a signal waits for none
+                raise
 
     @property
     def is_full(self) -> bool:
@@ -155,19 +162,24 @@ class EpochBatches:
             )
         self.samples, self.batch, self.seed = samples, batch, seed
         self.rank, self.world = rank, world
-        self._epoch = self._first = 0
+        self._epoch, self._start = 0, (0, 0)
 
     def start_at(self, epoch: int, first: int) -> None:
-        """Let the next pass be this epoch, from its batch number `first` on."""
-        self._epoch, self._first = epoch, first
+        """Begin with this epoch, from its batch number `first` on."""
+        self._epoch, self._start = epoch, (epoch, first)
+
+    def go_to(self, epoch: int) -> None:
+        """Let the next pass be this epoch: whole, or what is left of the one begun with."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return self.samples // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         # Counted when the first batch is taken: torch's loader begins some passes that it drops.
-        epoch, first = self._epoch, self._first
-        self._epoch, self._first = epoch + 1, 0
+        epoch = self._epoch
+        self._epoch = epoch + 1
+        first = self._start[1] if epoch == self._start[0] else 0
         order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
         for step in range(first, len(self)):
             start = (step * self.world + self.rank) * self.batch
@@ -214,5 +226,21 @@ def _loader(samples: Any, workers: int, **how: Any) -> Loader:
 
 
 def _start_worker(_: int) -> None:
-    """Workers are the parallelism; OpenCV's own threads would only get in each other's way."""
+    """Workers are the parallelism; OpenCV's own threads would only get in each other's way.
+
+    Schedulers and terminals signal every process of a job. What that means is the training
+    process's to say, which saves first: here only its own SIGTERM counts.
+    """
     cv2.setNumThreads(0)
+    for name in ("SIGINT", "SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # neither Windows nor macOS tells who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_hear_the_parent, daemon=True).start()
+
+
+def _hear_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

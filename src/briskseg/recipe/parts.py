@@ -244,6 +244,7 @@ class LengthPart(Part):
     workers: Annotated[int, Field(ge=0)] | None = None  # processes that load; null: by the cores
     validate_every: Count = 1  # epochs
     log_every: Count = 10  # steps
+    save_every: Positive = 10.0  # minutes at most from one checkpoint to the next
     loggers: tuple[Literal["wandb", "mlflow"], ...] = ()  # beside CSV and TensorBoard
 
     @model_validator(mode="after")

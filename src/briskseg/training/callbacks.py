@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 
 from briskseg.core.card import Card, save_weights
+from briskseg.core.files import written_whole
 from briskseg.core.images import write_png
 from briskseg.core.labels import LabelSet
 from briskseg.data.loader import Batch
@@ -107,6 +108,19 @@ class BestWeights(Callback):
             save_weights(path, self._weights, card)
 
 
+class Patience(EarlyStopping):
+    """Ends a run after so many validations without a new best; one that has ended stays so when it
+    is resumed. It acts before the checkpoint is saved, which knows what it has counted."""
+
+    def __init__(self, validations: int) -> None:
+        super().__init__(
+            "val_miou", mode="max", patience=validations, check_on_train_epoch_end=False
+        )
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
 class Film(Callback):
     """Predictions of a few fixed validation images after each validation, for the report's film."""
 
@@ -130,11 +144,14 @@ class Film(Callback):
         self.folder.mkdir(exist_ok=True)
         if not (self.folder / f"image-{place}.png").exists():
             image = batch.images[0].permute(1, 2, 0).cpu().numpy()
-            write_png(self.folder / f"image-{place}.png", image)
-            truth = batch.labels[0].cpu().numpy()
-            write_png(self.folder / f"truth-{place}.png", truth, palette=self.labels.palette)
-        shot = self.folder / f"epoch-{epochs_done(trainer):04d}-{place}.png"
-        write_png(shot, outputs[0].cpu().numpy(), palette=self.labels.palette)
+            self._write(f"truth-{place}.png", batch.labels[0].cpu().numpy(), self.labels.palette)
+            self._write(f"image-{place}.png", image)
+        shot = f"epoch-{epochs_done(trainer):04d}-{place}.png"
+        self._write(shot, outputs[0].cpu().numpy(), self.labels.palette)
+
+    def _write(self, name: str, array: Any, palette: Any = None) -> None:
+        with written_whole(self.folder / name) as part:
+            write_png(part, array, palette=palette)
 
 
 class Progress(Callback):

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from briskseg import __version__
@@ -36,14 +35,22 @@ from briskseg.models import create_model
 from briskseg.models.encoder import load_encoder
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
-from briskseg.training.callbacks import BestWeights, Film, MovingAverage, Progress
+from briskseg.training.callbacks import (
+    BestWeights,
+    Film,
+    MovingAverage,
+    Patience,
+    Progress,
+)
+from briskseg.training.checkpoint_files import Kept
 from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.convolutions import use_matrix_gradients
+from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import find_encoder
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
-from briskseg.training.run_folder import Sitting, open_run, resume_place
+from briskseg.training.run_folder import Sitting, go_on, opened_run
 from briskseg.training.scores import score_run
 from briskseg.training.stages import plan_stages
 from briskseg.training.trainer import make_trainer, train
@@ -61,43 +68,59 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
 
     Raises:
         RequestError: the recipe and the data, the device or the folder do not fit.
+        Interrupted: a signal asked it to stop; it is saved.
         DataError: a damaged or mismatched file, before the first step where it fits in memory.
         WeightsError: the pretrained encoder is damaged or does not fit.
-        TrainingError: the loss became NaN; the last good checkpoint is kept.
+        TrainingError: the loss became NaN, or the run folder cannot be written; the last good
+            checkpoint is kept.
     """
     if recipe.data.root is None:
         raise RequestError(
             f"the recipe '{recipe.name}' names no data; add --data DIR, or --data streets to train "
             "on drawn scenes"
         )
-    training, sitting = recipe.training, sitting or Sitting()
+    sitting = sitting or Sitting()
+    with sitting.stop:
+        dataset = open_dataset(recipe.data.root, recipe.data.classes, recipe.data.split_seed)
+        dataset = dataset.training_on(recipe.data.train_splits)
+        machine = choose_machine(recipe.training.precision, sitting.devices)
+        with opened_run(run, recipe, sitting, machine.is_first) as kept:
+            _fit(recipe, run, sitting, dataset, machine, kept)
+    return run
+
+
+def _fit(
+    recipe: Recipe,
+    run: Path,
+    sitting: Sitting,
+    dataset: Dataset,
+    machine: Machine,
+    kept: Kept | None,
+) -> None:
+    training = recipe.training
     torch.manual_seed(training.seed)
-    dataset = open_dataset(recipe.data.root, recipe.data.classes, recipe.data.split_seed)
-    dataset = dataset.training_on(recipe.data.train_splits)
-    machine = choose_machine(training.precision, sitting.devices)
-    checkpoint = open_run(run, recipe, sitting.resume)
     data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
-    if checkpoint is not None:
-        data.batches.start_at(*resume_place(checkpoint))
-    network = make_network(recipe, len(dataset.labels.names), from_scratch=checkpoint is None)
+    go_on(data.batches, kept)
+    network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
     if machine.prefers_matrix_gradients:
         use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
     log = Log(run / "metrics.csv", module.columns, training.log_every)
-    callbacks = [
-        *make_savers(recipe, run, dataset, network),
+    callbacks = make_savers(recipe, run, dataset, network)
+    if training.stop_after is not None:
+        callbacks.append(Patience(training.stop_after))
+    callbacks += [
+        RecipeRate(training),
         log,
-        Checkpoints(run, data.batches, log, sitting.how_to_resume),
+        Checkpoints(run, data.batches, log, sitting.stop, 60 * training.save_every),
         Progress(sitting.listener),
     ]
-    if training.stop_after is not None:
-        callbacks.append(EarlyStopping("val_miou", mode="max", patience=training.stop_after))
     trains_all = not training.stages and training.loss.auxiliary > 0
-    trainer = make_trainer(training, run, machine, callbacks, module.steps, trains_all)
-    train(trainer, module, data.loaders, log, checkpoint)
+    since = sitting.since(kept)
+    trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
+    train(trainer, module, data.loaders, log, kept)
     if trainer.is_global_zero and "val" not in recipe.data.train_splits:
         score_run(run, dataset, sitting.counted("score"))
-    return run
 
 
 @dataclass(frozen=True)

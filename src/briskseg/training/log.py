@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,8 +17,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from briskseg.core.errors import TrainingError
+from briskseg.core.files import named, sync, write_whole
 from briskseg.data.loader import Batch
+from briskseg.training.divergence import Diverged
 
 PLACE = ("step", "epoch", "samples", "seconds")  # what every row begins with
 
@@ -43,7 +46,7 @@ class Sent:
 
 class Log(Callback):
     """Writes the rows, and watches the loss: one that is not a number stops the run with the step
-    and its images.
+    and its images. A checkpoint knows the file's length, at which a resumed run cuts it off.
 
     A GPU is never waited for between validations: losses are sent when a row is due, and read when
     they have arrived, a few steps later.
@@ -66,32 +69,63 @@ class Log(Callback):
         self._started = self._since = time.monotonic()
         self._images = 0
         self._idle = self._idle_from = 0.0  # seconds between steps, since the last row
+        self._bytes: int | None = None  # of the file, at the checkpoint that the run goes on from
+        self._is_open = False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._seconds(), "samples": self._samples, "losses": self._losses}
+        return {
+            "seconds": self._seconds(),
+            "samples": self._samples,
+            "losses": self._losses,
+            "bytes": self.path.stat().st_size if self.path.exists() else None,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self._samples = state_dict["seconds"], state_dict["samples"]
         self._losses = state_dict["losses"]
+        self._bytes = state_dict.get("bytes")  # older checkpoints do not know it
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._started = self._since = time.monotonic()
-        if trainer.is_global_zero:
-            self._open(trainer.global_step)
+        # a run that goes on within an epoch has no epoch's start
+        self._started = self._since = self._idle_from = time.monotonic()
+        self.open(trainer)
 
-    def _open(self, step: int) -> None:
-        """Begin the file, or cut off the rows that a resumed run makes again."""
-        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
+    def open(self, trainer: Trainer) -> None:
+        """Begin the file, or cut off the rows that a resumed run makes again. Once a sitting."""
+        if self._is_open or not trainer.is_global_zero:
+            return
+        self._is_open = True
+        step = trainer.global_step
+        length = self.path.stat().st_size if self.path.is_file() else 0
+        with named(self.path):
+            header, kept = ",".join(self.columns).encode(), self._bytes or 0
+            has_kept = step > 0 and len(header) < kept <= length
+            if has_kept and self.path.read_bytes().startswith(header):
+                os.truncate(self.path, kept)
+                return
+            whole = io.StringIO()
+            writer = csv.DictWriter(whole, self.columns)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(row for row in self._rows() if int(row["step"]) <= step and step)
+            write_whole(self.path, whole.getvalue())
 
     def _rows(self) -> list[dict[str, str]]:
+        """The file's whole rows: what a killed process was writing is none."""
         if not self.path.is_file():
             return []
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        text = self.path.read_bytes().decode("utf-8", "replace")
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        rows = [row for row in csv.DictReader(lines) if None not in row.values()]
+        return [row for row in rows if (row.get("step") or "").isdecimal()]
+
+    def sync(self, trainer: Trainer) -> None:
+        """Have the disk hold every row, so that a checkpoint written after it is never ahead."""
+        if trainer.is_global_zero:
+            with named(self.path):
+                sync(self.path)
+            for logger in trainer.loggers:
+                logger.save()
+            sync(self.path.parent)
 
     def has_validation(self, step: int) -> bool:
         """Whether the weights after this step have been validated."""
@@ -153,21 +187,24 @@ class Log(Callback):
             sent = self._sent.popleft()
             for (step, names), value in zip(sent.steps, sent.values(), strict=True):
                 if not math.isfinite(value):
-                    raise TrainingError(
-                        f"the loss became {value} at step {step} on the images "
-                        f"{', '.join(names)}; the last good checkpoint is kept: look at these "
-                        "images, lower training.optimizer.lr, set training.clip=1 or "
-                        "training.precision=float32, and train again"
-                    )
+                    found = f"the loss became {value} at step {step}"
+                    raise Diverged(f"{found} on the images {', '.join(names)}", step)
                 self._losses.append(value)
             if sent.row is not None:
                 self._write(trainer, sent.row | {"loss": sum(self._losses) / len(self._losses)})
                 self._losses = []
 
     def look(self, trainer: Trainer) -> None:
-        """Wait for the losses of all steps so far; raise TrainingError on a NaN."""
+        """Wait for the losses of all steps so far; raise Diverged on a NaN."""
         self._send(None)
         self._land(trainer, wait=True)
+
+    def check_weights(self, trainer: Trainer) -> None:
+        """Raise Diverged where a finite loss left weights that are not: none such is saved."""
+        for name, tensor in trainer.lightning_module.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                step = trainer.global_step
+                raise Diverged(f"after step {step} the weights '{name}' are not finite", step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.look(trainer)
@@ -189,8 +226,12 @@ class Log(Callback):
         values = {name: float(value) for name, value in row.items() if name not in PLACE}
         # every digit, so that equal rows mean equal numbers
         exact = {name: repr(value) for name, value in values.items()}
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow({**row, **exact})
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns).writerow({**row, **exact})
+        # "r+b": not begun anew, without a header, where somebody deleted it
+        with named(self.path), self.path.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(text.getvalue().encode())
         for logger in trainer.loggers:
             logger.log_metrics(values, step=row["step"])
 

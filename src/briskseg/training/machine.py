@@ -49,6 +49,11 @@ class Machine:
         plain = self.accelerator == "cpu" and self.precision == "32-true"
         return plain and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
+    @property
+    def is_first(self) -> bool:
+        """Of several processes, the one that writes the run folder."""
+        return self.rank == 0 and int(os.environ.get("LOCAL_RANK", "0")) == 0
+
     def workers(self, asked: int | None) -> int:
         """Loading takes a few milliseconds an image: with two cores the step itself is better off
         with both; with more, one core is left to the step."""

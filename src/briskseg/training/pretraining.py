@@ -16,18 +16,25 @@ from torch.nn import functional
 
 from briskseg import __version__
 from briskseg.core.errors import RequestError
-from briskseg.data.classification import CroppedSamples, MiddleSamples, open_class_folders
+from briskseg.data.classification import (
+    ClassFolders,
+    CroppedSamples,
+    MiddleSamples,
+    open_class_folders,
+)
 from briskseg.data.loader import Batch, EpochBatches, training_loader, validation_loader
 from briskseg.models.classifier import EncoderClassifier, create_classifier
 from briskseg.recipe import PretrainingRecipe
 from briskseg.training.callbacks import Progress, weights_of
+from briskseg.training.checkpoint_files import Kept
 from briskseg.training.checkpoints import Checkpoints
+from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import FILE, save_encoder
 from briskseg.training.log import Log, epochs_done
-from briskseg.training.machine import choose_machine
+from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import Normalize, seed_step
 from briskseg.training.optimizers import make_optimizer
-from briskseg.training.run_folder import Sitting, open_run, resume_place
+from briskseg.training.run_folder import Sitting, go_on, opened_run
 from briskseg.training.schedules import factor
 from briskseg.training.trainer import make_trainer, train
 
@@ -42,26 +49,41 @@ def pretrain(recipe: PretrainingRecipe, run: Path, sitting: Sitting | None = Non
             f"the recipe '{recipe.name}' names no data; add --data DIR, a folder with "
             "train/CLASS/*.jpg and val/CLASS/*.jpg"
         )
-    training, data, sitting = recipe.training, recipe.data, sitting or Sitting()
+    sitting = sitting or Sitting()
+    with sitting.stop:
+        folders = open_class_folders(recipe.data.root)
+        machine = choose_machine(recipe.training.precision, sitting.devices)
+        with opened_run(run, recipe, sitting, machine.is_first) as kept:
+            _pretrain(recipe, run, sitting, folders, machine, kept)
+    return run
+
+
+def _pretrain(
+    recipe: PretrainingRecipe,
+    run: Path,
+    sitting: Sitting,
+    folders: ClassFolders,
+    machine: Machine,
+    kept: Kept | None,
+) -> None:
+    training, data = recipe.training, recipe.data
     torch.manual_seed(training.seed)
-    folders = open_class_folders(recipe.data.root)
-    machine = choose_machine(training.precision, sitting.devices)
-    checkpoint = open_run(run, recipe, sitting.resume)
     place = (machine.rank, machine.world)
     batches = EpochBatches(len(folders.train), training.batch, training.seed, *place)
-    if checkpoint is not None:
-        batches.start_at(*resume_place(checkpoint))
+    go_on(batches, kept)
     classifier = create_classifier(recipe.model.name, len(folders.classes), **recipe.model.options)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = ClassificationModule(classifier, recipe, len(batches))
     log = Log(run / "metrics.csv", module.columns, training.log_every)
     callbacks = [
         BestEncoder(run, {"recipe": recipe.name, "images": len(folders.train)}),
+        RecipeRate(training),
         log,
-        Checkpoints(run, batches, log, sitting.how_to_resume),
+        Checkpoints(run, batches, log, sitting.stop, 60 * training.save_every),
         Progress(sitting.listener),
     ]
-    trainer = make_trainer(training, run, machine, callbacks, module.steps)
+    since = sitting.since(kept)
+    trainer = make_trainer(training, run, machine, callbacks, module.steps, since)
     workers = machine.workers(training.workers)
     samples = CroppedSamples(folders.train, recipe.augment, data.size, training.seed)
     middles = MiddleSamples(folders.val, data.shorter_side, data.size, *place)
@@ -69,8 +91,7 @@ def pretrain(recipe: PretrainingRecipe, run: Path, sitting: Sitting | None = Non
         training_loader(samples, batches, workers),
         validation_loader(middles, workers, training.batch),
     )
-    train(trainer, module, loaders, log, checkpoint)
-    return run
+    train(trainer, module, loaders, log, kept)
 
 
 class ClassificationModule(LightningModule):

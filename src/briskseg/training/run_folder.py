@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from briskseg.core.errors import RequestError, TrainingError
+from briskseg.core.errors import RequestError
+from briskseg.core.files import remove_parts, write_whole
+from briskseg.data.loader import EpochBatches
 from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
+from briskseg.training.checkpoint_files import Kept, find_checkpoint
+from briskseg.training.divergence import GENTLER, has_diverged, unmark
+from briskseg.training.faults import told_faults
+from briskseg.training.lock import FILE as LOCK
+from briskseg.training.lock import locked
 from briskseg.training.machine import Devices
+from briskseg.training.stopping import Stop
 
 # What may differ between the sittings of one run: it changes no weight.
-_FREE = {"data.root", "data.cache_gb", "training.workers", "training.loggers"}
+_FREE = {
+    "data.root",
+    "data.cache_gb",
+    "training.workers",
+    "training.loggers",
+    "training.save_every",
+}
 
 
 Listener = Callable[[dict[str, Any]], None]
@@ -26,64 +38,130 @@ class Sitting:
     """One sitting of a run, which may take several.
 
     resume: go on with the unfinished run in the folder. devices: where to compute.
-    how_to_resume: what an interrupted run tells its user to do. listener: is told of progress as
-    {"phase": "read" | "train" | "validate" | "validated" | "score", "step":, "steps":}; of training
-    also "epoch", "images" a step, and "score", the last validation's as (name, value).
+    stop: hears the signals, and knows what a stopped run tells its user to do. listener: is told of
+    progress as {"phase": "read" | "train" | "validate" | "validated" | "score", "step":, "steps":};
+    of training also "epoch", "images" a step, and "score", the last validation's as (name, value);
+    and of what a user should know as {"phase": "notice", "text":}.
     """
 
     resume: bool = False
     devices: Devices = field(default_factory=Devices)
-    how_to_resume: str = "the same call with Sitting(resume=True)"
+    stop: Stop = field(default_factory=Stop)
     listener: Listener = lambda _: None
 
     def counted(self, phase: str) -> Callable[[int, int], None]:
         """A file-by-file progress that tells the listener of this phase."""
         return lambda done, of: self.listener({"phase": phase, "step": done, "steps": of})
 
+    def since(self, kept: Kept | None) -> int | None:
+        """The step that the sitting goes on from, None where it begins the run."""
+        if not self.resume:
+            return None
+        return 0 if kept is None else kept.step
 
-def open_run(run: Path, recipe: Recipe | PretrainingRecipe, resume: bool) -> Path | None:
-    """Make the folder and write its recipe, or find the checkpoint to go on from.
+    def say(self, text: str) -> None:
+        self.listener({"phase": "notice", "text": text})
 
-    Returns:
+
+@contextmanager
+def opened_run(
+    run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting, is_first: bool
+) -> Iterator[Kept | None]:
+    """Hold the folder for this sitting: make it and write its recipe, or find the checkpoint to go
+    on from. What goes wrong while it is held is said in a sentence (`told_faults`).
+
+    Args:
+        is_first: of several processes, the one that has the folder; the others only look.
+
+    Yields:
         The checkpoint, or None to begin.
 
     Raises:
-        RequestError: the folder is taken, or holds a run of another recipe, or none to resume.
+        RequestError: the folder is taken, in use, cannot be made, holds a run of another recipe, or
+            none to resume.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # the first process has made the folder
-        last = run / "checkpoints" / "last.ckpt"
-        return last if resume and last.is_file() else None
-    kept = run / "recipe.yaml"
-    if not resume:
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
-            what = "already holds a run" if kept.is_file() else "exists and is not empty"
+    with told_faults(run, sitting.stop.how_to_resume):
+        if not is_first:
+            yield find_checkpoint(run, lambda _: None) if sitting.resume else None
+            return
+        _make_folder(run, sitting.resume)
+        with locked(run, sitting.say):
+            remove_parts(run)
+            yield _open(run, recipe, sitting)
+
+
+def _make_folder(run: Path, resume: bool) -> None:
+    """Refuse what is no folder for this sitting; an empty one is, and what a run leaves that was
+    killed as it began."""
+    try:
+        there = list(run.iterdir()) if run.exists() else []
+        begun = run / "recipe.yaml" in there
+        others = [p for p in there if p.name != LOCK and not p.match(".*.part")]
+        if not resume and others:
+            what = "already holds a run" if begun else "exists and is not empty"
             raise RequestError(
                 f"{run} {what}; name another folder with --out"
-                + (", or go on with it with --resume" if kept.is_file() else "")
+                + (", or go on with it with --resume" if begun else "")
             )
+        if resume and not begun and (others or not run.exists()):
+            raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
         run.mkdir(parents=True, exist_ok=True)
-        kept.write_text(recipe.to_yaml(), "utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"the run folder {run} cannot be made: {error.strerror}; name another with --out"
+        ) from error
+
+
+def _open(run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting) -> Kept | None:
+    kept_recipe = run / "recipe.yaml"
+    if not kept_recipe.exists():
+        if sitting.resume:
+            sitting.say(f"{run} is empty: beginning the run")
+        write_whole(kept_recipe, recipe.to_yaml())
         return None
-    if not kept.is_file():
-        raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
-    begun = load_recipe(str(kept))
-    _compare(begun, recipe, run)
-    last = run / "checkpoints" / "last.ckpt"
-    return last if last.is_file() else None
+    begun = load_recipe(str(kept_recipe))
+    gentler = _compare(begun, recipe, run, GENTLER if has_diverged(run) else frozenset())
+    kept = find_checkpoint(run, sitting.say)
+    step = 0 if kept is None else kept.step
+    if gentler:
+        write_whole(run / f"recipe-to-step-{step}.yaml", begun.to_yaml())
+        write_whole(kept_recipe, recipe.to_yaml())
+        sitting.say(f"the run diverged and goes on from step {step} with another {gentler}")
+    unmark(run)
+    if step and not (run / "metrics.csv").is_file():
+        sitting.say(f"{run / 'metrics.csv'} is missing: its rows to step {step} are lost")
+    return kept
+
+
+def is_finished(run: Path, recipe: Recipe | PretrainingRecipe) -> bool:
+    """Whether the folder holds this recipe's run with its scores.
+
+    Raises:
+        RequestError: it holds another recipe's.
+    """
+    if not (run / "scores.json").is_file():
+        return False
+    _compare(load_recipe(str(run / "recipe.yaml")), recipe, run, frozenset())
+    return True
 
 
 def _compare(
-    begun: Recipe | PretrainingRecipe, asked: Recipe | PretrainingRecipe, run: Path
-) -> None:
+    begun: Recipe | PretrainingRecipe,
+    asked: Recipe | PretrainingRecipe,
+    run: Path,
+    may_change: frozenset[str],
+) -> str:
+    """What has changed of the keys that may; another change raises RequestError."""
     before, now = _flat(begun.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
     changed = [k for k in before.keys() | now.keys() if before.get(k) != now.get(k)]
     changed = sorted(set(changed) - _FREE)
-    if changed:
-        told = "; ".join(f"{k} was {before.get(k)}, now {now.get(k)}" for k in changed[:5])
+    told = "; ".join(f"{k} was {before.get(k)}, now {now.get(k)}" for k in changed[:5])
+    if set(changed) - may_change:
         raise RequestError(
             f"{run} was begun with another recipe: {told}; resume with the same recipe and --set, "
             "or begin a new run with --out"
         )
+    return told
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -97,13 +175,22 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def resume_place(checkpoint: Path) -> tuple[int, int]:
-    """(epoch, batch) at which the run goes on."""
-    try:
-        place = torch.load(checkpoint, map_location="cpu", weights_only=True)["place"]
-        return int(place["epoch"]), int(place["batch"])
-    except Exception as error:
-        raise TrainingError(
-            f"{checkpoint} cannot be read ({type(error).__name__}); it is damaged: delete it to "
-            "begin again, or restore it from a copy"
-        ) from error
+def go_on(batches: EpochBatches, kept: Kept | None) -> None:
+    """Let the batches begin where the checkpoint is.
+
+    Raises:
+        RequestError: it was cut from another number of images, or for other devices.
+    """
+    if kept is None:
+        return
+    if kept.images not in (None, batches.samples):
+        raise RequestError(
+            f"the run was begun with {kept.images} images in train, and {batches.samples} are "
+            "there now; put them back as they were, or begin a new run with --out"
+        )
+    if kept.processes not in (None, batches.world):
+        raise RequestError(
+            f"the run was begun on {kept.processes} device(s), and is resumed on {batches.world}; "
+            f"resume it with --devices {kept.processes}, or begin a new run with --out"
+        )
+    batches.start_at(kept.epoch, kept.batch)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from briskseg.core.files import write_whole
 from briskseg.core.images import write_png
 from briskseg.core.names import file_stem
 from briskseg.data import Dataset
@@ -18,11 +19,10 @@ EXAMPLES = 3
 def score_run(
     run: Path, dataset: Dataset, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Write scores.json of `model.safetensors` on val, and the best and worst images' pictures."""
+    """Write the best and worst images' pictures and, last, scores.json of `model.safetensors` on
+    val: a run that has it is finished."""
     predictor = load(run)
     evaluation = evaluate(predictor, dataset, "val", progress=progress)
-    text = json.dumps(evaluation.to_json(), indent=1)
-    (run / "scores.json").write_text(text, "utf-8")
     ranked = sorted(
         (i for i in evaluation.per_image if i.miou == i.miou), key=lambda i: i.miou, reverse=True
     )
@@ -40,3 +40,4 @@ def score_run(
             write_png(folder / f"{stem}.image.png", image)
             write_png(folder / f"{stem}.truth.png", truth, palette=palette)
             write_png(folder / f"{stem}.prediction.png", predictor(image), palette=palette)
+    write_whole(run / "scores.json", json.dumps(evaluation.to_json(), indent=1))

@@ -1,20 +1,21 @@
-"""Lightning's trainer as every run here has it, and its faults said in a sentence."""
+"""Lightning's trainer as every run here has it."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
-from briskseg.core.errors import DataError, MissingExtraError, RequestError, TrainingError
+from briskseg.core.errors import MissingExtraError
 from briskseg.recipe import LengthPart
+from briskseg.training.checkpoint_files import CheckpointFiles, Kept
+from briskseg.training.events import Events
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine
 
@@ -25,10 +26,11 @@ def make_trainer(
     machine: Machine,
     callbacks: Sequence[Callback],
     steps: int,
+    since: int | None = None,
     trains_all: bool = True,
 ) -> Trainer:
-    """A trainer for this many steps; `trains_all` says whether every step trains every parameter,
-    which several processes must know of each other."""
+    """A trainer for this many steps, of which a resumed run goes on `since` one; `trains_all` says
+    whether every step trains every parameter, which several processes must know of each other."""
     # Lightning speaks of what it finds on the machine; our own progress says what matters.
     for part in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(part).setLevel(logging.ERROR)
@@ -45,7 +47,8 @@ def make_trainer(
         max_steps=steps,
         check_val_every_n_epoch=training.validate_every,
         gradient_clip_val=training.clip,
-        logger=_make_loggers(training, run),
+        logger=_make_loggers(training, run, since),
+        plugins=[CheckpointFiles()],
         callbacks=list(callbacks),
         default_root_dir=run,
         enable_checkpointing=False,
@@ -63,45 +66,22 @@ def train(
     module: LightningModule,
     loaders: tuple[Any, Any],
     log: Log,
-    checkpoint: Path | None,
+    kept: Kept | None,
 ) -> None:
-    """Train, and validate once more where the run ended between two validations.
-
-    Raises:
-        TrainingError: the loss became NaN, or batch norm has a single value to normalize.
-        DataError: a damaged file, though a process that loads in the background met it.
-    """
+    """Train, and validate once more where the run ended between two validations."""
+    checkpoint = None if kept is None else kept.path
     with warnings.catch_warnings():
         # Lightning advises on workers and log intervals, which are chosen here on purpose.
         warnings.filterwarnings("ignore", module="lightning")
-        try:
-            trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
-            if not log.has_validation(trainer.global_step):
-                trainer.validate(module, loaders[1], verbose=False)
-        except Exception as error:
-            # torch reports what a loading process raised as text, with its traceback
-            told = re.search(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", str(error), re.M | re.S)
-            if told is not None:
-                kind = RequestError if told[1] == "RequestError" else DataError
-                raise kind(told[2].strip()) from None
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise TrainingError(
-                "batch normalization needs more than one value a channel, and with this size and "
-                "training.batch a step has one; set training.batch=2 or more"
-            ) from None
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+        log.open(trainer)  # where no step was left, nothing has started that would have
+        if not log.has_validation(trainer.global_step):
+            trainer.validate(module, loaders[1], verbose=False)
 
 
-class Events(TensorBoardLogger):
-    """TensorBoard's events file alone: the recipe is in recipe.yaml, not in hparams.yaml."""
-
-    def save(self) -> None:
-        self.experiment.flush()
-
-
-def _make_loggers(training: LengthPart, run: Path) -> list[Logger]:
+def _make_loggers(training: LengthPart, run: Path, since: int | None) -> list[Logger]:
     """TensorBoard always, others by name; metrics.csv is written by `log.Log`."""
-    loggers: list[Logger] = [Events(run, name="", version="")]
+    loggers: list[Logger] = [Events(run, since)]
     for name in training.loggers:
         try:
             if name == "wandb":

@@ -1,0 +1,65 @@
+"""Files written whole: under another name, synced, renamed; so a kill or a power cut leaves either
+the file as it was or the new one, never half of it.
+
+    RUN/.NAME.PID.part   what a killed process was writing; `remove_parts` takes it away
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yields the name to write to; at the end what lies there is synced and becomes `path`.
+
+    Raises OSError naming `path`; then, as on any exception, `path` is as it was.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            sync(part)
+            part.replace(path)
+            sync(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Let `path` hold these bytes, or this text in UTF-8."""
+    with written_whole(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let an OSError name this file: one of a write that fails names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what a file, or a folder's list of names, holds now."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows syncs no folders
+    how = os.O_RDONLY if path.is_dir() else os.O_RDWR  # Windows syncs what is open for writing
+    opened = os.open(path, how)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def remove_parts(folder: Path) -> None:
+    """Take away what killed processes were writing in a folder, and in the folders in it."""
+    for part in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
+        part.unlink(missing_ok=True)
