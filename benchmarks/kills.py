@@ -117,7 +117,7 @@ def _spoil(run: Path, rng: random.Random) -> None:
     if rng.random() < 0.5 and metrics.exists():
         synced = 0
         for checkpoint in (before, last):
-            with contextlib.suppress(Exception):  # not there, or damaged below after an earlier kill
+            with contextlib.suppress(Exception):  # not there, or damaged by us
                 states = torch.load(checkpoint, weights_only=True)["callbacks"]
                 synced = states["Log"]["bytes"]
         with metrics.open("r+b") as file:
