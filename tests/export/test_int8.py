@@ -100,6 +100,28 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     assert len(set(layers[1])) == 2
 
 
+def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
+    """Even the first, whose input fits 8 bits: of grey its small weights are all that remains."""
+    from briskseg.export.quantize import _quantized, sensitive_layers
+
+    grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
+    images = [*np.repeat(grey, 3, axis=3)]
+    op = openvino.opset8
+    image = op.parameter([1, -1, -1, 3], np.uint8, name="images")
+    layer = op.transpose(op.convert(image, "f32"), [0, 3, 1, 2])
+    cancelling = np.array([[1, -1, 0.003], [0.002, 1, -1], [-1, 0.001, 1]])
+    for name, weights in (("first", cancelling), ("second", np.eye(3)), ("last", np.eye(3))):
+        constant = op.constant(weights[:, :, None, None].astype(np.float32))
+        layer = op.convolution(layer, constant, [1, 1], [0, 0], [0, 0], [1, 1])
+        layer.set_friendly_name(name)
+        layer = op.relu(layer)
+    layer.output(0).set_names({"logits"})
+    model = openvino.Model([layer], [image], "three")
+    ranked = sensitive_layers(model, _quantized(model, images, []), images)
+    assert ranked[0] == "first"
+    assert {"second", "last"} < {*ranked}
+
+
 def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch):
     data, model = streets_and_model
     for words, message in (

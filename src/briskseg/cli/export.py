@@ -150,10 +150,12 @@ def _print(done: Export) -> None:
 
 def _print_scores(scored: Scored) -> None:
     """Every class's IoU in float32 and int8."""
+    from briskseg.export.quantize import left_in_float
+
     float32, int8 = scored.float32, scored.int8
     rows = [("mIoU", float32.miou, int8.miou)]
     rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
-    print(f"int8     {scored.in_float} layers left in float; IoU on {len(int8.per_image)} images:")
+    print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
     print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
     for name, before, after in rows:
         told = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]

@@ -47,6 +47,19 @@ def save(model: Any, card: Card, exported: Exported, path: Path) -> None:
     import_openvino().save_model(model, path, compress_to_fp16=False)
 
 
+def folded(model: Any) -> Any:
+    """A copy of the `openvino.Model` in which what depends on no image is a constant: biases above
+    all, which a graph read from ONNX reshapes to the rank of what they are added to."""
+    import_openvino()
+    from openvino.passes import ConstantFolding, Manager
+
+    copied = model.clone()
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(copied)
+    return copied
+
+
 def import_openvino() -> Any:
     """The openvino package."""
     with no_telemetry():
