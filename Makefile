@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
 
 test: check
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff check .
