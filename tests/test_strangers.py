@@ -211,6 +211,21 @@ def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path
         read_tensors(bomb)
 
 
+def test_an_archive_that_claims_to_span_disks_is_said_to_be_damaged(tmp_path: Path) -> None:
+    from briskseg.models.checkpoint import read_tensors
+
+    path = tmp_path / "disks.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", b"")
+    whole = path.read_bytes()
+    locator = b"PK\x06\x07" + (0).to_bytes(4, "little") + bytes(8) + (7).to_bytes(4, "little")
+    path.write_bytes(whole[:-22] + locator + whole[-22:])
+    with pytest.raises(zipfile.BadZipFile, match="span multiple disks"):
+        zipfile.is_zipfile(path)  # the standard library raises where one would not think it
+    with pytest.raises(WeightsError, match=r"disks.pth is damaged or no PyTorch checkpoint"):
+        read_tensors(path)
+
+
 def test_tensors_that_only_claim_their_size_are_not_filled(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from briskseg.models.published import load_published

@@ -118,9 +118,9 @@ def _read_pickle(path: Path) -> Any:
 def _refuse_bomb(path: Path) -> None:
     """torch.save compresses nothing, so no more comes out of its file than is in it; but torch.load
     inflates what another program compressed, to any size."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):  # raises, too, on some archives
+            return
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except Exception as error:  # zipfile's own error, or what its reading of damage ends in
