@@ -311,6 +311,24 @@ def test_two_processes_train_one_network(streets: Path, tmp_path: Path) -> None:
     assert counted > 0
 
 
+def test_progress_counts_small_samples_as_the_less_work_that_they_are(
+    streets: Path, tmp_path: Path
+) -> None:
+    from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.fit import fit
+    from briskseg.training.run_folder import Sitting
+
+    changes = [change.removeprefix("--set=") for change in SMALL]
+    grows = "augment.growth={factors: [0.5], until: [0.5]}"
+    recipe = load_recipe("demo", [*changes, grows, f"data.root={streets}"])
+    assert isinstance(recipe, Recipe)
+    events: list[dict] = []
+    fit(recipe, tmp_path / "run", Sitting(listener=events.append))
+    done = [event["done"] for event in events if event["phase"] == "train"]
+    # an epoch of a quarter of the pixels, an epoch of all of them, three steps each
+    assert done == pytest.approx([k / 15 for k in (1, 2, 3, 7, 11, 15)])
+
+
 def test_weights_to_ship_are_trained_on_val_too_and_claim_no_score(
     streets: Path, tmp_path: Path, command: Callable
 ) -> None:

@@ -29,7 +29,7 @@ class TrainingProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase = ""
-        self._first = (0, 0.0)  # step and time at which this sitting's training began
+        self._first = (0.0, 0.0)  # share done and time at which this sitting's training began
         self._rate_from = (0, 0.0)
         self._rate = 0.0
         self._last_line = 0.0
@@ -65,7 +65,8 @@ class TrainingProgress:
             self._rate_from = (step, now)
             return
         if phase == "train" and self._phase in {"", "read"}:
-            self._first = self._rate_from = (step - 1, now)
+            self._rate_from = (step - 1, now)
+            self._first = (event["done"], now)
         if phase == "train":
             since = now - self._rate_from[1]
             if since > 2:
@@ -73,7 +74,7 @@ class TrainingProgress:
                 self._rate_from = (step, now)
         changed, self._phase = phase != self._phase, phase
         rate = f"{self._rate:.1f} images/s" if phase == "train" and self._rate else ""
-        left = self._left(step, steps, now) if phase == "train" else ""
+        left = self._left(event["done"], now) if phase == "train" else ""
         if self._bar is not None:
             self._show(phase, step, steps, rate, left)
         elif (changed and phase != "validate") or now - self._last_line > LINE_EVERY_S:
@@ -81,12 +82,12 @@ class TrainingProgress:
             parts = [f"{PHASES[phase]} {step}/{steps}", rate, left]
             self.console.print(", ".join(p for p in parts if p), highlight=False)
 
-    def _left(self, step: int, steps: int, now: float) -> str:
-        """Time left, from this sitting's pace, validations included."""
-        done = step - self._first[0]
-        if now - self._first[1] < 2 or done < 1:
+    def _left(self, done: float, now: float) -> str:
+        """Time left, from this sitting's pace in pixels, validations included."""
+        share = done - self._first[0]
+        if now - self._first[1] < 2 or share <= 0:
             return ""
-        seconds = (now - self._first[1]) / done * (steps - step)
+        seconds = (now - self._first[1]) / share * (1 - done)
         minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d} left"

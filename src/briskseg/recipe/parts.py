@@ -109,6 +109,14 @@ class GrowthPart(Part):
                 return factor
         return 1.0
 
+    def work(self, share: float) -> float:
+        """Pixels seen in this share of the run's epochs, of those that whole samples would have."""
+        pixels, since = 0.0, 0.0
+        for factor, until in zip(self.factors, self.until, strict=True):
+            pixels += factor**2 * max(0.0, min(share, until) - since)
+            since = until
+        return pixels + max(0.0, share - since)
+
 
 class AugmentPart(Part):
     """How training samples vary; the defaults change nothing.

@@ -7,7 +7,7 @@ MovingAverage has counted the step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +155,14 @@ class Film(Callback):
 
 
 class Progress(Callback):
-    """Tells a sitting's listener, after every step and validation, how far the run is."""
+    """Tells a sitting's listener, after every step and validation, how far the run is.
 
-    def __init__(self, listener: Listener) -> None:
+    `work`: of a share of the steps to the pixels in them, in any unit; null: every step has as many.
+    """
+
+    def __init__(self, listener: Listener, work: Callable[[float], float] | None = None) -> None:
         self.listener = listener
+        self.work = work or float
 
     def _tell(self, trainer: Trainer, pl_module: Any, phase: str) -> None:
         if trainer.is_global_zero:
@@ -168,6 +172,7 @@ class Progress(Callback):
                     "phase": phase,
                     "step": trainer.global_step,
                     "steps": pl_module.steps,
+                    "done": self.work(trainer.global_step / pl_module.steps) / self.work(1.0),
                     "epoch": trainer.current_epoch,
                     "score": (name, pl_module.validation.get(column)),
                     "images": pl_module.recipe.training.batch * trainer.world_size,

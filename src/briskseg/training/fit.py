@@ -109,11 +109,12 @@ def _fit(
     callbacks = make_savers(recipe, run, dataset, network)
     if training.stop_after is not None:
         callbacks.append(Patience(training.stop_after))
+    growth = recipe.augment.growth
     callbacks += [
         RecipeRate(training),
         log,
         Checkpoints(run, data.batches, log, sitting.stop, 60 * training.save_every),
-        Progress(sitting.listener),
+        Progress(sitting.listener, growth.work if growth else None),
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
     since = sitting.since(kept)
