@@ -47,9 +47,19 @@ class NetworkPart(Part):
 
 
 class ModelPart(NetworkPart):
-    """The network that segments."""
+    """The network that segments, and what it begins with."""
 
+    # trained: a run folder, its file or a shipped name; heads begin anew where classes differ
+    weights: str | None = None
     encoder: str | None = None  # pretrained: a run folder, its file, or the official checkpoint
+
+    @model_validator(mode="after")
+    def _begins_with_one(self) -> ModelPart:
+        if self.weights is not None and self.encoder is not None:
+            raise ValueError(
+                "weights and encoder are both given, and weights hold an encoder; say one of them"
+            )
+        return self
 
 
 class DataPart(Part):

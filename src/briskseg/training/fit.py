@@ -47,6 +47,7 @@ from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.convolutions import use_matrix_gradients
 from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import find_encoder
+from briskseg.training.fine_tuning import begin_with
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
@@ -70,7 +71,7 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
         RequestError: the recipe and the data, the device or the folder do not fit.
         Interrupted: a signal asked it to stop; it is saved.
         DataError: a damaged or mismatched file, before the first step where it fits in memory.
-        WeightsError: the pretrained encoder is damaged or does not fit.
+        WeightsError: the weights or the encoder to begin with are damaged or do not fit.
         TrainingError: the loss became NaN, or the run folder cannot be written; the last good
             checkpoint is kept.
     """
@@ -102,6 +103,8 @@ def _fit(
     data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
     go_on(data.batches, kept)
     network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
+    if recipe.model.weights is not None and kept is None:
+        sitting.say(begin_with(network, recipe, dataset.labels))
     if machine.prefers_matrix_gradients:
         use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
@@ -206,6 +209,7 @@ def make_savers(recipe: Recipe, run: Path, dataset: Dataset, network: Network) -
 
 def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:
     """What the weights of this run are."""
+    begun_with = recipe.model.weights or recipe.model.encoder
     return Card(
         network=NetworkCard(
             name=recipe.model.name, classes=len(dataset.labels.names), options=options
@@ -214,6 +218,7 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
         input=InputCard(size=recipe.data.size, mean=recipe.data.mean, std=recipe.data.std),
         training={
             "recipe": recipe.name,
+            **({"begun_with": Path(begun_with).name} if begun_with else {}),
             "data": dataset.kind,
             "train_splits": list(recipe.data.train_splits),
             "train_images": len(dataset.pairs("train")),

@@ -1,0 +1,76 @@
+"""A network that begins with trained weights instead of random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from briskseg.core.card import Card, load_weights
+from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.labels import LabelSet
+from briskseg.models import create_model
+from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
+from briskseg.models.network import Network
+from briskseg.recipe import ModelPart, Recipe
+from briskseg.runtime.files import find_weights
+
+
+@torch.no_grad()
+def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
+    """Copy the weights that `model.weights` names into the network; return what was taken.
+
+    The tensors whose size depends on the number of classes are taken only where the classes are the
+    same, by name and order; otherwise they stay as they are, random. Raises RequestError if there
+    is no such file, or if it is of another network or of other mean and std; WeightsError if it is
+    damaged.
+    """
+    path = find_weights(Path(recipe.model.weights or ""))
+    arrays, card = load_weights(path)
+    _check_fits(card, recipe, path)
+    own, found = network.state_dict(), {k: torch.from_numpy(v) for k, v in arrays.items()}
+    heads = _sized_by_classes(network, recipe.model)
+    differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
+    if len(differ):
+        raise WeightsError(
+            f"{path} and the recipe's {recipe.model.name} do not fit: {differ}; give model.options "
+            f"as the file's card has them: {card.network.options}"
+        )
+    same_classes = card.labels.names == labels.names
+    taken = {k for k in own if k in found and (k not in heads or same_classes)}
+    for key in taken:
+        check_finite(key, found[key], path)
+        own[key].copy_(found[key])
+    fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
+    return f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}" + (
+        f"; new for these classes: {', '.join(fresh)}" if fresh else ""
+    )
+
+
+def _check_fits(card: Card, recipe: Recipe, path: Path) -> None:
+    if card.network.name != recipe.model.name:
+        raise RequestError(
+            f"model.weights: {path} holds {card.network.name}, and the recipe trains "
+            f"{recipe.model.name}; name weights of that network, or set model.name"
+        )
+    theirs, ours = ((part.mean, part.std) for part in (card.input, recipe.data))
+    if theirs != ours:
+        mean, std = (str(list(values)).replace(" ", "") for values in theirs)
+        raise RequestError(
+            f"model.weights: {path} was trained with mean {theirs[0]} and std {theirs[1]}, and the "
+            f"recipe has {ours[0]} and {ours[1]}; add --set data.mean={mean} --set data.std={std}"
+        )
+
+
+def _sized_by_classes(network: Network, part: ModelPart) -> set[str]:
+    """The tensors that have another shape where the network has another number of classes."""
+    another = network.classes - 1 or 2
+    with torch.device("meta"):  # shapes without memory
+        other = shapes_of(create_model(part.name, another, **part.options).state_dict())
+    return {key for key, shape in shapes_of(network.state_dict()).items() if other[key] != shape}
+
+
+def _shapes_without(heads: set[str], tensors: Mapping[str, Tensor]) -> Shapes:
+    return shapes_of({key: tensor for key, tensor in tensors.items() if key not in heads})

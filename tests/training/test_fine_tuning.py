@@ -1,0 +1,119 @@
+"""Training that begins with trained weights, through the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from briskseg.core.card import read_card
+from briskseg.core.images import write_png
+
+# one step so small that the weights stay what they were
+WORDS = [
+    "--set=data.size=null",
+    "--set=training.batch=4",
+    "--set=training.steps=1",
+    "--set=training.precision=float32",
+    "--set=training.ema=null",
+    "--set=training.optimizer.lr=1e-12",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.fit import fit
+
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    changes = [word.removeprefix("--set=") for word in WORDS]
+    recipe = load_recipe("demo", [*changes, f"data.root={streets}", "training.seed=5"])
+    assert isinstance(recipe, Recipe)
+    return fit(recipe, run)
+
+
+def learned(run: Path) -> dict[str, np.ndarray]:
+    """All but batch norm's statistics, which a step changes whatever its rate."""
+    tensors = load_file(run / "model.safetensors")
+    return {k: v for k, v in tensors.items() if "running_" not in k and "num_batches" not in k}
+
+
+def test_the_same_classes_begin_with_every_tensor(
+    trained: Path, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
+    done = command(*words, f"--set=model.weights={trained}")
+    assert done.status == 0, done.err
+    ours, theirs = learned(run), learned(trained)
+    assert ours.keys() == theirs.keys()
+    assert all(np.allclose(ours[key], theirs[key], atol=1e-6) for key in ours)
+    number = len(load_file(run / "model.safetensors"))
+    assert f"begins with {number} of the network's {number} tensors" in done.err
+    assert read_card(run / "model.safetensors").training["begun_with"] == "trained"
+
+
+def test_other_classes_begin_with_all_but_the_heads(
+    trained: Path, tmp_path: Path, command: Callable
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    for place in range(5):
+        split = "train" if place < 4 else "val"
+        for kind in ("images", "labels"):
+            (data / kind / split).mkdir(parents=True, exist_ok=True)
+        labels = np.zeros((48, 64), np.uint8)
+        labels[place * 8 :] = 1
+        write_png(data / "labels" / split / f"{place}.png", labels)
+        rng = np.random.default_rng(place)
+        image = labels[..., None] * 99 + rng.integers(0, 99, (48, 64, 3))
+        write_png(data / "images" / split / f"{place}.png", image.astype(np.uint8))
+    (data / "classes.txt").write_text("ground\nrest\n")
+
+    words = ["train", "demo", "--data", data, "--out", run, *WORDS]
+    done = command(*words, f"--set=model.weights={trained}")
+    assert done.status == 0, done.err
+    ours, theirs = learned(run), learned(trained)
+    equal = {k for k in ours if ours[k].shape == theirs[k].shape}
+    assert all(np.allclose(ours[key], theirs[key], atol=1e-6) for key in equal)
+    heads = {key.rpartition(".")[0] for key in ours.keys() - equal}
+    assert len(heads) == 3  # Fast-SCNN's own and its two auxiliary ones
+    assert f"new for these classes: {', '.join(sorted(heads))}" in done.err
+
+
+def test_shipped_weights_are_begun_with_by_name(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *WORDS]
+    done = command(*words, "--set=model.weights=fast-scnn-camvid11")
+    assert done.status == 0, done.err
+    assert "fast-scnn-camvid11.safetensors" in done.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["model.weights={run}", "model.name=erfnet"], "holds fast_scnn, and the recipe trains"),
+        (
+            ["model.weights={run}", "data.mean=[0, 0, 0]", "data.std=[1, 1, 1]"],
+            "add --set data.mean=[0.485,0.456,0.406] --set data.std=[0.229,0.224,0.225]",
+        ),
+        (["model.weights={run}", "model.options={{variant: tramac}}"], "'variant': 'mmseg"),
+        (["model.weights=fast-scnn-camvid12"], "did you mean 'fast-scnn-camvid11'"),
+        (["model.weights={run}", "model.encoder={run}"], "say one of them"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_a_sentence(
+    changes: list[str],
+    expected: str,
+    trained: Path,
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+) -> None:
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *WORDS]
+    done = command(*words, *(f"--set={change.format(run=trained)}" for change in changes))
+    assert done.status in {1, 2}
+    assert expected in " ".join(done.err.split())
