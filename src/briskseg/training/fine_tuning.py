@@ -22,8 +22,8 @@ from briskseg.runtime.files import find_weights
 def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
     """Copy the weights that `model.weights` names into the network; return what was taken.
 
-    The tensors whose size depends on the number of classes are taken only where the classes are the
-    same, by name and order; otherwise they stay as they are, random. Raises RequestError if there
+    Heads are taken only where the classes are the same, by name and order; otherwise, as where the
+    file has none, they stay as they are, random. Raises RequestError if there
     is no such file, or if it is of another network or of other mean and std; WeightsError if it is
     damaged.
     """
@@ -31,7 +31,7 @@ def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
     arrays, card = load_weights(path)
     _check_fits(card, recipe, path)
     own, found = network.state_dict(), {k: torch.from_numpy(v) for k, v in arrays.items()}
-    heads = _sized_by_classes(network, recipe.model)
+    heads = _heads(network, recipe.model)
     differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
     if len(differ):
         raise WeightsError(
@@ -45,7 +45,7 @@ def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
         own[key].copy_(found[key])
     fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
     return f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}" + (
-        f"; new for these classes: {', '.join(fresh)}" if fresh else ""
+        f"; new: {', '.join(fresh)}" if fresh else ""
     )
 
 
@@ -64,12 +64,16 @@ def _check_fits(card: Card, recipe: Recipe, path: Path) -> None:
         )
 
 
-def _sized_by_classes(network: Network, part: ModelPart) -> set[str]:
-    """The tensors that have another shape where the network has another number of classes."""
+def _heads(network: Network, part: ModelPart) -> set[str]:
+    """The tensors that depend on the number of classes, and those of heads that only training uses,
+    which a file need not hold."""
     another = network.classes - 1 or 2
+    options = {k: False if k == "auxiliary" else v for k, v in network.options.items()}
     with torch.device("meta"):  # shapes without memory
-        other = shapes_of(create_model(part.name, another, **part.options).state_dict())
-    return {key for key, shape in shapes_of(network.state_dict()).items() if other[key] != shape}
+        other = shapes_of(create_model(part.name, another, **options).state_dict())
+    return {
+        key for key, shape in shapes_of(network.state_dict()).items() if other.get(key) != shape
+    }
 
 
 def _shapes_without(heads: set[str], tensors: Mapping[str, Tensor]) -> Shapes:
