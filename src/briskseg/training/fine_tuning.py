@@ -23,9 +23,8 @@ def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
     """Copy the weights that `model.weights` names into the network; return what was taken.
 
     Heads are taken only where the classes are the same, by name and order; otherwise, as where the
-    file has none, they stay as they are, random. Raises RequestError if there
-    is no such file, or if it is of another network or of other mean and std; WeightsError if it is
-    damaged.
+    file has none, they stay as they are, random. Raises RequestError if there is no such file, or
+    if it is of another network or of other mean and std; WeightsError if it is damaged.
     """
     path = find_weights(Path(recipe.model.weights or ""))
     arrays, card = load_weights(path)
