@@ -1,4 +1,5 @@
-# make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make
+# make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make;
+#              goes on where it was interrupted
 # make test    style, types and every test
 # make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
 # make bench   the figures that the README quotes, each against the stock way in the same run
@@ -10,7 +11,6 @@ CASES ?= 20000
 .PHONY: demo test check fuzz bench
 
 demo: .venv/installed
-	rm -rf demo
 	$(BIN)/briskseg demo --out demo
 
 test: check

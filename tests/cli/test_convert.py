@@ -169,8 +169,13 @@ def test_an_unknown_label_set_names_the_nearest(official, convert):
     )
 
 
-def test_a_damaged_file_is_a_failure_in_one_sentence(convert, tmp_path):
-    (tmp_path / "weights.pth").write_bytes(b"PK\x03\x04 cut off")
+@pytest.mark.parametrize(
+    "content",
+    [b"PK\x03\x04 cut off", b"\x00\x00\x00 ftypisom" + bytes(50), b"\x89PNG\r\n\x1a\n" + bytes(50)],
+    ids=["zip", "video", "image"],
+)
+def test_a_damaged_file_is_a_failure_in_one_sentence(convert, tmp_path, content):
+    (tmp_path / "weights.pth").write_bytes(content)
     status, _, message = convert(tmp_path / "weights.pth", "--labels", "cityscapes")
     assert status == 1
     assert message.count("\n") == 1

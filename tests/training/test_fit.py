@@ -283,7 +283,8 @@ def test_the_last_step_is_always_validated(
     words = ["--set=training.steps=4", "--set=training.validate_every=5"]
     done = command("train", "demo", "--data", streets, "--out", out, *SMALL, *words)
     assert done.status == 0, done.err
-    assert [int(r["step"]) for r in rows(out) if r["val_miou"]] == [4]
+    assert [(int(r["step"]), r["epoch"]) for r in rows(out) if r["val_miou"]] == [(4, "2")]
+    assert "epoch 2: val mIoU" in done.err
 
 
 @pytest.mark.parametrize("network", ["erfnet", "erfnet_fcn"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Any, Self
 
 from rich.console import Console
@@ -19,6 +20,7 @@ PHASES = {
     "score": "scoring the best weights",
 }
 LINE_EVERY_S = 30.0  # where there is no terminal
+WINDOW_S = 30.0  # the steps by which rate and time left are judged
 
 
 class TrainingProgress:
@@ -29,9 +31,8 @@ class TrainingProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase = ""
-        self._first = (0.0, 0.0)  # share done and time at which this sitting's training began
-        self._rate_from = (0, 0.0)
-        self._rate = 0.0
+        self._pace = deque[tuple[float, int, float]]()  # time, step, share done: the last steps
+        self._rate = self._left = ""
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -61,20 +62,15 @@ class TrainingProgress:
         now = time.monotonic()
         if phase == "validated":
             name, score = event["score"]
-            self.console.print(f"epoch {event['epoch'] + 1}: {name} {score:.4f}", highlight=False)
-            self._rate_from = (step, now)
+            self.console.print(f"epoch {event['epoch']}: {name} {score:.4f}", highlight=False)
             return
-        if phase == "train" and self._phase in {"", "read"}:
-            self._rate_from = (step - 1, now)
-            self._first = (event["done"], now)
         if phase == "train":
-            since = now - self._rate_from[1]
-            if since > 2:
-                self._rate = (step - self._rate_from[0]) * event["images"] / since
-                self._rate_from = (step, now)
+            if self._phase != "train":
+                self._pace.clear()  # so that reading and validating are not taken for training
+            self._pace.append((now, step, event["done"]))
+            self._foresee(event["images"])
         changed, self._phase = phase != self._phase, phase
-        rate = f"{self._rate:.1f} images/s" if phase == "train" and self._rate else ""
-        left = self._left(event["done"], now) if phase == "train" else ""
+        rate, left = (self._rate, self._left) if phase == "train" else ("", "")
         if self._bar is not None:
             self._show(phase, step, steps, rate, left)
         elif (changed and phase != "validate") or now - self._last_line > LINE_EVERY_S:
@@ -82,15 +78,17 @@ class TrainingProgress:
             parts = [f"{PHASES[phase]} {step}/{steps}", rate, left]
             self.console.print(", ".join(p for p in parts if p), highlight=False)
 
-    def _left(self, done: float, now: float) -> str:
-        """Time left, from this sitting's pace in pixels, validations included."""
-        share = done - self._first[0]
-        if now - self._first[1] < 2 or share <= 0:
-            return ""
-        seconds = (now - self._first[1]) / share * (1 - done)
-        minutes, seconds = divmod(round(seconds), 60)
+    def _foresee(self, images: int) -> None:
+        """The rate over the last steps, and the time left at that pace, validations not counted."""
+        while self._pace[-1][0] - self._pace[0][0] > WINDOW_S and len(self._pace) > 2:
+            self._pace.popleft()
+        (began, first, done_then), (now, step, done) = self._pace[0], self._pace[-1]
+        if now - began < 2:  # too short to tell; what was shown before still holds
+            return
+        self._rate = f"{(step - first) * images / (now - began):.1f} images/s"
+        minutes, seconds = divmod(round((now - began) / (done - done_then) * (1 - done)), 60)
         hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{seconds:02d} left"
+        self._left = f"{hours}:{minutes:02d}:{seconds:02d} left"
 
     def _show(self, phase: str, step: int, steps: int, rate: str, left: str) -> None:
         assert self._bar is not None

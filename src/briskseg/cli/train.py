@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -134,7 +136,7 @@ def _resume_command(
     repeat: int | None,
 ) -> str:
     """The command that goes on with this run."""
-    words = ["briskseg", "train", recipe]
+    words = ["briskseg" if shutil.which("briskseg") else sys.argv[0], "train", recipe]
     words += ["--data", data] if data is not None else []
     words += [word for change in changes for word in ("--set", change)]
     words += ["--out", str(run)]

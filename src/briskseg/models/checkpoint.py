@@ -100,9 +100,7 @@ def _read_pickle(path: Path) -> Any:
         with torch.serialization.safe_globals(_NUMPY):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damage shows as any of a dozen types
-        code = re.search(
-            r"Unsupported (?:global|class|operand)[: ]+(?:GLOBAL )?([\w.]+)", str(error)
-        )
+        code = re.search(r"Unsupported (?:global|class)[: ]+(?:GLOBAL )?([\w.]+)", str(error))
         if code:
             raise WeightsError(
                 f"{path} holds an object of type '{code[1]}' beside its tensors, and restoring it "

@@ -173,7 +173,7 @@ class Progress(Callback):
                     "step": trainer.global_step,
                     "steps": pl_module.steps,
                     "done": self.work(trainer.global_step / pl_module.steps) / self.work(1.0),
-                    "epoch": trainer.current_epoch,
+                    "epoch": epochs_done(trainer),
                     "score": (name, pl_module.validation.get(column)),
                     "images": pl_module.recipe.training.batch * trainer.world_size,
                 }

@@ -1,0 +1,50 @@
+"""The demo, interrupted and gone on with; its whole way is what `make demo` shows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BRISKSEG = Path(sys.executable).with_name("briskseg")
+
+
+def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, command: Callable) -> None:
+    (tmp_path / "streets").mkdir()
+    (tmp_path / "streets" / "mine.txt").write_text("kept")
+    done = command("demo", "--out", tmp_path)
+    assert done.status == 2
+    assert "no demo to go on with" in done.err
+    assert (tmp_path / "streets" / "mine.txt").read_text() == "kept"
+
+
+def test_an_interrupted_demo_goes_on(
+    tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from briskseg.cli import demo
+
+    words: list[list[str]] = []
+
+    def listed(argv: list[str], standalone_mode: bool) -> None:
+        words.append(argv)
+
+    out = tmp_path / "demo"
+    first = subprocess.Popen([BRISKSEG, "demo", "--out", out], stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            if (out / "run" / "recipe.yaml").exists():
+                break
+            time.sleep(0.1)
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=120)
+    assert first.returncode == 130
+    monkeypatch.setattr(demo, "app", listed)
+    assert command("demo", "--out", out).status == 0
+    assert [argv[0] for argv in words] == ["check", "train", "evaluate", "predict", "report"]
+    assert words[1][-1] == "--resume"
