@@ -224,17 +224,20 @@ def test_a_wrong_request_is_one_sentence(
     assert len(done.err.strip().splitlines()) <= 3
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 def test_images_of_differing_sizes_need_a_size(
-    small_data: Path, tmp_path: Path, command: Callable
+    workers: int, small_data: Path, tmp_path: Path, command: Callable
 ) -> None:
     for place in range(1, 4):  # small_data has one image to train on, and differing ones in val
         for part in ("images", "labels"):
             source = small_data / part / "val" / f"street{place}.png"
             (small_data / part / "train" / source.name).write_bytes(source.read_bytes())
     words = ["train", "demo", "--data", small_data, *SMALL, "--set=augment={}"]
+    words += [f"--set=training.workers={workers}"]
     done = command(*words, "--out", tmp_path / "refused")
     assert done.status == 2
-    assert "must have one size" in done.err
+    assert "\nbriskseg: images of one batch must have one size" in f"\n{done.err}"
+    assert "Traceback" not in done.err
     assert "augment.size=[H, W]" in done.err
     done = command(*words, "--out", tmp_path / "run", "--set=augment.size=[48, 48]")
     assert done.status == 0, done.err
