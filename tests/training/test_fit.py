@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,7 +211,6 @@ def test_labels_out_of_range_are_named_before_the_first_step(
         (["--set=training.precision=fp16"], "training.precision=fp16 needs a GPU"),
         (["--device", "tpu"], "there is no device 'tpu' here; this machine has: cpu"),
         (["--set=training.batch=99"], "the train split has only 12; set training.batch=12 or less"),
-        (["--set=training.loggers=[mlflow]"], "pip install"),
         (["--set=training.loss.class_weights=[1, 2]"], "11"),
         (["--resume"], "holds no run to resume"),
     ],
@@ -222,6 +223,29 @@ def test_a_wrong_request_is_one_sentence(
     assert done.status == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) <= 3
+
+
+@pytest.mark.parametrize("logger", ["wandb", "mlflow"])
+def test_a_logger_that_is_not_installed_names_an_extra_that_there_is(
+    logger: str,
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("WandbLogger", "MLFlowLogger"):  # as Lightning's do without their packages
+        monkeypatch.setattr(f"lightning.pytorch.loggers.{name}", _not_installed)
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL]
+    done = command(*words, f"--set=training.loggers=[{logger}]")
+    assert done.status == 2
+    assert f"training.loggers: {logger} needs the package '{logger}'" in done.err
+    extra = re.search(r"pip install 'briskseg\[(\w+)\]'", done.err)[1]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert logger in project["optional-dependencies"][extra]
+
+
+def _not_installed(*_: object, **__: object) -> None:
+    raise ModuleNotFoundError("a package is not there")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
