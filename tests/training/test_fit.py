@@ -96,6 +96,8 @@ def test_scores_are_those_of_the_shipped_weights(run: Path, streets: Path, tmp_p
     briskseg("evaluate", run, "--data", streets, "--json", out).check_returncode()
     scores, again = json.loads((run / "scores.json").read_text()), json.loads(out.read_text())
     assert scores["miou"] == again["miou"]
+    assert scores["network"] == again["network"] == "fast_scnn"
+    assert "model" not in scores  # which is what a user named, as in `again`
     best = max(float(r["val_miou"]) for r in rows(run) if r["val_miou"])
     assert scores["miou"] == pytest.approx(best, abs=2e-3)  # the log is rounded, bf16 is not used
 
