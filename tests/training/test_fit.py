@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+from tests.training.conftest import checkpoint
 
 from briskseg.core.card import read_card
 from briskseg.core.images import write_png
@@ -319,13 +320,39 @@ def test_the_last_step_is_always_validated(
 def test_other_networks_losses_and_optimizers_train(
     network: str, streets: Path, tmp_path: Path, command: Callable
 ) -> None:
+    clip, momentum = 1e-3, 0.5
     done = command(
         "train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL,
-        f"--set=model.name={network}", "--set=training.optimizer={name: sgd, lr: 0.01}",
-        "--set=training.loss={class_weights: median_frequency, ohem: {}}", "--set=training.clip=1",
+        f"--set=model.name={network}", f"--set=training.clip={clip}",
+        f"--set=training.optimizer={{name: sgd, lr: 0.01, momentum: {momentum}, weight_decay: 0}}",
+        "--set=training.loss={class_weights: median_frequency, ohem: {}}",
         "--set=training.precision=bf16", "--set=training.steps=3", "--set=training.ema=null",
     )  # fmt: skip
     assert done.status == 0, done.err
+    (optimizer,) = checkpoint(tmp_path / "run")["optimizer_states"]
+    moving = [state["momentum_buffer"].float() for state in optimizer["state"].values()]
+    length = sum(buffer.square().sum() for buffer in moving) ** 0.5
+    # of three clipped gradients, each of which counts half as much as the next
+    assert clip / 4 < length <= clip * (1 + momentum + momentum**2) * 1.01
+
+
+def test_the_loss_is_the_recipes(streets: Path, tmp_path: Path, command: Callable) -> None:
+    """Of one network and one batch, before any step."""
+    hard = "ohem: {threshold: 0, least: 0.25}"
+    losses = []
+    for place, loss in enumerate(
+        ("", "class_weights: median_frequency", hard, f"class_weights: median_frequency, {hard}")
+    ):
+        out = tmp_path / str(place)
+        words = ["train", "demo", "--data", streets, "--out", out, *SMALL, "--set=training.steps=1"]
+        done = command(*words, f"--set=training.loss={{auxiliary: 0, {loss}}}")
+        assert done.status == 0, done.err
+        losses.append(float(rows(out)[0]["loss"]))
+    plain, weighted, hardest, both = losses
+    assert hardest > 1.05 * plain
+    assert both > 1.05 * weighted
+    assert weighted != pytest.approx(plain, rel=1e-3)
+    assert both != pytest.approx(hardest, rel=1e-3)
 
 
 def test_two_processes_train_one_network(streets: Path, tmp_path: Path) -> None:
