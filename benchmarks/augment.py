@@ -59,7 +59,8 @@ def main() -> None:
     augmenter = Augmenter(PART)
 
     def ours(index: int):
-        return augmenter(image, labels, SIZE, 0, 0, index)
+        variation = augmenter.variation(image.shape[:2], SIZE, 0, 0, index)
+        return augmenter.apply(image, labels, variation)
 
     def theirs(index: int):
         return separate_steps(*pictures, index)

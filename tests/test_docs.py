@@ -37,8 +37,11 @@ def test_every_command_can_be_typed(page: Path) -> None:
         if words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words[0]]
         known = {name for param in command.params for name in param.opts} | {"--help"}
-        for word in words:
-            if word.startswith("--"):
-                assert word.split("=")[0] in known, f"{page.name}: {text}: {word}"
+        options = {word.split("=")[0] for word in words if word.startswith("--")}
+        for option in options:
+            assert option in known, f"{page.name}: {text}: {option}"
+        for param in command.params if words else ():  # without any it is the verb's name alone
+            if param.required and param.param_type_name == "option":
+                assert options & {*param.opts}, f"{page.name}: {text}: lacks {param.opts[0]}"
         if verb == "train" and words and re.fullmatch(r"[a-z0-9-]+", words[0]):
             assert words[0] in list_recipes(), f"{page.name}: {text}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from briskseg import create_model
+from briskseg.core.images import write_png
 
 CLASSES = 20
 
@@ -167,6 +171,23 @@ def test_an_unknown_label_set_names_the_nearest(official, convert):
         "briskseg: --labels cityscape is no label set and no file; did you mean 'cityscapes'? "
         "choices: camvid11, camvid32, cityscapes, or a classes.txt with a name a line\n"
     )
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_the_command_that_a_file_without_a_card_is_told_can_be_typed(suffix, command, tmp_path):
+    path = tmp_path / f"bare{suffix}"
+    weights = create_model("erfnet", 11).state_dict()
+    (save_file if suffix == ".safetensors" else torch.save)(weights, path)
+    write_png(tmp_path / "image.png", np.zeros((8, 8, 3), np.uint8))
+    refused = command("predict", path, tmp_path / "image.png")
+    words = re.search(r"with: briskseg (convert .*)$", refused.err, re.M)[1]
+    new = str(tmp_path / "new.safetensors")
+    words = words.replace("cityscapes|camvid|FILE", "camvid").replace("NEW.safetensors", new)
+    done = command(*shlex.split(words))
+    assert done.status == 0, done.err
+    assert "erfnet, 11 classes: Sky ... Bicyclist" in done.out
+    out = tmp_path / ("bare.safetensors" if suffix == ".pth" else "new.safetensors")
+    assert read(out)[0]["labels"]["names"][0] == "Sky"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def test_the_table_and_the_file_say_the_same(
         shown = ["-" if x is None else f"{100 * x:.2f}" for x in (one["iou"], one["accuracy"])]
         row = next(line for line in done.out.splitlines() if line.startswith(name))
         assert row.replace("%", "").split()[1:3] == shown
+    assert (scores["model"], scores["network"]) == (str(weights_file), "fast_scnn")
     assert f"mIoU{100 * scores['miou']:>26.2f} %" in done.out.replace("  mIoU", "mIoU")
     assert "on 4 images of 'val'." in done.out
     assert "has IoU 0 and counts in the mean" in done.out

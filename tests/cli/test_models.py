@@ -24,6 +24,21 @@ def test_every_model_has_a_row_with_its_size(models, monkeypatch):
     assert rows[1][-4:] == ["2018", "2.07", "M", "53.2"]
 
 
+def test_the_names_of_shipped_files_are_whole(models, monkeypatch, weights_file, tmp_path):
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    names = [f"fast-scnn-camvid11{end}" for end in (".onnx", "-int8.xml", ".safetensors")]
+    for name in names:
+        (shipped / name).write_bytes(weights_file.read_bytes())
+    monkeypatch.setattr("briskseg.runtime.files.weights_folder", lambda: shipped)
+    for columns in ("40", "80", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        status, text, _ = models()
+        assert status == 0
+        assert set(names) <= set(text.split())
+        assert max(len(line) for line in text.splitlines()) <= 100
+
+
 def test_json_goes_to_standard_output_or_a_file(models, tmp_path):
     _, text, _ = models("--json", "-")
     assert json.loads(text)["networks"]["erfnet"]["parameters"] == 2_066_642

@@ -21,7 +21,9 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 
 def vary(scene, *, epoch=0, index=0, base=None, **part):
-    return Augmenter(AugmentPart(**part), FILL)(*scene, base, 0, epoch, index)
+    augmenter = Augmenter(AugmentPart(**part), FILL)
+    variation = augmenter.variation(scene[0].shape[:2], base, 0, epoch, index, epochs=2)
+    return augmenter.apply(*scene, variation)
 
 
 def test_defaults_change_nothing(scene) -> None:
@@ -253,10 +255,11 @@ def test_photometric_changes_are_each_drawn_with_their_probability_and_range() -
 
 @pytest.mark.parametrize("size", [None, (48, 64)])
 def test_a_smaller_sample_shows_the_same_view(scene, size) -> None:
-    part = AugmentPart(size=size, scale=(0.8, 1.6), rotate=8, flip=0.5)
+    part = {"size": size, "scale": (0.8, 1.6), "rotate": 8, "flip": 0.5}
+    growth = {"factors": (0.5,), "until": (0.5,)}
     for index in range(6):
-        whole, labels = Augmenter(part, FILL)(*scene, None, 0, 0, index)
-        small, few = Augmenter(part, FILL)(*scene, None, 0, 0, index, 0.5)
+        whole, labels = vary(scene, index=index, **part)
+        small, few = vary(scene, index=index, growth=growth, **part)
         half = (whole.shape[0] // 2, whole.shape[1] // 2)
         assert small.shape[:2] == few.shape == half
         shrunk = cv2.resize(whole, half[::-1], interpolation=cv2.INTER_AREA)

@@ -52,27 +52,40 @@ def test_samples_are_the_pairs_and_their_overlay(streets: Path, shown) -> None:
     assert (below == dataset.labels.colors[3]).all(axis=1).sum() > 100  # the legend's road
 
 
+@pytest.mark.parametrize(
+    ("changes", "sizes"),
+    [
+        ([], [(40, 56)] * 5),
+        # two of five epochs at half the size, of 12 images in steps of 4
+        (["augment.growth={factors: [0.5], until: [0.4]}"], [(16, 32)] * 2 + [(40, 56)] * 3),
+    ],
+)
 def test_augmented_samples_are_those_that_training_takes(
-    streets: Path, shown, tmp_path: Path
+    changes: list[str], sizes: list[tuple[int, int]], streets: Path, shown, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
     from briskseg.data.augment import Augmenter
     from briskseg.data.loader import ImageStore, TrainingSamples
 
-    recipe = load_recipe("demo", ["data.size=[40,56]", "training.seed=3", "augment.rotate=10"])
+    fixed = ["training.steps=15", "training.epochs=null", "training.batch=4"]
+    varied = ["data.size=[40,56]", "training.seed=3", "augment.rotate=10", *changes]
+    recipe = load_recipe("demo", [*fixed, *varied])
     own = tmp_path / "own.yaml"
     own.write_text(recipe.to_yaml())
     pictures = shown(streets, "--recipe", own, "--samples", 2)
     dataset = open_dataset(streets)
     store = ImageStore(dataset, "train", 1.0)
     fill = tuple(round(255 * mean) for mean in recipe.data.mean)
-    samples = TrainingSamples(store, Augmenter(recipe.augment, fill), recipe.data.size, 3)
+    samples = TrainingSamples(store, Augmenter(recipe.augment, fill), recipe.data.size, 3, 5)
     for row, index in enumerate((0, 11)):
         for epoch in range(5):
             image, labels, _ = samples[epoch, index]
             both = overlay(image, labels, dataset.labels)
-            assert (cell(pictures["augmented.png"], row, epoch, (40, 56)) == image).all()
-            assert (cell(pictures["augmented-overlay.png"], row, epoch, (40, 56)) == both).all()
+            assert image.shape[:2] == sizes[epoch]
+            for name, expected in (("augmented", image), ("augmented-overlay", both)):
+                shown_hwc = cell(pictures[f"{name}.png"], row, epoch, (40, 56))
+                height, width = sizes[epoch]
+                assert (shown_hwc[:height, :width] == expected).all()
     assert pictures["augmented.png"].shape[1] == GAP + 5 * (56 + GAP)
 
 

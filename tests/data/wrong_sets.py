@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from briskseg.core.labels import CAMVID11, CITYSCAPES
+from briskseg.core.labels import CAMVID11, CAMVID32, CITYSCAPES
 from briskseg.data.synthetic import draw_scene
 
 SIZE = (48, 64)
@@ -134,6 +134,22 @@ def names_differ_in_a_flat_folder(root: Path) -> None:
 def name_used_twice(root: Path) -> None:
     path = part(root, "images")[0]
     save(load(path), path.with_suffix(".bmp"), "BMP")
+
+
+def name_used_twice_in_camvid(root: Path) -> None:
+    """As CamVid is published: the names of its masks end in _L, and its splits are drawn."""
+    folders = [root / name for name in ("701_StillsRaw_full", "LabeledApproved_full")]
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3] = [CAMVID32.colors[CAMVID32.names.index(n)] for n in ("Building", "Road", "Sky")]
+    for folder, kind, end in zip(folders, ("images", "labels"), ("", "_L"), strict=True):
+        folder.mkdir()
+        for path in part(root, kind):
+            pixels = load(path)
+            save(pixels if kind == "images" else palette[pixels], folder / f"{path.stem}{end}.png")
+        shutil.rmtree(root / kind)
+    (root / "classes.txt").unlink()
+    mask = min(folders[1].iterdir())
+    save(load(mask)[::-1].copy(), mask.with_suffix(".bmp"), "BMP")
 
 
 def split_empty(root: Path) -> None:
@@ -458,6 +474,7 @@ CASES = (
     Case("names-differ", names_differ),
     Case("names-differ", names_differ_in_a_flat_folder),
     Case("name-used-twice", name_used_twice, lost=1),
+    Case("name-used-twice", name_used_twice_in_camvid, ("class-absent",), lost=1, keeps=False),
     Case("split-empty", split_empty),
     Case("unread-files", unread_files),
     Case("missing-file", missing_file, lost=1),

@@ -62,7 +62,7 @@ def run_folder(tmp_path: Path) -> Path:
         "confusion": [[5, 5, 0], [25, 75, 0], [0, 0, 0]],
         "images": [{"name": f"a/{n}.x", "miou": 0.1 * n, "pixel_accuracy": 0.5} for n in range(6)],
         "split": "val",
-        "model": "fast_scnn",
+        "network": "fast_scnn",
     }
     (run / "scores.json").write_text(json.dumps(scores))
     card = Card(

@@ -148,8 +148,30 @@ def test_impossible_windows_are_refused() -> None:
         with pytest.raises(RequestError, match=message):
             WindowPredictor(predictor(), window, stride)
     assert WindowPredictor(predictor(), (769, 1)).stride_hw == (512, 1)
-    with pytest.raises(RequestError, match=r"the image is \(4, 4\) uint8, expected \(H, W, 3\)"):
-        WindowPredictor(predictor(), (2, 2))(np.zeros((4, 4), np.uint8))
+    for wrong, message in (
+        (np.zeros((4, 4), np.uint8), r"the image is \(4, 4\) uint8, expected \(H, W, 3\)"),
+        ("photo.png", "the image is a str, expected a numpy array"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            WindowPredictor(predictor(), (2, 2))(wrong)
+        with pytest.raises(RequestError, match=message):
+            WindowPredictor(predictor(), (2, 2)).labels_at(wrong, (4, 4))
+
+
+@pytest.mark.parametrize("network", [None, (37, 51)])
+def test_labels_of_another_size_come_through_the_windows_too(
+    network: tuple[int, int] | None,
+) -> None:
+    image = image_of((50, 70))
+    windows = WindowPredictor(predictor(size=network), (16, 24), (10, 16))
+    np.testing.assert_array_equal(windows.labels_at(image, (50, 70)), windows(image))
+    bands = [band for _, band in windows.bands(image, network or (50, 70), (20, 90))]
+    averaged = np.concatenate(bands, axis=1)
+    clear = np.sort(averaged, axis=0)[-2:]
+    differs = windows.labels_at(image, (20, 90)) != averaged.argmax(axis=0)
+    assert not (differs & (clear[1] - clear[0] > 1e-5)).any()
+    assert isinstance(windows.backend, Waves)
+    assert windows.backend.sizes == {(16, 24)}
 
 
 def test_windows_on_the_command_line(

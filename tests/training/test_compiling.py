@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,56 @@ def test_a_compiled_network_gives_the_same_and_its_trial_leaves_no_trace(
     images = torch.randn(TRIAL).to(memory_format=torch.channels_last)
     for name, output in forms["forward_train"](images).items():
         torch.testing.assert_close(output, other.forward_train(images)[name])
+
+
+STAGES = "[{output: encoder}, {output: logits}]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "called"),
+    [
+        ([], ["forward_train"] * 2),
+        (["training.loss.auxiliary=0"], ["forward"] * 2),
+        (["training.compile=false"], []),
+        (["training.compile=null"], []),  # only a GPU is worth it unasked
+        (
+            ["model.name=erfnet", f"training.stages={STAGES}", "training.loss.class_weights=none"],
+            ["forward_encoder"] * 2 + ["forward_train"] * 2,
+        ),
+    ],
+    ids=["auxiliary", "main", "false", "null", "stages"],
+)
+def test_training_goes_through_the_compiled_forms(
+    changes: list[str],
+    called: list[str],
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = []
+
+    def recording(network: nn.Module, names: tuple[str, ...], _: torch.device) -> dict:
+        with warnings.catch_warnings():  # which the compiler's parts give on import
+            warnings.simplefilter("ignore")
+            torch.compiler.cudagraph_mark_step_begin()
+
+        def form(name: str) -> Callable:
+            def run(images: torch.Tensor) -> object:
+                taken.append(name)
+                return getattr(network, name)(images)
+
+            return run
+
+        return {name: form(name) for name in names}
+
+    monkeypatch.setattr("briskseg.training.module.compile_network", recording)
+    brief = ["data.size=null", "training.epochs=null", "training.steps=2", "training.batch=2"]
+    brief += ["training.compile=true", "training.precision=float32", *changes]
+    words = [f"--set={change}" for change in brief]
+    done = command("train", "demo", "--data", streets, "--out", tmp_path / "run", *words)
+    assert done.status == 0, done.err
+    assert taken == called
 
 
 def test_where_compiling_fails_the_network_stays_as_it_is_and_says_so(

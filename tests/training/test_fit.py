@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
+from tests.training.conftest import checkpoint
 
 from briskseg.core.card import read_card
 from briskseg.core.images import write_png
@@ -94,6 +97,8 @@ def test_scores_are_those_of_the_shipped_weights(run: Path, streets: Path, tmp_p
     briskseg("evaluate", run, "--data", streets, "--json", out).check_returncode()
     scores, again = json.loads((run / "scores.json").read_text()), json.loads(out.read_text())
     assert scores["miou"] == again["miou"]
+    assert scores["network"] == again["network"] == "fast_scnn"
+    assert "model" not in scores  # which is what a user named, as in `again`
     best = max(float(r["val_miou"]) for r in rows(run) if r["val_miou"])
     assert scores["miou"] == pytest.approx(best, abs=2e-3)  # the log is rounded, bf16 is not used
 
@@ -209,7 +214,6 @@ def test_labels_out_of_range_are_named_before_the_first_step(
         (["--set=training.precision=fp16"], "training.precision=fp16 needs a GPU"),
         (["--device", "tpu"], "there is no device 'tpu' here; this machine has: cpu"),
         (["--set=training.batch=99"], "the train split has only 12; set training.batch=12 or less"),
-        (["--set=training.loggers=[mlflow]"], "pip install"),
         (["--set=training.loss.class_weights=[1, 2]"], "11"),
         (["--resume"], "holds no run to resume"),
     ],
@@ -224,17 +228,43 @@ def test_a_wrong_request_is_one_sentence(
     assert len(done.err.strip().splitlines()) <= 3
 
 
+@pytest.mark.parametrize("logger", ["wandb", "mlflow"])
+def test_a_logger_that_is_not_installed_names_an_extra_that_there_is(
+    logger: str,
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("WandbLogger", "MLFlowLogger"):  # as Lightning's do without their packages
+        monkeypatch.setattr(f"lightning.pytorch.loggers.{name}", _not_installed)
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL]
+    done = command(*words, f"--set=training.loggers=[{logger}]")
+    assert done.status == 2
+    assert f"training.loggers: {logger} needs the package '{logger}'" in done.err
+    extra = re.search(r"pip install 'briskseg\[(\w+)\]'", done.err)[1]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert logger in project["optional-dependencies"][extra]
+
+
+def _not_installed(*_: object, **__: object) -> None:
+    raise ModuleNotFoundError("a package is not there")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
 def test_images_of_differing_sizes_need_a_size(
-    small_data: Path, tmp_path: Path, command: Callable
+    workers: int, small_data: Path, tmp_path: Path, command: Callable
 ) -> None:
     for place in range(1, 4):  # small_data has one image to train on, and differing ones in val
         for part in ("images", "labels"):
             source = small_data / part / "val" / f"street{place}.png"
             (small_data / part / "train" / source.name).write_bytes(source.read_bytes())
     words = ["train", "demo", "--data", small_data, *SMALL, "--set=augment={}"]
+    words += [f"--set=training.workers={workers}"]
     done = command(*words, "--out", tmp_path / "refused")
     assert done.status == 2
-    assert "must have one size" in done.err
+    assert "\nbriskseg: images of one batch must have one size" in f"\n{done.err}"
+    assert "Traceback" not in done.err
     assert "augment.size=[H, W]" in done.err
     done = command(*words, "--out", tmp_path / "run", "--set=augment.size=[48, 48]")
     assert done.status == 0, done.err
@@ -291,13 +321,39 @@ def test_the_last_step_is_always_validated(
 def test_other_networks_losses_and_optimizers_train(
     network: str, streets: Path, tmp_path: Path, command: Callable
 ) -> None:
+    clip, momentum = 1e-3, 0.5
     done = command(
         "train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL,
-        f"--set=model.name={network}", "--set=training.optimizer={name: sgd, lr: 0.01}",
-        "--set=training.loss={class_weights: median_frequency, ohem: {}}", "--set=training.clip=1",
+        f"--set=model.name={network}", f"--set=training.clip={clip}",
+        f"--set=training.optimizer={{name: sgd, lr: 0.01, momentum: {momentum}, weight_decay: 0}}",
+        "--set=training.loss={class_weights: median_frequency, ohem: {}}",
         "--set=training.precision=bf16", "--set=training.steps=3", "--set=training.ema=null",
     )  # fmt: skip
     assert done.status == 0, done.err
+    (optimizer,) = checkpoint(tmp_path / "run")["optimizer_states"]
+    moving = [state["momentum_buffer"].float() for state in optimizer["state"].values()]
+    length = sum(buffer.square().sum() for buffer in moving) ** 0.5
+    # of three clipped gradients, each of which counts half as much as the next
+    assert clip / 4 < length <= clip * (1 + momentum + momentum**2) * 1.01
+
+
+def test_the_loss_is_the_recipes(streets: Path, tmp_path: Path, command: Callable) -> None:
+    """Of one network and one batch, before any step."""
+    hard = "ohem: {threshold: 0, least: 0.25}"
+    losses = []
+    for place, loss in enumerate(
+        ("", "class_weights: median_frequency", hard, f"class_weights: median_frequency, {hard}")
+    ):
+        out = tmp_path / str(place)
+        words = ["train", "demo", "--data", streets, "--out", out, *SMALL, "--set=training.steps=1"]
+        done = command(*words, f"--set=training.loss={{auxiliary: 0, {loss}}}")
+        assert done.status == 0, done.err
+        losses.append(float(rows(out)[0]["loss"]))
+    plain, weighted, hardest, both = losses
+    assert hardest > 1.05 * plain
+    assert both > 1.05 * weighted
+    assert weighted != pytest.approx(plain, rel=1e-3)
+    assert both != pytest.approx(hardest, rel=1e-3)
 
 
 def test_two_processes_train_one_network(streets: Path, tmp_path: Path) -> None:

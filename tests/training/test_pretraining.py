@@ -156,6 +156,32 @@ def test_an_interrupted_pretraining_resumes_to_the_last_bit(
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+def test_finished_pretrainings_are_not_opened_again(
+    imagenet: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "erfnet-encoder-imagenet", "--data", imagenet, "--out", run, *WORDS]
+    words += ["--set=training.steps=1", "--set=training.epochs=null", "--repeat=2"]
+    done = command(*words)
+    assert done.status == 0, done.err
+    facts = json.loads((run / "seed-0" / "encoder.json").read_text())
+    told = json.loads((run / "repeat.json").read_text())
+    assert told["scores"]["val_top1"]["each"][0] == facts["val_top1"]
+    before = {path: path.stat().st_mtime_ns for path in run.glob("seed-*/**/*")}
+    (run / "seed-1" / "encoder.json").unlink()  # as if killed before its end
+    done = command(*words, "--resume")
+    assert done.status == 0, done.err
+    assert "seed 0 (1/2): finished before" in done.err
+    assert f"seed 1 (2/2): {run / 'seed-1'}" in done.err
+    after = {path: path.stat().st_mtime_ns for path in run.glob("seed-0/**/*")}
+    assert after == {path: time for path, time in before.items() if "seed-0" in path.parts}
+    assert (run / "seed-1" / "encoder.json").exists()
+    assert json.loads((run / "repeat.json").read_text()) == told
+    refused = command(*words, "--resume", "--set=training.optimizer.lr=0.5")
+    assert refused.status == 2
+    assert "seed-0 was begun with another recipe: training.optimizer.lr was" in refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

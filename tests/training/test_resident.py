@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
+from briskseg.data.resident import ResidentTraining
 from briskseg.recipe import Recipe, load_recipe
 
 BRIEF = [
@@ -25,12 +26,22 @@ def recipe_of(streets: Path, *changes: str) -> Recipe:
 
 
 def test_a_resident_run_trains_and_resumes_to_the_last_bit(
-    streets: Path, tmp_path: Path, sit: Callable
+    streets: Path, tmp_path: Path, sit: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    built = []
+
+    class Counted(ResidentTraining):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)
+            built.append(self)
+
+    monkeypatch.setattr("briskseg.training.fit.ResidentTraining", Counted)
     recipe = recipe_of(streets, "data.resident=true")
     whole = sit(recipe, tmp_path / "whole")
+    assert len(built) == 1
     parts = sit(recipe, tmp_path / "parts", until=5)
     sit(recipe, parts, resume=True)
+    assert len(built) == 3
     one, other = (load_file(run / "model.safetensors") for run in (whole, parts))
     assert all(np.array_equal(one[name], other[name]) for name in one)
     timed = {"seconds", "images_per_s", "waiting"}
@@ -38,6 +49,7 @@ def test_a_resident_run_trains_and_resumes_to_the_last_bit(
     assert curves[0] == curves[1]
 
     workers = sit(recipe_of(streets), tmp_path / "workers")
+    assert len(built) == 3
     first = [float(next(r["loss"] for r in rows(run) if r["loss"])) for run in (whole, workers)]
     assert first[0] == pytest.approx(first[1], rel=1e-3)
     shares = [float(r["waiting"]) for r in rows(whole) if r["waiting"]]

@@ -27,8 +27,9 @@ def convert(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="The classes that published weights were trained with: cityscapes, camvid11, "
-            "camvid32, or a classes.txt with a name a line, in the order of the network's outputs."
+            help="The classes that published weights were trained with: cityscapes, camvid (the 11 "
+            "of camvid11), camvid32, or a classes.txt with a name a line, in the order of the "
+            "network's outputs."
         ),
     ] = None,
     out: Annotated[
@@ -103,8 +104,8 @@ def _label_set(labels: str) -> LabelSet:
     from briskseg.core.errors import RequestError, nearest
     from briskseg.core.labels import LABEL_SETS, LabelSet
 
-    if labels in LABEL_SETS:
-        return LABEL_SETS[labels]
+    if (name := "camvid11" if labels == "camvid" else labels) in LABEL_SETS:
+        return LABEL_SETS[name]
     if not Path(labels).is_file():
         raise RequestError(
             f"--labels {labels} is no label set and no file; {nearest(labels, LABEL_SETS)}, "

@@ -19,7 +19,7 @@ app.add_typer(data_app, name="data")
 def data(context: typer.Context) -> None:
     """List the kinds of data sets and how each lies on disk, draw one, or show one in pictures.
 
-    Example: briskseg data show CamVid --out pictures
+    Example: briskseg data show CamVid
     """
     if context.invoked_subcommand is not None:
         return
@@ -77,7 +77,9 @@ def draw(
 @data_app.command()
 def show(
     data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = Path(
+        "pictures"
+    ),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
     classes: Annotated[
         str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")

@@ -12,7 +12,6 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
-from briskseg.core.images import read_image
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -90,6 +89,7 @@ def export(
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
 
+    from briskseg.core.images import read_image
     from briskseg.export import export as export_model
 
     size_hw = read_size(size, "--size")

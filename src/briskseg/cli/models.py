@@ -47,7 +47,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(width=100, highlight=False)
     table = Table("name", "network", "paper", "year", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
     table.add_column("GFLOP", justify="right")
@@ -58,14 +58,13 @@ def models(
     if not shipped:
         return
     table = Table("weights", "network", "classes", "input", "val mIoU", box=None, pad_edge=False)
-    table.add_column("files")
+    table.add_column("files", overflow="fold")  # a line a file
     for name, one in shipped.items():
         size, miou = one["input"], one["val_miou"]
         told = "any" if size is None else f"{size[0]}x{size[1]}"
         score = "-" if miou is None else f"{100 * miou:.2f} %"
-        table.add_row(
-            name, one["network"], str(one["classes"]), told, score, ", ".join(one["files"])
-        )
+        files = "\n".join(one["files"])
+        table.add_row(name, one["network"], str(one["classes"]), told, score, files)
     console.print()
     console.print(table)
 

@@ -198,7 +198,7 @@ def read_card(path: Path) -> Card:
     if not isinstance(text, str):
         raise WeightsError(
             f"{path} has no card, so its network and classes are unknown; add one with: "
-            f"briskseg convert {path} --labels cityscapes|camvid|FILE"
+            f"briskseg convert {path} --labels cityscapes|camvid|FILE --out NEW.safetensors"
         )
     return Card.from_json(text, path)
 

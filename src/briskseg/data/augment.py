@@ -63,33 +63,27 @@ class Augmenter:
         self.part = part
         self.fill = fill
 
-    def __call__(
+    def variation(
         self,
-        image_hwc: Image,
-        labels_hw: Image,
+        image_hw: tuple[int, int],
         base_hw: tuple[int, int] | None,
         seed: int,
         epoch: int,
         index: int,
-        factor: float = 1.0,
-    ) -> tuple[Image, Image]:
-        """Vary one sample.
+        epochs: int = 1,
+    ) -> Variation:
+        """What a sample's key draws for it: the one way in which training varies samples.
 
         Args:
-            image_hwc: (H, W, 3) uint8 RGB.
-            labels_hw: (H, W) uint8; may be larger or smaller than the image (same view).
+            image_hw: size of the image.
             base_hw: size the image stands for before it is scaled; None: its own.
             seed, epoch, index: name this sample's random numbers.
-            factor: of the sample's sides; the same view is drawn smaller.
-
-        Returns:
-            (h, w, 3) uint8 RGB and (h, w) uint8 at `part.size`, or at the base size, times
-            `factor` and then whole multiples of 8 pixels.
+            epochs: of the whole run, of which `part.growth` names shares.
         """
+        growth = self.part.growth
+        factor = 1.0 if growth is None else growth.factor(epoch, epochs)
         rng = np.random.default_rng((seed, epoch, index))
-        height, width = image_hwc.shape[:2]
-        variation = self.draw(rng, (height, width), base_hw or (height, width), factor)
-        return self.apply(image_hwc, labels_hw, variation)
+        return self.draw(rng, image_hw, base_hw or image_hw, factor)
 
     def draw(
         self,
@@ -99,7 +93,10 @@ class Augmenter:
         factor: float = 1.0,
     ) -> Variation:
         """Draw one variation; every number is drawn each time, so that turning one operation off
-        leaves the others' numbers as they were."""
+        leaves the others' numbers as they were.
+
+        factor: of the sample's sides, then whole multiples of 8 pixels; the same view is smaller.
+        """
         part = self.part
         size_hw = _shrunk(part.size or base_hw, factor)
         base_hw = _shrunk(base_hw, factor)
@@ -137,7 +134,15 @@ class Augmenter:
     def apply(
         self, image_hwc: Image, labels_hw: Image, variation: Variation
     ) -> tuple[Image, Image]:
-        """Warp, then light and color, then blur and noise."""
+        """Warp, then light and color, then blur and noise.
+
+        Args:
+            image_hwc: (H, W, 3) uint8 RGB.
+            labels_hw: (H, W) uint8; may be larger or smaller than the image (same view).
+
+        Returns:
+            (h, w, 3) uint8 RGB and (h, w) uint8, of the variation's size.
+        """
         v = variation
         matrix, labels = self._choose_place(labels_hw, image_hwc.shape, v)
         image = _warp_image(image_hwc, matrix, v.size_hw, self.fill)

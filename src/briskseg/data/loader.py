@@ -118,12 +118,10 @@ class TrainingSamples:
 
     def variation(self, key: tuple[int, int]) -> Variation:
         """What is drawn for a sample."""
-        epoch, index = key
-        height, width = self.store[index][0].shape[:2]
-        growth = self.augmenter.part.growth
-        factor = growth.factor(epoch, self.epochs) if growth is not None else 1.0
-        rng = np.random.default_rng((self.seed, epoch, index))
-        return self.augmenter.draw(rng, (height, width), self.base_hw or (height, width), factor)
+        height, width = self.store[key[1]][0].shape[:2]
+        return self.augmenter.variation(
+            (height, width), self.base_hw, self.seed, *key, epochs=self.epochs
+        )
 
 
 class ValidationSamples:

@@ -92,18 +92,24 @@ def augmentation_sheets(
 ) -> tuple[Picture, Picture]:
     """One row a sample, a column an epoch: as the network sees it, and with its labels over it.
 
-    The very samples of a training on these pairs: they follow from the recipe's seed, the epoch and
-    the pair's index alone.
+    The very samples of a training on these pairs, on one device: they follow from the recipe's
+    seed, the epoch and the pair's index alone, and their size from how many epochs there are.
     """
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
+    training = recipe.training
+    epochs = training.epochs_of_all(max(1, len(pairs) // training.batch))
     plain, overlaid, present = [], [], set[Any]()
     for index in chosen:
         image_hwc, labels_hw = dataset.read(pairs[index])
-        varied = [
-            augmenter(image_hwc, labels_hw, recipe.data.size, recipe.training.seed, epoch, index)
+        height, width = image_hwc.shape[:2]
+        variations = [
+            augmenter.variation(
+                (height, width), recipe.data.size, training.seed, epoch, index, epochs
+            )
             for epoch in range(EPOCHS)
         ]
+        varied = [augmenter.apply(image_hwc, labels_hw, each) for each in variations]
         present |= {label for _, labels in varied for label in np.unique(labels)}
         name = pairs[index].name
         plain.append((name, [_fitted(image) for image, _ in varied]))

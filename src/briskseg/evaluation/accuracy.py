@@ -56,6 +56,7 @@ class ImageScore(NamedTuple):
 class Evaluation:
     """What `evaluate` found: the confusion matrix of the split, and every image's own scores.
 
+    network: its name, as in MODELS.
     label_size, window, stride: (height, width) in pixels, or None where labels were scored at their
     own size and images seen whole. cityscapes: the benchmark's own scores, on its data.
     """
@@ -63,7 +64,7 @@ class Evaluation:
     confusion: ConfusionMatrix
     names: tuple[str, ...]
     per_image: tuple[ImageScore, ...]
-    model: str
+    network: str
     dataset: str
     split: str
     scales: tuple[float, ...]
@@ -97,7 +98,7 @@ class Evaluation:
             "absent_classes": self.confusion.absent(self.names),
             "absent_classes_rule": ABSENT_RULE,
             **own,
-            "model": self.model,
+            "network": self.network,
             "dataset": self.dataset,
             "split": self.split,
             "scales": list(self.scales),
@@ -164,7 +165,7 @@ def evaluate(
         confusion=tally.confusion,
         names=dataset.labels.names,
         per_image=tuple(tally.per_image),
-        model=predictor.card.network.name,
+        network=predictor.card.network.name,
         dataset=dataset.kind,
         split=split,
         scales=views.scales,

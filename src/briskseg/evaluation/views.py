@@ -39,12 +39,10 @@ class Views:
         probabilities, resized to the labels' size, are added up over the views.
         """
         height, width = image_hwc.shape[:2]
-        base_hw = predictor.card.input.size or (height, width)
         wanted_hw = size_hw or (height, width)
         if self.scales == (1.0,) and not self.flip:
-            if isinstance(predictor, WindowPredictor):
-                return predictor.labels(image_hwc, base_hw, wanted_hw)
             return predictor.labels_at(image_hwc, wanted_hw)
+        base_hw = predictor.card.input.size or (height, width)
         total_chw = np.zeros((predictor.card.network.classes, *wanted_hw), dtype=np.float32)
         for scale in self.scales:
             network_hw = (max(1, round(base_hw[0] * scale)), max(1, round(base_hw[1] * scale)))

@@ -296,6 +296,11 @@ class TrainingPart(LengthPart):
             raise ValueError("stop_after: stages have a fixed length; leave it out")
         return self
 
+    def epochs_of_all(self, steps_per_epoch: int) -> int:
+        """The epochs of the whole run, all stages together; the last one may be a part."""
+        steps = self.steps or (self.epochs or 1) * steps_per_epoch
+        return -(-max(1, len(self.stages)) * steps // steps_per_epoch)
+
 
 class Recipe(Part):
     """One complete run that trains a network to segment."""

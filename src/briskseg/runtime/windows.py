@@ -56,15 +56,11 @@ class WindowPredictor(Predictor):
                 f"{_text(window_hw)}, so that the windows leave no gaps"
             )
 
-    def __call__(self, image_hwc: Image) -> Labels:
-        """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
+    def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
+        """As a predictor's: labels of `size_hw`, decoded from the averaged probabilities."""
+        check_image(image_hwc)
         height, width = image_hwc.shape[:2]
-        return self.labels(image_hwc, self.card.input.size or (height, width), (height, width))
-
-    def labels(
-        self, image_hwc: Image, network_hw: tuple[int, int], size_hw: tuple[int, int]
-    ) -> Labels:
-        """Labels of `size_hw` from the image resized to `network_hw`."""
+        network_hw = self.card.input.size or (height, width)
         labels_hw = np.empty(size_hw, dtype=np.uint8)
         for top, band_chw in self.bands(image_hwc, network_hw, size_hw):
             rows_hw = (band_chw.shape[1], band_chw.shape[2])

@@ -13,6 +13,7 @@ from briskseg.core.card import save_tensors
 from briskseg.core.errors import RequestError
 
 FILE = "encoder.safetensors"  # in a run folder
+FACTS = "encoder.json"  # what `read_facts` gives, written when a pretraining has ended
 KEY = "briskseg.encoder"  # of the facts about it, in its metadata
 
 

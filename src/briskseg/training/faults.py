@@ -24,6 +24,9 @@ _CURES = {
     errno.ENOENT: "somebody deleted or moved it: see that nobody does",
     errno.EIO: "look after the disk",
 }
+# What a loading process raised is the last line of its traceback, which torch makes the message of
+# an error of the same class where that is made from a message alone, else of a RuntimeError.
+_IN_A_WORKER = re.compile(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", re.M | re.S)
 
 
 @contextmanager
@@ -31,13 +34,18 @@ def told_faults(run: Path, how_to_resume: str) -> Iterator[None]:
     """Let what goes wrong with the run reach the user as one sentence.
 
     Raises:
-        RequestError, Interrupted: as they come.
+        RequestError, Interrupted: as they come, a loading process's without its traceback.
         TrainingError, DataError: what was found, what is kept, how to go on.
     """
     try:
         yield
-    except (RequestError, Interrupted):
+    except Interrupted:
         raise
+    except RequestError as error:
+        raised = _IN_A_WORKER.search(str(error))
+        if raised is None:
+            raise
+        raise RequestError(raised[2].strip()) from None
     except Diverged as error:
         mark(run, error)
         raise TrainingError(
@@ -62,8 +70,7 @@ def told_faults(run: Path, how_to_resume: str) -> Iterator[None]:
 def _told(error: BaseException, run: Path, how_to_resume: str) -> BriskError | None:
     """A fault that torch reports as text; None where it is not known, and so our own mistake."""
     text = str(error)
-    # what a loading process raised, with its traceback
-    raised = re.search(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", text, re.M | re.S)
+    raised = _IN_A_WORKER.search(text)
     if raised is not None and raised[1] == "RequestError":
         return RequestError(raised[2].strip())
     if raised is not None:
@@ -99,11 +106,9 @@ def _is_lost_connection(error: BaseException) -> bool:
 def _going_on(kinds: tuple[type, ...], message: str, run: Path, how_to_resume: str) -> BriskError:
     """The same error with how to go on, of the nearest kind that is made from a message alone."""
     kind = DataError if DataError in kinds else TrainingError
-    told = re.search(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", message, re.M | re.S)
+    told = _IN_A_WORKER.search(message)
     if told is not None:
         message = told[2].strip()
-        if told[1] == "RequestError":
-            return RequestError(message)
     return kind(f"{message}; {_kept(run)}; then go on with: {how_to_resume}")
 
 

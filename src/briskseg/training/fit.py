@@ -154,8 +154,7 @@ def read_data(
     batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
-    steps = sum(stage.steps for stage in plan_stages(training, len(batches)))
-    epochs = math.ceil(steps / len(batches))
+    epochs = training.epochs_of_all(len(batches))
     samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed, epochs)
     unvaried = ValidationSamples(stores["val"], size_hw, *place)
     loaders: tuple[Iterable[Batch], Iterable[Batch]]

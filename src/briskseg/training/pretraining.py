@@ -1,11 +1,13 @@
 """From a pretraining recipe to a run folder: an encoder that has learned to classify images.
 
 The run folder holds recipe.yaml, metrics.csv (with val_top1 and val_top5), checkpoints/last.ckpt
-and encoder.safetensors, the best by top-1, for a later run's `model.encoder`.
+and encoder.safetensors, the best by top-1, for a later run's `model.encoder`; in the end also
+encoder.json, its scores.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch.nn import functional
 
 from briskseg import __version__
 from briskseg.core.errors import RequestError
+from briskseg.core.files import write_whole
 from briskseg.data.classification import (
     ClassFolders,
     CroppedSamples,
@@ -29,7 +32,7 @@ from briskseg.training.callbacks import Progress, weights_of
 from briskseg.training.checkpoint_files import Kept
 from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.divergence import RecipeRate
-from briskseg.training.encoder_file import FILE, save_encoder
+from briskseg.training.encoder_file import FACTS, FILE, read_facts, save_encoder
 from briskseg.training.log import Log, epochs_done
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import Normalize, seed_step
@@ -92,6 +95,8 @@ def _pretrain(
         validation_loader(middles, workers, training.batch),
     )
     train(trainer, module, loaders, log, kept)
+    if trainer.is_global_zero:
+        write_whole(run / FACTS, json.dumps(read_facts(run / FILE), indent=1) + "\n")
 
 
 class ClassificationModule(LightningModule):

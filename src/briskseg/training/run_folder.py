@@ -14,6 +14,7 @@ from briskseg.data.loader import EpochBatches
 from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
 from briskseg.training.checkpoint_files import Kept, find_checkpoint
 from briskseg.training.divergence import GENTLER, has_diverged, unmark
+from briskseg.training.encoder_file import FACTS
 from briskseg.training.faults import told_faults
 from briskseg.training.lock import FILE as LOCK
 from briskseg.training.lock import locked
@@ -135,12 +136,12 @@ def _open(run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting) -> Ke
 
 
 def is_finished(run: Path, recipe: Recipe | PretrainingRecipe) -> bool:
-    """Whether the folder holds this recipe's run with its scores.
+    """Whether the folder holds this recipe's run with its scores, which are written last.
 
     Raises:
         RequestError: it holds another recipe's.
     """
-    if not (run / "scores.json").is_file():
+    if not (run / ("scores.json" if isinstance(recipe, Recipe) else FACTS)).is_file():
         return False
     _compare(load_recipe(str(run / "recipe.yaml")), recipe, run, frozenset())
     return True

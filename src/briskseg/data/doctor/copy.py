@@ -148,7 +148,9 @@ def _plans(survey: Survey, report: CheckReport) -> tuple[dict[Path, Plan], dict[
     for file in survey.unmatched:  # of a name that is used twice, no one knows which file is right
         if file.problem == "name used twice":
             for fact in survey.facts:
-                if fact.split == file.split and fact.pair.name == file.path.stem:
+                # a set that comes without splits has its names once in all of them
+                is_same_split = file.split in (fact.split, "all")
+                if is_same_split and file.path.stem in (fact.pair.image.stem, fact.pair.label.stem):
                     dropped[survey.named(fact.pair.image)] = "name-used-twice"
     return plans, dropped
 
