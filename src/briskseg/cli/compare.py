@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.core.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from briskseg.compare.curve import Axis, Curve, Floats
@@ -60,7 +60,7 @@ def compare(
     """
     axis = _axis(by)
     _check_numbers(smooth, mre, mae)
-    _check_place(json_file)
+    check_place("--json", json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
     from briskseg.compare.agreement import Rule
@@ -77,7 +77,9 @@ def compare(
     found = compare_runs(logs[0], logs[1], axis, smooth, Rule(mre, mae))
     if plot is not None:
         save_picture(found, plot)
-    _write(found, json_file)
+    if not is_stdout(json_file):
+        _print(found)
+    write_json(json_file, found.to_json())
     raise typer.Exit(0 if found.agreement.within else 1)
 
 
@@ -98,13 +100,6 @@ def _check_numbers(smooth: float | None, mre: float, mae: float) -> None:
             raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
 
 
-def _check_place(json_file: Path | None) -> None:
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
-
-
 def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | None]:
     """One value for both runs, or one each."""
     values = given or []
@@ -113,19 +108,10 @@ def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | N
     return (values[0], values[-1]) if values else (None, None)
 
 
-def _write(found: Comparison, json_file: Path | None) -> None:
-    text = json.dumps(found.to_json(), indent=1, allow_nan=False)
-    if str(json_file) == "-":
-        print(text)
-        return
+def _print(found: Comparison) -> None:
     _print_curves(found)
     _print_scores(found)
     print(f"\n{found.verdict}")
-    if json_file is not None:
-        try:
-            json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
 
 
 def _print_curves(found: Comparison) -> None:
