@@ -157,7 +157,8 @@ class Film(Callback):
 class Progress(Callback):
     """Tells a sitting's listener, after every step and validation, how far the run is.
 
-    `work`: of a share of the steps to the pixels in them, in any unit; null: every step has as many.
+    `work`: of a share of the steps to the pixels in them, in any unit; None: every step has as
+    many.
     """
 
     def __init__(self, listener: Listener, work: Callable[[float], float] | None = None) -> None:
