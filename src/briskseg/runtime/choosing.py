@@ -8,7 +8,6 @@ and the versions of the packages; it is measured again where any of these is ano
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -16,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from briskseg.core.cache import cache_folder
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.exported import read_exported
+from briskseg.core.files import write_whole
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.files import EXPORTED, sha256
 
@@ -205,15 +206,8 @@ def _remember(key: str, best: Choice, times: dict[Choice, float]) -> None:
     """Keep what was found; where nothing can be written it is measured again next time."""
     milliseconds = {str(choice): round(1e3 * seconds, 2) for choice, seconds in times.items()}
     text = json.dumps({"best": str(best), "milliseconds": milliseconds}, indent=1)
-    file = _folder() / f"{key}.json"
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    with suppress(OSError):
+        write_whole(_folder() / f"{key}.json", text + "\n")
 
 
 def _folder() -> Path:

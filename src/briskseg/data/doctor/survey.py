@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.cache import cache_folder
+from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.data.dataset import Dataset, Found, Pair, Progress, Unmatched, split_by_seed
 from briskseg.data.doctor.facts import (
@@ -196,19 +197,13 @@ class FactsCache:
         """Write it; a cache that cannot be written costs only the next check's time."""
         if not self._is_new:
             return
-        beside = self.path.with_suffix(f".{os.getpid()}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            form = {
-                "version": VERSION,
-                "root": str(self.root.resolve()),
-                "files": self._kept | self._used,
-            }
-            beside.write_text(json.dumps(form, separators=(",", ":")), encoding="utf-8")
-            beside.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
+        form = {
+            "version": VERSION,
+            "root": str(self.root.resolve()),
+            "files": self._kept | self._used,
+        }
+        with suppress(OSError):
+            write_whole(self.path, json.dumps(form, separators=(",", ":")))
 
     def _load(self) -> dict[str, Any]:
         try:
