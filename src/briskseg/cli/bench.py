@@ -14,6 +14,7 @@ from briskseg.cli import app
 from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
+from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
@@ -85,12 +86,11 @@ def bench(
     from briskseg.evaluation.budget import check_same_classes, read_budget, solve
     from briskseg.evaluation.candidates import thread_numbers
     from briskseg.evaluation.speed import measure
-    from briskseg.evaluation.speed_picture import check_picture
     from briskseg.evaluation.speed_report import Report, count_all
 
     limit = None if budget is None else read_budget(budget)
     if plot is not None:
-        check_picture(plot)
+        check_figure_file(plot)
     score = None if limit is None else _scorer(data)
     numbers = [threads] if threads or limit is None else [*thread_numbers()]
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:

@@ -10,6 +10,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.core.errors import RequestError, nearest
+from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.compare.curve import Axis, Curve, Floats
@@ -65,11 +66,11 @@ def compare(
 
     from briskseg.compare.agreement import Rule
     from briskseg.compare.logs import Log
-    from briskseg.compare.picture import check_picture, save_picture
+    from briskseg.compare.picture import save_picture
     from briskseg.compare.runs import compare_runs
 
     if plot is not None:
-        check_picture(plot)
+        check_figure_file(plot)
     logs = [
         Log(run, name or "loss", expression)
         for run, name, expression in zip((run_a, run_b), keys, patterns, strict=True)
