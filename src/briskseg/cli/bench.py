@@ -80,7 +80,7 @@ def bench(
     """
     _check(seconds, threads, data, budget)
     check_place("--json", json_file)
-    sizes = [one for one in (read_size(text, "--size") for text in size or []) if one]
+    sizes = [read_size(text, "--size") for text in size or []]
 
     from briskseg.cli.counter import counter
     from briskseg.evaluation.budget import check_same_classes, read_budget, solve

@@ -9,6 +9,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.tables import percent, score_table
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.figures import check_figure_file
 
@@ -171,28 +172,20 @@ def _print_scores(found: Comparison) -> None:
 
 def _print_score_table(scores: ScoreDifference) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("IoU")
-    for heading in ("A", "B", "B - A", "95 % interval", ""):
-        table.add_column(heading, justify="right")
+    table = score_table("IoU", ("A", "B", "B - A", "95 % interval", ""))
     for name, one in [("mean", scores.miou), *scores.classes.items()]:
         clear = "*" if one.is_clear else ""
         table.add_row(
-            Text(name), *map(_percent, (one.a, one.b)), _signed(one), _interval(one), clear
+            Text(name), *map(percent, (one.a, one.b)), _signed(one), _interval(one), clear
         )
     Console(highlight=False, markup=False).print(table)
     if scores.note:
         print(scores.note)
     else:
         print("* the interval leaves out 0; of 20 equal classes one does by chance")
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
 
 
 def _signed(one: Difference) -> str:

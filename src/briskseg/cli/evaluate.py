@@ -11,6 +11,7 @@ from briskseg.cli import app
 from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.sizes import read_size
+from briskseg.cli.tables import score_table
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import RequestError
 
@@ -141,7 +142,7 @@ def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
     weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
     if "classInstScores" in weighted:
         columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
-    table = _table("class", [heading for heading, _ in columns])
+    table = score_table("class", [heading for heading, _ in columns])
     for row, name in enumerate(result.names):
         table.add_row(Text(name), *(_percent(values[row]) for _, values in columns))
     return table
@@ -150,7 +151,7 @@ def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
 def _benchmark_table(scores: dict[str, Any]) -> Table:
     """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
     weighted = "categoryInstScores" in scores
-    table = _table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
+    table = score_table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
     for name, iou in scores["categoryScores"].items():
         if name != "void":
             one = [iou, scores["categoryInstScores"][name]] if weighted else [iou]
@@ -158,16 +159,6 @@ def _benchmark_table(scores: dict[str, Any]) -> Table:
     for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
         average = [scores[f"averageScore{key}"], scores.get(f"averageScoreInst{key}")]
         table.add_row(name, *map(_percent, average if weighted else average[:1]))
-    return table
-
-
-def _table(first: str, headings: list[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
     return table
 
 

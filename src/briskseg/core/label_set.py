@@ -68,6 +68,12 @@ class LabelSet:
         listed = read_classes_txt(path)
         return cls(listed.names, _complete(listed.colors), listed.ignored)
 
+    def write_classes_txt(self, path: Path) -> None:
+        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored."""
+        pairs = zip(self.names, self.colors, strict=True)
+        lines = [f"{name} {red} {green} {blue}" for name, (red, green, blue) in pairs]
+        path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")
+
     def read(self, path: Path) -> Array:
         """Read a label file into labels_hw, (H, W) uint8: class indices, 255 ignored.
 

@@ -57,7 +57,8 @@ class Enlargement(NamedTuple):
 
 
 def enlarge(logits_chw: Logits, size_hw: tuple[int, int], align_corners: bool) -> Logits:
-    """Bilinear, as torch's `interpolate`; a class at a time, as OpenCV takes few channels."""
+    """Bilinear, to any size, as torch's `interpolate`; always a copy. A class at a time, as OpenCV
+    takes few channels."""
     full_chw = np.empty((logits_chw.shape[0], *size_hw), np.float32)
     if align_corners:
         (top, bottom, down), (left, right, across) = (
