@@ -27,7 +27,7 @@ from briskseg.core.cache import cache_folder
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.exported import read_exported
 from briskseg.core.files import write_whole
-from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.backends import BACKENDS, backends_here
 from briskseg.runtime.files import EXPORTED, sha256
 
 # Measured at the network's size, or at its shape with so many pixels: enough to tell them apart.
@@ -75,16 +75,12 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         _of_kind(files, backend)
     names = [n for n in BACKENDS if n != "torch"] if backend == "auto" else [backend]
     runs = [(f, n) for f in files for n in names if f.suffix.lower() in BACKENDS[n].files]
-    there = [(file, name) for file, name in runs if BACKENDS[name].installed()]
+    here = backends_here() if backend == "auto" else [n for n in names if BACKENDS[n].installed()]
+    there = [(file, name) for file, name in runs if name in here]
     if not there:
         name = runs[0][1]
         extra = "openvino" if name.startswith("openvino") else "all"
         raise MissingExtraError(BACKENDS[name].package, f"running {runs[0][0].name}", extra)
-    if backend == "auto" and any(name == "openvino-bf16" for _, name in there):
-        from briskseg.runtime.openvino_ import has_bfloat16
-
-        if not has_bfloat16():
-            there = [(file, name) for file, name in there if name != "openvino-bf16"]
     return [Choice(f, n, t) for f, n in there for t in _thread_numbers(threads)]
 
 
