@@ -71,11 +71,16 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def _header(path: Path, max_pixels: int | None = None) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
-    with opened(path, bound=max_pixels) as image:
-        # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
-        exif = image.getexif() if "exif" in image.info else {}
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
-        return (image.height, image.width), orientation if orientation in range(1, 9) else 1
+    with opened(path, bound=max_pixels) as picture:
+        return (picture.height, picture.width), orientation_of(picture)
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """An opened picture's EXIF orientation, 1..8; 1 where it says none."""
+    # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
+    exif = picture.getexif() if "exif" in picture.info else {}
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def resize_image(image_hwc: Array, size_hw: tuple[int, int]) -> Array:
