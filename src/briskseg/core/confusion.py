@@ -90,14 +90,11 @@ class ConfusionMatrix:
                 f"expected a class 0..{n - 1}"
             )
 
-    def add(self, other: ConfusionMatrix | npt.ArrayLike) -> None:
-        """Add another matrix, or its (classes, classes) counts; ValueError if it does not fit."""
-        counts = np.asarray(other.counts if isinstance(other, ConfusionMatrix) else other)
-        if counts.shape != self.counts.shape:
-            raise ValueError(f"counts are {counts.shape}, expected {self.counts.shape}")
-        if counts.dtype.kind not in "iu" or (counts.size and int(counts.min()) < 0):
-            raise ValueError(f"counts are {counts.dtype}, expected whole numbers, none negative")
-        self.counts += counts.astype(np.int64)
+    def add(self, other: ConfusionMatrix) -> None:
+        """Add another matrix's counts; ValueError where it has another number of classes."""
+        if other.classes != self.classes:
+            raise ValueError(f"a matrix of {other.classes} classes, expected {self.classes}")
+        self.counts += other.counts
 
     @property
     def iou(self) -> Floats:

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 5  # unknown values or colors of a file, in a message
+
 
 class BriskError(Exception):
     """Base of every error that is a message to the user; `exit_status` is the command's."""
@@ -56,14 +58,12 @@ class UnknownLabelError(DataError):
     cure: the likely way out.
     """
 
-    def __init__(
-        self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str, shown: int = 5
-    ) -> None:
+    def __init__(self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str) -> None:
         self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
         self.cure = cure
         what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
-        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:shown])
-        more = f" and {len(unknown) - shown} more" if len(unknown) > shown else ""
+        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         super().__init__(
             f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "
             f"expected {expected}; {cure}"

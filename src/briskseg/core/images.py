@@ -34,14 +34,14 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
-def read_image(path: Path, max_pixels: int | None = None) -> Array:
+def read_image(path: Path) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
-    max_pixels: by default $BRISKSEG_MAX_PIXELS, or 89 million. Raises DataError naming the file
-    when it is missing, empty, damaged, no image, or its header states more pixels than that.
+    Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
+    states more pixels than `bounds.max_pixels()`.
     """
-    size_hw, orientation = _header(path, max_pixels)
+    size_hw, orientation = _header(path)
     data = np.fromfile(path, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -69,9 +69,9 @@ def image_size(path: Path) -> tuple[int, int]:
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _header(path: Path, max_pixels: int | None = None) -> tuple[tuple[int, int], int]:
+def _header(path: Path) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
-    with opened(path, bound=max_pixels) as picture:
+    with opened(path) as picture:
         return (picture.height, picture.width), orientation_of(picture)
 
 

@@ -126,7 +126,7 @@ class LabelSet:
         return palette
 
     def to_dict(self) -> dict[str, Any]:
-        """A form for JSON and YAML; `from_dict` is its inverse."""
+        """All of it in a form for JSON, equal only for equal sets."""
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],
@@ -134,17 +134,6 @@ class LabelSet:
             "merged_colors": [[list(color), index] for color, index in self.merged_colors],
             "values": [list(pair) for pair in self.values],
         }
-
-    @classmethod
-    def from_dict(cls, form: dict[str, Any]) -> LabelSet:
-        """The set that `to_dict` gave."""
-        return cls(
-            tuple(form["names"]),
-            tuple((r, g, b) for r, g, b in form["colors"]),
-            form["ignored"],
-            tuple(((r, g, b), index) for (r, g, b), index in form.get("merged_colors", ())),
-            tuple((value, index) for value, index in form.get("values", ())),
-        )
 
     @cached_property
     def class_of_value(self) -> dict[int, int]:
