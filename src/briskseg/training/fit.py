@@ -146,7 +146,8 @@ def read_data(
     for split in ("train", "val"):
         stores[split] = ImageStore(dataset, split, recipe.data.cache_gb)
         stores[split].fill(progress)
-    counts = count_pixels(dataset, "train", cache=run / "class_counts.json")
+    cache = run / "class_counts.json"
+    counts = count_pixels(dataset, "train", cache, keep=machine.is_first)
     place = (machine.rank, machine.world)
     batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
