@@ -38,12 +38,14 @@ class RecipeError(RequestError):
 
 
 class MissingExtraError(RequestError):
-    """An optional package is needed and not installed."""
+    """A package is needed and not installed. extra: the one that brings it; empty: briskseg itself
+    does, and it was left out or removed."""
 
     def __init__(self, package: str, purpose: str, extra: str) -> None:
+        words = f"'briskseg[{extra}]'" if extra else package
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; "
-            f"install it with: pip install 'briskseg[{extra}]'"
+            f"install it with: pip install {words}"
         )
 
 

@@ -79,7 +79,7 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
     there = [(file, name) for file, name in runs if name in here]
     if not there:
         name = runs[0][1]
-        extra = "openvino" if name.startswith("openvino") else "all"
+        extra = "openvino" if name.startswith("openvino") else ""
         raise MissingExtraError(BACKENDS[name].package, f"running {runs[0][0].name}", extra)
     return [Choice(f, n, t) for f, n in there for t in _thread_numbers(threads)]
 

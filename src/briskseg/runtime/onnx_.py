@@ -18,7 +18,7 @@ from briskseg.runtime.coarse import Enlargement
 try:
     import onnxruntime
 except ModuleNotFoundError as error:
-    raise MissingExtraError("onnxruntime", "running an .onnx file", "all") from error
+    raise MissingExtraError("onnxruntime", "running an .onnx file", "") from error
 
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
