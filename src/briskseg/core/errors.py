@@ -6,7 +6,7 @@ BriskError                 exit status 1: the work failed
 │   └── MissingExtraError  an optional package is not installed
 ├── DataError              an image, a label file or a data set is damaged or does not fit
 │   └── UnknownLabelError  a label file holds values or colors that are no class
-├── WeightsError           a weights file is damaged, not recognised, or lacks its card
+├── WeightsError           a weights file is damaged, not recognized, or lacks its card
 ├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
 └── ExportError            an exported file does not compute what its network computes
 """
@@ -73,7 +73,7 @@ class UnknownLabelError(DataError):
 
 
 class WeightsError(BriskError):
-    """A weights file is damaged, not recognised, or lacks its card."""
+    """A weights file is damaged, not recognized, or lacks its card."""
 
 
 class TrainingError(BriskError):

@@ -56,7 +56,7 @@ class Piece:
     stop: int
     tone: str
     face: int  # -1: always painted
-    solid: bool  # labelled; else only a detail of the face
+    solid: bool  # labeled; else only a detail of the face
     small: bool  # left out when far away
 
 
