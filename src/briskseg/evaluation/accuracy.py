@@ -144,8 +144,6 @@ def evaluate(
     """
     _check_classes(predictor.card.labels.names, dataset.labels.names)
     views = Views(tuple(float(scale) for scale in scales), flip)
-    if label_size is not None and min(label_size) < 1:
-        raise RequestError(f"the label size is {label_size}, expected (height, width) of 1 or more")
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
@@ -154,11 +152,7 @@ def evaluate(
         tally.count(sample, views.labels(predictor, sample.image_hwc, label_size))
         if progress is not None:
             progress(done, len(pairs))
-    if not tally.confusion.counts.any():
-        raise DataError(
-            f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
-            "there is nothing to score; look at the label files and at the value for ignored"
-        )
+    tally.refuse_nothing(split)
     windows = predictor if isinstance(predictor, WindowPredictor) else None
     return Evaluation(
         confusion=tally.confusion,
@@ -191,6 +185,10 @@ class _Tally:
     def __init__(
         self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None
     ) -> None:
+        if label_size is not None and min(label_size) < 1:
+            raise RequestError(
+                f"the label size is {label_size}, expected (height, width) of 1 or more"
+            )
         self.dataset, self.label_size = dataset, label_size
         self.confusion = ConfusionMatrix(len(dataset.labels.names))
         self.per_image: list[ImageScore] = []
@@ -221,6 +219,15 @@ class _Tally:
             raise DataError(f"{sample.pair.label}: {error}") from None
         self.confusion.add(one)
         self.per_image.append(ImageScore.of(sample.pair.name, one))
+
+    def refuse_nothing(self, split: str) -> None:
+        """Raise DataError where no pixel has been scored."""
+        if not self.confusion.counts.any():
+            raise DataError(
+                f"{self.dataset.root}: every pixel of the {len(self.per_image)} images of "
+                f"'{split}' is ignored, so there is nothing to score; look at the label files and "
+                "at the value for ignored"
+            )
 
 
 def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:
