@@ -14,9 +14,10 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
-    from briskseg.compare.curve import Axis, Curve, Floats
+    from briskseg.compare.curve import Axis, Curve
     from briskseg.compare.runs import Comparison
     from briskseg.compare.scores import Difference, ScoreDifference
+    from briskseg.core.types import Floats
 
 _Keys = Annotated[
     list[str] | None,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats
+from briskseg.compare.curve import Axis, Curve
 from briskseg.compare.runs import Comparison
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.figures import save_figure
+from briskseg.core.types import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
+from briskseg.core.types import Floats
 
 ABSENT_RULE = (
     "a class that was predicted but is not in the labels has IoU 0 and counts in the mean; one "
@@ -31,7 +32,6 @@ ABSENT_RULE = (
 _BLOCK = 1 << 24
 
 Integers = npt.NDArray[np.integer[Any]]
-Floats = npt.NDArray[np.float64]
 
 
 class ConfusionMatrix:

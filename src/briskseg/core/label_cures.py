@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-RGB = tuple[int, int, int]
+from briskseg.core.types import RGB
 
 # From this many unknown values on, a mask was interpolated: people forget a few classes, not
 # dozens.

@@ -21,11 +21,10 @@ from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.label_cures import cure_for_colors, cure_for_values
 from briskseg.core.label_files import read_classes_txt, read_mask
 from briskseg.core.names import fault_of_class_name
+from briskseg.core.types import RGB, Array
 
 IGNORED = 255
 _NAMED = 4096  # unknown values of a file, at most, that an error holds
-RGB = tuple[int, int, int]
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.labels import IGNORED, LabelSet
-
-Image = npt.NDArray[np.uint8]
+from briskseg.core.types import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PAPER, _INK, _EDGE = (250, 250, 250), (25, 25, 25), (120, 120, 120)

@@ -16,7 +16,8 @@ from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.data.dataset import Dataset, Pair, Progress
+from briskseg.core.types import Progress
+from briskseg.data.dataset import Dataset, Pair
 
 WEIGHTINGS = ("none", "enet", "median_frequency")
 THREADS = 4

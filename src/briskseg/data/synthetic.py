@@ -10,7 +10,6 @@ bonnet and litter bins are ignored.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +18,10 @@ import numpy as np
 from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
 from briskseg.core.labels import CAMVID11
+from briskseg.core.types import Array, Progress
 from briskseg.data.streets.ground import paint_ground, texture_ground
 from briskseg.data.streets.plan import plan_camera, plan_street
-from briskseg.data.streets.scene import Array, Canvas
+from briskseg.data.streets.scene import Canvas
 from briskseg.data.streets.sensor import expose, paint_bonnet
 from briskseg.data.streets.sky import paint_sky, paint_skyline
 
@@ -63,7 +63,7 @@ def draw_dataset(
     val: int = 40,
     size_hw: tuple[int, int] = (240, 320),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write drawn streets as a data set in the folder layout, and return its folder.
 

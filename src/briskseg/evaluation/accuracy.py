@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -16,6 +16,7 @@ from briskseg.core.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import resize_labels
 from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, miou_interval
+from briskseg.core.types import Image, Labels, Progress
 from briskseg.data import Dataset, Pair
 from briskseg.evaluation.cityscapes import (
     CityscapesScores,
@@ -25,7 +26,7 @@ from briskseg.evaluation.cityscapes import (
 )
 from briskseg.evaluation.reading import read_ahead
 from briskseg.evaluation.views import Views
-from briskseg.runtime.predictor import Image, Labels, Predictor
+from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.windows import WindowPredictor
 
 
@@ -126,7 +127,7 @@ def evaluate(
     split: str = "val",
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     label_size: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Score `predictor` on every pair of `split`, each at its label's own size.

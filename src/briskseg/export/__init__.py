@@ -18,6 +18,7 @@ import numpy.typing as npt
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
+from briskseg.core.types import Image
 
 if TYPE_CHECKING:
     from briskseg.export.quantize import Int8, Scored
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from briskseg.models.network import Network
     from briskseg.runtime.torch_ import TorchBackend
 
-Image = npt.NDArray[np.uint8]
 Infer = Callable[[Image], npt.NDArray[np.float32]]
 
 

@@ -6,13 +6,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from briskseg.core.types import Labels, Logits
 from briskseg.runtime.axes import neighbors
 from briskseg.runtime.decode import decode_labels
-
-Labels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
 
 
 class Enlargement(NamedTuple):

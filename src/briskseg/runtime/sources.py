@@ -12,13 +12,11 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.opencv import silenced
+from briskseg.core.types import Image
 from briskseg.runtime.video_files import open_video
-
-Image = npt.NDArray[np.uint8]
 
 # The rate of what states none, in frames/s.
 _USUAL_RATE = 25.0

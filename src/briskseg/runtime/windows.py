@@ -12,17 +12,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
+from briskseg.core.types import Floats32, Image, Labels
 from briskseg.runtime.axes import neighbors
 from briskseg.runtime.coarse import enlarge
 from briskseg.runtime.decode import decode_labels
-from briskseg.runtime.predictor import Image, Labels, Predictor, check_image
+from briskseg.runtime.predictor import Predictor, check_image
 
-Floats = npt.NDArray[np.float32]
-Band = tuple[int, Floats]  # the row at which it begins, and probabilities (C, rows, W) from there
+Band = tuple[int, Floats32]  # the row at which it begins, and probabilities (C, rows, W) from there
 
 # Rows interpolated at once when probabilities are resized.
 _ROWS = 64
@@ -103,7 +102,7 @@ class WindowPredictor(Predictor):
                 plane[window_h - done :] = 0
 
 
-def softmax(logits_chw: Floats, size_hw: tuple[int, int]) -> Floats:
+def softmax(logits_chw: Floats32, size_hw: tuple[int, int]) -> Floats32:
     """Probabilities (C, H, W) of the logits, resized bilinearly to `size_hw` before."""
     values_chw = enlarge(logits_chw, size_hw, False)  # a copy at the same size too
     values_chw -= values_chw.max(axis=0)
@@ -119,7 +118,7 @@ def _places(length: int, window: int, stride: int) -> tuple[list[int], int]:
     return [min(step * stride, length - window) for step in range(steps + 1)], window
 
 
-def _cover(starts: list[int], window: int, length: int) -> Floats:
+def _cover(starts: list[int], window: int, length: int) -> Floats32:
     """How many windows cover each place along an axis."""
     cover = np.zeros(length, dtype=np.float32)
     for start in starts:

@@ -13,7 +13,7 @@ from typing import Any
 
 from briskseg.core.errors import BriskError, DataError, RequestError
 from briskseg.core.images import write_png
-from briskseg.data.dataset import Progress
+from briskseg.core.types import Progress
 from briskseg.data.doctor.duplicates import surplus_copies
 from briskseg.data.doctor.files import SUFFIXES
 from briskseg.data.doctor.images import is_dark

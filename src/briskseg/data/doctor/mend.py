@@ -15,9 +15,8 @@ from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.images import read_image, resize_labels, upright
 from briskseg.core.label_files import Mask, read_mask
 from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.types import Labels
 from briskseg.data.doctor.facts import ImageFacts
-
-Labels = npt.NDArray[np.uint8]
 
 _BY_COLOR = {"blended-colors", "inexact-colors"}
 _CLOSE = 60.0  # an RGB distance at which lossy compression still leaves no doubt about the color

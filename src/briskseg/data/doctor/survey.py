@@ -23,7 +23,8 @@ from briskseg.core.cache import cache_folder
 from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.opencv import silenced
-from briskseg.data.dataset import Dataset, Found, Pair, Progress, Unmatched, split_by_seed
+from briskseg.core.types import Progress
+from briskseg.data.dataset import Dataset, Found, Pair, Unmatched, split_by_seed
 from briskseg.data.doctor.facts import (
     ImageFacts,
     LabelFacts,

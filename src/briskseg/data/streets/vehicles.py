@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from briskseg.data.streets.scene import Array
+from briskseg.core.types import Array
 
 Profile = tuple[tuple[float, float], ...]  # (along, up) around a side, from the tail over the top
 
