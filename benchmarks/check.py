@@ -21,7 +21,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from briskseg.data.synthetic import draw_scene, write_classes
+from briskseg.core.labels import CAMVID11
+from briskseg.data.synthetic import draw_scene
 
 SIZE, SCENES, PAIRS = (360, 480), 200, 10_000
 FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -46,7 +47,7 @@ def draw(root: Path) -> None:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(vary, range(SCENES)))
-    write_classes(root / "classes.txt")
+    CAMVID11.write_classes_txt(root / "classes.txt")
 
 
 def part_of(root: Path, pairs: int, into: Path) -> Path:
@@ -56,7 +57,7 @@ def part_of(root: Path, pairs: int, into: Path) -> Path:
             link = into / path.relative_to(root)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
-    write_classes(into / "classes.txt")
+    CAMVID11.write_classes_txt(into / "classes.txt")
     return into
 
 

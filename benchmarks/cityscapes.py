@@ -25,9 +25,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from briskseg.data.cityscapes import instance_file
+from briskseg.data.cityscapes import instance_file, read_label_ids
 from briskseg.data.synthetic import draw_scene
-from briskseg.evaluation.cityscapes import CityscapesScores, read_truth, score_files
+from briskseg.evaluation.cityscapes import CityscapesScores, CityscapesTruth, read_truth
+from briskseg.evaluation.reading import read_ahead
 
 # numpy 2.4 has dropped the name under which that package calls it
 setattr(np, "in1d", np.isin)  # noqa: B010
@@ -91,6 +92,18 @@ def from_maps(maps: Sequence[tuple[np.ndarray, ...]]) -> dict[str, Any]:
     return scores.to_json()
 
 
+def from_files(pairs: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
+    """Read by as many threads as there are processors."""
+
+    def read(pair: tuple[Path, Path]) -> tuple[np.ndarray, CityscapesTruth]:
+        return read_label_ids(pair[0]), read_truth(pair[1], instances=True)
+
+    scores = CityscapesScores()
+    for predicted, truth in read_ahead(read, pairs, threads=os.cpu_count() or 1):
+        scores.update(predicted, *truth)
+    return scores.to_json()
+
+
 def without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_nan(one) for key, one in value.items()}
@@ -127,7 +140,7 @@ def main() -> None:
         PACKAGE.Image = Decoded(sorted(Path(folder).iterdir()))
         compare("label maps to scores", lambda: package(pairs), lambda: from_maps(maps))
         PACKAGE.Image = image
-        compare("PNG files to scores", lambda: package(pairs), lambda: score_files(pairs).to_json())
+        compare("PNG files to scores", lambda: package(pairs), lambda: from_files(pairs))
         times = []
         for prediction, label in pairs * ROUNDS:
             start = time.process_time()

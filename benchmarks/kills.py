@@ -1,6 +1,6 @@
 """Kill the training command at random moments, over and over, and compare with the run left alone.
 
-    python benchmarks/kills.py [KILLS [SEED]]      50 kills if not said; also `make bench`
+    python benchmarks/kills.py [KILLS [SEED]]      50 kills if not said
 
 A third of the stops are signals that let it save. After a kill it may be worse: files lose what was
 not synced, or end in garbage, as after a power cut; the last checkpoint is damaged. Every file of

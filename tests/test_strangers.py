@@ -690,14 +690,16 @@ def test_a_tensor_of_a_log_that_claims_to_be_large_is_not_made(tmp_path: Path) -
     "change",
     [
         {"miou": 7},
-        {"classes": {CONTROL: {"iou": 0.5}}},
-        {"images": [{"name": "a", "truth": [-1]}]},
+        {"classes": {CONTROL: {"iou": 0.5, "accuracy": 0.5}}},
+        {"images": [{"name": "a", "miou": 0.5, "pixel_accuracy": 0.5, "truth": [-1]}]},
     ],
 )
 def test_hostile_scores(tmp_path: Path, change: dict[str, object]) -> None:
-    from briskseg.compare.scores import read_scores
+    from briskseg.core.scores import read_scores
 
-    whole = {"miou": 0.5, "classes": {"sky": {"iou": 0.5}}}
+    whole = dict.fromkeys(
+        ("miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"), 0.5
+    ) | {"classes": {"sky": {"iou": 0.5, "accuracy": 0.5}}}
     (tmp_path / "scores.json").write_text(json.dumps(whole))
     assert read_scores(tmp_path / "scores.json").miou == 0.5
     (tmp_path / "scores.json").write_text(json.dumps(whole | change))

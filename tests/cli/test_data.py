@@ -39,5 +39,5 @@ def test_draw(data, tmp_path):
 def test_a_size_that_is_none(data, tmp_path):
     status, _, error = data("draw", tmp_path / "new", "--size", "40")
     assert status == 2
-    assert "--size 40 is no size, expected HxW as in 240x320" in error
+    assert "--size 40 is no size, expected HxW as in 512x1024" in error
     assert not (tmp_path / "new").exists()

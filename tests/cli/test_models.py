@@ -46,10 +46,12 @@ def test_json_goes_to_standard_output_or_a_file(models, tmp_path):
     assert json.loads((tmp_path / "models.json").read_text()) == json.loads(text)
 
 
-def test_a_json_file_that_cannot_be_written_is_a_wrong_request(models, tmp_path):
+def test_a_json_file_in_no_folder_is_a_wrong_request(models, tmp_path):
     file = tmp_path / "none" / "models.json"
-    assert models("--json", file) == (
-        2,
-        "",
-        f"briskseg: --json {file} cannot be written: No such file or directory\n",
-    )
+    told = f"briskseg: --json {file}: the folder {file.parent} is not there; make it\n"
+    assert models("--json", file) == (2, "", told)
+
+
+def test_a_json_file_that_cannot_be_written_is_work_that_failed(models, tmp_path):
+    told = f"briskseg: --json {tmp_path} cannot be written: Is a directory\n"
+    assert models("--json", tmp_path) == (1, "", told)

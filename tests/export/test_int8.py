@@ -101,11 +101,11 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
 
 
 def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
-    """Even the first, whose input fits 8 bits: of grey its small weights are all that remains."""
+    """Even the first, whose input fits 8 bits: of gray its small weights are all that remains."""
     from briskseg.export.quantize import _quantized, sensitive_layers
 
-    grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
-    images = [*np.repeat(grey, 3, axis=3)]
+    gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
+    images = [*np.repeat(gray, 3, axis=3)]
     op = openvino.opset8
     image = op.parameter([1, -1, -1, 3], np.uint8, name="images")
     layer = op.transpose(op.convert(image, "f32"), [0, 3, 1, 2])

@@ -142,6 +142,8 @@ def test_backends_that_do_not_fit_are_one_sentence(exported, weights_file, monke
     monkeypatch.setattr("briskseg.runtime.backends.importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'briskseg\[openvino\]'"):
         briskseg.load(exported / "model.xml")
+    with pytest.raises(MissingExtraError, match=r"pip install onnxruntime$"):
+        briskseg.load(exported / "model.onnx")
 
 
 @pytest.mark.parametrize(("file", "backend"), [("model.onnx", "onnx"), ("model.xml", "openvino")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import RequestError
+from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
@@ -77,19 +78,19 @@ def bench(
 
     Example: briskseg bench runs/first --budget 30fps --plot speed.png
     """
-    _check(seconds, threads, data, budget, json_file)
-    sizes = [one for one in (read_size(text, "--size") for text in size or []) if one]
+    _check(seconds, threads, data, budget)
+    check_place("--json", json_file)
+    sizes = [read_size(text, "--size") for text in size or []]
 
     from briskseg.cli.counter import counter
     from briskseg.evaluation.budget import check_same_classes, read_budget, solve
     from briskseg.evaluation.candidates import thread_numbers
     from briskseg.evaluation.speed import measure
-    from briskseg.evaluation.speed_picture import check_picture
     from briskseg.evaluation.speed_report import Report, count_all
 
     limit = None if budget is None else read_budget(budget)
     if plot is not None:
-        check_picture(plot)
+        check_figure_file(plot)
     score = None if limit is None else _scorer(data)
     numbers = [threads] if threads or limit is None else [*thread_numbers()]
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:
@@ -108,23 +109,13 @@ def bench(
         raise typer.Exit(1)
 
 
-def _check(
-    seconds: float,
-    threads: int | None,
-    data: str | None,
-    budget: str | None,
-    json_file: Path | None,
-) -> None:
+def _check(seconds: float, threads: int | None, data: str | None, budget: str | None) -> None:
     if not seconds > 0:
         raise RequestError(f"--seconds {seconds:g}: expected a number above 0")
     if threads is not None and threads < 1:
         raise RequestError(f"--threads {threads}: expected at least 1")
     if data is not None and budget is None:
         raise RequestError("--data scores candidates for --budget, which is not given; add it")
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
 
 
 def _candidates(
@@ -238,13 +229,6 @@ def _show(report: Report, plot: Path | None, json_file: Path | None) -> None:
 
     if plot is not None:
         save_picture(report, plot)
-    text = json.dumps(report.to_json(), indent=1, allow_nan=False)
-    if str(json_file) == "-":
-        print(text)
-        return
-    print_report(report)
-    if json_file is not None:
-        try:
-            json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
+    if not is_stdout(json_file):
+        print_report(report)
+    write_json(json_file, report.to_json())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.cli.json_file import check_place, is_stdout, write_json
 
 if TYPE_CHECKING:
     from briskseg.data.doctor import CheckReport
@@ -49,9 +48,8 @@ def check(
 
     Example: briskseg check data/mine --fix data/mended
     """
-    for option, file in (("--json", json_file), ("--picture", picture)):
-        if file is not None and str(file) != "-" and not file.parent.is_dir():
-            raise RequestError(f"{option} {file}: the folder {file.parent} is not there; make it")
+    check_place("--json", json_file)
+    check_place("--picture", picture)
     from briskseg.cli.counter import counter
     from briskseg.data.doctor import examine, report_on
 
@@ -59,7 +57,7 @@ def check(
         survey = examine(data, classes, seed, progress)
     report = report_on(survey)
     form = report.to_json()
-    is_quiet = str(json_file) == "-"
+    is_quiet = is_stdout(json_file)
     if not is_quiet:
         _print(report)
     fit = report.fit
@@ -80,14 +78,7 @@ def check(
             _print_repair(repair, after)
     elif not (is_quiet or fit):
         print("a repaired copy: the same command with --fix OUT")
-    text = json.dumps(form, indent=1)
-    if is_quiet:
-        print(text)
-    elif json_file is not None:
-        try:
-            json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
+    write_json(json_file, form)
     if not fit:
         raise typer.Exit(1)
 

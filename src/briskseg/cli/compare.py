@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.tables import percent, score_table
+from briskseg.core.errors import RequestError, nearest
+from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
-    from briskseg.compare.curve import Axis, Curve, Floats
+    from briskseg.compare.curve import Axis, Curve
     from briskseg.compare.runs import Comparison
     from briskseg.compare.scores import Difference, ScoreDifference
+    from briskseg.core.types import Floats
 
 _Keys = Annotated[
     list[str] | None,
@@ -60,16 +63,16 @@ def compare(
     """
     axis = _axis(by)
     _check_numbers(smooth, mre, mae)
-    _check_place(json_file)
+    check_place("--json", json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
     from briskseg.compare.agreement import Rule
     from briskseg.compare.logs import Log
-    from briskseg.compare.picture import check_picture, save_picture
+    from briskseg.compare.picture import save_picture
     from briskseg.compare.runs import compare_runs
 
     if plot is not None:
-        check_picture(plot)
+        check_figure_file(plot)
     logs = [
         Log(run, name or "loss", expression)
         for run, name, expression in zip((run_a, run_b), keys, patterns, strict=True)
@@ -77,7 +80,9 @@ def compare(
     found = compare_runs(logs[0], logs[1], axis, smooth, Rule(mre, mae))
     if plot is not None:
         save_picture(found, plot)
-    _write(found, json_file)
+    if not is_stdout(json_file):
+        _print(found)
+    write_json(json_file, found.to_json())
     raise typer.Exit(0 if found.agreement.within else 1)
 
 
@@ -98,13 +103,6 @@ def _check_numbers(smooth: float | None, mre: float, mae: float) -> None:
             raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
 
 
-def _check_place(json_file: Path | None) -> None:
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
-
-
 def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | None]:
     """One value for both runs, or one each."""
     values = given or []
@@ -113,19 +111,10 @@ def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | N
     return (values[0], values[-1]) if values else (None, None)
 
 
-def _write(found: Comparison, json_file: Path | None) -> None:
-    text = json.dumps(found.to_json(), indent=1, allow_nan=False)
-    if str(json_file) == "-":
-        print(text)
-        return
+def _print(found: Comparison) -> None:
     _print_curves(found)
     _print_scores(found)
     print(f"\n{found.verdict}")
-    if json_file is not None:
-        try:
-            json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
 
 
 def _print_curves(found: Comparison) -> None:
@@ -184,28 +173,20 @@ def _print_scores(found: Comparison) -> None:
 
 def _print_score_table(scores: ScoreDifference) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("IoU")
-    for heading in ("A", "B", "B - A", "95 % interval", ""):
-        table.add_column(heading, justify="right")
+    table = score_table("IoU", ("A", "B", "B - A", "95 % interval", ""))
     for name, one in [("mean", scores.miou), *scores.classes.items()]:
         clear = "*" if one.is_clear else ""
         table.add_row(
-            Text(name), *map(_percent, (one.a, one.b)), _signed(one), _interval(one), clear
+            Text(name), *map(percent, (one.a, one.b)), _signed(one), _interval(one), clear
         )
     Console(highlight=False, markup=False).print(table)
     if scores.note:
         print(scores.note)
     else:
         print("* the interval leaves out 0; of 20 equal classes one does by chance")
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
 
 
 def _signed(one: Difference) -> str:

@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from briskseg.core.types import Progress
 
 LINE_EVERY_S = 10.0  # where there is no terminal
 
 
 @contextmanager
-def counter(what: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
+def counter(what: str, unit: str = "images") -> Iterator[Progress]:
     """Yields `progress(done, total)`; shows `what`, done of total, the rate and the time left."""
     console = Console(file=sys.stderr)
     started = time.monotonic()
     if not console.is_terminal:
         yield _lines(console, what, unit, started)
         return
-    bar = Progress(
+    bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -50,7 +49,7 @@ def counter(what: str, unit: str = "images") -> Iterator[Callable[[int, int], No
         yield show
 
 
-def _lines(console: Console, what: str, unit: str, started: float) -> Callable[[int, int], None]:
+def _lines(console: Console, what: str, unit: str, started: float) -> Progress:
     last = started
 
     def show(done: int, total: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.sizes import read_size
 from briskseg.core.errors import BriskError, RequestError
 
 data_app = typer.Typer()
@@ -55,9 +55,7 @@ def draw(
 
     Example: briskseg data draw streets --train 400 --val 80 --size 360x480
     """
-    sides = re.fullmatch(r"(\d+)x(\d+)", size)
-    if sides is None:
-        raise RequestError(f"--size {size} is no size, expected HxW as in 240x320")
+    size_hw = read_size(size, "--size")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
         raise RequestError(f"{folder} {what}; name a new folder, nothing is overwritten")
@@ -67,7 +65,7 @@ def draw(
 
     with counter("drawing") as progress:
         try:
-            draw_dataset(folder, train, val, (int(sides[1]), int(sides[2])), seed, progress)
+            draw_dataset(folder, train, val, size_hw, seed, progress)
         except OSError as error:
             raise BriskError(f"{folder} cannot be written: {error.strerror or error}") from None
     print(f"{folder}: {train} train and {val} val images of {size}, seed {seed}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.sizes import read_size
+from briskseg.cli.tables import score_table
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,10 +60,7 @@ def evaluate(
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """
     wanted, size_hw = _numbers(scales), read_size(label_size, "--label-size")
-    if json_file is not None and str(json_file) != "-" and not json_file.parent.is_dir():
-        raise RequestError(
-            f"--json {json_file}: the folder {json_file.parent} is not there; make it"
-        )
+    check_place("--json", json_file)
 
     from briskseg.cli.counter import counter
     from briskseg.data import open_dataset
@@ -72,16 +70,9 @@ def evaluate(
     dataset = open_dataset(data, classes)
     with counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
-    text = json.dumps({**result.to_json(), "model": str(model)}, indent=1, allow_nan=False)
-    if str(json_file) == "-":
-        print(text)
-        return
-    _print(result, model)
-    if json_file is not None:
-        try:
-            json_file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise BriskError(f"--json {json_file} cannot be written: {error.strerror}") from None
+    if not is_stdout(json_file):
+        _print(result, model)
+    write_json(json_file, {**result.to_json(), "model": str(model)})
 
 
 def _numbers(scales: str) -> tuple[float, ...]:
@@ -151,7 +142,7 @@ def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
     weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
     if "classInstScores" in weighted:
         columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
-    table = _table("class", [heading for heading, _ in columns])
+    table = score_table("class", [heading for heading, _ in columns])
     for row, name in enumerate(result.names):
         table.add_row(Text(name), *(_percent(values[row]) for _, values in columns))
     return table
@@ -160,7 +151,7 @@ def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
 def _benchmark_table(scores: dict[str, Any]) -> Table:
     """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
     weighted = "categoryInstScores" in scores
-    table = _table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
+    table = score_table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
     for name, iou in scores["categoryScores"].items():
         if name != "void":
             one = [iou, scores["categoryInstScores"][name]] if weighted else [iou]
@@ -168,16 +159,6 @@ def _benchmark_table(scores: dict[str, Any]) -> Table:
     for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
         average = [scores[f"averageScore{key}"], scores.get(f"averageScoreInst{key}")]
         table.add_row(name, *map(_percent, average if weighted else average[:1]))
-    return table
-
-
-def _table(first: str, headings: list[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
     return table
 
 

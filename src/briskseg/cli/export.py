@@ -16,6 +16,7 @@ from briskseg.core.errors import RequestError
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from briskseg.core.types import Progress
     from briskseg.data import Dataset
     from briskseg.export import Export
     from briskseg.export.quantize import Scored
@@ -111,7 +112,7 @@ def _open(data: str, classes: str | None) -> Dataset:
     return open_dataset(data, classes)
 
 
-def _shown(status: Status) -> tuple[Callable[[str], None], Callable[[int, int], None]]:
+def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
     """What is being done, and how far it is, in the line of the status."""
     doing = ""
     began = time.monotonic()

@@ -20,13 +20,12 @@ def refuse_unfit(recipe: Recipe) -> None:
 
     Raises DataError, naming the findings of most files, where the data is not fit to train on.
     """
-    if recipe.data.root is None:
+    data = recipe.data
+    if data.root is None:
         return  # training says so
     from briskseg.cli.counter import counter
     from briskseg.data.doctor import check_dataset
 
-    data = recipe.data
-    assert data.root is not None
     with counter("checking the data", "pairs") as progress:
         report = check_dataset(data.root, data.classes, data.split_seed, progress)
     words = ["briskseg", "check", str(data.root)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import RequestError
+from briskseg.cli.json_file import check_place, write_json
 
 
 @app.command()
@@ -27,30 +26,39 @@ def models(
 
     Example: briskseg models
     """
+    check_place("--json", json_file)
+    shipped = _shipped()
+    if json_file is None:
+        _print(shipped)
+    else:
+        write_json(json_file, {"networks": _networks(), "shipped": shipped})
+
+
+def _networks() -> dict[str, dict[str, Any]]:
     from briskseg.models import MODELS
 
-    shipped = _shipped()
-    if json_file is not None:
-        networks = {
-            name: {
-                "title": entry.title,
-                "paper": entry.paper,
-                "year": entry.year,
-                "parameters": entry.parameters,
-                "gflop": entry.gflop,
-            }
-            for name, entry in MODELS.items()
+    return {
+        name: {
+            "title": entry.title,
+            "paper": entry.paper,
+            "year": entry.year,
+            "parameters": entry.parameters,
+            "gflop": entry.gflop,
         }
-        _write_json(json_file, {"networks": networks, "shipped": shipped})
-        return
+        for name, entry in MODELS.items()
+    }
 
+
+def _print(shipped: dict[str, dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from briskseg.models import MODELS
 
     console = Console(width=100, highlight=False)
     table = Table("name", "network", "paper", "year", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
-    table.add_column("GFLOP", justify="right")
+    table.add_column("GFLOP at 512x1024", justify="right")
     for name, entry in MODELS.items():
         parameters, gflop = f"{entry.parameters / 1e6:.2f} M", f"{entry.gflop:.1f}"
         table.add_row(name, entry.title, entry.paper, str(entry.year), parameters, gflop)
@@ -87,14 +95,3 @@ def _shipped() -> dict[str, dict[str, Any]]:
             "files": [file.name for file in files],
         }
     return shipped
-
-
-def _write_json(file: Path, result: dict[str, Any]) -> None:
-    text = json.dumps(result, indent=2)
-    if str(file) == "-":
-        print(text)
-        return
-    try:
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"--json {file} cannot be written: {error.strerror}") from error

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import overload
 
 from briskseg.core.errors import RequestError
 
 
+@overload
+def read_size(text: str, option: str) -> tuple[int, int]: ...
+@overload
+def read_size(text: None, option: str) -> None: ...
+@overload
+def read_size(text: str | None, option: str) -> tuple[int, int] | None: ...
 def read_size(text: str | None, option: str) -> tuple[int, int] | None:
     """(height, width) in pixels; None where the option was not given."""
     if text is None:

@@ -35,7 +35,7 @@ def print_report(report: Report) -> None:
     for line in [*_works(report), *_machine(report), *report.notes]:
         console.print(line)
     if report.answer is not None:
-        console.print(f"\n{_answer(report, report.answer)}")
+        console.print(f"\n{_answer(report.answer)}")
 
 
 def _times(report: Report, timings: list[Timing]) -> Table:
@@ -120,7 +120,7 @@ def _peaks(peaks: Peaks) -> str:
     )
 
 
-def _answer(report: Report, answer: Answer) -> str:
+def _answer(answer: Answer) -> str:
     timing, budget = answer.timing, answer.budget
     told = f"{timing.median('labels'):.1f} ms, {timing.frames_per_s:.1f} frames/s"
     if not answer.met:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from briskseg.cli.tables import percent, score_table
 
+if TYPE_CHECKING:
     from briskseg.training.repeat import Spread
 
 
@@ -17,21 +17,21 @@ def print_spread(spread: Spread, folder: Path) -> None:
 
     console = Console(highlight=False, markup=False)
     shown = [name for name in spread.each if not name.startswith("iou/")]
-    table = _table("seed", [_title(name) for name in shown])
+    table = score_table("seed", [_title(name) for name in shown])
     for place, seed in enumerate(spread.seeds):
-        table.add_row(str(seed), *(_percent(spread.each[name][place]) for name in shown))
-    table.add_row("mean", *(_percent(spread.mean(name)) for name in shown))
-    table.add_row("standard deviation", *(_percent(spread.sd(name)) for name in shown))
+        table.add_row(str(seed), *(percent(spread.each[name][place]) for name in shown))
+    table.add_row("mean", *(percent(spread.mean(name)) for name in shown))
+    table.add_row("standard deviation", *(percent(spread.sd(name)) for name in shown))
     console.print(table)
     classes = [name for name in spread.each if name.startswith("iou/")]
     if classes:
         console.print()
-        table = _table("class", ["IoU, mean", "standard deviation", "least", "most"])
+        table = score_table("class", ["IoU, mean", "standard deviation", "least", "most"])
         for name in classes:
             known = spread.known(name)
             least, most = min(known, default=None), max(known, default=None)
             values = spread.mean(name), spread.sd(name), least, most
-            table.add_row(name.removeprefix("iou/"), *map(_percent, values))
+            table.add_row(name.removeprefix("iou/"), *map(percent, values))
         console.print(table)
     console.print()
     console.print(f"{folder / 'repeat.json'}: the same as JSON, in [0, 1]", soft_wrap=True)
@@ -41,17 +41,3 @@ def _title(name: str) -> str:
     return {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}.get(
         name, name.replace("_", " ")
     )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
-
-
-def _table(first: str, headings: list[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.compare.curve import Aligned, Floats
+from briskseg.compare.curve import Aligned
+from briskseg.core.types import Floats
 
 # Whether the runs stay apart is judged on means over one in 20 of all points, and at least 5.
 _STRETCHES, _LEAST_STRETCH = 20, 5

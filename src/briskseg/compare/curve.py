@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.types import Floats
 
-Floats = npt.NDArray[np.float64]
 Axis = Literal["step", "samples", "time"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 UNITS: Mapping[Axis, str] = {"step": "steps", "samples": "samples", "time": "s"}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats, check_places
+from briskseg.compare.curve import Axis, Curve, check_places
 from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.types import Floats
 
 _COLUMNS: dict[Axis, str] = {"step": "step", "samples": "samples", "time": "seconds"}
 

@@ -13,9 +13,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats, check_places
+from briskseg.compare.curve import Axis, Curve, check_places
 from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.types import Floats
 
 _NOT_CURVES = {"step", "iter", "epoch", "mode", "memory", "time", "data_time"}
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats
+from briskseg.compare.curve import Axis, Curve
 from briskseg.compare.runs import Comparison
-from briskseg.core.errors import BriskError, MissingExtraError, RequestError, nearest
+from briskseg.core.errors import MissingExtraError
+from briskseg.core.figures import save_figure
+from briskseg.core.types import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".png", ".svg", ".pdf")
 _BLUE, _ORANGE, _GRAY = "#2563eb", "#ea580c", "#475569"
 _AXIS: dict[Axis, str] = {"step": "step", "samples": "samples seen", "time": "seconds"}
 _STYLE: Any = {
@@ -28,21 +29,11 @@ _STYLE: Any = {
 }
 
 
-def check_picture(path: Path) -> None:
-    """Raises RequestError where `save_picture` could not write `path`, before there is work."""
-    if path.suffix.lower() not in SUFFIXES:
-        told = nearest(path.suffix, SUFFIXES)
-        raise RequestError(f"{path} is no kind of picture that can be written; {told}")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: the folder {path.parent} is not there; make it")
-
-
 def save_picture(comparison: Comparison, path: Path) -> None:
     """Write the picture as PNG, SVG or PDF, by the file's suffix.
 
-    Raises RequestError for another suffix or folder, MissingExtraError without matplotlib.
+    Raises MissingExtraError without matplotlib, BriskError where it cannot be written.
     """
-    check_picture(path)
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -54,15 +45,7 @@ def save_picture(comparison: Comparison, path: Path) -> None:
         _draw_curves(upper, comparison)
         _draw_difference(lower, comparison)
         figure.suptitle(comparison.verdict, fontsize=10)
-        try:
-            figure.savefig(path, dpi=120, metadata=_dateless(path))
-        except OSError as error:
-            raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def _dateless(path: Path) -> dict[str, Any]:
-    key = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix.lower())
-    return {key: None} if key else {}
+        save_figure(figure, path)
 
 
 def _draw_curves(axes: Axes, comparison: Comparison) -> None:

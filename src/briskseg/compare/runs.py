@@ -12,9 +12,10 @@ import numpy as np
 from briskseg.compare.agreement import Agreement, Rule
 from briskseg.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.compare.logs import Log
-from briskseg.compare.scores import ScoreDifference, compare_scores, read_scores
+from briskseg.compare.scores import ScoreDifference, compare_scores
 from briskseg.core.card import load_weights
 from briskseg.core.errors import RequestError
+from briskseg.core.scores import read_scores
 
 
 @dataclass(frozen=True)

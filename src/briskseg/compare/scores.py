@@ -7,67 +7,10 @@ the middle 95 % of the differences is the interval.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
-from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
-from briskseg.core.errors import DataError
-from briskseg.core.intervals import LEVEL, RESAMPLES, Counts, Interval, middle, resampled
-from briskseg.core.names import fault_of_class_name
-
-
-def _as_class_name(name: str) -> str:
-    if fault := fault_of_class_name(name):
-        raise ValueError(fault)
-    return name
-
-
-ClassName = Annotated[str, AfterValidator(_as_class_name)]
-Pixels = Annotated[int, Field(ge=0, le=1 << 53)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class _ImageCounts(_Read):
-    name: str
-    intersection: tuple[Pixels, ...] = ()
-    truth: tuple[Pixels, ...] = ()
-    predicted: tuple[Pixels, ...] = ()
-
-
-class _ClassScore(_Read):
-    iou: Share | None
-
-
-class RunScores(_Read):
-    """What `compare` takes from scores.json; IoU in [0, 1], None where it does not exist."""
-
-    miou: Share | None
-    classes: dict[ClassName, _ClassScore]
-    images: tuple[_ImageCounts, ...] = ()
-    split: str = "val"
-
-    @property
-    def has_counts(self) -> bool:
-        """Whether every image has its counts, one a class."""
-        n = len(self.classes)
-        return bool(self.images) and all(
-            len(part) == n
-            for image in self.images
-            for part in (image.intersection, image.truth, image.predicted)
-        )
-
-    def counts(self) -> Counts:
-        """(3, images, classes) in the order of the images' names."""
-        images = sorted(self.images, key=lambda image: image.name)
-        parts = ("intersection", "truth", "predicted")
-        return np.array([[getattr(i, part) for i in images] for part in parts], np.int64)
+from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, middle, resampled
+from briskseg.core.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -109,19 +52,7 @@ class ScoreDifference:
         }
 
 
-def read_scores(path: Path) -> RunScores:
-    """Read scores.json, or what `evaluate --json` wrote; DataError for anything else."""
-    try:
-        check_size(path, MAX_TEXT_BYTES)
-        return RunScores.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        problem = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
-        raise DataError(
-            f"{path}: {problem}; write it again with `briskseg evaluate --json {path}`"
-        ) from None
-
-
-def compare_scores(a: RunScores, b: RunScores) -> ScoreDifference | str:
+def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:
     """b against a with intervals; a sentence where the two are not scores of the same classes."""
     if list(a.classes) != list(b.classes):
         ours, theirs = ", ".join(a.classes), ", ".join(b.classes)
@@ -141,7 +72,7 @@ def _gap(a: float | None, b: float | None) -> tuple[float | None, float | None, 
     return a, b, None if a is None or b is None else b - a
 
 
-def _unpaired(a: RunScores, b: RunScores) -> str:
+def _unpaired(a: Scores, b: Scores) -> str:
     """Why the two cannot be resampled in pairs; empty if they can."""
     for which, scores in (("A", a), ("B", b)):
         if not scores.has_counts:
@@ -164,7 +95,7 @@ def _unpaired(a: RunScores, b: RunScores) -> str:
     return ""
 
 
-def _intervals(a: RunScores, b: RunScores) -> list[Interval]:
+def _intervals(a: Scores, b: Scores) -> list[Interval]:
     """(low, high) of mIoU, then of each class."""
     scores_a, scores_b = resampled(a.counts(), b.counts())
     return [middle(column) for column in (scores_b - scores_a).T]

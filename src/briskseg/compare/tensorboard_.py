@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.compare.curve import Axis, Curve, Floats, check_places
+from briskseg.compare.curve import Axis, Curve, check_places
 from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, MissingExtraError, RequestError, nearest
+from briskseg.core.types import Floats
 
 
 def read_events(path: Path, key: str) -> Curve:

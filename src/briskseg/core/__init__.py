@@ -1,1 +1,1 @@
-"""The parts that every other part may use: numpy, OpenCV, Pillow and pydantic only."""
+"""The parts that every other part may use: numpy, OpenCV, Pillow, pydantic and safetensors."""

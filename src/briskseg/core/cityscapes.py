@@ -8,13 +8,12 @@ labels.py`; for the mean sizes `evaluation/evalPixelLevelSemanticLabeling.py`).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from briskseg.core.label_set import IGNORED, RGB
-
-Array = np.ndarray[Any, Any]
+from briskseg.core.label_set import IGNORED
+from briskseg.core.types import RGB, Array
 
 
 class CityscapesLabel(NamedTuple):

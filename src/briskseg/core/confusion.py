@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
+from briskseg.core.types import Floats
 
 ABSENT_RULE = (
     "a class that was predicted but is not in the labels has IoU 0 and counts in the mean; one "
@@ -31,7 +32,6 @@ ABSENT_RULE = (
 _BLOCK = 1 << 24
 
 Integers = npt.NDArray[np.integer[Any]]
-Floats = npt.NDArray[np.float64]
 
 
 class ConfusionMatrix:
@@ -90,14 +90,11 @@ class ConfusionMatrix:
                 f"expected a class 0..{n - 1}"
             )
 
-    def add(self, other: ConfusionMatrix | npt.ArrayLike) -> None:
-        """Add another matrix, or its (classes, classes) counts; ValueError if it does not fit."""
-        counts = np.asarray(other.counts if isinstance(other, ConfusionMatrix) else other)
-        if counts.shape != self.counts.shape:
-            raise ValueError(f"counts are {counts.shape}, expected {self.counts.shape}")
-        if counts.dtype.kind not in "iu" or (counts.size and int(counts.min()) < 0):
-            raise ValueError(f"counts are {counts.dtype}, expected whole numbers, none negative")
-        self.counts += counts.astype(np.int64)
+    def add(self, other: ConfusionMatrix) -> None:
+        """Add another matrix's counts; ValueError where it has another number of classes."""
+        if other.classes != self.classes:
+            raise ValueError(f"a matrix of {other.classes} classes, expected {self.classes}")
+        self.counts += other.counts
 
     @property
     def iou(self) -> Floats:

@@ -6,7 +6,7 @@ BriskError                 exit status 1: the work failed
 │   └── MissingExtraError  an optional package is not installed
 ├── DataError              an image, a label file or a data set is damaged or does not fit
 │   └── UnknownLabelError  a label file holds values or colors that are no class
-├── WeightsError           a weights file is damaged, not recognised, or lacks its card
+├── WeightsError           a weights file is damaged, not recognized, or lacks its card
 ├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
 └── ExportError            an exported file does not compute what its network computes
 """
@@ -17,6 +17,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+_SHOWN = 5  # unknown values or colors of a file, in a message
 
 
 class BriskError(Exception):
@@ -36,12 +38,14 @@ class RecipeError(RequestError):
 
 
 class MissingExtraError(RequestError):
-    """An optional package is needed and not installed."""
+    """A package is needed and not installed. extra: the one that brings it; empty: briskseg itself
+    does, and it was left out or removed."""
 
     def __init__(self, package: str, purpose: str, extra: str) -> None:
+        words = f"'briskseg[{extra}]'" if extra else package
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed; "
-            f"install it with: pip install 'briskseg[{extra}]'"
+            f"install it with: pip install {words}"
         )
 
 
@@ -56,14 +60,12 @@ class UnknownLabelError(DataError):
     cure: the likely way out.
     """
 
-    def __init__(
-        self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str, shown: int = 5
-    ) -> None:
+    def __init__(self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str) -> None:
         self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
         self.cure = cure
         what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
-        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:shown])
-        more = f" and {len(unknown) - shown} more" if len(unknown) > shown else ""
+        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         super().__init__(
             f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "
             f"expected {expected}; {cure}"
@@ -71,7 +73,7 @@ class UnknownLabelError(DataError):
 
 
 class WeightsError(BriskError):
-    """A weights file is damaged, not recognised, or lacks its card."""
+    """A weights file is damaged, not recognized, or lacks its card."""
 
 
 class TrainingError(BriskError):

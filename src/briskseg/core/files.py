@@ -14,13 +14,15 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yields the name to write to; at the end what lies there is synced and becomes `path`.
+    """Yields the name to write to; at the end what lies there is synced and becomes `path`. It is
+    a new file's name: nothing is written through a link that lay there.
 
     Raises OSError naming `path`; then, as on any exception, `path` is as it was.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
         try:
             yield part
             sync(part)
@@ -32,8 +34,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, data: bytes | str) -> None:
     """Let `path` hold these bytes, or this text in UTF-8."""
-    with written_whole(path) as part:
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
+    with written_whole(path) as part, part.open("xb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager

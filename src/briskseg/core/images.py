@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +15,7 @@ from PIL import ExifTags, Image
 
 from briskseg.core.errors import DataError
 from briskseg.core.picture_files import opened
-
-Array = np.ndarray[Any, Any]
+from briskseg.core.types import Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
@@ -34,14 +32,14 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
-def read_image(path: Path, max_pixels: int | None = None) -> Array:
+def read_image(path: Path) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
-    max_pixels: by default $BRISKSEG_MAX_PIXELS, or 89 million. Raises DataError naming the file
-    when it is missing, empty, damaged, no image, or its header states more pixels than that.
+    Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
+    states more pixels than `bounds.max_pixels()`.
     """
-    size_hw, orientation = _header(path, max_pixels)
+    size_hw, orientation = _header(path)
     data = np.fromfile(path, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -69,13 +67,18 @@ def image_size(path: Path) -> tuple[int, int]:
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _header(path: Path, max_pixels: int | None = None) -> tuple[tuple[int, int], int]:
+def _header(path: Path) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
-    with opened(path, bound=max_pixels) as image:
-        # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
-        exif = image.getexif() if "exif" in image.info else {}
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
-        return (image.height, image.width), orientation if orientation in range(1, 9) else 1
+    with opened(path) as picture:
+        return (picture.height, picture.width), orientation_of(picture)
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """An opened picture's EXIF orientation, 1..8; 1 where it says none."""
+    # Where no EXIF block precedes the pixels, Pillow would decode a PNG to look for one.
+    exif = picture.getexif() if "exif" in picture.info else {}
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def resize_image(image_hwc: Array, size_hw: tuple[int, int]) -> Array:

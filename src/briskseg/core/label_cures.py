@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-RGB = tuple[int, int, int]
+from briskseg.core.types import RGB
 
 # From this many unknown values on, a mask was interpolated: people forget a few classes, not
 # dozens.
@@ -54,17 +54,7 @@ def cure_for_values(
         remap = {v: 255 if v == ignored else v - 1 for v in held}
         return Cure("numbered-from-one", text, remap)
     if classes == 19 and (remap := _train_ids(held)):
-        if max(held) >= 1000:
-            text = (
-                "this looks like Cityscapes instance ids (1000 * label id + number): divide by "
-                "1000 and convert to train ids, or use the `_labelIds` files"
-            )
-            return Cure("instance-ids", text, remap)
-        text = (
-            "this looks like Cityscapes label ids where train ids (0..18, 255 ignored) are "
-            "expected: convert the files to train ids, or keep Cityscapes' own layout"
-        )
-        return Cure("label-ids", text, remap)
+        return _cure_for_ids(held, remap)
     if step := _step(held, classes, ignored):
         text = (
             f"this looks like indices multiplied by {step}, to be seen by eye: divide every value "
@@ -115,6 +105,20 @@ def cure_for_colors(
         return Cure("photo-as-labels", text)
     text = "add the missing colors to the class list (`name r g b`), or repaint the pixels"
     return Cure("unknown-colors", text)
+
+
+def _cure_for_ids(held: Collection[int], remap: Mapping[int, int]) -> Cure:
+    if max(held) >= 1000:
+        text = (
+            "this looks like Cityscapes instance ids (1000 * label id + number): divide by "
+            "1000 and convert to train ids, or use the `_labelIds` files"
+        )
+        return Cure("instance-ids", text, remap)
+    text = (
+        "this looks like Cityscapes label ids where train ids (0..18, 255 ignored) are "
+        "expected: convert the files to train ids, or keep Cityscapes' own layout"
+    )
+    return Cure("label-ids", text, remap)
 
 
 BINARY = Cure(

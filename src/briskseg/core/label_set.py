@@ -21,11 +21,10 @@ from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.label_cures import cure_for_colors, cure_for_values
 from briskseg.core.label_files import read_classes_txt, read_mask
 from briskseg.core.names import fault_of_class_name
+from briskseg.core.types import RGB, Array
 
 IGNORED = 255
 _NAMED = 4096  # unknown values of a file, at most, that an error holds
-RGB = tuple[int, int, int]
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,12 @@ class LabelSet:
         """The set that a classes.txt describes (`read_classes_txt` gives its form and errors)."""
         listed = read_classes_txt(path)
         return cls(listed.names, _complete(listed.colors), listed.ignored)
+
+    def write_classes_txt(self, path: Path) -> None:
+        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored."""
+        pairs = zip(self.names, self.colors, strict=True)
+        lines = [f"{name} {red} {green} {blue}" for name, (red, green, blue) in pairs]
+        path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")
 
     def read(self, path: Path) -> Array:
         """Read a label file into labels_hw, (H, W) uint8: class indices, 255 ignored.
@@ -120,7 +125,7 @@ class LabelSet:
         return palette
 
     def to_dict(self) -> dict[str, Any]:
-        """A form for JSON and YAML; `from_dict` is its inverse."""
+        """All of it in a form for JSON, equal only for equal sets."""
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],
@@ -128,17 +133,6 @@ class LabelSet:
             "merged_colors": [[list(color), index] for color, index in self.merged_colors],
             "values": [list(pair) for pair in self.values],
         }
-
-    @classmethod
-    def from_dict(cls, form: dict[str, Any]) -> LabelSet:
-        """The set that `to_dict` gave."""
-        return cls(
-            tuple(form["names"]),
-            tuple((r, g, b) for r, g, b in form["colors"]),
-            form["ignored"],
-            tuple(((r, g, b), index) for (r, g, b), index in form.get("merged_colors", ())),
-            tuple((value, index) for value, index in form.get("values", ())),
-        )
 
     @cached_property
     def class_of_value(self) -> dict[int, int]:

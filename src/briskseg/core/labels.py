@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from briskseg.core.cityscapes import LABELS, SCORED_IDS, to_train_ids
-from briskseg.core.label_set import IGNORED, RGB, LabelSet
+from briskseg.core.label_set import IGNORED, LabelSet
+from briskseg.core.types import RGB
 
 __all__ = [
     "CAMVID11",

@@ -8,7 +8,7 @@ its name in 8, ValueInfoProto in 1. Nodes are sorted: each comes after those tha
 
 from __future__ import annotations
 
-from briskseg.core.protobuf import fields
+from briskseg.core.protobuf import fields, varint
 
 _GRAPH, _NODE, _CONSTANT, _OUTPUT = 7, 1, 5, 12
 
@@ -22,7 +22,7 @@ def prune(model: bytes, output: str) -> bytes:
     for number, first, start, end in fields(model, 0, len(model)):
         if number == _GRAPH:
             graph = _pruned(model, start, end, output)
-            pieces += [bytes([_GRAPH << 3 | 2]), _to_varint(len(graph)), graph]
+            pieces += [bytes([_GRAPH << 3 | 2]), varint(len(graph)), graph]
         else:
             pieces.append(model[first:end])
     return b"".join(pieces)
@@ -51,11 +51,3 @@ def _pruned(model: bytes, start: int, end: int, output: str) -> bytes:
 
 def _names(model: bytes, start: int, end: int, field: int) -> list[bytes]:
     return [model[a:b] for number, _, a, b in fields(model, start, end) if number == field]
-
-
-def _to_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

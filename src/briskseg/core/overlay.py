@@ -10,25 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.labels import IGNORED, LabelSet
-
-Image = npt.NDArray[np.uint8]
+from briskseg.core.types import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PAPER, _INK, _EDGE = (250, 250, 250), (25, 25, 25), (120, 120, 120)
 
 
-def overlay(
-    image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: LabelSet, alpha: float = 0.5
-) -> Image:
-    """The image (H, W, 3) uint8 RGB with its labels (H, W) blended over it in the set's colors.
+def overlay(image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: LabelSet) -> Image:
+    """The image (H, W, 3) uint8 RGB, half of it, and half its labels (H, W) in the set's colors.
 
-    alpha: the colors' share in [0, 1]; ignored pixels keep the image. Raises ValueError where the
-    sizes differ.
+    Ignored pixels keep the image. Raises ValueError where the sizes differ.
     """
     if image_hwc.shape[:2] != labels_hw.shape:
         raise ValueError(f"the image is {image_hwc.shape}, its labels are {labels_hw.shape}")
     colors_hwc = label_set.colorize(labels_hw)
-    picture = cv2.addWeighted(image_hwc, 1 - alpha, colors_hwc, alpha, 0)
+    picture = cv2.addWeighted(image_hwc, 0.5, colors_hwc, 0.5, 0)
     ignored = labels_hw == IGNORED
     picture[ignored] = image_hwc[ignored]
     return np.asarray(picture, dtype=np.uint8)

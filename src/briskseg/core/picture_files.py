@@ -19,15 +19,13 @@ _BESIDE = 64 * 1024 * 1024  # bytes for what a file says beside its pixels
 
 
 @contextmanager
-def opened(
-    path: Path, what: str = "an image", cure: str = "", bound: int | None = None
-) -> Iterator[Image.Image]:
+def opened(path: Path, what: str = "an image", cure: str = "") -> Iterator[Image.Image]:
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
-    what, cure: for the message. bound: the most pixels, by default `max_pixels()`. Raises DataError
-    naming a file that is missing, empty, no regular file, of no known kind, damaged or too large.
+    what, cure: for the message. Raises DataError naming a file that is missing, empty, no regular
+    file, of no known kind, damaged, or of more than `max_pixels()` pixels.
     """
-    bound = max_pixels() if bound is None else bound
+    bound = max_pixels()
     ending = f"; {cure}" if cure else ""
     try:
         check_file(path, bound, ending)

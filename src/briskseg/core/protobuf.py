@@ -1,4 +1,4 @@
-"""The fields of a serialized protobuf message (https://protobuf.dev/programming-guides/encoding)."""
+"""The fields of a serialized protobuf message, and how numbers are written (https://protobuf.dev/programming-guides/encoding)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int,
     at = start
     while at < end:
         first = at
-        tag, at = _varint(data, at, end)
+        tag, at = _read_varint(data, at, end)
         number, kind = tag >> 3, tag & 7
         if kind == _VARINT:
             content = at
-            _, at = _varint(data, at, end)
+            _, at = _read_varint(data, at, end)
         elif kind == _BYTES:
-            length, content = _varint(data, at, end)
+            length, content = _read_varint(data, at, end)
             at = content + length
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
             content = at
@@ -35,7 +35,16 @@ def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int,
         yield number, first, content, at
 
 
-def _varint(data: bytes | mmap.mmap, at: int, end: int) -> tuple[int, int]:
+def varint(value: int) -> bytes:
+    """A number of 0 or more, as protobuf writes tags, lengths and whole numbers."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _read_varint(data: bytes | mmap.mmap, at: int, end: int) -> tuple[int, int]:
     value = 0
     for place in range(at, min(at + 10, end)):
         value |= (data[place] & 0x7F) << (7 * (place - at))

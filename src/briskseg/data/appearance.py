@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from briskseg.core.types import Image
 from briskseg.recipe import Factor
-
-Image = NDArray[np.uint8]
 
 # Standard normal quantiles of 256 equally likely levels, scaled to unit variance: random bytes look
 # their noise up here, which is several times cheaper than drawing normal numbers pixel by pixel.

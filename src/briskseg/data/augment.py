@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briskseg.core.labels import IGNORED
+from briskseg.core.types import Image
 from briskseg.data.appearance import (
     Color,
     Distortion,
-    Image,
     add_noise,
     as_image,
     cast,

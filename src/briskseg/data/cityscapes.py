@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +24,7 @@ from briskseg.core.label_files import read_mask
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
 from briskseg.core.names import check_file_name
 from briskseg.core.picture_files import check_file
+from briskseg.core.types import Array
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched, by_name, image_files, match
 
 IMAGES = "leftImg8bit"
@@ -35,8 +35,6 @@ FILES = {"labelIds": CITYSCAPES_LABEL_IDS, "labelTrainIds": CITYSCAPES}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = struct.Struct(">16xII2s")  # width, height, and depth with color type
 _GRAY = (b"\x08\x00", b"\x10\x00")  # of 8 and of 16 bits
-
-Array = np.ndarray[Any, Any]
 
 
 def recognizes(root: Path) -> bool:

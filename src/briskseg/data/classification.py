@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image, resize_image
 from briskseg.core.names import check_file_name
+from briskseg.core.types import Image
 from briskseg.data.dataset import image_files
 from briskseg.recipe import CropPart
 
-Image = NDArray[np.uint8]
 Sample = tuple[Image, NDArray[np.int64], str]
 
 SPLITS = ("train", "val")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.images import IMAGE_SUFFIXES, read_image
 from briskseg.core.labels import LabelSet
 from briskseg.core.names import check_file_name
-
-Progress = Callable[[int, int], None]  # (done, total), after each file
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.data.dataset import Dataset, Pair, Progress
+from briskseg.core.types import Progress
+from briskseg.data.dataset import Dataset, Pair
 
 WEIGHTINGS = ("none", "enet", "median_frequency")
 THREADS = 4
@@ -47,12 +48,18 @@ class PixelCounts:
 
 
 def count_pixels(
-    dataset: Dataset, split: str, cache: Path | None = None, progress: Progress | None = None
+    dataset: Dataset,
+    split: str,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    keep: bool = True,
 ) -> PixelCounts:
     """Count every class's pixels in every label file of a split; the images are not read.
 
     cache: a JSON file that keeps the counts. What it holds of a file is used while that file's
-    size and time of change, and the label set, are the same; then it is written anew.
+    size and time of change, and the label set, are the same; then it is written anew, unless `keep`
+    is False.
 
     Raises DataError naming a damaged label file, or the first file of a 0/255 mask that was meant
     to have two classes; RequestError for an unknown split.
@@ -69,7 +76,7 @@ def count_pixels(
             rows[pair.name] = counted[[*range(len(dataset.labels.names)), IGNORED]].tolist()
             if progress is not None:
                 progress(done, len(missing))
-    if cache is not None and (missing or rows.keys() != kept.keys()):
+    if cache is not None and keep and (missing or rows.keys() != kept.keys()):
         _keep(cache, split, meaning, {name: (stamps[name], rows[name]) for name in stamps})
     table = np.array([rows[pair.name] for pair in pairs], np.int64)
     table = table.reshape(len(pairs), len(dataset.labels.names) + 1)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from briskseg.core.cache import cache_folder
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.types import Progress
 from briskseg.data import camvid, cityscapes, folder
-from briskseg.data.dataset import Dataset, Found, Progress, Unmatched
+from briskseg.data.dataset import Dataset, Found, Unmatched
 
 STREETS = "streets"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
+from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset, Pair
 from briskseg.data.augment import Augmenter, Variation
 
-Image = NDArray[np.uint8]
 Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
 
 
@@ -61,7 +61,7 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def fill(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def fill(self, progress: Progress | None = None) -> None:
         """Decode as many as fit, in threads; a damaged pair raises its DataError here, before the
         first step. Called before worker processes start, so that they share the memory."""
 

@@ -10,7 +10,6 @@ bonnet and litter bins are ignored.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import numpy as np
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
-from briskseg.core.labels import CAMVID11, IGNORED
+from briskseg.core.labels import CAMVID11
+from briskseg.core.types import Array, Progress
 from briskseg.data.streets.ground import paint_ground, texture_ground
 from briskseg.data.streets.plan import plan_camera, plan_street
-from briskseg.data.streets.scene import Array, Canvas
+from briskseg.data.streets.scene import Canvas
 from briskseg.data.streets.sensor import expose, paint_bonnet
 from briskseg.data.streets.sky import paint_sky, paint_skyline
 
@@ -63,7 +63,7 @@ def draw_dataset(
     val: int = 40,
     size_hw: tuple[int, int] = (240, 320),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write drawn streets as a data set in the folder layout, and return its folder.
 
@@ -99,7 +99,7 @@ def draw_dataset(
                     progress(done, len(jobs))
         finally:  # an interrupted drawing does not go on in the background
             pool.shutdown(cancel_futures=True)
-    write_classes(folder / "classes.txt")
+    CAMVID11.write_classes_txt(folder / "classes.txt")
     facts = {"seed": seed, "size": list(size_hw), "train": train, "val": val, "version": VERSION}
     (folder / "streets.json").write_text(json.dumps(facts) + "\n")
     return folder
@@ -120,10 +120,3 @@ def scene_seed(seed: int, split: str, index: int) -> int:
     """The seed of a scene, which no other (seed, split, index) has but by a 2**-63 chance."""
     state = np.random.SeedSequence((seed, SPLITS.index(split), index)).generate_state(2)
     return int(state[0]) << 31 | int(state[1]) >> 1
-
-
-def write_classes(path: Path) -> None:
-    """Write classes.txt: a class a line as `name r g b`, and the ignored index."""
-    pairs = zip(CAMVID11.names, CAMVID11.colors, strict=True)
-    lines = [f"{name} {r} {g} {b}" for name, (r, g, b) in pairs]
-    path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n")

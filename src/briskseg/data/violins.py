@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.labels import LabelSet
+from briskseg.core.types import Floats
 from briskseg.data.frequencies import PixelCounts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
 
 _EDGE, _INK = "#475569", "#0f172a"
 _ROW_INCHES, _MARGIN_INCHES = 0.42, 1.5

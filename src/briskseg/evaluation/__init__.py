@@ -1,1 +1,1 @@
-"""Scores of a predictor on a data set."""
+"""A predictor judged: its scores on a data set; its speed, stage by stage, and its memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -16,6 +16,7 @@ from briskseg.core.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import resize_labels
 from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, miou_interval
+from briskseg.core.types import Image, Labels, Progress
 from briskseg.data import Dataset, Pair
 from briskseg.evaluation.cityscapes import (
     CityscapesScores,
@@ -25,7 +26,7 @@ from briskseg.evaluation.cityscapes import (
 )
 from briskseg.evaluation.reading import read_ahead
 from briskseg.evaluation.views import Views
-from briskseg.runtime.predictor import Image, Labels, Predictor
+from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.windows import WindowPredictor
 
 
@@ -127,7 +128,7 @@ def evaluate(
     split: str = "val",
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     label_size: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Score `predictor` on every pair of `split`, each at its label's own size.
@@ -145,8 +146,6 @@ def evaluate(
     """
     _check_classes(predictor.card.labels.names, dataset.labels.names)
     views = Views(tuple(float(scale) for scale in scales), flip)
-    if label_size is not None and min(label_size) < 1:
-        raise RequestError(f"the label size is {label_size}, expected (height, width) of 1 or more")
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
@@ -155,11 +154,7 @@ def evaluate(
         tally.count(sample, views.labels(predictor, sample.image_hwc, label_size))
         if progress is not None:
             progress(done, len(pairs))
-    if not tally.confusion.counts.any():
-        raise DataError(
-            f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
-            "there is nothing to score; look at the label files and at the value for ignored"
-        )
+    tally.refuse_nothing(split)
     windows = predictor if isinstance(predictor, WindowPredictor) else None
     return Evaluation(
         confusion=tally.confusion,
@@ -192,6 +187,10 @@ class _Tally:
     def __init__(
         self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None
     ) -> None:
+        if label_size is not None and min(label_size) < 1:
+            raise RequestError(
+                f"the label size is {label_size}, expected (height, width) of 1 or more"
+            )
         self.dataset, self.label_size = dataset, label_size
         self.confusion = ConfusionMatrix(len(dataset.labels.names))
         self.per_image: list[ImageScore] = []
@@ -222,6 +221,15 @@ class _Tally:
             raise DataError(f"{sample.pair.label}: {error}") from None
         self.confusion.add(one)
         self.per_image.append(ImageScore.of(sample.pair.name, one))
+
+    def refuse_nothing(self, split: str) -> None:
+        """Raise DataError where no pixel has been scored."""
+        if not self.confusion.counts.any():
+            raise DataError(
+                f"{self.dataset.root}: every pixel of the {len(self.per_image)} images of "
+                f"'{split}' is ignored, so there is nothing to score; look at the label files and "
+                "at the value for ignored"
+            )
 
 
 def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:

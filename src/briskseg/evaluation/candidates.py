@@ -11,7 +11,7 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.exported import read_exported
 from briskseg.evaluation.roofline import available_threads
 from briskseg.evaluation.speed import Candidate
-from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.backends import BACKENDS, backends_here
 from briskseg.runtime.files import EXPORTED
 
 Size = tuple[int, int]
@@ -63,19 +63,12 @@ def find_candidates(
 
 
 def available_backends(asked: str) -> list[str]:
-    """The backends that are installed and that this processor computes in hardware; for another
-    name than "all" that one, or RequestError."""
-    if asked != "all":
-        if asked not in BACKENDS:
-            raise RequestError(f"unknown backend '{asked}'; {nearest(asked, ['all', *BACKENDS])}")
-        return [asked]
-    there = [name for name, kind in BACKENDS.items() if kind.installed()]
-    if "openvino-bf16" in there:
-        from briskseg.runtime.openvino_ import has_bfloat16
-
-        if not has_bfloat16():
-            there.remove("openvino-bf16")
-    return there
+    """`backends_here()`; for another name than "all" that one, or RequestError."""
+    if asked == "all":
+        return backends_here()
+    if asked not in BACKENDS:
+        raise RequestError(f"unknown backend '{asked}'; {nearest(asked, ['all', *BACKENDS])}")
+    return [asked]
 
 
 def thread_numbers() -> list[int]:

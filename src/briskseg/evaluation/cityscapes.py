@@ -11,8 +11,7 @@ which objects are not told apart, and wrongly predicted pixels have no weight of
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,6 @@ from briskseg.core.cityscapes import LABELS, SCORED_IDS, CityscapesLabel
 from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.errors import DataError
 from briskseg.data.cityscapes import instance_file, read_instance_ids, read_label_ids
-from briskseg.evaluation.reading import read_ahead
 
 Integers = npt.NDArray[np.integer[Any]]
 Weighed = tuple[str, float, float]  # class or category, weighted pixels found, and missed
@@ -176,35 +174,6 @@ class CityscapesScores:
     def _wrong_category(self, category: str, own: list[int]) -> int:
         others = [i for i in SCORED_IDS if LABELS[i].category != category]
         return int(self.confusion.counts[np.ix_(others, own)].sum())
-
-
-def score_files(
-    files: Iterable[tuple[Path, Path]],
-    without_instances: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> CityscapesScores:
-    """Score files of predicted label ids, as the server takes them, each with its labels' file.
-
-    files: (prediction, `*_gtFine_labelIds.png`); the instance ids lie beside the latter. Files are
-    read by as many threads as there are processors. `progress(done, total)` is called after each.
-    Raises DataError naming a file that is missing, damaged, or does not fit the other.
-    """
-    pairs = list(files)
-    scores = CityscapesScores(without_instances)
-
-    def read(pair: tuple[Path, Path]) -> tuple[Integers, CityscapesTruth]:
-        return read_label_ids(pair[0]), read_truth(pair[1], without_instances is None)
-
-    images = read_ahead(read, pairs, threads=os.cpu_count() or 1)
-    for done, (predicted_hw, truth) in enumerate(images, start=1):
-        try:
-            scores.update(predicted_hw, *truth)
-        except (DataError, ValueError) as error:
-            prediction, label = pairs[done - 1]
-            raise DataError(f"{prediction} against {label}: {error}") from None
-        if progress is not None:
-            progress(done, len(pairs))
-    return scores
 
 
 def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from briskseg.core.protobuf import varint
+
 SIDES = (512, 1024)  # of the square matrices: for small caches and for large ones
 COPIED_BYTES = 1 << 26  # beyond most caches, so that it is memory that is measured
 _ATTEMPTS = 3
@@ -121,7 +123,7 @@ def _one_operation(operation: str, side: int, takes: int, gives: int) -> bytes:
 
 
 def _message(field: int, content: bytes) -> bytes:
-    return bytes([field << 3 | 2]) + _varint(len(content)) + content
+    return bytes([field << 3 | 2]) + varint(len(content)) + content
 
 
 def _text(field: int, text: str) -> bytes:
@@ -129,12 +131,4 @@ def _text(field: int, text: str) -> bytes:
 
 
 def _number(field: int, value: int) -> bytes:
-    return bytes([field << 3]) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+    return bytes([field << 3]) + varint(value)

@@ -12,7 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from briskseg.core.errors import BriskError
+from briskseg.core.types import Progress
 from briskseg.data.synthetic import draw_scene
 from briskseg.evaluation.roofline import Peaks
 from briskseg.evaluation.stopwatch import STAGES
@@ -35,8 +36,6 @@ SUMS = {"labels": STAGES[:4], "whole": STAGES}
 
 # Rounds whose medians lie further apart, as a share of the middle one: the machine was busy.
 BUSY = 0.2
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

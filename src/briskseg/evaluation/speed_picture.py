@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from briskseg.core.errors import BriskError, MissingExtraError, RequestError, nearest
+from briskseg.core.errors import MissingExtraError
+from briskseg.core.figures import save_figure
 from briskseg.evaluation.speed import Timing
 from briskseg.evaluation.speed_report import Report
 from briskseg.evaluation.stopwatch import STAGES
@@ -14,7 +15,6 @@ from briskseg.evaluation.stopwatch import STAGES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUFFIXES = (".png", ".svg", ".pdf")
 _COLORS = {
     "read": "#94a3b8",
     "resize": "#fbbf24",
@@ -23,7 +23,7 @@ _COLORS = {
     "overlay": "#e2e8f0",
 }
 _STYLE: Any = {
-    "svg.hashsalt": "briskseg",
+    "svg.hashsalt": "briskseg",  # the same report gives the same file
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -31,21 +31,11 @@ _STYLE: Any = {
 }
 
 
-def check_picture(path: Path) -> None:
-    """Raises RequestError where `save_picture` could not write `path`, before there is work."""
-    if path.suffix.lower() not in SUFFIXES:
-        told = nearest(path.suffix, SUFFIXES)
-        raise RequestError(f"{path} is no kind of picture that can be written; {told}")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: the folder {path.parent} is not there; make it")
-
-
 def save_picture(report: Report, path: Path) -> None:
     """Write the picture as PNG, SVG or PDF, by the file's suffix.
 
-    Raises RequestError for another suffix or folder, MissingExtraError without matplotlib.
+    Raises MissingExtraError without matplotlib, BriskError where it cannot be written.
     """
-    check_picture(path)
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -59,10 +49,7 @@ def save_picture(report: Report, path: Path) -> None:
         _draw_shares(right, report, timings)
         figure.legend(loc="outside lower center", ncols=len(STAGES))
         figure.suptitle(f"From the file's bytes to labels: {report.image}")
-        try:
-            figure.savefig(path, dpi=120)
-        except OSError as error:
-            raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
+        save_figure(figure, path)
 
 
 def _draw_stages(axes: Axes, report: Report, timings: list[Timing]) -> None:

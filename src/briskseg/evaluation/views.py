@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from briskseg.core.errors import RequestError
+from briskseg.core.types import Image, Labels
 from briskseg.runtime.decode import decode_labels
-from briskseg.runtime.predictor import Image, Labels, Predictor
+from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.windows import Band, WindowPredictor, softmax
 
 

@@ -18,13 +18,14 @@ import numpy.typing as npt
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
+from briskseg.core.types import Image
 
 if TYPE_CHECKING:
     from briskseg.export.quantize import Int8, Scored
     from briskseg.export.verify import Agreement
     from briskseg.models.network import Network
+    from briskseg.runtime.torch_ import TorchBackend
 
-Image = npt.NDArray[np.uint8]
 Infer = Callable[[Image], npt.NDArray[np.float32]]
 
 
@@ -137,7 +138,19 @@ def export(
         precision="float32",
         weights=sha256(file),
     )
+    return _write(backend, card, exported, chosen, out, images, int8)
 
+
+def _write(
+    backend: TorchBackend,
+    card: Card,
+    exported: Exported,
+    chosen: Format,
+    out: Path,
+    images: Sequence[Image],
+    int8: Int8 | None,
+) -> Export:
+    """Write a file in a folder of its own, run it beside the network, and only then name it."""
     from briskseg.export.verify import verify
 
     try:
@@ -145,7 +158,7 @@ def export(
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             part = Path(folder) / out.name
             runs = _writer(chosen)(backend.network, card, exported, part)
-            agreement = verify(backend.infer, runs, size_hw or card.input.size, out, images)
+            agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
             scored = None
             if int8 is not None:
                 from briskseg.export.openvino_ import write_int8

@@ -27,8 +27,9 @@ from torch import nn
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError
 from briskseg.core.exported import Exported
+from briskseg.core.types import Array
 from briskseg.export import Infer, Runs
-from briskseg.export.keras_file import KINDS, Array, add_beside, layer_name
+from briskseg.export.keras_file import KINDS, add_beside, layer_name
 from briskseg.export.keras_forms import FORMS, corner_weights
 from briskseg.models.network import Network
 

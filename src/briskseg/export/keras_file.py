@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.bounds import parse_json
 from briskseg.core.card import Card, load_weights, save_weights
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError, WeightsError
+from briskseg.core.types import Array
 
 BESIDE = "briskseg.safetensors"
 
@@ -32,8 +32,6 @@ BESIDE = "briskseg.safetensors"
 # takes 10 MB.
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_CONFIG_BYTES = 16 * 1024 * 1024
-
-Array = npt.NDArray[Any]
 
 
 class Kind(NamedTuple):

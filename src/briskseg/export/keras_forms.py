@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from briskseg.export.keras_file import Array
+from briskseg.core.types import Array
 from briskseg.models.erfnet import STRIDE
 from briskseg.models.fast_scnn import POOLED
 

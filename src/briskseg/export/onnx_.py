@@ -13,12 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from briskseg.core.card import CARD_KEY, Card, InputCard
 from briskseg.core.errors import MissingExtraError, RequestError
 from briskseg.core.exported import EXPORT_KEY, Exported
+from briskseg.core.types import Array
 from briskseg.export import Runs
 from briskseg.export.onnx_forms import FORMS, HEADS
 from briskseg.models.network import Network
@@ -26,8 +26,6 @@ from briskseg.models.network import Network
 OPSET = 18
 IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 INPUT, LABELS, LOGITS = "images", "labels", "logits"
-
-Array = npt.NDArray[Any]
 
 
 def write_onnx(network: Network, card: Card, exported: Exported, path: Path) -> Runs:

@@ -11,15 +11,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from briskseg.core.types import Array
 from briskseg.models.fast_scnn import POOLED
 
 if TYPE_CHECKING:
     from briskseg.export.onnx_ import Graph
-
-Array = npt.NDArray[Any]
 
 
 def _erfnet(graph: Graph, net: Any, x: str) -> None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from briskseg.core.errors import ExportError, MissingExtraError, RequestError
 from briskseg.core.images import read_image, resize_image
 from briskseg.core.telemetry import no_telemetry
+from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset
 from briskseg.export.openvino_ import folded, import_openvino
 
@@ -34,8 +35,6 @@ RANKING_STEP = 16  # every 16th of them ranks the layers
 IN_FLOAT = (0, 1, 4, 12)  # how many layers are left in float, until nothing is lost beyond bounds
 FLOAT_TYPES = ("MatMul",)
 FAKE, CONSTANT = "FakeQuantize", "Constant"
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Int8:
     dataset: Dataset
     bounds: Bounds = Bounds()
     told: Callable[[str], None] = lambda what: None
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Progress = lambda done, total: None
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,16 @@ import numpy.typing as npt
 
 from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
+from briskseg.core.types import Image, Logits
 from briskseg.data.synthetic import draw_scene
 
 if TYPE_CHECKING:
-    from briskseg.export import Image, Infer, Runs
+    from briskseg.export import Infer, Runs
 
 BOUND = 1e-4  # between two logits, in standard deviations of the logits
 MARGIN = 1e-3  # likewise: where the two best logits are nearer, either label is right
 SEEDS = (0, 1)  # of the streets that are drawn
 ANY_SIZE = ((96, 128), (61, 93))  # what is drawn for a file that takes any size
-
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

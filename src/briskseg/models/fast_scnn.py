@@ -2,13 +2,8 @@
 
 Poudel, Liwicki, Cipolla: "Fast-SCNN: Fast Semantic Segmentation Network", BMVC 2019; layers as in
 its Table 1 and Figure 1. Its authors published no code, and the two implementations that people
-train differ; the option `variant` chooses between them:
-
-    "mmsegmentation"  No ReLU between the two convolutions of a separable one, as in the paper;
-                      align_corners=False, a 3x3 convolution after the pyramid pooling, an auxiliary
-                      head on each branch. The default.
-    "tramac"          Tramac/Fast-SCNN-pytorch. A ReLU there; align_corners=True, a 1x1 convolution,
-                      the first convolution unpadded, biases in the fusion, one auxiliary head.
+train differ in what `Variant` lists; the option `variant` is "mmsegmentation", the default, or
+"tramac" (Tramac/Fast-SCNN-pytorch).
 
 What differs from both: any size works. The coarse branch is resized to the fine one ("tramac"
 enlarges it four times and fails where that is another size), and images under 3 pixels a side
@@ -32,7 +27,7 @@ class Variant(NamedTuple):
 
     align_corners: bool  # in every bilinear resize
     padded: bool  # the first convolution
-    depthwise_relu: bool  # between the two convolutions of a separable one
+    depthwise_relu: bool  # between the two convolutions of a separable one; the paper has none
     pyramid_kernel: int  # of the convolution after the pyramid pooling
     fusion_bias: bool  # in the fusion's pointwise convolutions, although batch norm follows
     auxiliary: tuple[str, ...]  # the branches with an auxiliary head, in the order of the heads
@@ -103,8 +98,7 @@ class FastSCNN(Network):
         return {"logits": logits, **heads}
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
-        h, w = images.shape[-2:]
-        least = self.extends[1]
+        (h, w), least = images.shape[-2:], self.extends[1]
         if min(h, w) < least:
             images = F.pad(images, (0, max(least - w, 0), 0, max(least - h, 0)), mode="replicate")
         fine = self.learning_to_downsample(images)
@@ -114,11 +108,8 @@ class FastSCNN(Network):
 
 
 class PyramidPooling(nn.Module):
-    """Averages over 1, 2x2, 3x3 and 6x6 cells, each convolved, resized back and concatenated.
-
-    Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. An average over cells is a matrix
-    product with `cell_weights`, which equals adaptive average pooling.
-    """
+    """Averages over 1, 2x2, 3x3 and 6x6 cells, each convolved, resized back and concatenated: Zhao
+    et al., "Pyramid Scene Parsing Network", CVPR 2017."""
 
     def __init__(self, channels: int, variant: Variant) -> None:
         super().__init__()

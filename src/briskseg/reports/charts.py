@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import MissingExtraError
+from briskseg.core.types import Floats
 from briskseg.reports.run import Row, Run
 
 if TYPE_CHECKING:
@@ -61,9 +61,6 @@ def _scores(axes: Axes, run: Run) -> None:
         _line(axes, at, 100 * share, color, label)
     axes.set_ylabel("%")
     axes.legend()
-
-
-Floats = npt.NDArray[np.float64]
 
 
 def _points(run: Run, rows: Iterable[Row], key: str) -> tuple[Floats, Floats]:

@@ -26,7 +26,7 @@ _PAPER, _INK, _BAR = (17, 24, 39), (249, 250, 251), (59, 130, 246)
 _MOST_MASK_COLORS = 160  # of the palette's 256, so that the photographs keep some
 
 Indices = npt.NDArray[np.uint8]
-RGB = npt.NDArray[np.uint8]
+Colors = npt.NDArray[np.uint8]
 
 
 def film_gif(run: Run) -> bytes | None:
@@ -67,12 +67,12 @@ class _Palette:
         used = np.concatenate([np.unique(_rgb(path).reshape(-1, 3), axis=0) for path in masks])
         colors, counts = np.unique(used, axis=0, return_counts=True)
         common = colors[np.argsort(-counts, kind="stable")][:_MOST_MASK_COLORS]
-        self.fixed: RGB = np.concatenate([common, [_PAPER, _INK, _BAR]]).astype(np.uint8)
+        self.fixed: Colors = np.concatenate([common, [_PAPER, _INK, _BAR]]).astype(np.uint8)
         photos = np.concatenate([_rgb(path).reshape(-1, 3) for path in film.images.values()])
         picture = Image.fromarray(photos[None])
         self._photos = picture.quantize(256 - len(self.fixed), dither=Image.Dither.NONE)
         own = np.array(self._photos.getpalette(), dtype=np.uint8).reshape(-1, 3)
-        self.colors: RGB = np.concatenate([self.fixed, own])
+        self.colors: Colors = np.concatenate([self.fixed, own])
 
     def of(self, color: tuple[int, int, int]) -> int:
         """The index of one of the fixed colors."""
@@ -90,7 +90,7 @@ class _Palette:
         return np.asarray(picture, dtype=np.uint8) + np.uint8(len(self.fixed))
 
 
-def _rgb(path: Path) -> RGB:
+def _rgb(path: Path) -> Colors:
     """The picture at the tile's width: (H, W, 3) uint8; masks keep their colors unmixed."""
     with open_picture(path) as picture:
         is_mask = picture.mode == "P"

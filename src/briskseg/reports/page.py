@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from pathlib import Path
 
 from briskseg.core.errors import BriskError
+from briskseg.core.files import write_whole
 from briskseg.reports.run import Run, read_run
 from briskseg.reports.sections import (
     class_section,
@@ -29,16 +29,10 @@ def write_report(folder: Path) -> Path:
     """
     page = report_html(read_run(folder))
     path = folder / "report.html"
-    temporary = folder / f".report.html.{os.getpid()}.part"
     try:
-        # a new file: never through a link that lay there
-        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(page)
-        temporary.replace(path)
+        write_whole(path, page.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

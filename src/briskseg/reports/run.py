@@ -9,14 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from briskseg.core.bounds import MAX_TEXT_BYTES, check_size
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.names import file_stem
+from briskseg.core.scores import Scores, read_scores
 
 Row = dict[str, float]  # a row of metrics.csv, only the columns that hold a number
 
@@ -24,40 +22,6 @@ _PLACES = ("step", "epoch", "samples", "seconds", "images_per_s")  # must be fin
 _LARGEST = 1e30  # what lies beyond no curve can show, and counts as infinite
 # A run of ours has 4 and 6; the page of one that someone else made must not grow without end.
 _MOST_FILM_IMAGES, _MOST_EXAMPLES = 16, 24
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[int, Field(ge=0, le=1 << 53)]
-
-
-class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class ClassScores(_Read):
-    """One class's shares in [0, 1]; None where the score does not exist."""
-
-    iou: Share | None
-    accuracy: Share | None
-
-
-class ImageScores(_Read):
-    name: str
-    miou: Share | None
-    pixel_accuracy: Share | None
-
-
-class Scores(_Read):
-    """scores.json: what `evaluate` found for the best weights on val; shares in [0, 1]."""
-
-    miou: Share | None
-    miou_interval: tuple[Share, Share] | None = None  # 95 %, over images
-    pixel_accuracy: Share | None
-    mean_accuracy: Share | None
-    frequency_weighted_iou: Share | None
-    classes: dict[str, ClassScores]
-    confusion: tuple[tuple[Pixels, ...], ...] = ()
-    images: tuple[ImageScores, ...] = ()
-    split: str = "val"
 
 
 @dataclass(frozen=True)
@@ -113,7 +77,8 @@ def read_run(folder: Path) -> Run:
         raise RequestError(f"{folder} is no run folder: it holds none of {', '.join(known)}")
     _refuse_links_out_of(folder)
     weights = folder / "model.safetensors"
-    scores = _read_scores(folder / "scores.json")
+    file = folder / "scores.json"
+    scores = read_scores(file) if file.is_file() else None
     return Run(
         folder=folder,
         recipe=_text(folder / "recipe.yaml"),
@@ -172,28 +137,6 @@ def _number(column: str, cell: str) -> float:
     return (
         number if abs(number) <= _LARGEST or math.isnan(number) else math.copysign(math.inf, number)
     )
-
-
-def _read_scores(path: Path) -> Scores | None:
-    text = _text(path)
-    if text is None:
-        return None
-    try:
-        scores = Scores.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise DataError(
-            f"{path}: {place}: {first['msg']}; write it again with `briskseg evaluate --json`"
-        ) from None
-    if scores.confusion and any(
-        len(row) != len(scores.classes) for row in (scores.confusion, *scores.confusion)
-    ):
-        raise DataError(
-            f"{path}: the confusion matrix does not have {len(scores.classes)} rows and columns, "
-            "one a class; write it again with `briskseg evaluate --json`"
-        )
-    return scores
 
 
 def _find_film(folder: Path) -> Film | None:

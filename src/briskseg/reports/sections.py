@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from html import escape
 
 from briskseg.core.card import Card
+from briskseg.core.scores import Scores
 from briskseg.reports.charts import curves
 from briskseg.reports.film import film_gif
 from briskseg.reports.pictures import data_address, mask_address, photo_address
-from briskseg.reports.run import Example, Run, Scores
+from briskseg.reports.run import Example, Run
 
 
 def percent(share: float | None) -> str:

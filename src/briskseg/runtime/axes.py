@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from briskseg.core.types import Floats32
+
 Indices = npt.NDArray[np.intp]
 
 # Pixels of a run; longer ones are cut, so that the pixels between four cells stay few.
@@ -18,7 +19,7 @@ _LONGEST = 16
 
 def neighbors(
     cells: int, pixels: int, align_corners: bool = False
-) -> tuple[Indices, Indices, Floats]:
+) -> tuple[Indices, Indices, Floats32]:
     """For each pixel along one axis: the cell before it, the one after, and the latter's weight.
 
     As torch places them, in float32: corner pixels lie on corner cells (`align_corners`), or the
@@ -47,7 +48,7 @@ class Runs:
     before: Indices
     after: Indices
     pixels: Indices
-    weights: Floats
+    weights: Floats32
 
 
 @lru_cache(maxsize=64)
@@ -66,7 +67,7 @@ def runs(cells: int, pixels: int, align_corners: bool) -> Runs:
     return found
 
 
-def _starts(before: Indices, weight: Floats) -> Indices:
+def _starts(before: Indices, weight: Floats32) -> Indices:
     """The pixels at which runs begin: at another cell, behind the clamped ones, and in between."""
     clamped = int(np.argmax(weight > 0)) if (weight > 0).any() else 0
     edges = {0, before.size, *(np.flatnonzero(np.diff(before)) + 1).tolist(), clamped}

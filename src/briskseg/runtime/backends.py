@@ -1,4 +1,4 @@
-"""The backends by name: what each opens, and whether it is installed. Importing this loads none."""
+"""The backends by name: what each opens, and which run here. Importing this loads none."""
 
 from __future__ import annotations
 
@@ -42,3 +42,14 @@ BACKENDS = {
         "openvino_:OpenVINOBackend", "openvino", (".xml", ".onnx"), {"precision": "bfloat16"}
     ),
 }
+
+
+def backends_here() -> list[str]:
+    """The backends that are installed and whose precision this processor computes in hardware."""
+    here = [name for name, kind in BACKENDS.items() if kind.installed()]
+    if "openvino-bf16" in here:
+        from briskseg.runtime.openvino_ import has_bfloat16
+
+        if not has_bfloat16():
+            here.remove("openvino-bf16")
+    return here

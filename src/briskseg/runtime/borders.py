@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.runtime.axes import Floats, Indices, Runs
-
-Labels = npt.NDArray[np.uint8]
+from briskseg.core.types import Floats32, Labels
+from briskseg.runtime.axes import Indices, Runs
 
 # Numbers of a step, so that it stays in the cache.
 _BLOCK = 1 << 16
@@ -26,7 +25,7 @@ _LOWEST = np.float32(-1e30)
 
 
 def decide_borders(
-    labels_hw: Labels, logits_chw: Floats, winners_hw: Labels, rows: Runs, columns: Runs
+    labels_hw: Labels, logits_chw: Floats32, winners_hw: Labels, rows: Runs, columns: Runs
 ) -> None:
     """Set the labels of all pixels whose four cells have different winners."""
     row, column = np.nonzero(_mixed(winners_hw, rows, columns))
@@ -66,7 +65,7 @@ class Patches:
         left, right = self.columns.before[self.column], self.columns.after[self.column]
         return np.stack([top + left, top + right, bottom + left, bottom + right])
 
-    def weights(self, some: Indices) -> tuple[Floats, Floats]:
+    def weights(self, some: Indices) -> tuple[Floats32, Floats32]:
         """Weights (longest run, patches) of the lower and of the right cells."""
         down = self.rows.weights.take(self.row[some], axis=1)
         return down, self.columns.weights.take(self.column[some], axis=1)
@@ -88,7 +87,7 @@ def _mixed(winners_hw: Labels, rows: Runs, columns: Runs) -> npt.NDArray[np.bool
     return mixed
 
 
-def _pairs(corners: Floats, winners: Labels) -> tuple[Indices, Indices, npt.NDArray[np.bool_]]:
+def _pairs(corners: Floats32, winners: Labels) -> tuple[Indices, Indices, npt.NDArray[np.bool_]]:
     """The lowest and the highest class that win a cell of each patch, and whether no other may."""
     first, second = winners.min(axis=0).astype(np.intp), winners.max(axis=0).astype(np.intp)
     patch = np.arange(first.size)
@@ -99,7 +98,7 @@ def _pairs(corners: Floats, winners: Labels) -> tuple[Indices, Indices, npt.NDAr
 
 
 def _decide_pairs(
-    patches: Patches, corners: Floats, first: Indices, second: Indices, some: Indices
+    patches: Patches, corners: Floats32, first: Indices, second: Indices, some: Indices
 ) -> None:
     lower, higher = first[some], second[some]
     difference = (corners[lower, :, some] - corners[higher, :, some]).T
@@ -110,7 +109,7 @@ def _decide_pairs(
     patches.write(some, labels)
 
 
-def _decide_all(patches: Patches, corners: Floats, some: Indices) -> None:
+def _decide_all(patches: Patches, corners: Floats32, some: Indices) -> None:
     """Interpolate every class of some patches."""
     down, across = patches.weights(some)
     best = _between(corners[0][:, some], down, across)
@@ -122,12 +121,12 @@ def _decide_all(patches: Patches, corners: Floats, some: Indices) -> None:
     patches.write(some, labels)
 
 
-def _between(corners: Floats, down: Floats, across: Floats) -> Floats:
+def _between(corners: Floats32, down: Floats32, across: Floats32) -> Floats32:
     """Values (4, patches) of the cells, interpolated: (run down, run across, patches)."""
     upper_left, upper_right, lower_left, lower_right = corners
     left = upper_left * (1 - down) + lower_left * down
     right = upper_right * (1 - down) + lower_right * down
-    value: Floats = left[:, None] * (1 - across)
+    value: Floats32 = left[:, None] * (1 - across)
     value += right[:, None] * across
     return value
 

@@ -8,7 +8,6 @@ and the versions of the packages; it is measured again where any of these is ano
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -16,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,8 @@ import numpy.typing as npt
 from briskseg.core.cache import cache_folder
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.exported import read_exported
-from briskseg.runtime.backends import BACKENDS
+from briskseg.core.files import write_whole
+from briskseg.runtime.backends import BACKENDS, backends_here
 from briskseg.runtime.files import EXPORTED, sha256
 
 # Measured at the network's size, or at its shape with so many pixels: enough to tell them apart.
@@ -74,16 +75,12 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         _of_kind(files, backend)
     names = [n for n in BACKENDS if n != "torch"] if backend == "auto" else [backend]
     runs = [(f, n) for f in files for n in names if f.suffix.lower() in BACKENDS[n].files]
-    there = [(file, name) for file, name in runs if BACKENDS[name].installed()]
+    here = backends_here() if backend == "auto" else [n for n in names if BACKENDS[n].installed()]
+    there = [(file, name) for file, name in runs if name in here]
     if not there:
         name = runs[0][1]
-        extra = "openvino" if name.startswith("openvino") else "all"
+        extra = "openvino" if name.startswith("openvino") else ""
         raise MissingExtraError(BACKENDS[name].package, f"running {runs[0][0].name}", extra)
-    if backend == "auto" and any(name == "openvino-bf16" for _, name in there):
-        from briskseg.runtime.openvino_ import has_bfloat16
-
-        if not has_bfloat16():
-            there = [(file, name) for file, name in there if name != "openvino-bf16"]
     return [Choice(f, n, t) for f, n in there for t in _thread_numbers(threads)]
 
 
@@ -205,15 +202,8 @@ def _remember(key: str, best: Choice, times: dict[Choice, float]) -> None:
     """Keep what was found; where nothing can be written it is measured again next time."""
     milliseconds = {str(choice): round(1e3 * seconds, 2) for choice, seconds in times.items()}
     text = json.dumps({"best": str(best), "milliseconds": milliseconds}, indent=1)
-    file = _folder() / f"{key}.json"
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    with suppress(OSError):
+        write_whole(_folder() / f"{key}.json", text + "\n")
 
 
 def _folder() -> Path:

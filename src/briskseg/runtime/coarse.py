@@ -6,13 +6,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from briskseg.core.types import Labels, Logits
 from briskseg.runtime.axes import neighbors
 from briskseg.runtime.decode import decode_labels
-
-Labels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
 
 
 class Enlargement(NamedTuple):
@@ -57,7 +54,8 @@ class Enlargement(NamedTuple):
 
 
 def enlarge(logits_chw: Logits, size_hw: tuple[int, int], align_corners: bool) -> Logits:
-    """Bilinear, as torch's `interpolate`; a class at a time, as OpenCV takes few channels."""
+    """Bilinear, to any size, as torch's `interpolate`; always a copy. A class at a time, as OpenCV
+    takes few channels."""
     full_chw = np.empty((logits_chw.shape[0], *size_hw), np.float32)
     if align_corners:
         (top, bottom, down), (left, right, across) = (

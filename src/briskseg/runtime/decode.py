@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import WeightsError
+from briskseg.core.types import Labels, Logits
 from briskseg.runtime.axes import runs
 from briskseg.runtime.borders import decide_borders
 
 # Cells whose winners are found at once, so that the passes over the classes stay in the cache.
 _BLOCK = 1 << 16
-
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.uint8]
 
 
 def decode_labels(
@@ -54,7 +52,7 @@ def decode_labels(
     return labels_hw
 
 
-def _plain(logits_chw: npt.NDArray[Any]) -> Floats:
+def _plain(logits_chw: npt.NDArray[Any]) -> Logits:
     """The logits as float32 in C order."""
     classes, height, width = logits_chw.shape
     if logits_chw.dtype == np.float16:
@@ -66,7 +64,7 @@ def _plain(logits_chw: npt.NDArray[Any]) -> Floats:
     return np.ascontiguousarray(logits_chw, dtype=np.float32)
 
 
-def _winners(logits_chw: Floats) -> Labels:
+def _winners(logits_chw: Logits) -> Labels:
     """The argmax of each cell, a band of rows at a time."""
     classes, height, width = logits_chw.shape
     winners_hw = np.zeros((height, width), dtype=np.uint8)
@@ -91,7 +89,7 @@ def _winners(logits_chw: Floats) -> Labels:
     return winners_hw
 
 
-def _widened(logits_chw: npt.NDArray[np.float16]) -> Floats:
+def _widened(logits_chw: npt.NDArray[np.float16]) -> Logits:
     """The same numbers in float32, three times as fast as numpy converts them.
 
     Exponent and fraction are moved to their places, and a multiplication corrects the exponent's

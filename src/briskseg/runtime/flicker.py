@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
+from briskseg.core.types import Image, Labels
 
 _WIDTH = 320  # px; motion is measured at this width, which costs about 10 ms a frame
 _SMALLEST = 16  # px a side; below it there is no motion to measure

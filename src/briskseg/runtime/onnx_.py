@@ -7,22 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, WeightsError
 from briskseg.core.exported import read_exported
 from briskseg.core.onnx_pruning import prune
+from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.coarse import Enlargement
 
 try:
     import onnxruntime
 except ModuleNotFoundError as error:
-    raise MissingExtraError("onnxruntime", "running an .onnx file", "all") from error
+    raise MissingExtraError("onnxruntime", "running an .onnx file", "") from error
 
-Image = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's levels of what it writes to standard error
 

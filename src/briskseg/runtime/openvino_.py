@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
 from briskseg.core.exported import read_exported
 from briskseg.core.telemetry import no_telemetry
+from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.coarse import Enlargement
 
 with no_telemetry():
@@ -22,9 +22,6 @@ with no_telemetry():
     except ModuleNotFoundError as error:
         raise MissingExtraError("openvino", "running a file with OpenVINO", "openvino") from error
 
-Image = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
 
 # Networks are compiled for the sizes of the first so many kinds of image, which is fastest; where
 # sizes keep changing, one that takes any size serves the rest.

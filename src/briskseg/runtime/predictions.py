@@ -11,10 +11,11 @@ import numpy as np
 from briskseg.core.errors import BriskError
 from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay, with_legend
+from briskseg.core.types import Progress
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.sources import Camera, VideoFile
-from briskseg.runtime.stream import Frames, Show, Stream, StreamReport
+from briskseg.runtime.stream import Show, Stream, StreamReport
 
 
 def write_predictions(predictor: Predictor, source: Input, out: Path) -> list[Path]:
@@ -49,7 +50,7 @@ def stream_predictions(
     show: Show | None = None,
     smooth: int = 1,
     flicker: bool = False,
-    progress: Frames | None = None,
+    progress: Progress | None = None,
 ) -> StreamReport:
     """Predict on a video or a camera and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
 

@@ -11,21 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.images import resize_image
+from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.coarse import Enlargement
 from briskseg.runtime.files import find_files
 
 if TYPE_CHECKING:
     from briskseg.runtime.choosing import Choice
-
-Image = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
 
 
 class Backend(Protocol):

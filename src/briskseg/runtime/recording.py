@@ -13,12 +13,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import BriskError
+from briskseg.core.types import Image
 from briskseg.runtime.mp4_times import set_frame_times
-
-Image = npt.NDArray[np.uint8]
 
 
 class Recording:

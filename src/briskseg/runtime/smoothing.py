@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Labels = npt.NDArray[np.uint8]
+from briskseg.core.types import Labels
 
 
 class LabelSmoother:

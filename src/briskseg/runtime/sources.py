@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.opencv import silenced
+from briskseg.core.types import Image
 from briskseg.runtime.video_files import open_video
-
-Image = npt.NDArray[np.uint8]
 
 # The rate of what states none, in frames/s.
 _USUAL_RATE = 25.0
@@ -93,7 +92,7 @@ class Camera:
 
     def __init__(self, index: int) -> None:
         self.name = f"camera:{index}"
-        with _silenced():  # OpenCV prints a warning for each way it tries
+        with silenced():  # OpenCV prints a warning for each way it tries
             self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise RequestError(
@@ -127,13 +126,3 @@ def _pictures(capture: cv2.VideoCapture) -> Iterator[Image]:
         if not there:
             return
         yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

@@ -14,22 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from briskseg.core.errors import BriskError, DataError
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
+from briskseg.core.types import Image, Labels, Progress
 from briskseg.runtime.flicker import FlickerMeter
 from briskseg.runtime.pipeline import Channel, Pipeline, Stopwatch
 from briskseg.runtime.recording import Recording
 from briskseg.runtime.smoothing import LabelSmoother
 from briskseg.runtime.sources import Frame, FrameSource
 
-Image = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
 Show = Callable[[Image, str], bool]  # (picture, caption) -> whether to go on
-Frames = Callable[[int, int], None]  # (done, total), after each frame
 
 STAGES = ("read", "infer", "smooth", "flicker", "draw", "write", "show")
 
@@ -101,7 +96,7 @@ class Stream:
         self._legend: Image | None = None
         self._frames, self._begun, self._finished = 0, 0.0, 0.0
 
-    def run(self, progress: Frames | None = None) -> StreamReport:
+    def run(self, progress: Progress | None = None) -> StreamReport:
         """Go on until the source ends, Ctrl-C or `show` says so; then close files and source.
 
         Of a source that is not live every frame is written, in order, with its time.
@@ -179,7 +174,7 @@ class Stream:
         paper[:height, :width] = picture_hwc
         return paper
 
-    def _finish(self, shot: _Shot, dropped: int, progress: Frames | None) -> bool:
+    def _finish(self, shot: _Shot, dropped: int, progress: Progress | None) -> bool:
         """Write and show a frame; whether to go on."""
         if self._recording.paths:
             with self._watch.time("write"):

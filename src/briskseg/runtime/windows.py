@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
+from briskseg.core.types import Floats32, Image, Labels
 from briskseg.runtime.axes import neighbors
+from briskseg.runtime.coarse import enlarge
 from briskseg.runtime.decode import decode_labels
-from briskseg.runtime.predictor import Image, Labels, Predictor, check_image
+from briskseg.runtime.predictor import Predictor, check_image
 
-Floats = npt.NDArray[np.float32]
-Band = tuple[int, Floats]  # the row at which it begins, and probabilities (C, rows, W) from there
+Band = tuple[int, Floats32]  # the row at which it begins, and probabilities (C, rows, W) from there
 
 # Rows interpolated at once when probabilities are resized.
 _ROWS = 64
@@ -99,23 +98,13 @@ class WindowPredictor(Predictor):
                 plane[window_h - done :] = 0
 
 
-def softmax(logits_chw: Floats, size_hw: tuple[int, int]) -> Floats:
+def softmax(logits_chw: Floats32, size_hw: tuple[int, int]) -> Floats32:
     """Probabilities (C, H, W) of the logits, resized bilinearly to `size_hw` before."""
-    values_chw = _resized_planes(logits_chw, size_hw)
+    values_chw = enlarge(logits_chw, size_hw, False)  # a copy at the same size too
     values_chw -= values_chw.max(axis=0)
     np.exp(values_chw, out=values_chw)
     values_chw /= values_chw.sum(axis=0)
     return values_chw
-
-
-def _resized_planes(values_chw: Floats, size_hw: tuple[int, int]) -> Floats:
-    """A copy, bilinearly resized; OpenCV resizes few channels at once, so a class at a time."""
-    if values_chw.shape[1:] == size_hw:
-        return values_chw.copy()
-    resized_chw = np.empty((values_chw.shape[0], *size_hw), dtype=np.float32)
-    for source, target in zip(values_chw, resized_chw, strict=True):
-        cv2.resize(source, size_hw[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
-    return resized_chw
 
 
 def _places(length: int, window: int, stride: int) -> tuple[list[int], int]:
@@ -125,7 +114,7 @@ def _places(length: int, window: int, stride: int) -> tuple[list[int], int]:
     return [min(step * stride, length - window) for step in range(steps + 1)], window
 
 
-def _cover(starts: list[int], window: int, length: int) -> Floats:
+def _cover(starts: list[int], window: int, length: int) -> Floats32:
     """How many windows cover each place along an axis."""
     cover = np.zeros(length, dtype=np.float32)
     for start in starts:
@@ -148,7 +137,7 @@ def _resized(
             part = slice(start, min(start + _ROWS, ready))
             upper, lower = held[:, before[part] - first], held[:, after[part] - first]
             upper += (lower - upper) * weight[part, None]
-            yield start, _resized_planes(upper, (upper.shape[1], size_hw[1]))
+            yield start, enlarge(upper, (upper.shape[1], size_hw[1]), False)
         done = ready
         if done == size_hw[0]:
             return

@@ -154,7 +154,7 @@ class Film(Callback):
             write_png(part, array, palette=palette)
 
 
-class Progress(Callback):
+class ProgressCallback(Callback):
     """Tells a sitting's listener, after every step and validation, how far the run is.
 
     `work` turns a share of the steps into the pixels in them, in any unit; None: all have as many.

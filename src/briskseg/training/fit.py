@@ -6,7 +6,7 @@ recipe -> data set, decoded and counted -> network -> stages of weighted steps -
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from briskseg import __version__
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.core.errors import RequestError
+from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.augment import Augmenter
 from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
@@ -40,7 +41,7 @@ from briskseg.training.callbacks import (
     Film,
     MovingAverage,
     Patience,
-    Progress,
+    ProgressCallback,
 )
 from briskseg.training.checkpoint_files import Kept
 from briskseg.training.checkpoints import Checkpoints
@@ -117,7 +118,7 @@ def _fit(
         RecipeRate(training),
         log,
         Checkpoints(run, data.batches, log, sitting.stop, 60 * training.save_every),
-        Progress(sitting.listener, growth.work if growth else None),
+        ProgressCallback(sitting.listener, growth.work if growth else None),
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
     since = sitting.since(kept)
@@ -141,7 +142,7 @@ def read_data(
     dataset: Dataset,
     run: Path,
     machine: Machine,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Data:
     """Decode what fits in memory, count the classes, and set up the loaders."""
     training, size_hw = recipe.training, recipe.data.size
@@ -149,7 +150,8 @@ def read_data(
     for split in ("train", "val"):
         stores[split] = ImageStore(dataset, split, recipe.data.cache_gb)
         stores[split].fill(progress)
-    counts = count_pixels(dataset, "train", cache=run / "class_counts.json")
+    cache = run / "class_counts.json"
+    counts = count_pixels(dataset, "train", cache, keep=machine.is_first)
     place = (machine.rank, machine.world)
     batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)

@@ -60,7 +60,7 @@ class Log(Callback):
     def __init__(self, path: Path, scores: Sequence[str], every: int) -> None:
         self.path, self.every = path, every
         self.columns = [*PLACE, "loss", "lr", "images_per_s", "waiting", *scores]
-        self.seconds = 0.0  # of earlier sittings of this run
+        self._earlier_s = 0.0  # of earlier sittings of this run
         self._samples = 0
         self._waiting: list[tuple[int, Tensor, list[str]]] = []  # steps since the last look
         self._sent = deque[Sent]()  # on their way from the device
@@ -81,7 +81,7 @@ class Log(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds, self._samples = state_dict["seconds"], state_dict["samples"]
+        self._earlier_s, self._samples = state_dict["seconds"], state_dict["samples"]
         self._losses = state_dict["losses"]
         self._bytes = state_dict.get("bytes")  # older checkpoints do not know it
 
@@ -213,7 +213,7 @@ class Log(Callback):
         self._images, self._idle, self._since = 0, 0.0, time.monotonic()
 
     def _seconds(self) -> float:
-        return self.seconds + time.monotonic() - self._started
+        return self._earlier_s + time.monotonic() - self._started
 
     def _place(self, trainer: Trainer, epoch: int) -> dict[str, Any]:
         seconds = f"{self._seconds():.2f}"

@@ -28,7 +28,7 @@ from briskseg.data.classification import (
 from briskseg.data.loader import Batch, EpochBatches, training_loader, validation_loader
 from briskseg.models.classifier import EncoderClassifier, create_classifier
 from briskseg.recipe import PretrainingRecipe
-from briskseg.training.callbacks import Progress, weights_of
+from briskseg.training.callbacks import ProgressCallback, weights_of
 from briskseg.training.checkpoint_files import Kept
 from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.divergence import RecipeRate
@@ -83,7 +83,7 @@ def _pretrain(
         RecipeRate(training),
         log,
         Checkpoints(run, batches, log, sitting.stop, 60 * training.save_every),
-        Progress(sitting.listener),
+        ProgressCallback(sitting.listener),
     ]
     since = sitting.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since)

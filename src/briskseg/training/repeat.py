@@ -15,6 +15,7 @@ from typing import Any
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files import write_whole
+from briskseg.core.scores import read_scores
 from briskseg.recipe import PretrainingRecipe, Recipe
 from briskseg.training.encoder_file import FILE as ENCODER
 from briskseg.training.encoder_file import read_facts
@@ -109,9 +110,13 @@ def _scores(run: Path) -> dict[str, float | None]:
     if not (run / "scores.json").is_file():
         facts = read_facts(run / ENCODER)
         return {name: facts[name] for name in ("val_top1", "val_top5")}
-    scores = json.loads((run / "scores.json").read_text("utf-8"))
-    found = {name: scores[name] for name in ("miou", "pixel_accuracy", "mean_accuracy")}
-    return found | {f"iou/{name}": row["iou"] for name, row in scores["classes"].items()}
+    scores = read_scores(run / "scores.json")
+    found = {
+        "miou": scores.miou,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "mean_accuracy": scores.mean_accuracy,
+    }
+    return found | {f"iou/{name}": one.iou for name, one in scores.classes.items()}
 
 
 def _transposed(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files import remove_parts, write_whole
+from briskseg.core.types import Progress
 from briskseg.data.loader import EpochBatches
 from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
 from briskseg.training.checkpoint_files import Kept, find_checkpoint
@@ -51,7 +52,7 @@ class Sitting:
     stop: Stop = field(default_factory=Stop)
     listener: Listener = lambda _: None
 
-    def counted(self, phase: str) -> Callable[[int, int], None]:
+    def counted(self, phase: str) -> Progress:
         """A file-by-file progress that tells the listener of this phase."""
         return lambda done, of: self.listener({"phase": phase, "step": done, "steps": of})
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from briskseg.core.files import write_whole
 from briskseg.core.images import write_png
 from briskseg.core.names import file_stem
+from briskseg.core.types import Progress
 from briskseg.data import Dataset
 from briskseg.evaluation.accuracy import evaluate
 from briskseg.runtime.predictor import load
@@ -16,9 +16,7 @@ from briskseg.runtime.predictor import load
 EXAMPLES = 3
 
 
-def score_run(
-    run: Path, dataset: Dataset, progress: Callable[[int, int], None] | None = None
-) -> None:
+def score_run(run: Path, dataset: Dataset, progress: Progress | None = None) -> None:
     """Write the best and worst images' pictures and, last, scores.json of `model.safetensors` on
     val: a run that has it is finished."""
     predictor = load(run)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from briskseg.core.labels import IGNORED
-from briskseg.data.dataset import Progress
+from briskseg.core.types import Progress
 from briskseg.data.doctor import classes as class_checks
 from briskseg.data.doctor import duplicates, files, images, labels
 from briskseg.data.doctor.kind import SEVERITIES

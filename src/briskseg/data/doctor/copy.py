@@ -13,8 +13,7 @@ from typing import Any
 
 from briskseg.core.errors import BriskError, DataError, RequestError
 from briskseg.core.images import write_png
-from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.data.dataset import Progress
+from briskseg.core.types import Progress
 from briskseg.data.doctor.duplicates import surplus_copies
 from briskseg.data.doctor.files import SUFFIXES
 from briskseg.data.doctor.images import is_dark
@@ -111,7 +110,7 @@ def copy_mended(
             changes += changed
             if progress is not None:
                 progress(done, len(kept))
-        _write_class_list(out / "classes.txt", survey.dataset.labels)
+        survey.dataset.labels.write_classes_txt(out / "classes.txt")
         lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
         (out / CHANGES).write_text("".join(lines), encoding="utf-8")
     except OSError as error:
@@ -177,9 +176,3 @@ def _write_pair(survey: Survey, fact: PairFacts, plan: Plan, out: Path, shift: i
         shutil.copyfile(pair.image, stem.with_name(f"{pair.name}{suffix}"))
     write_png(out / "labels" / fact.split / f"{pair.name}.png", labels_hw)
     return [Change("mended", survey.named(pair.label), kind) for kind in sorted(plan.kinds)]
-
-
-def _write_class_list(path: Path, labels: LabelSet) -> None:
-    pairs = zip(labels.names, labels.colors, strict=True)
-    lines = [f"{name} {red} {green} {blue}" for name, (red, green, blue) in pairs]
-    path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")

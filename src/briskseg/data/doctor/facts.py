@@ -14,10 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags
 
 from briskseg.core.errors import DataError
-from briskseg.core.images import read_image
+from briskseg.core.images import orientation_of, read_image
 from briskseg.core.label_files import LABEL_MODES, Mask, raw_mode, read_mask
 from briskseg.core.picture_files import opened
 
@@ -53,11 +52,6 @@ class ImageFacts:
     highest: int
     digest: str
     look: str
-
-    @property
-    def is_16_bit(self) -> bool:
-        """Whether a channel has more than 8 bits."""
-        return "16" in self.mode or self.mode.startswith("I")
 
 
 @dataclass(frozen=True)
@@ -97,20 +91,19 @@ def read_image_facts(path: Path) -> ImageFacts | Trouble:
         image_hwc = read_image(path)
         with opened(path) as picture:
             form, mode = picture.format or "", raw_mode(picture) or picture.mode
-            exif = picture.getexif() if "exif" in picture.info else {}
+            orientation = orientation_of(picture)
     except DataError as error:
         return _trouble(path, str(error))
     extremes = image_hwc
-    if "16" in mode or mode.startswith("I"):
+    if is_16_bit(mode):
         stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
         extremes = image_hwc if stored is None else stored
     height, width = image_hwc.shape[:2]
-    orientation = exif.get(ExifTags.Base.Orientation, 1)
     size = f"{height}x{width}".encode()
     return ImageFacts(
         height,
         width,
-        orientation if orientation in range(1, 9) else 1,
+        orientation,
         form,
         mode,
         int(extremes.min()),
@@ -153,6 +146,11 @@ def read_label_facts(path: Path) -> LabelFacts | Trouble:
         palette,
         digest,
     )
+
+
+def is_16_bit(mode: str) -> bool:
+    """Whether a channel has more than 8 bits, by how Pillow names the file's pixels."""
+    return "16" in mode or mode.startswith("I")
 
 
 def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:

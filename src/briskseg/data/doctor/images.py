@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
-from briskseg.data.doctor.facts import ImageFacts
+from briskseg.data.doctor.facts import ImageFacts, is_16_bit
 from briskseg.data.doctor.report import Finding, finding
 from briskseg.data.doctor.survey import PairFacts, Survey
 
@@ -64,7 +64,7 @@ def image_forms(survey: Survey) -> Iterator[Finding]:
 
 def is_dark(image: ImageFacts) -> bool:
     """Whether a 16-bit image uses so few bits that its high bytes are nearly all 0."""
-    return image.is_16_bit and image.lowest < image.highest < 1 << 12
+    return is_16_bit(image.mode) and image.lowest < image.highest < 1 << 12
 
 
 def _is_gray(image: ImageFacts) -> bool:
@@ -80,7 +80,7 @@ _FORMS: tuple[tuple[str, str, Callable[[ImageFacts], bool]], ...] = (
     (
         "sixteen-bit-images",
         "images with 16 bits a channel, of which the high 8 are read",
-        lambda image: image.is_16_bit and not is_dark(image),
+        lambda image: is_16_bit(image.mode) and not is_dark(image),
     ),
     (
         "alpha-images",

@@ -15,9 +15,8 @@ from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.images import read_image, resize_labels, upright
 from briskseg.core.label_files import Mask, read_mask
 from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.types import Labels
 from briskseg.data.doctor.facts import ImageFacts
-
-Labels = npt.NDArray[np.uint8]
 
 _BY_COLOR = {"blended-colors", "inexact-colors"}
 _CLOSE = 60.0  # an RGB distance at which lossy compression still leaves no doubt about the color
@@ -85,7 +84,7 @@ def _decoded(
     pixels: npt.NDArray[Any], labels: LabelSet, plan: Plan, mask: Mask, path: Path
 ) -> Labels:
     if pixels.ndim == 3 and (mask.is_lossy or plan.kinds & _BY_COLOR):
-        return snap(pixels, labels, path)
+        return snap(pixels, labels)
     if mask.is_lossy and pixels.ndim == 2:
         if len(labels.names) == 2 and _is_black_and_white(pixels):
             return (pixels >= 128).astype(np.uint8)
@@ -102,7 +101,7 @@ def _decoded(
         raise DataError(error.cure) from None
 
 
-def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet, path: Path) -> Labels:
+def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     """(H, W) uint8: every color's class; of a color that is none's, the nearest among the classes
     within two pixels, so that a blend of two classes never becomes a third that lies between.
 

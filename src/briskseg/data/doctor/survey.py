@@ -16,13 +16,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.cache import cache_folder
+from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.data.dataset import Dataset, Found, Pair, Progress, Unmatched, split_by_seed
+from briskseg.core.opencv import silenced
+from briskseg.core.types import Progress
+from briskseg.data.dataset import Dataset, Found, Pair, Unmatched, split_by_seed
 from briskseg.data.doctor.facts import (
     ImageFacts,
     LabelFacts,
@@ -103,18 +105,16 @@ def survey_files(found: Found, seed: int = 0, progress: Progress | None = None) 
         facts = [PairFacts(s, pair) for s, some in splits.items() for pair in some]
     cache = FactsCache(dataset.root)
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # damage becomes a finding
-    try:
-        for done, fact in enumerate(pool.map(lambda fact: _read(fact, cache), facts), start=1):
-            _decode(fact, dataset.labels)
-            if progress is not None:
-                progress(done, len(facts))
-        cache.forget_the_rest()
-    finally:  # what an interrupted check has read is kept
-        pool.shutdown(cancel_futures=True)
-        cv2.utils.logging.setLogLevel(level)
-        cache.save()
+    with silenced():  # damage becomes a finding
+        try:
+            for done, fact in enumerate(pool.map(lambda fact: _read(fact, cache), facts), start=1):
+                _decode(fact, dataset.labels)
+                if progress is not None:
+                    progress(done, len(facts))
+            cache.forget_the_rest()
+        finally:  # what an interrupted check has read is kept
+            pool.shutdown(cancel_futures=True)
+            cache.save()
     by_name = tuple(fact for fact in facts if fact.pair.label in late)
     return Survey(dataset, unmatched, by_name, tuple(facts))
 
@@ -196,19 +196,13 @@ class FactsCache:
         """Write it; a cache that cannot be written costs only the next check's time."""
         if not self._is_new:
             return
-        beside = self.path.with_suffix(f".{os.getpid()}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            form = {
-                "version": VERSION,
-                "root": str(self.root.resolve()),
-                "files": self._kept | self._used,
-            }
-            beside.write_text(json.dumps(form, separators=(",", ":")), encoding="utf-8")
-            beside.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                beside.unlink()
+        form = {
+            "version": VERSION,
+            "root": str(self.root.resolve()),
+            "files": self._kept | self._used,
+        }
+        with suppress(OSError):
+            write_whole(self.path, json.dumps(form, separators=(",", ":")))
 
     def _load(self) -> dict[str, Any]:
         try:

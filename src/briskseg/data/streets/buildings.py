@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from briskseg.core.types import Array
 from briskseg.data.streets.facade import Style, facade
 from briskseg.data.streets.scene import (
     BUILDING,
     SHIFT,
-    Array,
     Canvas,
     Color,
     Light,

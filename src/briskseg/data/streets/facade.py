@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from briskseg.data.streets.scene import Array, Color, any_color, noise_patch, scaled
+from briskseg.core.types import Array
+from briskseg.data.streets.scene import Color, any_color, noise_patch, scaled
 
 Paint = Callable[[Color], Color]  # the color in this light and air
 Ink = tuple[Array, Paint]

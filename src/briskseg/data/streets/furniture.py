@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from briskseg.core.labels import IGNORED
+from briskseg.core.types import Array
 from briskseg.data.streets.people import standing_shadow
 from briskseg.data.streets.scene import (
     FACING,
     FENCE,
     POLE,
     SIGN,
-    Array,
     Canvas,
     Color,
     Light,

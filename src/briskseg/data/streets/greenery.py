@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from briskseg.core.types import Array
 from briskseg.data.streets.scene import (
     FACING,
     TREE,
-    Array,
     Canvas,
     Color,
     Light,

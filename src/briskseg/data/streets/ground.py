@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from briskseg.core.types import Array
 from briskseg.data.streets.scene import (
     FAR,
     PAVEMENT,
@@ -15,7 +16,6 @@ from briskseg.data.streets.scene import (
     SHIFT,
     TREE,
     UP,
-    Array,
     Camera,
     Canvas,
     Color,

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from briskseg.core.types import Array
 
 # CamVid's 11 classes, in the order of `briskseg.core.labels.CAMVID11`.
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
 
-Array = npt.NDArray[Any]
 Point = tuple[float, float]
 Shape = Array | Sequence[Point]  # corners of a polygon in pixels
 Color = tuple[float, float, float]  # RGB, 0..255

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from briskseg.core.labels import IGNORED
-from briskseg.data.streets.scene import Array, Canvas, any_color, scaled
+from briskseg.core.types import Array
+from briskseg.data.streets.scene import Canvas, any_color, scaled
 
 _NOISE_LENGTH = 1_000_003
 _NOISE_DEVIATION = 32.0

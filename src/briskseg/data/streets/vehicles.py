@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from briskseg.data.streets.scene import Array
+from briskseg.core.types import Array
 
 Profile = tuple[tuple[float, float], ...]  # (along, up) around a side, from the tail over the top
 
@@ -56,7 +56,7 @@ class Piece:
     stop: int
     tone: str
     face: int  # -1: always painted
-    solid: bool  # labelled; else only a detail of the face
+    solid: bool  # labeled; else only a detail of the face
     small: bool  # left out when far away
 
 
