@@ -11,6 +11,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.data.doctor import CheckReport
@@ -33,7 +34,7 @@ def check(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw classes and sizes into this PNG file."),
+        typer.Option(metavar="FILE", help="Draw classes and sizes: .png, .svg or .pdf."),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -49,10 +50,15 @@ def check(
     Example: briskseg check data/mine --fix data/mended
     """
     check_place("--json", json_file)
-    check_place("--picture", picture)
+    if picture is not None:
+        check_figure_file(picture)
     from briskseg.cli.counter import counter
     from briskseg.data.doctor import examine, report_on
 
+    if fix is not None:
+        from briskseg.data.doctor.copy import refuse_out
+
+        refuse_out(Path(data), fix)  # before every file is read
     with counter("reading", "pairs") as progress:
         survey = examine(data, classes, seed, progress)
     report = report_on(survey)
@@ -65,6 +71,8 @@ def check(
         from briskseg.data.doctor.picture import save_picture
 
         save_picture(report, survey.dataset.labels, picture)
+        if not is_quiet:
+            print(f"picture: {picture}")
     if fix is not None:
         from briskseg.data.doctor import check_dataset
         from briskseg.data.doctor.copy import copy_mended
@@ -77,7 +85,7 @@ def check(
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit):
-        print("a repaired copy: the same command with --fix OUT")
+        print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
     write_json(json_file, form)
     if not fit:
         raise typer.Exit(1)

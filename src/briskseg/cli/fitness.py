@@ -20,15 +20,14 @@ def refuse_unfit(recipe: Recipe) -> None:
 
     Raises DataError, naming the findings of most files, where the data is not fit to train on.
     """
-    data = recipe.data
-    if data.root is None:
-        return  # training says so
     from briskseg.cli.counter import counter
     from briskseg.data.doctor import check_dataset
+    from briskseg.training.requests import refuse_dataless
 
+    data, root = recipe.data, refuse_dataless(recipe)
     with counter("checking the data", "pairs") as progress:
-        report = check_dataset(data.root, data.classes, data.split_seed, progress)
-    words = ["briskseg", "check", str(data.root)]
+        report = check_dataset(root, data.classes, data.split_seed, progress)
+    words = ["briskseg", "check", root]
     words += ["--classes", data.classes] if data.classes is not None else []
     words += ["--seed", str(data.split_seed)] if data.split_seed else []
     command = f"`{shlex.join(words)}`"

@@ -53,6 +53,7 @@ def train(
     from briskseg.cli.progress import TrainingProgress
     from briskseg.cli.spread import print_spread
     from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.requests import refuse_dataless, refuse_folder, seed_folders
 
     settings = [*(changes or [])]
     if data is not None:
@@ -60,8 +61,12 @@ def train(
     described = load_recipe(recipe, settings)
     run = out or Path("runs") / described.name
     is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
-    is_taken = not resume and run.exists() and (not run.is_dir() or any(run.iterdir()))
-    if not is_unchecked and is_first and not is_taken and isinstance(described, Recipe):
+    refuse_dataless(described)
+    if repeat is not None:
+        seed_folders(described, run, repeat, resume)
+    elif is_first:
+        refuse_folder(run, resume)
+    if not is_unchecked and is_first and isinstance(described, Recipe):
         from briskseg.cli.fitness import refuse_unfit
 
         refuse_unfit(described)  # before torch is loaded, which takes longer than most checks

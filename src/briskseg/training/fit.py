@@ -17,7 +17,6 @@ from torch import nn
 
 from briskseg import __version__
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
-from briskseg.core.errors import RequestError
 from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.augment import Augmenter
@@ -52,6 +51,7 @@ from briskseg.training.fine_tuning import begin_with
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
+from briskseg.training.requests import refuse_dataless
 from briskseg.training.run_folder import Sitting, go_on, opened_run
 from briskseg.training.scores import score_run
 from briskseg.training.stages import plan_stages
@@ -76,14 +76,10 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
         TrainingError: the loss became NaN, or the run folder cannot be written; the last good
             checkpoint is kept.
     """
-    if recipe.data.root is None:
-        raise RequestError(
-            f"the recipe '{recipe.name}' names no data; add --data DIR, or --data streets to train "
-            "on drawn scenes"
-        )
+    root = refuse_dataless(recipe)
     sitting = sitting or Sitting()
     with sitting.stop:
-        dataset = open_dataset(recipe.data.root, recipe.data.classes, recipe.data.split_seed)
+        dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
         machine = choose_machine(recipe.training.precision, sitting.devices)
         with opened_run(run, recipe, sitting, machine.is_first) as kept:

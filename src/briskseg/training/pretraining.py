@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from briskseg import __version__
-from briskseg.core.errors import RequestError
 from briskseg.core.files import write_whole
 from briskseg.data.classification import (
     ClassFolders,
@@ -37,6 +36,7 @@ from briskseg.training.log import Log, epochs_done
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import Normalize, seed_step
 from briskseg.training.optimizers import make_optimizer
+from briskseg.training.requests import refuse_dataless
 from briskseg.training.run_folder import Sitting, go_on, opened_run
 from briskseg.training.schedules import factor
 from briskseg.training.trainer import make_trainer, train
@@ -47,14 +47,10 @@ def pretrain(recipe: PretrainingRecipe, run: Path, sitting: Sitting | None = Non
 
     Arguments and errors are those of `fit`; the data are images in a folder a class.
     """
-    if recipe.data.root is None:
-        raise RequestError(
-            f"the recipe '{recipe.name}' names no data; add --data DIR, a folder with "
-            "train/CLASS/*.jpg and val/CLASS/*.jpg"
-        )
+    root = refuse_dataless(recipe)
     sitting = sitting or Sitting()
     with sitting.stop:
-        folders = open_class_folders(recipe.data.root)
+        folders = open_class_folders(root)
         machine = choose_machine(recipe.training.precision, sitting.devices)
         with opened_run(run, recipe, sitting, machine.is_first) as kept:
             _pretrain(recipe, run, sitting, folders, machine, kept)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.errors import RequestError
 from briskseg.core.files import write_whole
 from briskseg.core.scores import read_scores
 from briskseg.recipe import PretrainingRecipe, Recipe
@@ -21,6 +20,7 @@ from briskseg.training.encoder_file import FILE as ENCODER
 from briskseg.training.encoder_file import read_facts
 from briskseg.training.fit import fit
 from briskseg.training.pretraining import pretrain
+from briskseg.training.requests import seed_folders
 from briskseg.training.run_folder import Sitting, is_finished
 
 FILE = "repeat.json"
@@ -67,26 +67,10 @@ def repeat(
         RequestError: the folder is taken or holds none to resume; val is trained on; what `fit` and
             `pretrain` raise.
     """
-    if isinstance(recipe, Recipe) and "val" in recipe.data.train_splits:
-        raise RequestError(
-            "--repeat compares scores on val, and data.train_splits has val trained on; leave val "
-            "out of it"
-        )
-    seeds = tuple(range(recipe.training.seed, recipe.training.seed + number))
-    runs = [folder / f"seed-{seed}" for seed in seeds]
-    begun = any(run.exists() for run in runs)
-    if begun and not sitting.resume:
-        raise RequestError(
-            f"{folder} already holds such runs; name another folder with --out, or go on with them "
-            "with --resume"
-        )
-    if (folder / "recipe.yaml").exists():
-        raise RequestError(f"{folder} is a single run; name another folder with --out")
-    if sitting.resume and not folder.is_dir():
-        raise RequestError(f"{folder} is not there, so nothing can go on; leave --resume out")
-    for place, (seed, run) in enumerate(zip(seeds, runs, strict=True), 1):
+    runs = seed_folders(recipe, folder, number, sitting.resume)
+    for place, (seed, run) in enumerate(runs.items(), 1):
         _train_one(recipe, seed, run, replace(sitting, resume=run.exists()), f"{place}/{number}")
-    spread = Spread(seeds, _transposed([_scores(run) for run in runs]))
+    spread = Spread(tuple(runs), _transposed([_scores(run) for run in runs.values()]))
     write_whole(folder / FILE, json.dumps(spread.to_json(), indent=1) + "\n")
     return spread
 

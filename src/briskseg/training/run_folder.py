@@ -17,9 +17,9 @@ from briskseg.training.checkpoint_files import Kept, find_checkpoint
 from briskseg.training.divergence import GENTLER, has_diverged, unmark
 from briskseg.training.encoder_file import FACTS
 from briskseg.training.faults import told_faults
-from briskseg.training.lock import FILE as LOCK
 from briskseg.training.lock import locked
 from briskseg.training.machine import Devices
+from briskseg.training.requests import refuse_folder
 from briskseg.training.stopping import Stop
 
 # What may differ between the sittings of one run: it changes no weight.
@@ -94,20 +94,8 @@ def opened_run(
 
 
 def _make_folder(run: Path, resume: bool) -> None:
-    """Refuse what is no folder for this sitting; an empty one is, and what a run leaves that was
-    killed as it began."""
+    refuse_folder(run, resume)
     try:
-        there = list(run.iterdir()) if run.exists() else []
-        begun = run / "recipe.yaml" in there
-        others = [p for p in there if p.name != LOCK and not p.match(".*.part")]
-        if not resume and others:
-            what = "already holds a run" if begun else "exists and is not empty"
-            raise RequestError(
-                f"{run} {what}; name another folder with --out"
-                + (", or go on with it with --resume" if begun else "")
-            )
-        if resume and not begun and (others or not run.exists()):
-            raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(

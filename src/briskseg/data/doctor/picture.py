@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from briskseg.core.errors import BriskError, MissingExtraError
+from briskseg.core.errors import MissingExtraError
+from briskseg.core.figures import save_figure
 from briskseg.core.labels import LabelSet
 from briskseg.data.doctor.report import CheckReport
 
@@ -21,7 +22,7 @@ _SIZES = 12  # the most frequent ones
 
 
 def save_picture(report: CheckReport, labels: LabelSet, path: Path) -> None:
-    """Draw the classes' shares and the sizes as PNG.
+    """Draw the classes' shares and the sizes, as the suffix says: PNG, SVG or PDF.
 
     Raises MissingExtraError without matplotlib, BriskError where the file cannot be written.
     """
@@ -38,10 +39,7 @@ def save_picture(report: CheckReport, labels: LabelSet, path: Path) -> None:
     _sizes(figure.add_subplot(grid[1, :]), report)
     pairs = ", ".join(f"{split} {s.pairs}" for split, s in report.splits.items())
     figure.suptitle(f"{report.root.resolve().name}: {pairs} pairs", fontsize=12)
-    try:
-        figure.savefig(path, dpi=110, format="png", bbox_inches="tight")
-    except OSError as error:
-        raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
+    save_figure(figure, path)
 
 
 def _shares(axes: Axes, report: CheckReport, labels: LabelSet) -> None:
@@ -58,7 +56,7 @@ def _shares(axes: Axes, report: CheckReport, labels: LabelSet) -> None:
         widths = np.maximum(each, start) - start
         axes.barh(places, widths, height, left=start, color=_color(split), label=split)
         for place, share in zip(places, each, strict=True):
-            text = f" {100 * share:.2g} %" if share else " none"
+            text = f" {_percent(share)}" if share else " none"
             axes.text(max(share, start), place, text, va="center", fontsize=7, color=_EDGE)
     axes.set_xscale("log")
     axes.set_xlim(start, 3 * max(positive, default=1))  # room for the figures
@@ -75,6 +73,12 @@ def _shares(axes: Axes, report: CheckReport, labels: LabelSet) -> None:
     _plain(axes)
 
 
+def _percent(share: float) -> str:
+    """With two digits, three from 99.5 % on."""
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
+
+
 def _images(axes: Axes, report: CheckReport) -> None:
     height = 0.7 / max(1, len(report.splits))
     for number, (split, summary) in enumerate(report.splits.items()):
@@ -86,8 +90,8 @@ def _images(axes: Axes, report: CheckReport) -> None:
     axes.set_xlim(0, 112)
     axes.set_xticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     axes.tick_params(labelleft=False)
-    axes.set_title("images that hold the class", fontsize=10)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False, fontsize=8)
+    axes.set_title("images that hold the class", fontsize=10, loc="left")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8)
     _plain(axes)
 
 
