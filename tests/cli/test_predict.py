@@ -173,6 +173,34 @@ def test_smoothing_and_the_flicker_that_it_leaves(command, undecided: Path, tmp_
     assert command(*words, 0).status == 2
 
 
+def test_ctrl_c_says_how_many_images_there_are(
+    command, weights_file: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from briskseg.runtime import predictions
+
+    written: list[Path] = []
+    write = predictions.write_predictions
+
+    def until_two(*given) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.extend(write(*given)[:1])
+
+    monkeypatch.setattr(predictions, "write_predictions", until_two)
+    out = tmp_path / "out"
+    done = command("predict", weights_file, photos, "--out", out)
+    told = f"briskseg: interrupted: 2 of 3 images were labeled, in {out}\n"
+    assert (done.status, done.out, done.err) == (130, "", told)
+
+
+def test_ctrl_c_in_any_verb_is_said(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("briskseg.recipe.list_recipes", pressed)
+    assert command("recipes") == (130, "", "briskseg: interrupted\n")
+
+
 def test_an_output_that_cannot_be_written(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -223,6 +223,41 @@ def test_ctrl_c_is_how_a_camera_ends_on_the_command_line(
     assert " dropped, latency " in done.out or done.out.startswith("a source (interrupted): 0")
 
 
+def test_ctrl_c_breaks_a_video_off_and_says_what_there_is(
+    command, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, finish = threading.Semaphore(0), Stream._finish
+
+    def counted(self: Stream, *given: object) -> bool:
+        go_on = finish(self, *given)
+        written.release()
+        return go_on
+
+    def between(number: int) -> None:
+        if number == 6:  # Ctrl-C once the six before it are written
+            assert all(written.acquire(timeout=PATIENCE_S) for _ in range(6))
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # in which nothing comes that the signal could meet half written
+
+    monkeypatch.setattr(Stream, "_finish", counted)
+    source = Source([n / 8 for n in range(200)], between=between)
+    monkeypatch.setattr("briskseg.runtime.predictions.VideoFile", lambda path: source)
+    (tmp_path / "drive.mp4").write_bytes(b"read as the source above")
+    done = command("predict", weights_file, tmp_path / "drive.mp4", "--out", tmp_path)
+    assert done.status == 130
+    told = re.search(
+        r"^briskseg: interrupted: (\d+) of 200 frames of a source were labeled and written to "
+        r"(\S+) and (\S+), which end there$",
+        done.err,
+        re.M,
+    )
+    assert told, done.err
+    assert [*told.groups()[1:]] == [str(tmp_path / f"drive_{k}.mp4") for k in ("color", "overlay")]
+    for path in told.groups()[1:]:
+        assert 6 <= len(read_times(Path(path))) == int(told[1]) < 200
+    assert source.closed
+
+
 def test_closing_the_window_ends_the_stream(tmp_path: Path) -> None:
     shown: list[np.ndarray] = []
 

@@ -85,11 +85,11 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sit() -> Callable[..., Path]:
     """`sit(recipe, run, resume=, until=)`: a sitting of a run, with Ctrl-C during step `until`."""
+    from briskseg.core.errors import Interrupted
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
     from briskseg.training.pretraining import pretrain
     from briskseg.training.run_folder import Sitting
-    from briskseg.training.stopping import Interrupted
 
     def sit(
         recipe: Recipe | PretrainingRecipe, run: Path, resume: bool = False, until: int = 0

@@ -10,17 +10,30 @@ import os
 import sys
 import traceback
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from briskseg import __version__
 from briskseg.cli.terminal import plain_output
 from briskseg.core.bounds import max_pixels
-from briskseg.core.errors import BriskError
+from briskseg.core.errors import BriskError, Interrupted
+
+
+class Verbs(TyperGroup):
+    """Lets Ctrl-C reach `main`; typer would end the program without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted") from error
+
 
 app = typer.Typer(
     name="briskseg",
+    cls=Verbs,
     help="Real-time semantic segmentation: check, train, evaluate, predict, report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -73,8 +86,8 @@ VERBS: tuple[str, ...] = (
 def main() -> None:
     """Run the command; every error that reaches the user is one sentence and an exit status.
 
-    0 done, 1 the work failed, 2 the request was wrong. Set BRISKSEG_TRACEBACK=1 to see where an
-    error came from.
+    0 done, 1 the work failed, 2 the request was wrong, 130 Ctrl-C. Set BRISKSEG_TRACEBACK=1 to see
+    where an error came from.
     """
     with plain_output():
         _run()

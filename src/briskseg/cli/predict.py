@@ -10,7 +10,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
-from briskseg.core.errors import DataError, RequestError
+from briskseg.core.errors import DataError, Interrupted, RequestError
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
@@ -125,16 +125,22 @@ def _predict_images(
     from briskseg.runtime.predictions import write_predictions
     from briskseg.runtime.server_files import write_label_ids
 
-    failed = []
+    failed: list[str] = []
+    finished = 0
     images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
-    with counter("labeling", "images") as progress:
-        for done, (index, source) in enumerate(images, start=1):
-            try:
-                if targets is None:
-                    write_predictions(predictor, source, out)
-                else:
-                    write_label_ids(predictor, source.path, targets[index])
-            except DataError as error:
-                failed.append(str(error))
-            progress(done, len(images))
+    try:
+        with counter("labeling", "images") as progress:
+            for done, (index, source) in enumerate(images, start=1):
+                try:
+                    if targets is None:
+                        write_predictions(predictor, source, out)
+                    else:
+                        write_label_ids(predictor, source.path, targets[index])
+                except DataError as error:
+                    failed.append(str(error))
+                finished = done
+                progress(done, len(images))
+    except KeyboardInterrupt:
+        labeled = f"{finished - len(failed)} of {len(images)} images were labeled"
+        raise Interrupted("\n".join([f"interrupted: {labeled}, in {out}", *failed])) from None
     return failed

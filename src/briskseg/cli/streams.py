@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from briskseg.core.errors import Interrupted
+
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
     from briskseg.runtime.predictor import Predictor
@@ -22,7 +24,7 @@ def label_stream(
 ) -> None:
     """Label one video or camera and print what became of it.
 
-    Ctrl-C ends a camera as it is meant to; of a video it goes on to end the program.
+    Ctrl-C ends a camera as it is meant to; a video it breaks off, as Interrupted says.
     """
     from briskseg.cli.counter import counter
     from briskseg.runtime.predictions import stream_predictions
@@ -39,7 +41,18 @@ def label_stream(
         report = stream_predictions(predictor, source, out, shown, smooth, flicker, progress)
     print(report_text(report))
     if report.ended == "interrupted" and not report.live:
-        raise KeyboardInterrupt
+        raise Interrupted(_broken_off(report))
+
+
+def _broken_off(report: StreamReport) -> str:
+    """What there is of a video that was interrupted."""
+    if not report.frames:
+        return f"interrupted before the first frame of {report.name} was labeled"
+    of = f" of {report.total}" if report.total >= report.frames else ""
+    told = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
+    if not report.paths:
+        return told
+    return f"{told} and written to {' and '.join(map(str, report.paths))}, which end there"
 
 
 def report_text(report: StreamReport) -> str:

@@ -8,7 +8,8 @@ BriskError                 exit status 1: the work failed
 │   └── UnknownLabelError  a label file holds values or colors that are no class
 ├── WeightsError           a weights file is damaged, not recognized, or lacks its card
 ├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
-└── ExportError            an exported file does not compute what its network computes
+├── ExportError            an exported file does not compute what its network computes
+└── Interrupted            exit status 130: the user, or a signal, asked the work to stop
 """
 
 from __future__ import annotations
@@ -82,6 +83,14 @@ class TrainingError(BriskError):
 
 class ExportError(BriskError):
     """An exported file does not compute what its network computes."""
+
+
+class Interrupted(BriskError):
+    """The user pressed Ctrl-C, or another signal asked the work to stop."""
+
+    def __init__(self, message: str, exit_status: int = 130) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -33,11 +33,12 @@ STAGES = ("read", "infer", "smooth", "flicker", "draw", "write", "show")
 class StreamReport:
     """What became of a stream.
 
-    frames: how many were labeled; dropped: how many of a live source came while others were still
-    in work. seconds: from the first frame read to the last one written. stages, latency: median
-    and 95th percentile in ms, a stage of the time it works on a frame (reading a live source waits
-    for it), latency from a frame's arrival to its being written and shown. flicker: share of pixels
-    from 0 to 1, None where it was not measured. ended: by the source, the user or the window.
+    frames: how many were labeled, of a total that the source states, 0 where it knows none;
+    dropped: how many of a live source came while others were still in work. seconds: from the first
+    frame read to the last one written. stages, latency: median and 95th percentile in ms, a stage
+    of the time it works on a frame (reading a live source waits for it), latency from a frame's
+    arrival to its being written and shown. flicker: share of pixels from 0 to 1, None where it was
+    not measured. ended: by the source, the user or the window.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StreamReport:
     flicker: float | None
     paths: list[Path] = field(default_factory=list)
     ended: Literal["source", "interrupted", "closed"] = "source"
+    total: int = 0
 
     @property
     def rate(self) -> float:
@@ -215,6 +217,7 @@ class Stream:
             flicker=None if self._flicker is None else self._flicker.score,
             paths=self._recording.written,
             ended=ended,
+            total=self._source.total,
         )
 
 

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import torch
 
-from briskseg.core.errors import BriskError, DataError, RequestError, TrainingError
+from briskseg.core.errors import (
+    BriskError,
+    DataError,
+    Interrupted,
+    RequestError,
+    TrainingError,
+)
 from briskseg.training.checkpoint_files import read_place
 from briskseg.training.divergence import Diverged, mark
-from briskseg.training.stopping import Interrupted
 
 _CURES = {
     errno.ENOSPC: "make room there",

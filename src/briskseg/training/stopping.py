@@ -12,19 +12,11 @@ from __future__ import annotations
 import signal
 from typing import Any, NoReturn, Self
 
-from briskseg.core.errors import BriskError
+from briskseg.core.errors import Interrupted
 
 # 75 says "saved, run me again" and nothing else, where 143 also comes of a process that was
 # killed before it could save.
 EXIT_STATUS = {"SIGINT": 130, "SIGTERM": 75, "SIGUSR1": 75, "SIGHUP": 129}
-
-
-class Interrupted(BriskError):
-    """A signal asked the run to stop; it can go on."""
-
-    def __init__(self, message: str, signal_name: str = "SIGINT") -> None:
-        super().__init__(message)
-        self.exit_status = EXIT_STATUS[signal_name]
 
 
 class Stop:
@@ -72,4 +64,5 @@ class Stop:
         """Stop here: `where` the run is, and what is saved."""
         name = self.asked or "SIGTERM"  # of several processes, another one was asked
         how = "interrupted" if name == "SIGINT" else f"stopped by {name}"
-        raise Interrupted(f"{how}{where}; {state}, go on with: {self.how_to_resume}", name)
+        told = f"{how}{where}; {state}, go on with: {self.how_to_resume}"
+        raise Interrupted(told, EXIT_STATUS[name])
