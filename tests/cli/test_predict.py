@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -91,9 +92,30 @@ def test_damaged_inputs_are_named_and_the_others_done(
     assert str(photos / "bad.jpg") in done.err
     assert f"{photos / 'bad.mp4'} cannot be read as a video" in done.err
     assert (out / "sub/b_labels.png").is_file()
-    alone = command("predict", weights_file, photos / "bad.jpg", "--out", out)
+    alone = command("predict", weights_file, photos / "bad.jpg", "--out", tmp_path / "none")
     assert (alone.status, alone.out) == (1, "")
     assert alone.err.startswith(f"briskseg: {photos / 'bad.jpg'}")
+    assert not (tmp_path / "none").exists()
+
+
+def test_json_tells_what_became_of_each_input(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    write_video(photos / "drive.mp4", 9, (48, 64))
+    out = tmp_path / "out"
+    done = command("predict", weights_file, photos, "--out", out, "--flicker", "--json", "-")
+    assert done.status == 1
+    by_name = {Path(each["input"]).name: each for each in json.loads(done.out)["inputs"]}
+    assert len(by_name) == 4  # of two photos with one name, the last
+    kinds = ("labels", "color", "overlay")
+    assert by_name["b.png"]["files"] == [str(out / f"sub/b_{kind}.png") for kind in kinds]
+    assert all(Path(file).is_file() for each in by_name.values() for file in each["files"])
+    assert "bad.jpg" in by_name["bad.jpg"]["error"]
+    drive = by_name["drive.mp4"]
+    assert (drive["frames"], drive["ended"], len(drive["files"])) == (9, "source", 2)
+    assert drive["stages_ms"]["infer"]["p95"] >= drive["stages_ms"]["infer"]["p50"] > 0
+    assert 0 <= drive["flicker"] <= 1
 
 
 @pytest.mark.parametrize(("name", "size_hw"), [("drive.mp4", (48, 64)), ("drive.avi", (37, 51))])
@@ -181,10 +203,12 @@ def test_ctrl_c_says_how_many_images_there_are(
     written: list[Path] = []
     write = predictions.write_predictions
 
-    def until_two(*given) -> None:
+    def until_two(*given) -> list[Path]:
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.extend(write(*given)[:1])
+        files = write(*given)
+        written.append(files[0])
+        return files
 
     monkeypatch.setattr(predictions, "write_predictions", until_two)
     out = tmp_path / "out"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import DataError, Interrupted, RequestError
@@ -61,6 +63,12 @@ def predict(
     ] = False,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write what became of each input; - for stdout."
+        ),
+    ] = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
@@ -81,7 +89,8 @@ def predict(
 
     briskseg predict runs/first camera:0 --show
     """
-    from briskseg.cli.streams import label_stream
+    check_place("--json", json_file)
+    from briskseg.cli.streams import label_stream, report_text
     from briskseg.runtime.inputs import find_inputs
     from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
@@ -93,19 +102,30 @@ def predict(
     predictor = through_windows(load_model(model, backend, threads), window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor)
-    failed = _predict_images(predictor, found, folder, targets)
+    results = _predict_images(predictor, found, folder, targets)
     for source in (each for each in found if each.is_stream):
+        where = None if unwritten else folder
         try:
-            label_stream(predictor, source, None if unwritten else folder, show, smooth, flicker)
+            report = label_stream(predictor, source, where, show, smooth, flicker)
         except DataError as error:
-            failed.append(str(error))
+            results.append(_result(source, error=str(error)))
+            continue
+        results.append(_result(source, report.paths, **report.to_json()))
+        if not is_stdout(json_file):
+            print(report_text(report))
+    failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
-    if done:
-        where = "shown" if unwritten else f"labeled, in {folder}"
-        print(f"{done} of {len(found)} {where}")
+    if done and not is_stdout(json_file):
+        print(f"{done} of {len(found)} {'shown' if unwritten else f'labeled, in {folder}'}")
+    write_json(json_file, {"inputs": results})
     if failed:
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
+
+
+def _result(source: Input, files: Sequence[Path] = (), **facts: Any) -> dict[str, Any]:
+    """What became of an input, as --json tells it."""
+    return {"input": str(source.path), "files": [str(file) for file in files], **facts}
 
 
 def _check_all_are_streams(found: list[Input]) -> None:
@@ -119,28 +139,29 @@ def _check_all_are_streams(found: list[Input]) -> None:
 
 def _predict_images(
     predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
-) -> list[str]:
-    """Write every image's predictions, or its label ids to its target; errors, a line each."""
+) -> list[dict[str, Any]]:
+    """Write every image's predictions, or its label ids to its target; what became of each."""
     from briskseg.cli.counter import counter
     from briskseg.runtime.predictions import write_predictions
     from briskseg.runtime.server_files import write_label_ids
 
-    failed: list[str] = []
-    finished = 0
+    results: list[dict[str, Any]] = []
     images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
     try:
         with counter("labeling", "images") as progress:
-            for done, (index, source) in enumerate(images, start=1):
+            for index, source in images:
                 try:
                     if targets is None:
-                        write_predictions(predictor, source, out)
+                        files = write_predictions(predictor, source, out)
                     else:
-                        write_label_ids(predictor, source.path, targets[index])
+                        files = [targets[index]]
+                        write_label_ids(predictor, source.path, *files)
+                    results.append(_result(source, files))
                 except DataError as error:
-                    failed.append(str(error))
-                finished = done
-                progress(done, len(images))
+                    results.append(_result(source, error=str(error)))
+                progress(len(results), len(images))
     except KeyboardInterrupt:
-        labeled = f"{finished - len(failed)} of {len(images)} images were labeled"
+        failed = [result["error"] for result in results if "error" in result]
+        labeled = f"{len(results) - len(failed)} of {len(images)} images were labeled"
         raise Interrupted("\n".join([f"interrupted: {labeled}, in {out}", *failed])) from None
-    return failed
+    return results

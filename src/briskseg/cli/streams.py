@@ -21,8 +21,8 @@ def label_stream(
     show: bool = False,
     smooth: int = 1,
     flicker: bool = False,
-) -> None:
-    """Label one video or camera and print what became of it.
+) -> StreamReport:
+    """Label one video or camera; what became of it.
 
     Ctrl-C ends a camera as it is meant to; a video it breaks off, as Interrupted says.
     """
@@ -39,9 +39,9 @@ def label_stream(
             shown = window.show
         progress = stack.enter_context(counter(f"labeling {source.path.name}", "frames"))
         report = stream_predictions(predictor, source, out, shown, smooth, flicker, progress)
-    print(report_text(report))
     if report.ended == "interrupted" and not report.live:
-        raise Interrupted(_broken_off(report))
+        raise Interrupted("\n".join([_broken_off(report), report_text(report)]))
+    return report
 
 
 def _broken_off(report: StreamReport) -> str:

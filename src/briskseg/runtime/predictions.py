@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,9 @@ def write_predictions(predictor: Predictor, source: Input, out: Path) -> list[Pa
     """
     label_set = predictor.card.labels.to_label_set()
     base = out / source.name
+    image_hwc = read_image(source.path)
+    labels_hw = predictor(image_hwc)
     with _writing(base):
-        image_hwc = read_image(source.path)
-        labels_hw = predictor(image_hwc)
         picture = overlay(image_hwc, labels_hw, label_set)
         written = {
             "labels": labels_hw,
@@ -64,8 +64,7 @@ def stream_predictions(
         opened = _open(source)
         return Stream(predictor, label_set, opened, None, show, smooth, flicker).run(progress)
     base = out / source.name
-    with _writing(base):
-        opened = _open(source)
+    with closing(_open(source)) as opened, _writing(base):
         return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from briskseg.core.errors import BriskError, DataError
 from briskseg.core.labels import LabelSet
@@ -57,6 +57,23 @@ class StreamReport:
     def rate(self) -> float:
         """Frames/s, from the first to the last."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it, times in ms."""
+        return {
+            "frames": self.frames,
+            "dropped": self.dropped,
+            "seconds": self.seconds,
+            "frames_per_second": self.rate,
+            "stages_ms": {name: _spread(times) for name, times in self.stages.items()},
+            "latency_ms": None if self.latency is None else _spread(self.latency),
+            "flicker": self.flicker,
+            "ended": self.ended,
+        }
+
+
+def _spread(times: tuple[float, float]) -> dict[str, float]:
+    return {"p50": times[0], "p95": times[1]}
 
 
 @dataclass
