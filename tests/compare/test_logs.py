@@ -167,7 +167,9 @@ def test_what_a_log_does_not_say_is_refused(refused, run_of, tmp_path) -> None:
         run_of("short", [1.0, 0.5]), scalars(tmp_path / "late.json", LOSSES)
     )
     begun = run_of("begun", [])
-    assert "metrics.csv has no row with a 'loss' yet" in refused(begun, ours)
+    assert "metrics.csv has no row with a 'loss': the run has just begun, or is shorter" in refused(
+        begun, ours
+    )
 
 
 def test_a_damaged_row_is_named(refused, run_of) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_spread(spread: Spread, folder: Path) -> None:
-    """Two tables on standard output, in percent: a row a seed, and a row a class."""
+    """Two tables on standard output: a row a seed, and a row a class."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -26,7 +26,7 @@ def print_spread(spread: Spread, folder: Path) -> None:
     classes = [name for name in spread.each if name.startswith("iou/")]
     if classes:
         console.print()
-        table = score_table("class", ["IoU, mean", "standard deviation", "least", "most"])
+        table = score_table("class", ["IoU, mean, %", "standard deviation", "least", "most"])
         for name in classes:
             known = spread.known(name)
             least, most = min(known, default=None), max(known, default=None)
@@ -35,9 +35,9 @@ def print_spread(spread: Spread, folder: Path) -> None:
         console.print(table)
     console.print()
     console.print(f"{folder / 'repeat.json'}: the same as JSON, in [0, 1]", soft_wrap=True)
+    console.print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}", soft_wrap=True)
 
 
 def _title(name: str) -> str:
-    return {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}.get(
-        name, name.replace("_", " ")
-    )
+    titles = {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}
+    return f"{titles.get(name, name.replace('_', ' '))}, %"

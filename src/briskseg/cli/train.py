@@ -81,7 +81,7 @@ def train(
             "start a run for each seed with --set training.seed=N"
         )
     how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
-    stop = Stop(_resume_command(*how))
+    stop = Stop(_resume_command(*how), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.fit import fit
         from briskseg.training.machine import Devices
@@ -101,6 +101,11 @@ def train(
         print_spread(spread, run)
     elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+
+
+def _say_it_saves() -> None:
+    """At once, where a step may take seconds; print is not for a signal's handler."""
+    os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
 
 
 def _sum_up(run: Path) -> None:

@@ -35,7 +35,10 @@ def read_metrics(path: Path, key: str) -> Curve:
         others = [name for name in columns if name not in _COLUMNS.values()]
         raise RequestError(f"{path} has no column '{key}'; {nearest(key, others)}")
     if not rows:
-        raise RequestError(f"{path} has no row with a '{key}' yet")
+        raise RequestError(
+            f"{path} has no row with a '{key}': the run has just begun, or is shorter than its "
+            "training.log_every steps"
+        )
 
     def column(name: str) -> Floats:
         return np.array([_number(path, line, name, row[name]) for line, row in rows])

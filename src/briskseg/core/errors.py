@@ -97,5 +97,8 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """The end of a message on an unknown name: the nearest choice, if one is near, and all."""
     known = list(choices)
     close = difflib.get_close_matches(name, known, n=1)
+    if not close:  # one that begins so: `erfnt` means an `erfnet-...`
+        begins = {choice[: len(name)]: choice for choice in reversed(known)}
+        close = [begins[b] for b in difflib.get_close_matches(name, begins, n=1, cutoff=0.75)]
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}choices: {', '.join(known)}"

@@ -187,7 +187,12 @@ def recipe_section(run: Run) -> str:
         items = {
             "network": card.network.name,
             "images (height x width)": size,
-            **{key.replace("_", " "): value for key, value in card.training.items()},
+            **{
+                key.replace("_", " "): ", ".join(map(str, value))
+                if isinstance(value, list)
+                else value
+                for key, value in card.training.items()
+            },
             "source": card.source,
             "license": card.license,
         }

@@ -44,7 +44,7 @@ def find_weights(path: Path) -> Path:
         found = [file for file in shipped.get(str(path), []) if file.suffix == WEIGHTS]
         if found:
             return found[0]
-        near = f"; shipped: {nearest(str(path), shipped)}" if shipped else ""
+        near = f"; {nearest(str(path), shipped)}" if shipped else ""
         raise RequestError(f"{path} is not there, expected {ACCEPTED}{near}")
     suffix = path.suffix.lower()
     if suffix == WEIGHTS:
@@ -79,6 +79,11 @@ def _weights_of_run(folder: Path) -> Path:
         raise RequestError(
             f"the run {folder} has no model.safetensors yet: no validation of it has finished; "
             "let it train on, or name one of its files in checkpoints/"
+        )
+    if seeds := sorted(path.name for path in folder.glob("seed-*") if path.is_dir()):
+        raise RequestError(
+            f"the folder {folder} holds runs of several seeds ({', '.join(seeds[:5])}); name one "
+            f"of them: {folder / seeds[0]}"
         )
     raise RequestError(
         f"the folder {folder} is no run folder (no model.safetensors, no recipe.yaml), "

@@ -10,6 +10,7 @@ No torch here: the command listens before it imports torch.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 from briskseg.core.errors import Interrupted
@@ -25,10 +26,18 @@ class Stop:
     `asked` is the signal's name once one has come. While `waits` is set the run looks at it after
     each step; before and after that, in reading and in scoring, nothing can be lost and a signal
     interrupts at once, as a second Ctrl-C does anywhere.
+
+    how_to_resume: for the message. hear: called, within the signal's handler, when a signal has
+    come that the run will answer after its step.
     """
 
-    def __init__(self, how_to_resume: str = "the same call with Sitting(resume=True)") -> None:
+    def __init__(
+        self,
+        how_to_resume: str = "the same call with Sitting(resume=True)",
+        hear: Callable[[], None] = lambda: None,
+    ) -> None:
         self.how_to_resume = how_to_resume
+        self.hear = hear
         self.asked: str | None = None
         self.waits = False
         self._before: dict[int, Any] = {}
@@ -59,6 +68,7 @@ class Stop:
         self.asked = self.asked or signal.Signals(number).name
         if again or not self.waits:
             self.now("", "what was saved before is kept")
+        self.hear()
 
     def now(self, where: str, state: str) -> NoReturn:
         """Stop here: `where` the run is, and what is saved."""
