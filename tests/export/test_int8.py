@@ -65,7 +65,9 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
         assert re.search(rf"^ +{name} ", done.out, re.MULTILINE)
 
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(out), "CPU", {"PERF_COUNT": True})
+    compiled = core.compile_model(
+        core.read_model(out), "CPU", {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": "f32"}
+    )
     request = compiled.create_infer_request()
     request.infer([np.zeros((1, 48, 64, 3), np.uint8)])
     kinds = [i.exec_type for i in request.get_profiling_info() if i.node_type == "Convolution"]

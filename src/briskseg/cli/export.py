@@ -66,7 +66,8 @@ def export(
     onnx, openvino: an .onnx file, or an .xml with its .bin, that takes plain images (N, H, W, 3),
     uint8 RGB, of any size and number, and gives labels (N, H, W), uint8, and the logits as large as
     the network computes them. The card is inside: `predict` and `evaluate` take the file as it is,
-    without torch, and beside its weights it is taken in their place.
+    without torch, and beside its weights it is taken in their place. Other programs give OpenVINO
+    INFERENCE_PRECISION_HINT=f32, without which it rounds to bf16 on processors that compute in it.
 
     keras: a .keras file of standard layers, which Keras 3 loads on torch, JAX or TensorFlow with
     no need of briskseg, in the version of Keras that wrote it or a later one. It takes images
