@@ -386,6 +386,18 @@ def test_progress_counts_small_samples_as_the_less_work_that_they_are(
     assert done == pytest.approx([k / 15 for k in (1, 2, 3, 7, 11, 15)])
 
 
+def test_samples_that_are_mostly_padding_are_told(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, *SMALL, "--set=training.epochs=1"]
+    done = command(*words, "--out", tmp_path / "a", "--set=augment.size=[96,96]")
+    assert done.status == 0, done.err
+    assert "images of 64x48 fill 33% of a sample of 96x96" in done.err
+    assert "--set augment.size=[48,64]" in done.err
+    fits = command(*words, "--out", tmp_path / "b", "--set=augment.size=[48,64]")
+    assert (fits.status, "padding" in fits.err) == (0, False)
+
+
 def test_weights_to_ship_are_trained_on_val_too_and_claim_no_score(
     streets: Path, tmp_path: Path, command: Callable
 ) -> None:

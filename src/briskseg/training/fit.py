@@ -17,6 +17,7 @@ from torch import nn
 
 from briskseg import __version__
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
+from briskseg.core.images import image_size
 from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.augment import Augmenter
@@ -99,6 +100,8 @@ def _fit(
     torch.manual_seed(training.seed)
     data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
     go_on(data.batches, kept)
+    if kept is None and (padded := _told_padding(recipe, dataset)):
+        sitting.say(padded)
     network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
     if recipe.model.weights is not None and kept is None:
         sitting.say(begin_with(network, recipe, dataset.labels))
@@ -122,6 +125,23 @@ def _fit(
     train(trainer, module, data.loaders, log, kept)
     if trainer.is_global_zero and "val" not in recipe.data.train_splits:
         score_run(run, dataset, sitting.counted("score"))
+
+
+def _told_padding(recipe: Recipe, dataset: Dataset) -> str:
+    """Said where the first image, unscaled, fills less than half of a sample."""
+    sample_hw, first = recipe.augment.size, dataset.pairs("train")[0].image
+    if sample_hw is None:
+        return ""
+    image_hw = recipe.data.size or image_size(first)
+    filled = math.prod(min(1.0, i / s) for i, s in zip(image_hw, sample_hw, strict=True))
+    if filled >= 0.5:
+        return ""
+    height, width = image_hw
+    return (
+        f"images of {width}x{height} fill {filled:.0%} of a sample of {sample_hw[1]}x"
+        f"{sample_hw[0]}, and the rest is padding; smaller samples train faster: "
+        f"--set augment.size=[{height},{width}]"
+    )
 
 
 @dataclass(frozen=True)
