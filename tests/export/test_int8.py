@@ -45,7 +45,9 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
     data, model = streets_and_model
     out = tmp_path / "small-int8.xml"
     words = ("export", model, "--to", "openvino", "--int8", "--data", data, "--out", out)
-    done = command(*words, "--max-miou-loss", 100, "--max-class-loss", 100)
+    result = tmp_path / "export.json"
+    words = (*words, "--max-miou-loss", 100, "--max-class-loss", 100, "--json", result)
+    done = command(*words)
     assert (done.status, done.err) == (0, "")
     assert max(map(len, done.out.splitlines())) <= 100 + len(str(tmp_path))
     card, exported = read_exported(out)
@@ -63,6 +65,12 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
     assert card.scores["int8_val_miou"] == pytest.approx(scores["openvino"]["miou"])
     for name in scores["torch"]["classes"]:
         assert re.search(rf"^ +{name} ", done.out, re.MULTILINE)
+
+    told = json.loads(result.read_text())
+    assert (told["file"], told["agreement"]["labels"]) == (str(out), True)
+    for kind, backend in (("float32", "torch"), ("int8", "openvino")):
+        assert told["int8"][kind]["miou"] == pytest.approx(scores[backend]["miou"], abs=2e-4)
+        assert told["int8"][kind]["classes"].keys() == scores[backend]["classes"].keys()
 
     core = openvino.Core()
     compiled = core.compile_model(

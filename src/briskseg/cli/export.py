@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
+from briskseg.cli.json_file import check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
 
@@ -60,6 +61,10 @@ def export(
             "that is there is not overwritten."
         ),
     ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write what it agrees to; - for stdout."),
+    ] = None,
 ) -> None:
     """Write a network for another program, and check that it computes the same there.
 
@@ -87,6 +92,7 @@ def export(
 
     briskseg export runs/first --to openvino --int8 --data CamVid
     """
+    check_place("--json", json_file)
     if int8 and data is None:
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
@@ -104,7 +110,9 @@ def export(
 
             asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
         done = export_model(model, to, out, size_hw, images, asked)
-    _print(done)
+    if not is_stdout(json_file):
+        _print(done)
+    write_json(json_file, done.to_json())
 
 
 def _open(data: str, classes: str | None) -> Dataset:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,24 @@ class Export:
     exported: Exported
     agreement: Agreement
     scored: Scored | None = None  # int8 beside float32
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it; scores are shares in [0, 1]."""
+        scored = self.scored
+        int8 = scored and {
+            "layers_in_float": scored.in_float,
+            "images": len(scored.int8.per_image),
+            "float32": scored.float32.confusion.scores(scored.float32.names),
+            "int8": scored.int8.confusion.scores(scored.int8.names),
+        }
+        return {
+            "file": str(self.out),
+            "network": self.card.network.name,
+            "classes": list(self.card.labels.names),
+            "size": self.exported.size and list(self.exported.size),
+            "agreement": asdict(self.agreement),
+            "int8": int8,
+        }
 
 
 def export(
