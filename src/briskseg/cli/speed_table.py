@@ -84,9 +84,8 @@ def _names(report: Report, timing: Timing) -> list[str]:
     candidate = timing.candidate
     height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
-    backend = f"{candidate.backend.removesuffix('-bf16')} {candidate.precision}"
     model = [Path(candidate.model).name] if len(report.cards) > 1 else []
-    return [backend, f"{height}x{width}{threads}", *model]
+    return [candidate.way, f"{height}x{width}{threads}", *model]
 
 
 def _works(report: Report) -> list[str]:

@@ -1,8 +1,9 @@
 """What the machine itself can do: arithmetic in matrix products, and copying memory.
 
 Peaks are measured, not read off a data sheet: the highest rate of several short attempts, on the
-threads that the networks use. Matrix products are ONNX Runtime's, in whose kernels the processor's
-int8 instructions are used where it has them; without that package, numpy's, in float32 alone.
+threads that the networks use. Matrix products are ONNX Runtime's, by a constant matrix as a
+network's weights are; of int8 they are of unsigned by signed bytes, which the processor's int8
+instructions take where it has them. Without that package they are numpy's, in float32 alone.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from briskseg.core.protobuf import varint
+from briskseg.core.types import Floats32
 
 SIDES = (512, 1024)  # of the square matrices: for small caches and for large ones
 COPIED_BYTES = 1 << 26  # beyond most caches, so that it is memory that is measured
 _ATTEMPTS = 3
 
 # ONNX's numbers for types of elements (TensorProto.DataType).
-_FLOAT, _UINT8, _INT32 = 1, 2, 6
+_FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ def measure_peaks(threads: int | None = None) -> Peaks:
     except ModuleNotFoundError:
         return Peaks(max(map(_numpy_product, SIDES)), None, _copy(threads))
     return Peaks(
-        max(_product("MatMul", side, threads) for side in SIDES),
-        max(_product("MatMulInteger", side, threads) for side in SIDES),
+        max(_product(np.ones((side, side), np.float32), threads) for side in SIDES),
+        max(_product(np.ones((side, side), np.int8), threads) for side in SIDES),
         _copy(threads),
     )
 
@@ -73,17 +76,14 @@ def _numpy_product(side: int) -> float:
     return 2 * side**3 / _shortest(lambda: np.matmul(a, a, out=out))
 
 
-def _product(operation: str, side: int, threads: int) -> float:
+def _product(b: Floats32 | npt.NDArray[np.int8], threads: int) -> float:
     import onnxruntime
 
-    takes, gives = (_FLOAT, _FLOAT) if operation == "MatMul" else (_UINT8, _INT32)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        _one_operation(operation, side, takes, gives), options, ["CPUExecutionProvider"]
-    )
-    a = np.ones((side, side), np.float32 if takes == _FLOAT else np.uint8)
-    return 2 * side**3 / _shortest(lambda: session.run(None, {"a": a, "b": a}))
+    session = onnxruntime.InferenceSession(product_model(b), options, ["CPUExecutionProvider"])
+    a = np.ones(b.shape, np.uint8 if b.dtype == np.int8 else np.float32)
+    return 2 * len(b) ** 3 / _shortest(lambda: session.run(None, {"a": a}))
 
 
 def _copy(threads: int) -> float:
@@ -110,14 +110,22 @@ def _shortest(work: Callable[[], object]) -> float:
     return min(times[1:])
 
 
-def _one_operation(operation: str, side: int, takes: int, gives: int) -> bytes:
-    """An ONNX model y = operation(a, b) of square matrices, as protobuf has it on the wire; the
-    numbers of the fields are those of onnx.proto. It spares the package onnx on a device."""
+def product_model(b: Floats32 | npt.NDArray[np.int8]) -> bytes:
+    """An ONNX model y = a @ b of square matrices, as protobuf has it on the wire; the numbers of
+    the fields are those of onnx.proto. It spares the package onnx on a device.
+
+    b: float32, or int8 for a uint8 `a` and an int32 `y`.
+    """
+    kinds = (_UINT8, _INT8, _INT32) if b.dtype == np.int8 else (_FLOAT, _FLOAT, _FLOAT)
+    operation = "MatMulInteger" if b.dtype == np.int8 else "MatMul"
+    sides = [_number(1, side) for side in b.shape]
     node = _text(1, "a") + _text(1, "b") + _text(2, "y") + _text(4, operation)
     graph = _message(1, node) + _text(2, "probe")
-    for field, name, kind in ((11, "a", takes), (11, "b", takes), (12, "y", gives)):
-        side_field = _message(1, _number(1, side))
-        tensor = _number(1, kind) + _message(2, side_field * 2)
+    constant = b"".join(sides) + _number(2, kinds[1]) + _text(8, "b") + _message(9, b.tobytes())
+    graph += _message(5, constant)
+    for field, name, kind in ((11, "a", kinds[0]), (12, "y", kinds[2])):
+        shape = b"".join(_message(1, side) for side in sides)
+        tensor = _number(1, kind) + _message(2, shape)
         graph += _message(field, _text(1, name) + _message(2, _message(1, tensor)))
     return _number(1, 8) + _message(7, graph) + _message(8, _text(1, "") + _number(2, 18))
 

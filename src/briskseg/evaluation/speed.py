@@ -50,10 +50,16 @@ class Candidate:
     threads: int | None
     size_hw: tuple[int, int]
 
+    @property
+    def way(self) -> str:
+        """Backend and precision; an int8 file's rest may be in bf16, which `-bf16` tells then."""
+        backend = self.backend if self.precision == "int8" else self.backend.removesuffix("-bf16")
+        return f"{backend} {self.precision}"
+
     def __str__(self) -> str:
         height, width = self.size_hw
         threads = "" if self.threads is None else f", threads {self.threads}"
-        return f"{self.model}: {self.backend} {self.precision} at {height}x{width}{threads}"
+        return f"{self.model}: {self.way} at {height}x{width}{threads}"
 
 
 @dataclass

@@ -90,7 +90,7 @@ def _draw_shares(axes: Axes, report: Report, timings: list[Timing]) -> None:
 def _name(report: Report, timing: Timing) -> str:
     """What tells the candidates apart."""
     candidate = timing.candidate
-    parts = [candidate.backend.removesuffix("-bf16"), candidate.precision]
+    parts = [candidate.way]
     if len(report.cards) > 1:
         parts.insert(0, Path(candidate.model).name)
     if len({t.candidate.size_hw for t in report.speed.timings}) > 1:
