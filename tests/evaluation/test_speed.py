@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,15 @@ def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch
     assert peaks.of("bf16") is None
     other = roofline.Peaks(float32=2 * peaks.float32, int8=None, copy=0.5 * peaks.copy)
     assert peaks.best(other) == roofline.Peaks(2 * peaks.float32, peaks.int8, peaks.copy)
+
+
+def test_a_stopwatch_whose_asker_is_gone_ends_without_a_word() -> None:
+    words = [sys.executable, "-m", "briskseg.evaluation.stopwatch"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, **pipes)
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.close()
+    process.stdin.write(b'{"do": "open", "path": "none"}\n')
+    process.stdin.close()
+    told = process.stderr.read()
+    assert (process.wait(), told) == (0, b"")

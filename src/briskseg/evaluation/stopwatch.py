@@ -122,6 +122,8 @@ def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
                 assert stopwatch is not None, "open comes first"
                 times = stopwatch.frames(request["seconds"], request["least"])
                 answer({"frames": times, "memory": peak_memory()})
+        except BrokenPipeError:  # who asked is gone, and nobody waits for an answer
+            return
         except BriskError as error:
             answer({"error": str(error)})
         except Exception as error:  # one candidate's, as a library raised it
@@ -130,11 +132,11 @@ def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
 
 def main() -> None:
     # Whatever a library prints goes to standard error, the answers alone to standard output.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+    with os.fdopen(os.dup(1), "wb", buffering=0) as answers:
         os.dup2(2, 1)
 
         def answer(content: dict[str, Any]) -> None:
-            print(json.dumps(content), file=answers, flush=True)
+            answers.write(f"{json.dumps(content)}\n".encode())
 
         serve(sys.stdin, answer)
 
