@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,11 +100,9 @@ def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch
 
 def test_a_stopwatch_whose_asker_is_gone_ends_without_a_word() -> None:
     words = [sys.executable, "-m", "briskseg.evaluation.stopwatch"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(words, **pipes)
-    assert process.stdin and process.stdout and process.stderr
-    process.stdout.close()
-    process.stdin.write(b'{"do": "open", "path": "none"}\n')
-    process.stdin.close()
-    told = process.stderr.read()
-    assert (process.wait(), told) == (0, b"")
+    read, write = os.pipe()
+    os.close(read)
+    asked = b'{"do": "open", "path": "none"}\n'
+    process = subprocess.run(words, input=asked, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (process.returncode, process.stderr) == (0, b"")

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,8 @@ def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
                 assert stopwatch is not None, "open comes first"
                 times = stopwatch.frames(request["seconds"], request["least"])
                 answer({"frames": times, "memory": peak_memory()})
-        except BrokenPipeError:  # who asked is gone, and nobody waits for an answer
-            return
+        except BrokenPipeError:
+            raise
         except BriskError as error:
             answer({"error": str(error)})
         except Exception as error:  # one candidate's, as a library raised it
@@ -138,7 +139,8 @@ def main() -> None:
         def answer(content: dict[str, Any]) -> None:
             answers.write(f"{json.dumps(content)}\n".encode())
 
-        serve(sys.stdin, answer)
+        with suppress(BrokenPipeError):  # who asked is gone, and nobody waits for an answer
+            serve(sys.stdin, answer)
 
 
 if __name__ == "__main__":
