@@ -85,6 +85,20 @@ def test_other_classes_begin_with_all_but_the_heads(
     assert all(np.allclose(ours[key], theirs[key], atol=1e-6) for key in rest)
 
 
+def test_weights_that_go_on_to_see_val_keep_what_they_scored_before(
+    trained: Path, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
+    words += [f"--set=model.weights={trained}", "--set=data.train_splits=[train, val]"]
+    done = command(*words)
+    assert done.status == 0, done.err
+    before = read_card(trained / "model.safetensors").scores["val_miou"]
+    assert before is not None
+    assert read_card(run / "model.safetensors").scores == {"val_miou_before": before}
+    assert f"it scores nothing (val mIoU before: {before:.4f})" in done.out
+
+
 def test_shipped_weights_are_begun_with_by_name(
     streets: Path, tmp_path: Path, command: Callable
 ) -> None:

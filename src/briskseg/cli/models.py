@@ -68,13 +68,16 @@ def _print(shipped: dict[str, dict[str, Any]]) -> None:
     table = Table("weights", "network", "classes", "input", "val mIoU", box=None, pad_edge=False)
     table.add_column("files", overflow="fold")  # a line a file
     for name, one in shipped.items():
-        size, miou = one["input"], one["val_miou"]
+        size, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
         told = "any" if size is None else f"{size[0]}x{size[1]}"
         score = "-" if miou is None else f"{100 * miou:.2f} %"
+        score = score if before is None else f"{100 * before:.2f} % *"
         files = "\n".join(one["files"])
         table.add_row(name, one["network"], str(one["classes"]), told, score, files)
     console.print()
     console.print(table)
+    if any(one["val_miou_before"] is not None for one in shipped.values()):
+        console.print("* before they were trained on val too")
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
@@ -92,6 +95,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
             "classes": card.network.classes,
             "input": None if card.input.size is None else [*card.input.size],
             "val_miou": card.scores.get("val_miou"),
+            "val_miou_before": card.scores.get("val_miou_before"),
             "files": [file.name for file in files],
         }
     return shipped

@@ -115,7 +115,9 @@ def _sum_up(run: Path) -> None:
     card = read_card(run / "model.safetensors")
     score, epoch = card.scores.get("val_miou"), card.training["epoch"]
     if "val_miou" not in card.scores:
-        shown = f"after epoch {epoch}; val was trained on, so it scores nothing"
+        before = card.scores.get("val_miou_before")
+        begun = "" if before is None else f" (val mIoU before: {before:.4f})"
+        shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
     elif score is None:
         shown = f"no labeled pixel on val, epoch {epoch}"
     else:

@@ -109,7 +109,8 @@ class Card(_Part):
     """Everything needed to run a weights file, and where it came from.
 
     training: free facts (recipe, data, epochs, seed, images seen, versions).
-    scores: by name, in [0, 1], e.g. {"val_miou": 0.61}.
+    scores: by name, in [0, 1]: val_miou; int8_val_miou, of the file's own int8; val_miou_before, of
+        the weights that a training on train and val began with, before they saw val.
     """
 
     card_version: Literal[1] = CARD_VERSION

@@ -67,9 +67,12 @@ def card_score(card: Card, precision: str, size_hw: tuple[int, int]) -> float | 
     """The mIoU in a card, which holds at the card's own input size alone; None at others.
 
     An int8 file's is what it scored itself. bf16 counts as float32: nothing scores it on its own.
+    Weights that were trained on val too have what they scored there before, in any precision.
     """
     if size_hw != card.input.size:
         return None
+    if "val_miou_before" in card.scores:
+        return card.scores["val_miou_before"]
     return card.scores.get("int8_val_miou" if precision == "int8" else "val_miou")
 
 

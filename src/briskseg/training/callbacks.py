@@ -86,7 +86,7 @@ class BestWeights(Callback):
         epoch = epochs_done(trainer)
         card = self.card.model_copy(
             update={
-                "scores": {}
+                "scores": self.card.scores
                 if self.keeps_last
                 else {"val_miou": None if score != score else score},
                 "training": {**self.card.training, "epoch": epoch, "step": trainer.global_step},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from briskseg.core.card import Card, load_weights
-from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.card import Card, load_weights, read_card
+from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.core.labels import LabelSet
 from briskseg.models import create_model
 from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
@@ -46,6 +47,17 @@ def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
     return f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}" + (
         f"; new: {', '.join(fresh)}" if fresh else ""
     )
+
+
+def score_before(recipe: Recipe) -> dict[str, float | None]:
+    """Of a run that trains on val too: `val_miou_before`, what the weights that it begins with
+    scored there before; nothing where that is not known, and of any other run."""
+    if recipe.model.weights is None or "val" not in recipe.data.train_splits:
+        return {}
+    with suppress(BriskError):  # a run that goes on has no more need of the file
+        scores = read_card(find_weights(Path(recipe.model.weights))).scores
+        return {"val_miou_before": scores["val_miou"]} if "val_miou" in scores else {}
+    return {}
 
 
 def _check_fits(card: Card, recipe: Recipe, path: Path) -> None:

@@ -48,7 +48,7 @@ from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.convolutions import use_matrix_gradients
 from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import find_encoder
-from briskseg.training.fine_tuning import begin_with
+from briskseg.training.fine_tuning import begin_with, score_before
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
@@ -247,5 +247,6 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
             "briskseg": __version__,
             "torch": torch.__version__,
         },
+        scores=score_before(recipe),
         source=f"trained by briskseg from the recipe '{recipe.name}'",
     )
