@@ -115,5 +115,7 @@ def test_a_file_that_is_no_recipe_is_told_so(text: str, message: str, tmp_path: 
 def test_an_unknown_name_lists_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="did you mean 'erfnet-camvid11'"):
         load_recipe("erfnet-camvd11")
+    with pytest.raises(RecipeError, match="did you mean 'erfnet-camvid11'"):
+        load_recipe("erfnt")  # nearest by how it begins
     with pytest.raises(RecipeError, match=r"no recipe file .*none\.yaml"):
         load_recipe(str(tmp_path / "none.yaml"))

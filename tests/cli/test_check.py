@@ -100,6 +100,7 @@ def test_a_repaired_copy(check, data, tmp_path_factory):
     assert "the copy, checked: no finding; fit to train on" in text
     status, _, error = check(data, "--fix", out)
     assert (status, "nothing is overwritten" in error) == (2, True)
+    assert check(data, "--fix", out)[1] == ""  # before anything is read
     status, _, error = check(data, "--fix", data / "inside")
     assert (status, "lie in one another" in error) == (2, True)
 
@@ -116,10 +117,16 @@ def test_nothing_that_can_be_kept(check, data, tmp_path_factory):
 def test_the_picture_of_a_set(check, data, tmp_path_factory):
     pytest.importorskip("matplotlib")
     picture = tmp_path_factory.mktemp("pictures") / "data.png"
-    assert check(data, "--picture", picture)[0] == 0
+    status, text, _ = check(data, "--picture", picture)
+    assert (status, f"picture: {picture}" in text) == (0, True)
     with Image.open(picture) as image:
         assert image.format == "PNG"
         assert len(image.convert("RGB").getcolors(1 << 24)) > 100
+    drawn = picture.with_suffix(".svg")
+    assert check(data, "--picture", drawn)[0] == 0
+    assert drawn.read_text().startswith("<?xml")
+    status, text, error = check(data, "--picture", picture.with_suffix(".xyz"))
+    assert (status, text, "no kind of picture" in error) == (2, "", True)
     status, _, error = check(data, "--picture", data / "gone" / "data.png")
     assert (status, "is not there; make it" in error) == (2, True)
 

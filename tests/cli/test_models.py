@@ -7,6 +7,7 @@ import json
 import pytest
 
 from briskseg import list_models
+from briskseg.core.card import load_weights, save_weights
 
 
 @pytest.fixture
@@ -37,6 +38,18 @@ def test_the_names_of_shipped_files_are_whole(models, monkeypatch, weights_file,
         assert status == 0
         assert set(names) <= set(text.split())
         assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_weights_that_saw_val_say_so(models, monkeypatch, weights_file, tmp_path):
+    tensors, card = load_weights(weights_file)
+    scores = {"val_miou_before": 0.4321}
+    save_weights(tmp_path / "x.safetensors", tensors, card.model_copy(update={"scores": scores}))
+    monkeypatch.setattr("briskseg.runtime.files.weights_folder", lambda: tmp_path)
+    _, text, _ = models()
+    assert "43.21 % *" in text
+    assert text.endswith("* before they were trained on val too\n")
+    shipped = json.loads(models("--json", "-")[1])["shipped"]["x"]
+    assert (shipped["val_miou"], shipped["val_miou_before"]) == (None, 0.4321)
 
 
 def test_json_goes_to_standard_output_or_a_file(models, tmp_path):

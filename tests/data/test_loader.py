@@ -41,6 +41,19 @@ def test_the_number_of_workers_changes_nothing(streets: Path) -> None:
         assert torch.equal(a.labels, b.labels)
 
 
+def test_a_pair_that_is_not_kept_is_read_once_a_sample(
+    streets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    dataset = open_dataset(streets)
+    whole = type(dataset).read
+    monkeypatch.setattr(type(dataset), "read", lambda *given: read.append(1) or whole(*given))
+    store = ImageStore(dataset, "train", cache_gb=0)
+    samples = TrainingSamples(store, Augmenter(VARIED), (48, 64), seed=3)
+    assert [samples[0, index][2] for index in range(3)] == [p.name for p in store.pairs[:3]]
+    assert len(read) == 3
+
+
 def test_a_batch_is_bytes_in_channels_last_memory(streets: Path) -> None:
     batch = batches_of(streets, 0)[0]
     assert batch.images.shape == (4, 3, 32, 40)

@@ -81,6 +81,11 @@ def test_a_cards_score_holds_at_its_own_size_and_int8_has_its_own() -> None:
     assert card_score(card(("a", "b")), "float32", (64, 96)) is None
 
 
+def test_weights_that_saw_val_have_what_they_scored_before() -> None:
+    seen = card(("a", "b")).model_copy(update={"scores": {"val_miou_before": 0.3}})
+    assert card_score(seen, "float32", (32, 48)) == card_score(seen, "int8", (32, 48)) == 0.3
+
+
 def test_models_of_other_classes_are_not_compared() -> None:
     check_same_classes([("x", card(("a", "b"))), ("y", card(("a", "b")))])
     with pytest.raises(RequestError, match=r"x knows 2 classes \(a, b\) and y others \(a, c\)"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import briskseg
-from briskseg.core.card import Card, LabelsCard, NetworkCard, save_weights
+from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
 from briskseg.core.errors import ExportError
 from briskseg.core.exported import read_exported
 from briskseg.data import open_dataset
@@ -80,6 +80,18 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
     request.infer([np.zeros((1, 48, 64, 3), np.uint8)])
     kinds = [i.exec_type for i in request.get_profiling_info() if i.node_type == "Convolution"]
     assert sum(kind.endswith("I8") for kind in kinds) > len(kinds) / 2
+
+
+def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path, command):
+    data, model = streets_and_model
+    tensors, card = load_weights(model)
+    scores = {"val_miou_before": 0.25}
+    save_weights(tmp_path / "m.safetensors", tensors, card.model_copy(update={"scores": scores}))
+    words = ("export", tmp_path / "m.safetensors", "--to", "openvino", "--int8", "--data", data)
+    out = tmp_path / "m-int8.xml"
+    done = command(*words, "--out", out, "--max-miou-loss", 100, "--max-class-loss", 100)
+    assert done.status == 0, done.err
+    assert read_exported(out)[0].scores == scores
 
 
 def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(

@@ -313,5 +313,8 @@ def test_several_seeds_and_their_spread(
     assert told["scores"]["miou"]["sd"] == pytest.approx(abs(each[0] - each[1]) / 2**0.5)
     assert each[0] != each[1]
     assert "standard deviation" in done.out
+    assert f"next: briskseg report {run / 'seed-0'}" in done.out
+    named = command("evaluate", run, "--data", "streets").err
+    assert f"name one of them: {run / 'seed-0'}" in named
     assert "Road" in done.out
     assert command(*words).status == 2

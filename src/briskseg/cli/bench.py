@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
 from briskseg.core.figures import check_figure_file
@@ -34,36 +34,38 @@ _Sizes = Annotated[
 ]
 
 
+_Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="CPU threads; by default each backend's own number, and 1, 2, 4 ... with --budget."
+    ),
+]
+_Budget = Annotated[
+    str | None,
+    typer.Option(metavar="30fps", help="Find the most accurate that meets it; or as 33ms."),
+]
+_Data = Annotated[
+    str | None,
+    typer.Option(help="With --budget: score on this data set's val, at every size."),
+]
+_Image = Annotated[
+    Path | None, typer.Option(help="The image to run on; by default a drawn street.")
+]
+_Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf.")]
+
+
 @app.command()
 def bench(
     models: _Models,
     size: _Sizes = None,
     backend: Annotated[str, typer.Option(help="all, or one: torch, onnx, openvino ...")] = "all",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="CPU threads; by default each backend's own number, and 1, 2, 4 ... with --budget."
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(metavar="30fps", help="Find the most accurate that meets it; or as 33ms."),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="With --budget: score on this data set's val, at every size."),
-    ] = None,
-    image: Annotated[
-        Path | None, typer.Option(help="The image to run on; by default a drawn street.")
-    ] = None,
+    threads: _Threads = None,
+    budget: _Budget = None,
+    data: _Data = None,
+    image: _Image = None,
     seconds: Annotated[float, typer.Option(help="How long each is measured.")] = 4.0,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it: .png, .svg or .pdf.")
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write it all as JSON; - for stdout."),
-    ] = None,
+    plot: _Plot = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Measure models here, end to end: read, resize, inference, decode, overlay.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
@@ -10,36 +10,39 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.core.figures import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.data.doctor import CheckReport
     from briskseg.data.doctor.copy import Repair
+    from briskseg.data.doctor.survey import Survey
 
 WIDTH = 100
 FILES = 3  # named of a finding
 
 
+_Classes = Annotated[
+    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+]
+_Fix = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
+]
+_Picture = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw classes and sizes: .png, .svg or .pdf."),
+]
+
+
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
-    classes: Annotated[
-        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-    ] = None,
+    classes: _Classes = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
-    fix: Annotated[
-        Path | None,
-        typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
-    ] = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw classes and sizes: .png, .svg or .pdf."),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the report as JSON; - for stdout."),
-    ] = None,
+    fix: _Fix = None,
+    picture: _Picture = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Read every file of a data set and name all that is wrong, with the cure.
 
@@ -74,12 +77,7 @@ def check(
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        from briskseg.data.doctor import check_dataset
-        from briskseg.data.doctor.copy import copy_mended
-
-        with counter("writing", "pairs") as progress:
-            repair = copy_mended(survey, report, fix, progress)
-        after = _check_copy(check_dataset, repair)
+        repair, after = _mend(survey, report, fix)
         fit = after is not None and after.fit
         form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
@@ -91,14 +89,18 @@ def check(
         raise typer.Exit(1)
 
 
-def _check_copy(check_dataset: Callable[..., CheckReport], repair: Repair) -> CheckReport | None:
-    """What the doctor says of the copy; None where nothing could be kept."""
+def _mend(survey: Survey, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
+    """The repaired copy, and what the doctor says of it; None where nothing could be kept."""
     from briskseg.cli.counter import counter
+    from briskseg.data.doctor import check_dataset
+    from briskseg.data.doctor.copy import copy_mended
 
+    with counter("writing", "pairs") as progress:
+        repair = copy_mended(survey, report, out, progress)
     if repair.pairs == 0:
-        return None
+        return repair, None
     with counter("reading the copy", "pairs") as progress:
-        return check_dataset(repair.out, progress=progress)
+        return repair, check_dataset(repair.out, progress=progress)
 
 
 def _print_repair(repair: Repair, after: CheckReport | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.tables import percent, score_table
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.figures import check_figure_file
@@ -34,25 +34,26 @@ _Patterns = Annotated[
 _LOG = "A run folder, or a log: metrics.csv, TensorBoard, MMEngine's JSON, text."
 
 
+_Smooth = Annotated[
+    float | None, typer.Option(metavar="N", help="Average over the last N steps (or --by).")
+]
+_Plot = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw both curves: .png, .svg or .pdf.")
+]
+
+
 @app.command()
 def compare(
     run_a: Annotated[Path, typer.Argument(help=f"The reference. {_LOG}")],
     run_b: Annotated[Path, typer.Argument(help="The run that is held against it; likewise.")],
     by: Annotated[str, typer.Option(help="Align by step, samples or time.")] = "step",
-    smooth: Annotated[
-        float | None, typer.Option(metavar="N", help="Average over the last N steps (or --by).")
-    ] = None,
+    smooth: _Smooth = None,
     mre: Annotated[float, typer.Option(help="Bound of the mean relative error.")] = 0.05,
     mae: Annotated[float, typer.Option(help="Bound of the mean absolute error.")] = 0.0002,
     key: _Keys = None,
     pattern: _Patterns = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw both curves: .png, .svg or .pdf.")
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write it all as JSON; - for stdout."),
-    ] = None,
+    plot: _Plot = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Compare two runs: losses by a rule, the step where they part, and scores with intervals.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.sizes import read_size
 from briskseg.cli.tables import score_table
@@ -21,34 +21,36 @@ if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
 
 
+_Classes = Annotated[
+    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+]
+_Scales = Annotated[
+    str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
+]
+_LabelSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help="Resize labels to this size before scoring, as the official ERFNet code does with "
+        "512x1024; such scores do not compare with others.",
+    ),
+]
+
+
 @app.command()
 def evaluate(
     model: ModelArgument,
     data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    classes: Annotated[
-        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-    ] = None,
-    scales: Annotated[
-        str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
-    ] = "1",
+    classes: _Classes = None,
+    scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
     window: WindowOption = None,
     stride: StrideOption = None,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
-    label_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HxW",
-            help="Resize labels to this size before scoring, as the official ERFNet code does with "
-            "512x1024; such scores do not compare with others.",
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the scores as JSON; - for stdout."),
-    ] = None,
+    label_size: _LabelSize = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Score a model on a data set: IoU and accuracy of each class, mIoU with its interval.
 

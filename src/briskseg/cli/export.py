@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
 
@@ -23,48 +23,55 @@ if TYPE_CHECKING:
     from briskseg.export.quantize import Scored
 
 
+_Model = Annotated[
+    Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
+]
+_Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help="Height and width of the images that the file will take; by default any, or for "
+        "keras the input size in the model's card.",
+    ),
+]
+_Data = Annotated[
+    str | None,
+    typer.Option(help="A data set, of whose val split eight images are compared too."),
+]
+_Classes = Annotated[
+    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+]
+_Int8 = Annotated[
+    bool,
+    typer.Option("--int8", help="Compute in int8; needs --data, whose train split calibrates."),
+]
+_MaxMiouLoss = Annotated[
+    float, typer.Option(min=0, help="With --int8: the points of mIoU on val that it may lose.")
+]
+_MaxClassLoss = Annotated[
+    float, typer.Option(min=0, help="With --int8: the points of IoU any class may lose.")
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="The file to write; by default the weights file with the format's suffix. A file "
+        "that is there is not overwritten."
+    ),
+]
+
+
 @app.command()
 def export(
-    model: Annotated[
-        Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
-    ],
+    model: _Model,
     to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras.")],
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HxW",
-            help="Height and width of the images that the file will take; by default any, or for "
-            "keras the input size in the model's card.",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="A data set, of whose val split eight images are compared too."),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-    ] = None,
-    int8: Annotated[
-        bool,
-        typer.Option("--int8", help="Compute in int8; needs --data, whose train split calibrates."),
-    ] = False,
-    max_miou_loss: Annotated[
-        float, typer.Option(min=0, help="With --int8: the points of mIoU on val that it may lose.")
-    ] = 0.5,
-    max_class_loss: Annotated[
-        float, typer.Option(min=0, help="With --int8: the points of IoU any class may lose.")
-    ] = 3.0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The file to write; by default the weights file with the format's suffix. A file "
-            "that is there is not overwritten."
-        ),
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write what it agrees to; - for stdout."),
-    ] = None,
+    size: _Size = None,
+    data: _Data = None,
+    classes: _Classes = None,
+    int8: _Int8 = False,
+    max_miou_loss: _MaxMiouLoss = 0.5,
+    max_class_loss: _MaxClassLoss = 3.0,
+    out: _Out = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Write a network for another program, and check that it computes the same there.
 

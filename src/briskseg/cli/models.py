@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, write_json
+from briskseg.cli.json_file import JsonOption, check_place, write_json
 
 
 @app.command()
 def models(
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write them as JSON; - for standard output."),
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """List the networks (name, paper, size), and the trained weights that come with briskseg.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import check_place, is_stdout, write_json
+from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
 from briskseg.cli.windows import StrideOption, WindowOption, through_windows
 from briskseg.core.errors import DataError, Interrupted, RequestError
@@ -19,56 +19,59 @@ if TYPE_CHECKING:
     from briskseg.runtime.predictor import Predictor
 
 
+_Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg'), camera:0."
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="The folder to write to; 'predictions', or with --show nowhere."),
+]
+_CityscapesIds = Annotated[
+    bool,
+    typer.Option(
+        "--cityscapes-ids", help="Write Cityscapes label ids alone, as its server takes them."
+    ),
+]
+_Show = Annotated[
+    bool, typer.Option("--show", help="Show videos and cameras in a window; q closes it.")
+]
+_Smooth = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=255,
+        metavar="N",
+        help="In videos, change a pixel's label only once the new one has come N times in a "
+        "row: calmer, and N - 1 frames late.",
+    ),
+]
+_Flicker = Annotated[
+    bool,
+    typer.Option(
+        "--flicker",
+        help="Measure the share of a video's pixels that change label from frame to frame, "
+        "motion compensated; costs about 10 ms a frame.",
+    ),
+]
+
+
 @app.command()
 def predict(
     model: ModelArgument,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg'), camera:0."
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The folder to write to; 'predictions', or with --show nowhere."),
-    ] = None,
-    cityscapes_ids: Annotated[
-        bool,
-        typer.Option(
-            "--cityscapes-ids", help="Write Cityscapes label ids alone, as its server takes them."
-        ),
-    ] = False,
+    inputs: _Inputs,
+    out: _Out = None,
+    cityscapes_ids: _CityscapesIds = False,
     window: WindowOption = None,
     stride: StrideOption = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Show videos and cameras in a window; q closes it.")
-    ] = False,
-    smooth: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=255,
-            metavar="N",
-            help="In videos, change a pixel's label only once the new one has come N times in a "
-            "row: calmer, and N - 1 frames late.",
-        ),
-    ] = 1,
-    flicker: Annotated[
-        bool,
-        typer.Option(
-            "--flicker",
-            help="Measure the share of a video's pixels that change label from frame to frame, "
-            "motion compensated; costs about 10 ms a frame.",
-        ),
-    ] = False,
+    show: _Show = False,
+    smooth: _Smooth = 1,
+    flicker: _Flicker = False,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Write what became of each input; - for stdout."
-        ),
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
@@ -90,7 +93,6 @@ def predict(
     briskseg predict runs/first camera:0 --show
     """
     check_place("--json", json_file)
-    from briskseg.cli.streams import label_stream, report_text
     from briskseg.runtime.inputs import find_inputs
     from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
@@ -102,20 +104,12 @@ def predict(
     predictor = through_windows(load_model(model, backend, threads), window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor)
+    is_quiet, where = is_stdout(json_file), None if unwritten else folder
     results = _predict_images(predictor, found, folder, targets)
-    for source in (each for each in found if each.is_stream):
-        where = None if unwritten else folder
-        try:
-            report = label_stream(predictor, source, where, show, smooth, flicker)
-        except DataError as error:
-            results.append(_result(source, error=str(error)))
-            continue
-        results.append(_result(source, report.paths, **report.to_json()))
-        if not is_stdout(json_file):
-            print(report_text(report))
+    results += _predict_streams(predictor, found, where, (show, smooth, flicker), is_quiet)
     failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
-    if done and not is_stdout(json_file):
+    if done and not is_quiet:
         print(f"{done} of {len(found)} {'shown' if unwritten else f'labeled, in {folder}'}")
     write_json(json_file, {"inputs": results})
     if failed:
@@ -164,4 +158,27 @@ def _predict_images(
         failed = [result["error"] for result in results if "error" in result]
         labeled = f"{len(results) - len(failed)} of {len(images)} images were labeled"
         raise Interrupted("\n".join([f"interrupted: {labeled}, in {out}", *failed])) from None
+    return results
+
+
+def _predict_streams(
+    predictor: Predictor,
+    found: list[Input],
+    out: Path | None,
+    how: tuple[bool, int, bool],
+    is_quiet: bool,
+) -> list[dict[str, Any]]:
+    """Label every video and camera; how: `label_stream`'s show, smooth, flicker."""
+    from briskseg.cli.streams import label_stream, report_text
+
+    results = []
+    for source in (each for each in found if each.is_stream):
+        try:
+            report = label_stream(predictor, source, out, *how)
+        except DataError as error:
+            results.append(_result(source, error=str(error)))
+            continue
+        results.append(_result(source, report.paths, **report.to_json()))
+        if not is_quiet:
+            print(report_text(report))
     return results

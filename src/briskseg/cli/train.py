@@ -9,35 +9,43 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
 from briskseg.core.errors import MissingExtraError, RequestError
 
+if TYPE_CHECKING:
+    from briskseg.recipe import PretrainingRecipe, Recipe
+    from briskseg.training.repeat import Spread
+    from briskseg.training.run_folder import Sitting
+
+_Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key: training.epochs=50."),
+]
+_Out = Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if not named.")]
+_IsUnchecked = Annotated[
+    bool, typer.Option("--no-check", help="Train without checking the data first.")
+]
+_Repeat = Annotated[
+    int | None,
+    typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
+]
+
 
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")],
     data: Annotated[str | None, typer.Option(help="The data set's folder, or `streets`.")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one key: training.epochs=50."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder; runs/RECIPE if not named.")
-    ] = None,
+    changes: _Changes = None,
+    out: _Out = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many of them, on this machine.")] = 1,
-    is_unchecked: Annotated[
-        bool, typer.Option("--no-check", help="Train without checking the data first.")
-    ] = False,
-    repeat: Annotated[
-        int | None,
-        typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
-    ] = None,
+    is_unchecked: _IsUnchecked = False,
+    repeat: _Repeat = None,
 ) -> None:
     """Train a network as a recipe says, on data that `briskseg check` finds fit.
 
@@ -53,7 +61,6 @@ def train(
     from briskseg.cli.progress import TrainingProgress
     from briskseg.cli.spread import print_spread
     from briskseg.recipe import Recipe, load_recipe
-    from briskseg.training.requests import refuse_dataless, refuse_folder, seed_folders
 
     settings = [*(changes or [])]
     if data is not None:
@@ -61,46 +68,70 @@ def train(
     described = load_recipe(recipe, settings)
     run = out or Path("runs") / described.name
     is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
+    if repeat is not None and devices > 1:
+        raise RequestError(
+            f"--repeat trains on one device, found --devices {devices}; leave one of them out, or "
+            "start a run for each seed with --set training.seed=N"
+        )
+    _refuse(described, run, repeat, resume, is_first, is_unchecked)
+    from briskseg.training.stopping import Stop
+
+    how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
+    stop = Stop(_resume_command(*how), _say_it_saves)
+    with stop, TrainingProgress() as progress:
+        from briskseg.training.machine import Devices
+        from briskseg.training.run_folder import Sitting
+
+        listener = progress.tell if is_first else lambda _: None
+        sitting = Sitting(resume, Devices(device, devices), stop, listener)
+        spread = _carry_out(described, run, repeat, sitting)
+    if spread is not None:
+        print_spread(spread, run)
+    elif is_first:
+        (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+
+
+def _refuse(
+    described: Recipe | PretrainingRecipe,
+    run: Path,
+    repeat: int | None,
+    resume: bool,
+    is_first: bool,
+    is_unchecked: bool,
+) -> None:
+    """What can be refused before torch is loaded, which takes longer than most checks of data."""
+    from briskseg.cli.fitness import refuse_unfit
+    from briskseg.recipe import Recipe
+    from briskseg.training.requests import refuse_dataless, refuse_folder, seed_folders
+
     refuse_dataless(described)
     if repeat is not None:
         seed_folders(described, run, repeat, resume)
     elif is_first:
         refuse_folder(run, resume)
     if not is_unchecked and is_first and isinstance(described, Recipe):
-        from briskseg.cli.fitness import refuse_unfit
-
-        refuse_unfit(described)  # before torch is loaded, which takes longer than most checks
+        refuse_unfit(described)
     for package in ("torch", "lightning"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
-    from briskseg.training.stopping import Stop
 
-    if repeat is not None and devices > 1:
-        raise RequestError(
-            f"--repeat trains on one device, found --devices {devices}; leave one of them out, or "
-            "start a run for each seed with --set training.seed=N"
-        )
-    how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
-    stop = Stop(_resume_command(*how), _say_it_saves)
-    with stop, TrainingProgress() as progress:
-        from briskseg.training.fit import fit
-        from briskseg.training.machine import Devices
-        from briskseg.training.pretraining import pretrain
-        from briskseg.training.repeat import repeat as train_seeds
-        from briskseg.training.run_folder import Sitting
 
-        listener = progress.tell if is_first else lambda _: None
-        sitting = Sitting(resume, Devices(device, devices), stop, listener)
-        if repeat is not None:
-            spread = train_seeds(described, run, repeat, sitting)
-        elif isinstance(described, Recipe):
-            fit(described, run, sitting)
-        else:
-            pretrain(described, run, sitting)
+def _carry_out(
+    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, sitting: Sitting
+) -> Spread | None:
+    """Train; of several seeds, how far they lie apart."""
+    from briskseg.recipe import Recipe
+    from briskseg.training.fit import fit
+    from briskseg.training.pretraining import pretrain
+    from briskseg.training.repeat import repeat as train_seeds
+
     if repeat is not None:
-        print_spread(spread, run)
-    elif is_first:
-        (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+        return train_seeds(described, run, repeat, sitting)
+    if isinstance(described, Recipe):
+        fit(described, run, sitting)
+    else:
+        pretrain(described, run, sitting)
+    return None
 
 
 def _say_it_saves() -> None:

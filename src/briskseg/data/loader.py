@@ -113,15 +113,13 @@ class TrainingSamples:
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         image, labels = self.store[key[1]]
-        image, labels = self.augmenter.apply(image, labels, self.variation(key))
+        variation = self.variation(key, image.shape[:2])
+        image, labels = self.augmenter.apply(image, labels, variation)
         return image, labels, self.store.pairs[key[1]].name
 
-    def variation(self, key: tuple[int, int]) -> Variation:
-        """What is drawn for a sample."""
-        height, width = self.store[key[1]][0].shape[:2]
-        return self.augmenter.variation(
-            (height, width), self.base_hw, self.seed, *key, epochs=self.epochs
-        )
+    def variation(self, key: tuple[int, int], image_hw: tuple[int, int]) -> Variation:
+        """What is drawn for a sample, of an image of this size."""
+        return self.augmenter.variation(image_hw, self.base_hw, self.seed, *key, epochs=self.epochs)
 
 
 class ValidationSamples:

@@ -98,7 +98,8 @@ class ResidentTraining:
                 yield self._make(keys, variations.result())
 
     def _draw(self, keys: Keys) -> list[Variation]:
-        return [self.samples.variation(key) for key in keys]
+        store = self.samples.store
+        return [self.samples.variation(key, store[key[1]][0].shape[:2]) for key in keys]
 
     def _make(self, keys: Keys, variations: Sequence[Variation]) -> Batch:
         indices = [index for _, index in keys]

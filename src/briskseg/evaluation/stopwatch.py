@@ -104,11 +104,12 @@ def peak_memory() -> int | None:
 def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
     """Answer requests until there are no more: open, frames, peaks."""
     stopwatch: Stopwatch | None = None
+    found: dict[str, Any]
     for line in requests:
         request = json.loads(line)
         try:
             if request["do"] == "peaks":
-                answer({"peaks": asdict(measure_peaks(request["threads"]))})
+                found = {"peaks": asdict(measure_peaks(request["threads"]))}
             elif request["do"] == "open":
                 stopwatch = Stopwatch(
                     request["path"],
@@ -118,17 +119,16 @@ def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
                     request["image"],
                 )
                 stopwatch.frame()
-                answer({})
+                found = {}
             else:
                 assert stopwatch is not None, "open comes first"
                 times = stopwatch.frames(request["seconds"], request["least"])
-                answer({"frames": times, "memory": peak_memory()})
-        except BrokenPipeError:
-            raise
+                found = {"frames": times, "memory": peak_memory()}
         except BriskError as error:
-            answer({"error": str(error)})
+            found = {"error": str(error)}
         except Exception as error:  # one candidate's, as a library raised it
-            answer({"error": f"{type(error).__name__}: {error}"})
+            found = {"error": f"{type(error).__name__}: {error}"}
+        answer(found)
 
 
 def main() -> None:

@@ -15,23 +15,23 @@ from briskseg.core.labels import LabelSet
 from briskseg.models import create_model
 from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.models.network import Network
-from briskseg.recipe import ModelPart, Recipe
+from briskseg.recipe import Recipe
 from briskseg.runtime.files import find_weights
 
 
 @torch.no_grad()
-def begin_with(network: Network, recipe: Recipe, labels: LabelSet) -> str:
-    """Copy the weights that `model.weights` names into the network; return what was taken.
+def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet) -> str:
+    """Copy the weights that `model.weights` names into the recipe's network; return what was taken.
 
     Heads are taken only where the classes are the same, by name and order; otherwise, as where the
     file has none, they stay as they are, random. Raises RequestError if there is no such file, or
     if it is of another network or of other mean and std; WeightsError if it is damaged.
     """
-    path = find_weights(Path(recipe.model.weights or ""))
+    path = find_weights(Path(weights))
     arrays, card = load_weights(path)
     _check_fits(card, recipe, path)
     own, found = network.state_dict(), {k: torch.from_numpy(v) for k, v in arrays.items()}
-    heads = _heads(network, recipe.model)
+    heads = _heads(network, recipe.model.name)
     differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
     if len(differ):
         raise WeightsError(
@@ -75,13 +75,13 @@ def _check_fits(card: Card, recipe: Recipe, path: Path) -> None:
         )
 
 
-def _heads(network: Network, part: ModelPart) -> set[str]:
+def _heads(network: Network, name: str) -> set[str]:
     """The tensors that depend on the number of classes, and those of heads that only training uses,
     which a file need not hold."""
     another = network.classes - 1 or 2
     options = {k: False if k == "auxiliary" else v for k, v in network.options.items()}
     with torch.device("meta"):  # shapes without memory
-        other = shapes_of(create_model(part.name, another, **options).state_dict())
+        other = shapes_of(create_model(name, another, **options).state_dict())
     return {
         key for key, shape in shapes_of(network.state_dict()).items() if other.get(key) != shape
     }

@@ -104,7 +104,7 @@ def _fit(
         sitting.say(padded)
     network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
     if recipe.model.weights is not None and kept is None:
-        sitting.say(begin_with(network, recipe, dataset.labels))
+        sitting.say(begin_with(network, recipe.model.weights, recipe, dataset.labels))
     if machine.prefers_matrix_gradients:
         use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
