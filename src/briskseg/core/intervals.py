@@ -18,7 +18,7 @@ from briskseg.core.types import Floats
 RESAMPLES = 10_000
 LEVEL = 0.95
 _SEED = 0
-_AT_ONCE = 4_000_000  # draws, which bounds the memory to some 100 MB whatever the number of images
+_AT_ONCE = 500_000  # draws, which bounds the memory to some 15 MB whatever the number of images
 
 Counts = npt.NDArray[np.int64]  # (3, images, classes): intersection, truth, predicted
 Interval = tuple[float | None, float | None]  # (low, high); None where there is none
