@@ -17,6 +17,7 @@ PHASES = {
     "read": "reading images",
     "train": "training",
     "validate": "validating",
+    "adjust": "adjusting the logits",
     "score": "scoring the best weights",
 }
 LINE_EVERY_S = 30.0  # where there is no terminal

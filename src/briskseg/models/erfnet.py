@@ -70,6 +70,12 @@ class ERFNet(Network):
         logits: Tensor = self.encoder.output_conv(self.encoder(extend(images)))
         return logits
 
+    @property
+    def class_bias(self) -> nn.Parameter:
+        bias = self.decoder.output_conv.bias
+        assert isinstance(bias, nn.Parameter)
+        return bias
+
     def _decode(self, features: Tensor, images: Tensor) -> Tensor:
         logits: Tensor = self.decoder(features)
         return logits[..., : images.shape[-2], : images.shape[-1]]

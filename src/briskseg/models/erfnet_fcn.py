@@ -76,6 +76,12 @@ class ERFNetFCN(Network):
         """Only "logits": there is no auxiliary head."""
         return {"logits": self(images)}
 
+    @property
+    def class_bias(self) -> nn.Parameter:
+        bias = self.head[-1].bias
+        assert isinstance(bias, nn.Parameter)
+        return bias
+
 
 class NonBottleneck1d(nn.Module):
     """Figure 2 (c): a residual block whose two 3x3 convolutions are each split into 3x1 and 1x3.

@@ -97,6 +97,12 @@ class FastSCNN(Network):
         logits = resize(stages["logits"], images.shape[-2:], self.align_corners)
         return {"logits": logits, **heads}
 
+    @property
+    def class_bias(self) -> nn.Parameter:
+        bias = self.classifier[-1].bias
+        assert isinstance(bias, nn.Parameter)
+        return bias
+
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
         (h, w), least = images.shape[-2:], self.extends[1]
         if min(h, w) < least:

@@ -44,6 +44,11 @@ class Network(nn.Module, ABC):
         """Everything that a loss may read: "logits" as `forward` gives them, and by name the logits
         of the heads that only training uses, (N,classes,h,w) at their own, lower size."""
 
+    @property
+    @abstractmethod
+    def class_bias(self) -> nn.Parameter:
+        """(classes,): what the last layer adds to each class's logits."""
+
     def forward_encoder(self, images: Tensor) -> Tensor:
         """The logits (N,classes,h,w) of a head on the encoder, for a training stage of its own that
         leaves the decoder alone. Raises RequestError where the network has none."""

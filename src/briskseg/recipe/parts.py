@@ -281,6 +281,8 @@ class TrainingPart(LengthPart):
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' moving average
+    # after the last step the classes' biases are fitted to the mIoU on train, without augmentation
+    logit_adjustment: bool = False
     stop_after: Count | None = None  # validations without a new best
     snapshots: bool = False  # keep the weights of every epoch
 

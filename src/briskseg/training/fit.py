@@ -50,6 +50,7 @@ from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import find_encoder
 from briskseg.training.fine_tuning import begin_with, score_before
 from briskseg.training.log import Log
+from briskseg.training.logit_adjustment import adjust_run
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
 from briskseg.training.requests import refuse_dataless
@@ -123,7 +124,11 @@ def _fit(
     since = sitting.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
     train(trainer, module, data.loaders, log, kept)
-    if trainer.is_global_zero and "val" not in recipe.data.train_splits:
+    if not trainer.is_global_zero:
+        return
+    if training.logit_adjustment and (told := adjust_run(run, dataset, sitting.counted("adjust"))):
+        sitting.say(told)
+    if "val" not in recipe.data.train_splits:
         score_run(run, dataset, sitting.counted("score"))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+from briskseg.core.card import load_weights, save_weights
 from briskseg.core.files import write_whole
 from briskseg.core.images import write_png
 from briskseg.core.names import file_stem
@@ -17,8 +19,8 @@ EXAMPLES = 3
 
 
 def score_run(run: Path, dataset: Dataset, progress: Progress | None = None) -> None:
-    """Write the best and worst images' pictures and, last, scores.json of `model.safetensors` on
-    val: a run that has it is finished."""
+    """Write the best and worst images' pictures, the mIoU into the card and, last, scores.json of
+    `model.safetensors` on val: a run that has it is finished."""
     predictor = load(run)
     evaluation = evaluate(predictor, dataset, "val", progress=progress)
     ranked = sorted(
@@ -38,4 +40,14 @@ def score_run(run: Path, dataset: Dataset, progress: Progress | None = None) -> 
             write_png(folder / f"{stem}.image.png", image)
             write_png(folder / f"{stem}.truth.png", truth, palette=palette)
             write_png(folder / f"{stem}.prediction.png", predictor(image), palette=palette)
+    _restate(run / "model.safetensors", evaluation.miou)
     write_whole(run / "scores.json", json.dumps(evaluation.to_json(), indent=1))
+
+
+def _restate(path: Path, miou: float) -> None:
+    """The card's score becomes what the evaluator found, in float32 and of adjusted logits; a
+    validation while training has neither."""
+    tensors, card = load_weights(path)
+    scores = {**card.scores, "val_miou": None if math.isnan(miou) else miou}
+    if scores != card.scores:
+        save_weights(path, tensors, card.model_copy(update={"scores": scores}))

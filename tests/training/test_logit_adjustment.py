@@ -1,0 +1,121 @@
+"""Logit adjustment: its offsets against brute force, and through the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from briskseg.core.card import read_card
+from briskseg.core.confusion import ConfusionMatrix
+from briskseg.models import create_model
+from briskseg.training.logit_adjustment import fit_offsets
+
+WORDS = [
+    "--set=data.size=null",
+    "--set=training.batch=4",
+    "--set=training.epochs=4",
+    "--set=training.precision=float32",
+    "--set=training.optimizer.lr=1e-3",
+]
+
+
+def miou(logits_pc: np.ndarray, labels_p: np.ndarray) -> float:
+    matrix = ConfusionMatrix(logits_pc.shape[1])
+    matrix.update(labels_p[None].astype(np.uint8), logits_pc.argmax(1)[None].astype(np.uint8))
+    return matrix.miou
+
+
+def test_shifted_logits_are_shifted_back() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(4, 20_000, p=[0.7, 0.2, 0.09, 0.01])
+    logits = rng.normal(0, 0.2, (20_000, 4)).astype(np.float32)
+    logits[np.arange(20_000), labels] += 2
+    shifted = logits + np.array([0, 2.5, -1, 1.5], np.float32)
+    offsets, before, after = fit_offsets(shifted, labels)
+    assert before == pytest.approx(miou(shifted, labels))
+    assert before < 0.5
+    assert after == pytest.approx(miou(shifted + offsets, labels), abs=1e-4)
+    assert after > 0.99
+
+
+def test_no_single_offset_does_better() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.choice([0, 1, 3], 3000, p=[0.8, 0.15, 0.05])  # 2 does not occur
+    logits = rng.normal(0, 1, (3000, 4)).astype(np.float32)
+    logits[:, 2] -= 9
+    logits[np.arange(3000), labels] += 1
+    offsets, before, after = fit_offsets(logits, labels)
+    assert offsets[2] == 0
+    assert before + 0.05 < after == pytest.approx(miou(logits + offsets, labels), abs=1e-4)
+    for c in (0, 1, 3):
+        for offset in np.arange(-3, 3, 0.25, dtype=np.float32):
+            other = offsets.copy()
+            other[c] = offset
+            assert miou(logits + other, labels) < after + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("erfnet", {}),
+        ("erfnet_fcn", {}),
+        ("fast_scnn", {}),
+        ("fast_scnn", {"variant": "tramac"}),
+    ],
+)
+def test_a_bias_moves_the_logits_of_its_class_alone(name: str, options: dict) -> None:
+    network = create_model(name, 3, **options).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = network(images)
+        network.class_bias[1] += 0.5
+        moved = network(images) - before
+    assert torch.allclose(moved[:, 1], torch.tensor(0.5), atol=1e-5)
+    assert torch.equal(moved[:, [0, 2]], torch.zeros_like(moved[:, [0, 2]]))
+
+
+def test_a_run_ends_with_its_last_bias_fitted_once(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    plain, run = tmp_path / "plain", tmp_path / "run"
+    words = ["train", "demo", "--data", streets, *WORDS]
+    assert command(*words, "--out", plain).status == 0
+    adjusted = [*words, "--out", run, "--set=training.logit_adjustment=true"]
+    done = command(*adjusted)
+    assert done.status == 0, done.err
+    assert "logit adjustment: mIoU on train" in done.err
+
+    card = read_card(run / "model.safetensors")
+    offsets = card.training["logit_adjustment"]
+    assert isinstance(offsets, dict)
+    assert list(offsets) == list(card.labels.names)
+    before, after = load_file(plain / "model.safetensors"), load_file(run / "model.safetensors")
+    moved = {key for key in after if not np.array_equal(before[key], after[key])}
+    assert len(moved) == 1
+    bias = moved.pop()
+    assert np.allclose(after[bias] - before[bias], list(offsets.values()), atol=1e-5)
+
+    scores = [score(command, model, streets, tmp_path, "train") for model in (plain, run)]
+    assert scores[0] < scores[1]
+    on_val = score(command, run, streets, tmp_path, "val")
+    assert card.scores["val_miou"] == on_val
+    assert json.loads((run / "scores.json").read_text())["miou"] == on_val
+
+    kept = (run / "model.safetensors").read_bytes()
+    (run / "scores.json").unlink()  # as if it had been stopped before it was scored
+    assert command(*adjusted, "--resume").status == 0
+    assert (run / "model.safetensors").read_bytes() == kept
+    assert (run / "scores.json").exists()
+
+
+def score(command: Callable, model: Path, data: Path, folder: Path, split: str) -> float:
+    out = folder / "scores.json"
+    assert command("evaluate", model, "--data", data, "--split", split, "--json", out).status == 0
+    found: float = json.loads(out.read_text())["miou"]
+    return found
