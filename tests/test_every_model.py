@@ -54,6 +54,17 @@ def test_logits_have_the_size_of_the_images(name, options, size):
 
 
 @every_network
+def test_a_class_bias_moves_the_logits_of_its_class_alone(name, options):
+    net, image = network(name, options), images(1, 40, 56)
+    with torch.no_grad():
+        before = net(image)
+        net.class_bias[1] += 0.5
+        moved = net(image) - before
+    assert torch.allclose(moved[:, 1], torch.tensor(0.5), atol=1e-4)
+    assert not moved[:, [0, *range(2, CLASSES)]].any()
+
+
+@every_network
 def test_training_works_at_a_size_that_is_a_multiple_of_nothing(name, options):
     net = network(name, options).train()
     outputs = net.forward_train(images(2, 37, 51))

@@ -88,15 +88,17 @@ def test_other_classes_begin_with_all_but_the_heads(
 def test_weights_that_go_on_to_see_val_keep_what_they_scored_before(
     trained: Path, streets: Path, tmp_path: Path, command: Callable
 ) -> None:
-    run = tmp_path / "run"
-    words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
-    words += [f"--set=model.weights={trained}", "--set=data.train_splits=[train, val]"]
-    done = command(*words)
+    run, further = tmp_path / "run", tmp_path / "further"
+    words = ["train", "demo", "--data", streets, *WORDS, "--set=data.train_splits=[train, val]"]
+    done = command(*words, "--out", run, f"--set=model.weights={trained}")
     assert done.status == 0, done.err
     before = read_card(trained / "model.safetensors").scores["val_miou"]
     assert before is not None
     assert read_card(run / "model.safetensors").scores == {"val_miou_before": before}
     assert f"it scores nothing (val mIoU before: {before:.4f})" in done.out
+
+    assert command(*words, "--out", further, f"--set=model.weights={run}").status == 0
+    assert read_card(further / "model.safetensors").scores == {"val_miou_before": before}
 
 
 def test_shipped_weights_are_begun_with_by_name(

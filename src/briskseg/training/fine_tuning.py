@@ -50,13 +50,16 @@ def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet)
 
 
 def score_before(recipe: Recipe) -> dict[str, float | None]:
-    """Of a run that trains on val too: `val_miou_before`, what the weights that it begins with
-    scored there before; nothing where that is not known, and of any other run."""
+    """Of a run that trains on val too: `val_miou_before`, what the weights that it begins with, or
+    those that these began with, scored there before val was trained on; nothing where that is not
+    known, and of any other run."""
     if recipe.model.weights is None or "val" not in recipe.data.train_splits:
         return {}
     with suppress(BriskError):  # a run that goes on has no more need of the file
         scores = read_card(find_weights(Path(recipe.model.weights))).scores
-        return {"val_miou_before": scores["val_miou"]} if "val_miou" in scores else {}
+        for name in ("val_miou", "val_miou_before"):
+            if name in scores:
+                return {"val_miou_before": scores[name]}
     return {}
 
 
