@@ -66,6 +66,8 @@ def curve_section(run: Run) -> str:
         facts.append(f"{duration(last['seconds'])} of training")
     if rates:
         facts.append(f"{sorted(rates)[len(rates) // 2]:.1f} images/s (median)")
+    if run.card is not None and "logit_adjustment" in run.card.training:
+        facts.append("curves and film are of before the logits were adjusted")
     return section("Training", escape(", ".join(facts)), f'<div class="charts">{boxes}</div>')
 
 
