@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file
 
 from briskseg.core.card import read_card
 from briskseg.core.confusion import ConfusionMatrix
+from briskseg.core.images import write_png
 from briskseg.training.logit_adjustment import fit_offsets
 
 WORDS = [
@@ -42,6 +44,15 @@ def test_shifted_logits_are_shifted_back() -> None:
     assert after > 0.99
 
 
+def test_what_gains_nothing_stays() -> None:
+    labels = np.arange(300) % 3
+    logits = np.full((300, 3), -1.0, np.float32)
+    logits[np.arange(300), labels] = 1  # nothing is in doubt
+    offsets, before, after = fit_offsets(logits, labels)
+    assert before == after == 1
+    assert not offsets.any()
+
+
 def test_no_single_offset_does_better() -> None:
     rng = np.random.default_rng(1)
     labels = rng.choice([0, 1, 3], 3000, p=[0.8, 0.15, 0.05])  # 2 does not occur
@@ -49,7 +60,7 @@ def test_no_single_offset_does_better() -> None:
     logits[:, 2] -= 9
     logits[np.arange(3000), labels] += 1
     offsets, before, after = fit_offsets(logits, labels)
-    assert offsets[2] == 0
+    assert offsets[2] == pytest.approx(offsets[[0, 1, 3]].mean())
     assert before + 0.05 < after == pytest.approx(miou(logits + offsets, labels), abs=1e-4)
     for c in (0, 1, 3):
         for offset in np.arange(-3, 3, 0.25, dtype=np.float32):
@@ -90,6 +101,21 @@ def test_a_run_ends_with_its_last_bias_fitted_once(
     assert command(*adjusted, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == kept
     assert (run / "scores.json").exists()
+
+
+def test_without_a_labeled_pixel_nothing_is_adjusted(
+    tmp_path: Path, small_data: Path, command: Callable
+) -> None:
+    first = small_data / "labels/train/street0.png"
+    write_png(first, np.full((40, 64), 255, np.uint8))
+    for kind in ("images", "labels"):  # a step of batch norm takes two
+        file = small_data / kind / "train" / "street0.png"
+        shutil.copy(file, file.with_name("street1.png"))
+    words = ["train", "demo", "--data", small_data, "--out", tmp_path / "run", *WORDS]
+    words += ["--no-check", "--set=training.batch=2", "--set=training.loss.class_weights=none"]
+    done = command(*words, "--set=training.logit_adjustment=true")
+    assert done.status == 0, done.err
+    assert "logits are not adjusted: train has no labeled pixel" in done.err
 
 
 def score(command: Callable, model: Path, data: Path, folder: Path, split: str) -> float:

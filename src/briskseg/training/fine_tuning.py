@@ -57,7 +57,7 @@ def score_before(recipe: Recipe) -> dict[str, float | None]:
         return {}
     with suppress(BriskError):  # a run that goes on has no more need of the file
         scores = read_card(find_weights(Path(recipe.model.weights))).scores
-        for name in ("val_miou", "val_miou_before"):
+        for name in ("val_miou_before", "val_miou"):
             if name in scores:
                 return {"val_miou_before": scores[name]}
     return {}

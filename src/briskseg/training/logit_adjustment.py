@@ -38,7 +38,7 @@ Integers = npt.NDArray[np.integer[Any]]
 
 def adjust_run(run: Path, dataset: Dataset, progress: Progress) -> str:
     """Fit the offsets of the run's `model.safetensors` and add them to its last bias, once; return
-    what was gained, or "" where it had been done.
+    what was gained, or why nothing could be, or "" where it had been done.
 
     The card's own score is dropped: it is of the weights before.
     """
@@ -47,6 +47,8 @@ def adjust_run(run: Path, dataset: Dataset, progress: Progress) -> str:
     if KEY in card.training:
         return ""
     logits, labels = _drawn(backend, card.input.size, dataset, progress)
+    if not labels.size:
+        return "logits are not adjusted: train has no labeled pixel"
     offsets, before, after = fit_offsets(logits, labels)
     bias = backend.network.class_bias
     bias.data += bias.new_tensor(offsets)
@@ -66,7 +68,8 @@ def fit_offsets(logits_pc: Floats32, labels_p: Integers) -> tuple[Floats32, floa
 
     Args:
         logits_pc: (pixels, classes).
-        labels_p: (pixels,) classes; one that no pixel has keeps 0 and does not count.
+        labels_p: (pixels,) classes, one pixel at least; one that no pixel has does not count, and
+            gets the others' mean.
     """
     classes = logits_pc.shape[1]
     offsets = np.zeros(classes, np.float32)
@@ -76,12 +79,18 @@ def fit_offsets(logits_pc: Floats32, labels_p: Integers) -> tuple[Floats32, floa
     for _ in range(_SWEEPS):
         begun = last
         for c in held:
+            present = int(np.abs(_GRID - offsets[c]).argmin())
             offsets[c] = 0
             scores = _miou_by_offset(logits_pc + offsets, labels_p, held, c)
-            best = int(scores.argmax())
+            best = present
+            if scores.max() > scores[present] + _ENOUGH / classes:  # else it stays where it is
+                equal = np.flatnonzero(scores == scores.max())
+                best = int(equal[np.abs(equal - present).argmin()])
             offsets[c], last = _GRID[best], float(scores[best])
         if last - begun < _ENOUGH:
             break
+    unknown = np.setdiff1d(np.arange(classes), held)
+    offsets[unknown] = offsets[held].mean()  # only differences count: these rise with the others
     return offsets, first, last
 
 

@@ -21,7 +21,7 @@ EXAMPLES = 3
 def score_run(run: Path, dataset: Dataset, progress: Progress | None = None) -> None:
     """Write the best and worst images' pictures, the mIoU into the card and, last, scores.json of
     `model.safetensors` on val: a run that has it is finished."""
-    predictor = load(run)
+    predictor = load(run, backend="torch")  # not an export that lies beside the weights
     evaluation = evaluate(predictor, dataset, "val", progress=progress)
     ranked = sorted(
         (i for i in evaluation.per_image if i.miou == i.miou), key=lambda i: i.miou, reverse=True
