@@ -180,6 +180,13 @@ def _figure(example: Example) -> str:
     return f"<figure><figcaption>{name}{score}</figcaption><div>{images}</div></figure>"
 
 
+def _listed(value: object) -> object:
+    """A list, or values by class, as people write them."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
 def recipe_section(run: Run) -> str:
     """What was trained and how: the card's facts, and the recipe as it was resolved."""
     facts = ""
@@ -189,12 +196,7 @@ def recipe_section(run: Run) -> str:
         items = {
             "network": card.network.name,
             "images (height x width)": size,
-            **{
-                key.replace("_", " "): ", ".join(map(str, value))
-                if isinstance(value, list)
-                else value
-                for key, value in card.training.items()
-            },
+            **{key.replace("_", " "): _listed(value) for key, value in card.training.items()},
             "source": card.source,
             "license": card.license,
         }
