@@ -17,6 +17,7 @@ PHASES = {
     "read": "reading images",
     "train": "training",
     "validate": "validating",
+    "predict": "predicting on train",
     "adjust": "adjusting the logits",
     "score": "scoring the best weights",
 }

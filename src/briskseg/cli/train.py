@@ -149,8 +149,6 @@ def _sum_up(run: Path) -> None:
         before = card.scores.get("val_miou_before")
         begun = "" if before is None else f" (val mIoU before: {before:.4f})"
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
-    elif score is None:
-        shown = f"no labeled pixel on val, epoch {epoch}"
     else:
         shown = f"val mIoU {score:.4f}, best at epoch {epoch}"
     print(f"{run}/model.safetensors: {shown}")

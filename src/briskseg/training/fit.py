@@ -126,10 +126,13 @@ def _fit(
     train(trainer, module, data.loaders, log, kept)
     if not trainer.is_global_zero:
         return
-    if training.logit_adjustment and (told := adjust_run(run, dataset, sitting.counted("adjust"))):
-        sitting.say(told)
+    device = str(machine.device)
+    if training.logit_adjustment:
+        phases = sitting.counted("predict"), sitting.counted("adjust")
+        if told := adjust_run(run, dataset, device, *phases):
+            sitting.say(told)
     if "val" not in recipe.data.train_splits:
-        score_run(run, dataset, sitting.counted("score"))
+        score_run(run, dataset, device, sitting.counted("score"))
 
 
 def _told_padding(recipe: Recipe, dataset: Dataset) -> str:

@@ -40,11 +40,12 @@ class Sitting:
     """One sitting of a run, which may take several.
 
     resume: go on with the unfinished run in the folder. devices: where to compute.
-    stop: hears the signals, and knows what a stopped run tells its user to do. listener: is told of
-    progress as {"phase": "read" | "train" | "validate" | "validated" | "adjust" | "score", "step":,
-    "steps":}; of training also "epoch", "images" a step, "done", the share of the run's work that
-    is (small samples are less work), and "score", the last validation's as (name, value);
-    and of what a user should know as {"phase": "notice", "text":}.
+    stop: hears the signals, and knows what a stopped run tells its user to do.
+    listener: is told of progress as {"phase":, "step":, "steps":}. The phases are "read", "train",
+    "validate", "validated", "predict" (on train, to adjust the logits), "adjust" and "score". Of
+    training it hears also "epoch", "images" a step, "done", the share of the run's work that is
+    (small samples are less work), and "score", the last validation's as (name, value); and of what
+    a user should know as {"phase": "notice", "text":}.
     """
 
     resume: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 from briskseg.core.card import load_weights, save_weights
@@ -13,15 +12,20 @@ from briskseg.core.names import file_stem
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
 from briskseg.evaluation.accuracy import evaluate
-from briskseg.runtime.predictor import load
+from briskseg.runtime.predictor import Predictor
+from briskseg.runtime.torch_ import TorchBackend
 
 EXAMPLES = 3
 
 
-def score_run(run: Path, dataset: Dataset, progress: Progress | None = None) -> None:
+def score_run(run: Path, dataset: Dataset, device: str, progress: Progress) -> None:
     """Write the best and worst images' pictures, the mIoU into the card and, last, scores.json of
-    `model.safetensors` on val: a run that has it is finished."""
-    predictor = load(run, backend="torch")  # not an export that lies beside the weights
+    `model.safetensors` on val: a run that has it is finished.
+
+    It is not `runtime.load` that opens the run: an export that lies beside the weights, from before
+    the run went on, is not what is scored.
+    """
+    predictor = Predictor(*TorchBackend.open(run / "model.safetensors", device=device))
     evaluation = evaluate(predictor, dataset, "val", progress=progress)
     ranked = sorted(
         (i for i in evaluation.per_image if i.miou == i.miou), key=lambda i: i.miou, reverse=True
@@ -48,6 +52,5 @@ def _restate(path: Path, miou: float) -> None:
     """The card's score becomes what the evaluator found, in float32 and of adjusted logits; a
     validation while training has neither."""
     tensors, card = load_weights(path)
-    scores = {**card.scores, "val_miou": None if math.isnan(miou) else miou}
-    if scores != card.scores:
-        save_weights(path, tensors, card.model_copy(update={"scores": scores}))
+    scores = {**card.scores, "val_miou": miou}
+    save_weights(path, tensors, card.model_copy(update={"scores": scores}))
