@@ -6,7 +6,9 @@ Both train the same network on the same drawn streets (360x480) with the same op
 scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32, NCHW,
 reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
 each in a process of its own; prints the medians of images/s over the steps and of their ratios, and
-which share of its time ours waited for data. `--network erfnet` measures that one alone.
+which share of its time ours waited for data. Last comes the ratio over a whole run of the shipped
+recipe, whose samples grow (`augment.growth`): ours is measured at each of its sizes, and the stock
+loop, which has no such thing, at the full one. `--network erfnet` measures that one alone.
 """
 
 from __future__ import annotations
@@ -23,21 +25,26 @@ from pathlib import Path
 import yaml
 
 from briskseg.data.synthetic import draw_dataset
+from briskseg.recipe import load_recipe
 
 SIZE = (360, 480)
 CASES = {"erfnet": 6, "fast_scnn": 16}  # network: batch
+RECIPES = {"erfnet": "erfnet-camvid11", "fast_scnn": "fast-scnn-camvid11"}
 WARM = 3  # steps before the clock
 ROUNDS = 3
 
 
-def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: Path):
-    """Images/s, and the share of the time that was spent waiting for data."""
+def ours(
+    data: Path, network: str, batch: int, steps: int, device: str, folder: Path, factor: float
+):
+    """Images/s at `factor` of the size, and the share of the time spent waiting for data."""
     recipe = {
         "model": {"name": network},
         "data": {"size": list(SIZE)},
         "augment": {
             "scale": [0.6, 2.0], "rotate": 10, "flip": 0.5, "brightness": [0.7, 1.3],
             "contrast": [0.7, 1.3], "saturation": [0.7, 1.3],
+            "growth": None if factor == 1 else {"factors": [factor], "until": [1.0]},
         },
         "training": {
             "steps": steps, "batch": batch, "log_every": 1, "validate_every": 1000,
@@ -53,6 +60,14 @@ def ours(data: Path, network: str, batch: int, steps: int, device: str, folder: 
         rows = [row for row in csv.DictReader(file) if row["images_per_s"]][WARM:]
     columns = ("images_per_s", "waiting")
     return tuple(statistics.median(float(row[name]) for row in rows) for name in columns)
+
+
+def shares_of_sizes(network: str) -> dict[float, float]:
+    """The factors by which the shipped recipe's samples grow, and the share of epochs of each."""
+    growth = load_recipe(RECIPES[network]).augment.growth
+    ends = [*growth.until, 1.0]
+    shares = [end - begin for begin, end in zip([0.0, *ends], ends, strict=False)]
+    return dict(zip([*growth.factors, 1.0], shares, strict=True))
 
 
 def theirs(data: Path, network: str, batch: int, steps: int, device: str) -> float:
@@ -135,23 +150,26 @@ def main() -> None:
         data = draw_dataset(folder / "streets", train=48, val=1, size_hw=SIZE, seed=0)
         print(
             f"{'network':10} {'batch':>5} {'ours':>8} {'stock':>8} images/s {'ratio':>6}  waiting"
+            "  ratio over a run"
         )
         for network, batch in CASES.items():
             if given.network not in {None, network}:
                 continue
-            steps = given.steps + WARM
-            pairs = [
-                (
-                    ours(data, network, batch, steps, given.device, folder),
-                    theirs(data, network, batch, steps, given.device),
-                )
-                for _ in range(given.rounds)
-            ]
-            fast = statistics.median(rate for (rate, _), _ in pairs)
-            slow = statistics.median(rate for _, rate in pairs)
-            ratio = statistics.median(ours / stock for (ours, _), stock in pairs)
-            waiting = statistics.median(share for (_, share), _ in pairs)
-            numbers = f"{fast:8.2f} {slow:8.2f}          {ratio:6.2f}  {waiting:7.1%}"
+            shares = shares_of_sizes(network)
+            rounds = []
+            for _ in range(given.rounds):
+                how = (data, network, batch, given.steps + WARM, given.device)
+                rates = {factor: ours(*how, folder, factor) for factor in shares}
+                rounds.append((rates, theirs(*how)))
+            fast = statistics.median(rates[1.0][0] for rates, _ in rounds)
+            slow = statistics.median(stock for _, stock in rounds)
+            ratio = statistics.median(rates[1.0][0] / stock for rates, stock in rounds)
+            waiting = statistics.median(rates[1.0][1] for rates, _ in rounds)
+            whole = statistics.median(
+                1 / sum(share / rates[factor][0] for factor, share in shares.items()) / stock
+                for rates, stock in rounds
+            )
+            numbers = f"{fast:8.2f} {slow:8.2f}          {ratio:6.2f}  {waiting:7.1%} {whole:10.2f}"
             print(f"{network:10} {batch:5} {numbers}", flush=True)
 
 
