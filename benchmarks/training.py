@@ -6,9 +6,10 @@ Both train the same network on the same drawn streets (360x480) with the same op
 scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop is float32, NCHW,
 reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
 each in a process of its own; prints the medians of images/s over the steps and of their ratios, and
-which share of its time ours waited for data. Last comes the ratio over a whole run of the shipped
-recipe, whose samples grow (`augment.growth`): ours is measured at each of its sizes, and the stock
-loop, which has no such thing, at the full one. `--network erfnet` measures that one alone.
+which share of its time ours waited for data. The last column is the ratio over a run whose samples
+grow as those of the shipped recipe do (`augment.growth`): ours is measured at each of their sizes,
+and the stock loop, which has no such thing, at the full one. `--network erfnet` measures that one
+alone; `--steps` and `--rounds` say how long.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def main() -> None:
         data = draw_dataset(folder / "streets", train=48, val=1, size_hw=SIZE, seed=0)
         print(
             f"{'network':10} {'batch':>5} {'ours':>8} {'stock':>8} images/s {'ratio':>6}  waiting"
-            "  ratio over a run"
+            "  over a run"
         )
         for network, batch in CASES.items():
             if given.network not in {None, network}:
@@ -169,7 +170,7 @@ def main() -> None:
                 1 / sum(share / rates[factor][0] for factor, share in shares.items()) / stock
                 for rates, stock in rounds
             )
-            numbers = f"{fast:8.2f} {slow:8.2f}          {ratio:6.2f}  {waiting:7.1%} {whole:10.2f}"
+            numbers = f"{fast:8.2f} {slow:8.2f}          {ratio:6.2f}  {waiting:7.1%} {whole:11.2f}"
             print(f"{network:10} {batch:5} {numbers}", flush=True)
 
 

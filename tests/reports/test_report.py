@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from briskseg.core.card import load_weights, save_weights
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.images import write_png
 from briskseg.reports.page import write_report
@@ -160,6 +161,22 @@ def test_examples_are_pictures_of_image_truth_and_prediction(run_folder: Path) -
     assert kinds == ["image/jpeg", "image/png", "image/png"] * 4
     with Image.open(io.BytesIO(page.pictures[2][1])) as truth:
         assert truth.convert("RGB").getpixel((0, 0)) == (70, 130, 180)
+
+
+def test_a_run_that_trained_on_val_is_finished_without_scores(run_folder: Path) -> None:
+    (run_folder / "scores.json").unlink()
+    shutil.rmtree(run_folder / "examples")
+    tensors, card = load_weights(run_folder / "model.safetensors")
+    training = {**card.training, "train_splits": ["train", "val"]}
+    for scores, headline in (({}, ""), ({"val_miou_before": 0.626}, "62.6 % mIoU on val before")):
+        changed = card.model_copy(update={"training": training, "scores": scores})
+        save_weights(run_folder / "model.safetensors", tensors, changed)
+        page = Page(write_report(run_folder))
+        assert "; the weights are those of epoch 2; val was trained on, so nothing is" in page.text
+        assert headline in page.text
+        assert ("mIoU on val" in page.text) == bool(headline)
+        assert "best mIoU so far" not in page.text
+        assert "not finished" not in page.text
 
 
 def test_an_unfinished_run_gets_a_page_that_says_what_is_missing(run_folder: Path) -> None:

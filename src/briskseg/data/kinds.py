@@ -44,7 +44,7 @@ DATASET_KINDS: dict[str, Kind] = {
         camvid.recognizes,
         camvid.find,
         (
-            "train/NAME.png with trainannot/NAME.png, and so on for val and test (SegNet's, 11"
+            "train/NAME.ext with trainannot/NAME.png, and so on for val and test (SegNet's, 11"
             " classes)",
             "701_StillsRaw_full/NAME.png with LabeledApproved_full/NAME_L.png (as published, 32"
             " colors)",

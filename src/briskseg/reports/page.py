@@ -72,7 +72,10 @@ def _summary(run: Run) -> str:
     if facts.get("data"):
         text += f", data {facts['data']}"
     if facts.get("epoch"):
-        text += f"; the best weights are those of epoch {facts['epoch']}"
+        best = "" if run.scores_nothing else "best "
+        text += f"; the {best}weights are those of epoch {facts['epoch']}"
+    if run.scores_nothing:
+        text += "; val was trained on, so nothing is scored"
     return text
 
 
@@ -81,9 +84,9 @@ def _missing(run: Run) -> str:
     lacking = {
         "metrics.csv (curves)": not run.metrics,
         "model.safetensors (the best weights)": run.card is None,
-        "scores.json (scores by class)": run.scores is None,
+        "scores.json (scores by class)": run.scores is None and not run.scores_nothing,
         "film/ (prediction film)": run.film is None,
-        "examples/ (best and worst images)": not run.examples,
+        "examples/ (best and worst images)": not run.examples and not run.scores_nothing,
         "recipe.yaml": run.recipe is None,
     }
     names = [name for name, lacks in lacking.items() if lacks]

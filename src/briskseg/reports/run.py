@@ -62,6 +62,12 @@ class Run:
         """The rows of metrics.csv that a validation wrote."""
         return tuple(row for row in self.metrics if "val_miou" in row)
 
+    @property
+    def scores_nothing(self) -> bool:
+        """Whether val was trained on, so that there is nothing to score."""
+        splits = self.card.training.get("train_splits") if self.card is not None else None
+        return isinstance(splits, list) and "val" in splits
+
 
 def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not.

@@ -24,7 +24,9 @@ def section(title: str, note: str, body: str) -> str:
 
 
 def headline(run: Run) -> str:
-    """The totals, or the best so far of a run that is not scored yet."""
+    """The totals, or the best so far of a run that is not scored yet. One that trains on val shows
+    what the weights that it began with had scored there, where that is known."""
+    totals: list[tuple[str, float | None]] = []
     if run.scores is not None:
         totals = [
             (f"mIoU{_interval(run.scores)}", run.scores.miou),
@@ -32,13 +34,16 @@ def headline(run: Run) -> str:
             ("mean accuracy", run.scores.mean_accuracy),
             ("frequency-weighted IoU", run.scores.frequency_weighted_iou),
         ]
+    elif run.card is not None and run.scores_nothing:
+        if before := run.card.scores.get("val_miou_before"):
+            totals = [("mIoU on val before it was trained on", before)]
     elif known := [row for row in run.validations if row["val_miou"] == row["val_miou"]]:
         best = max(known, key=lambda row: row["val_miou"])
         totals = [
             ("best mIoU so far", best["val_miou"]),
             ("its pixel accuracy", best.get("val_pixel_accuracy")),
         ]
-    else:
+    if not totals:
         return ""
     boxes = "".join(f"<div><b>{percent(x)}</b>{escape(name)}</div>" for name, x in totals)
     return f'<div class="headline">{boxes}</div>'

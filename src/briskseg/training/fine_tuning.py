@@ -43,10 +43,11 @@ def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet)
     for key in taken:
         check_finite(key, found[key], path)
         own[key].copy_(found[key])
+    told = f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}"
     fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
-    return f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}" + (
-        f"; new: {', '.join(fresh)}" if fresh else ""
-    )
+    if not same_classes:
+        return f"{told}; new, for other classes: {', '.join(fresh)}"
+    return f"{told}; new are heads that only training uses" if fresh else told
 
 
 def score_before(recipe: Recipe) -> dict[str, float | None]:

@@ -237,6 +237,7 @@ class Log(Callback):
 
 
 def epochs_done(trainer: Trainer) -> int:
-    """At a validation: it follows the epoch's last step, and Lightning counts the epoch only after
-    it, except where the run ended between two validations and is validated once more."""
-    return int(trainer.current_epoch) + (trainer.state.fn == "fit")
+    """The epochs that have begun, by the steps: Lightning counts one as done after its validation,
+    and not at all where a run that had ended is resumed."""
+    module: Any = trainer.lightning_module
+    return -(-trainer.global_step // int(module.steps_per_epoch))

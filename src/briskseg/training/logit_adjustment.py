@@ -20,6 +20,7 @@ from briskseg.core.card import save_weights
 from briskseg.core.labels import IGNORED
 from briskseg.core.types import Floats, Floats32, Progress
 from briskseg.data import Dataset
+from briskseg.evaluation.reading import read_ahead
 from briskseg.runtime.coarse import enlarge
 from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.torch_ import TorchBackend
@@ -42,7 +43,7 @@ def adjust_run(
     run: Path, dataset: Dataset, device: str, predicting: Progress, fitting: Progress
 ) -> str:
     """Fit the offsets of the run's `model.safetensors` and add them to its last bias, once; return
-    what was gained, or why nothing could be, or "" where it had been done.
+    what came of it, "" where it had been done.
 
     The card's own score is dropped: it is of the weights before.
     """
@@ -54,6 +55,8 @@ def adjust_run(
     if not labels.size:
         return "logits are not adjusted: train has no labeled pixel"
     offsets, before, after = fit_offsets(logits, labels, fitting)
+    if not offsets.any():
+        return f"logits are not adjusted: train mIoU {before:.4f} gains nothing by it"
     bias = backend.network.class_bias
     bias.data += bias.new_tensor(offsets)
     adjusted: dict[str, Any] = {
@@ -64,7 +67,7 @@ def adjust_run(
     scores = {name: score for name, score in card.scores.items() if name != "val_miou"}
     card = card.model_copy(update={"training": adjusted, "scores": scores})
     save_weights(path, weights_of(backend.network), card)
-    return f"logit adjustment: mIoU on train {after:.2%}, before {before:.2%}"
+    return f"logits are adjusted: train mIoU {before:.4f} before, {after:.4f} now"
 
 
 def fit_offsets(
@@ -75,34 +78,33 @@ def fit_offsets(
 
     Args:
         logits_pc: (pixels, classes).
-        labels_p: (pixels,) classes, one pixel at least. A class that no pixel has does not count;
-            one of fewer than _PIXELS counts and is not fitted, its offset is 0, the others' mean.
+        labels_p: (pixels,) classes, one pixel at least. A class of fewer than _PIXELS keeps the
+            offset 0; it counts in the mIoU as any other does.
     """
     classes = logits_pc.shape[1]
     offsets = np.zeros(classes, np.float32)
-    pixels = np.bincount(labels_p, minlength=classes)
-    held = np.flatnonzero(pixels).tolist()
-    fitted = np.flatnonzero(pixels >= _PIXELS).tolist()
-    before = last = float(_miou_by_move(logits_pc, labels_p, held, held[0])[_STAY])
+    fitted = np.flatnonzero(np.bincount(labels_p, minlength=classes) >= _PIXELS).tolist()
+    before = last = float(_miou_by_move(logits_pc, labels_p, 0)[_STAY])
+    of = _SWEEPS * len(fitted)
     for sweep in range(_SWEEPS if fitted else 0):
         begun = last
         for place, c in enumerate(fitted, 1):
-            scores = _miou_by_move(logits_pc + offsets, labels_p, held, c)
+            scores = _miou_by_move(logits_pc + offsets, labels_p, c)
             if scores.max() > last + _ENOUGH / classes:  # else it stays where it is
                 equal = np.flatnonzero(scores == scores.max())
                 move = equal[np.abs(equal - _STAY).argmin()]
                 offsets[c] += _MOVES[move]
                 last = float(scores[move])
-            progress(sweep * len(fitted) + place, _SWEEPS * len(fitted))
+            progress(sweep * len(fitted) + place, of)
         if last - begun < _ENOUGH:
+            progress(of, of)
             break
-    offsets[fitted] -= offsets.sum() / max(1, len(fitted))  # only differences count
-    after = float(_miou_by_move(logits_pc + offsets, labels_p, held, held[0])[_STAY])
-    return offsets, before, after
+    return offsets, before, last
 
 
-def _miou_by_move(logits_pc: Floats32, labels_p: Integers, held: list[int], c: int) -> Floats:
-    """The mIoU over the classes `held` for each of _MOVES that the class c may make.
+def _miou_by_move(logits_pc: Floats32, labels_p: Integers, c: int) -> Floats:
+    """The mIoU for each of _MOVES that the class c may make, over the classes that are in the
+    labels or predicted.
 
     A pixel belongs to c from the first move on that lifts c above its strongest rival.
     """
@@ -125,19 +127,19 @@ def _miou_by_move(logits_pc: Floats32, labels_p: Integers, held: list[int], c: i
     by_truth = taken(labels_p)
     predicted[:, c], hits[:, c] = by_truth.sum(1), by_truth[:, c]
     union = predicted + np.bincount(labels_p, minlength=classes) - hits
-    scores: Floats = (hits[:, held] / union[:, held]).mean(1)
+    scores: Floats = (hits / np.maximum(union, 1)).sum(1) / (union > 0).sum(1)
     return scores
 
 
 def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[Floats32, Integers]:
     """Logits (pixels, classes) and labels (pixels,) of labeled pixels on a grid in images of train,
-    which are not varied."""
+    which are not varied; about as many of each image. Logits are those of the size at which the
+    network sees an image, stretched to its label."""
     pairs = dataset.pairs("train")
     pairs = pairs[:: math.ceil(len(pairs) / _IMAGES)]
     most = _LOGITS / predictor.card.network.classes / len(pairs)  # pixels of an image
     logits, labels = [], []
-    for done, pair in enumerate(pairs, 1):
-        image, truth = dataset.read(pair)
+    for done, (image, truth) in enumerate(read_ahead(dataset.read, pairs), 1):
         found = enlarge(predictor.logits(image), truth.shape, align_corners=False)
         step = math.ceil(math.sqrt(truth.size / most))
         grid = slice(step // 2, None, step)

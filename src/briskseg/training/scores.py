@@ -50,7 +50,7 @@ def score_run(run: Path, dataset: Dataset, device: str, progress: Progress) -> N
 
 def _restate(path: Path, miou: float) -> None:
     """The card's score becomes what the evaluator found, in float32 and of adjusted logits; a
-    validation while training has neither."""
+    validation while training may have neither."""
     tensors, card = load_weights(path)
     scores = {**card.scores, "val_miou": miou}
     save_weights(path, tensors, card.model_copy(update={"scores": scores}))
