@@ -135,3 +135,14 @@ def test_what_does_not_fit_is_said_in_a_sentence(
     done = command(*words, *(f"--set={change.format(run=trained)}" for change in changes))
     assert done.status in {1, 2}
     assert expected in " ".join(done.err.split())
+
+
+def test_weights_that_are_not_there_are_said_before_a_run_is_begun(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    done = command("train", "demo", "--data", streets, "--out", run, "--set=model.weights=nix")
+    assert done.status == 2
+    assert "nix is not there" in done.err
+    assert "reading images" not in done.err
+    assert not run.exists()

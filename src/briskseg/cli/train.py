@@ -102,9 +102,15 @@ def _refuse(
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
     from briskseg.cli.fitness import refuse_unfit
     from briskseg.recipe import Recipe
-    from briskseg.training.requests import refuse_dataless, refuse_folder, seed_folders
+    from briskseg.training.requests import (
+        refuse_dataless,
+        refuse_folder,
+        refuse_weightless,
+        seed_folders,
+    )
 
     refuse_dataless(described)
+    refuse_weightless(described, resume)
     if repeat is not None:
         seed_folders(described, run, repeat, resume)
     elif is_first:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError
 from briskseg.recipe import PretrainingRecipe, Recipe
+from briskseg.runtime.files import find_weights
 from briskseg.training.lock import FILE as LOCK
 
 
@@ -19,6 +20,12 @@ def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
         else "add --data DIR, a folder with train/CLASS/*.jpg and val/CLASS/*.jpg"
     )
     raise RequestError(f"the recipe '{recipe.name}' names no data; {data}")
+
+
+def refuse_weightless(recipe: Recipe | PretrainingRecipe, resume: bool) -> None:
+    """RequestError where the weights that a new run would begin with are not there."""
+    if isinstance(recipe, Recipe) and recipe.model.weights is not None and not resume:
+        find_weights(Path(recipe.model.weights))
 
 
 def refuse_folder(run: Path, resume: bool) -> None:
