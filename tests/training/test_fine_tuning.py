@@ -137,12 +137,18 @@ def test_what_does_not_fit_is_said_in_a_sentence(
     assert expected in " ".join(done.err.split())
 
 
-def test_weights_that_are_not_there_are_said_before_a_run_is_begun(
-    streets: Path, tmp_path: Path, command: Callable
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [("nix", "nix is not there"), ("erfnet-camvid11", "holds erfnet, and the recipe trains")],
+)
+def test_weights_that_cannot_be_begun_with_are_said_before_a_run_is_begun(
+    weights: str, expected: str, streets: Path, tmp_path: Path, command: Callable
 ) -> None:
     run = tmp_path / "run"
-    done = command("train", "demo", "--data", streets, "--out", run, "--set=model.weights=nix")
+    done = command(
+        "train", "demo", "--data", streets, "--out", run, f"--set=model.weights={weights}"
+    )
     assert done.status == 2
-    assert "nix is not there" in done.err
+    assert expected in done.err
     assert "reading images" not in done.err
     assert not run.exists()

@@ -163,6 +163,7 @@ def test_a_finished_run_is_not_trained_again(run: Path, streets: Path) -> None:
     words = ["train", "demo", "--data", streets, "--out", run, *SMALL]
     done = briskseg(*words, "--set=training.snapshots=true", "--resume")
     assert done.returncode == 0, done.stderr
+    assert "steps: scoring what they made" in done.stderr
     assert (run / "metrics.csv").read_text() == before
 
 

@@ -105,12 +105,12 @@ def _refuse(
     from briskseg.training.requests import (
         refuse_dataless,
         refuse_folder,
-        refuse_weightless,
+        refuse_weights,
         seed_folders,
     )
 
     refuse_dataless(described)
-    refuse_weightless(described, resume)
+    refuse_weights(described, resume)
     if repeat is not None:
         seed_folders(described, run, repeat, resume)
     elif is_first:

@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from briskseg.core.card import Card, load_weights, read_card
-from briskseg.core.errors import BriskError, RequestError, WeightsError
+from briskseg.core.card import load_weights, read_card
+from briskseg.core.errors import BriskError, WeightsError
 from briskseg.core.labels import LabelSet
 from briskseg.models import create_model
 from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
 from briskseg.runtime.files import find_weights
+from briskseg.training.requests import fitting_weights
 
 
 @torch.no_grad()
@@ -27,9 +28,8 @@ def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet)
     file has none, they stay as they are, random. Raises RequestError if there is no such file, or
     if it is of another network or of other mean and std; WeightsError if it is damaged.
     """
-    path = find_weights(Path(weights))
+    path = fitting_weights(weights, recipe)
     arrays, card = load_weights(path)
-    _check_fits(card, recipe, path)
     own, found = network.state_dict(), {k: torch.from_numpy(v) for k, v in arrays.items()}
     heads = _heads(network, recipe.model.name)
     differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
@@ -62,21 +62,6 @@ def score_before(recipe: Recipe) -> dict[str, float | None]:
             if name in scores:
                 return {"val_miou_before": scores[name]}
     return {}
-
-
-def _check_fits(card: Card, recipe: Recipe, path: Path) -> None:
-    if card.network.name != recipe.model.name:
-        raise RequestError(
-            f"model.weights: {path} holds {card.network.name}, and the recipe trains "
-            f"{recipe.model.name}; name weights of that network, or set model.name"
-        )
-    theirs, ours = ((part.mean, part.std) for part in (card.input, recipe.data))
-    if theirs != ours:
-        mean, std = (str(list(values)).replace(" ", "") for values in theirs)
-        raise RequestError(
-            f"model.weights: {path} was trained with mean {theirs[0]} and std {theirs[1]}, and the "
-            f"recipe has {ours[0]} and {ours[1]}; add --set data.mean={mean} --set data.std={std}"
-        )
 
 
 def _heads(network: Network, name: str) -> set[str]:

@@ -53,7 +53,7 @@ from briskseg.training.log import Log
 from briskseg.training.logit_adjustment import adjust_run
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
-from briskseg.training.requests import refuse_dataless, refuse_weightless
+from briskseg.training.requests import refuse_dataless, refuse_weights
 from briskseg.training.run_folder import Sitting, go_on, opened_run
 from briskseg.training.scores import score_run
 from briskseg.training.stages import plan_stages
@@ -80,7 +80,7 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
     """
     root = refuse_dataless(recipe)
     sitting = sitting or Sitting()
-    refuse_weightless(recipe, sitting.resume)
+    refuse_weights(recipe, sitting.resume)
     with sitting.stop:
         dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
@@ -122,6 +122,8 @@ def _fit(
         ProgressCallback(sitting.listener, growth.work if growth else None),
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
+    if kept is not None and kept.step >= module.steps:
+        sitting.say(f"{run} has all its {module.steps} steps: scoring what they made")
     since = sitting.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
     train(trainer, module, data.loaders, log, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from briskseg.core.card import read_card
 from briskseg.core.errors import RequestError
 from briskseg.recipe import PretrainingRecipe, Recipe
 from briskseg.runtime.files import find_weights
@@ -22,10 +23,34 @@ def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
     raise RequestError(f"the recipe '{recipe.name}' names no data; {data}")
 
 
-def refuse_weightless(recipe: Recipe | PretrainingRecipe, resume: bool) -> None:
-    """RequestError where the weights that a new run would begin with are not there."""
+def refuse_weights(recipe: Recipe | PretrainingRecipe, resume: bool) -> None:
+    """As `fitting_weights`, of the weights that a new run would begin with."""
     if isinstance(recipe, Recipe) and recipe.model.weights is not None and not resume:
-        find_weights(Path(recipe.model.weights))
+        fitting_weights(recipe.model.weights, recipe)
+
+
+def fitting_weights(weights: str, recipe: Recipe) -> Path:
+    """The file that `model.weights` names, as far as its card tells fit for the recipe.
+
+    Raises:
+        RequestError: it is not there, or is of another network or of other mean and std.
+        WeightsError: it is damaged.
+    """
+    path = find_weights(Path(weights))
+    card = read_card(path)
+    if card.network.name != recipe.model.name:
+        raise RequestError(
+            f"model.weights: {path} holds {card.network.name}, and the recipe trains "
+            f"{recipe.model.name}; name weights of that network, or set model.name"
+        )
+    theirs, ours = ((part.mean, part.std) for part in (card.input, recipe.data))
+    if theirs != ours:
+        mean, std = (str(list(values)).replace(" ", "") for values in theirs)
+        raise RequestError(
+            f"model.weights: {path} was trained with mean {theirs[0]} and std {theirs[1]}, and the "
+            f"recipe has {ours[0]} and {ours[1]}; add --set data.mean={mean} --set data.std={std}"
+        )
+    return path
 
 
 def refuse_folder(run: Path, resume: bool) -> None:
