@@ -255,7 +255,7 @@ def test_photometric_changes_are_each_drawn_with_their_probability_and_range() -
 
 @pytest.mark.parametrize("size", [None, (48, 64)])
 def test_a_smaller_sample_shows_the_same_view(scene, size) -> None:
-    part = {"size": size, "scale": (0.8, 1.6), "rotate": 8, "flip": 0.5}
+    part = {"size": size, "scale": (0.8, 1.6), "rotate": 8, "translate": 6, "flip": 0.5}
     growth = {"factors": (0.5,), "until": (0.5,)}
     for index in range(6):
         whole, labels = vary(scene, index=index, **part)

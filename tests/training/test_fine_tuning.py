@@ -97,8 +97,41 @@ def test_weights_that_go_on_to_see_val_keep_what_they_scored_before(
     assert read_card(run / "model.safetensors").scores == {"val_miou_before": before}
     assert f"it scores nothing (val mIoU before: {before:.4f})" in done.out
 
-    assert command(*words, "--out", further, f"--set=model.weights={run}").status == 0
+    words += ["--set=training.steps=8", f"--set=model.weights={run}", "--out", further]
+    assert command(*words).status == 0
     assert read_card(further / "model.safetensors").scores == {"val_miou_before": before}
+
+    run.rename(tmp_path / "elsewhere")  # a run that goes on needs it no more
+    checkpoints = further / "checkpoints"
+    (checkpoints / "previous.ckpt").replace(checkpoints / "last.ckpt")
+    (further / "model.safetensors").unlink()
+    done = command(*words, "--resume")
+    assert done.status == 0, done.err
+    assert read_card(further / "model.safetensors").scores == {"val_miou_before": before}
+
+
+def test_scores_on_a_val_that_was_trained_on_are_said_to_mean_nothing(
+    trained: Path, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    seen = tmp_path / "seen"
+    words = ["train", "demo", "--data", streets, *WORDS]
+    done = command(*words, "--out", seen, "--set=data.train_splits=[train, val]")
+    assert done.status == 0, done.err
+    assert "begins with random weights" in done.err
+    assert "trained on val of such data" in command("evaluate", seen, "--data", streets).out
+    assert "trained on val" not in command("evaluate", trained, "--data", streets).out
+
+    done = command(*words, "--out", tmp_path / "further", f"--set=model.weights={seen}")
+    assert "which were trained on val too" in done.err
+
+
+def test_a_score_on_other_data_is_not_kept(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *WORDS]
+    words += ["--set=data.train_splits=[train, val]", "--set=model.weights=fast-scnn-camvid11"]
+    assert command(*words).status == 0
+    assert read_card(tmp_path / "run" / "model.safetensors").scores == {}
 
 
 def test_shipped_weights_are_begun_with_by_name(

@@ -163,7 +163,7 @@ def test_a_finished_run_is_not_trained_again(run: Path, streets: Path) -> None:
     words = ["train", "demo", "--data", streets, "--out", run, *SMALL]
     done = briskseg(*words, "--set=training.snapshots=true", "--resume")
     assert done.returncode == 0, done.stderr
-    assert "steps: scoring what they made" in done.stderr
+    assert "steps: none is left to train" in done.stderr
     assert (run / "metrics.csv").read_text() == before
 
 
@@ -227,6 +227,17 @@ def test_a_wrong_request_is_one_sentence(
     assert done.status == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) <= 3
+
+
+@pytest.mark.parametrize("how", [[], ["--resume"]])
+def test_a_request_that_was_refused_can_be_corrected_in_its_folder(
+    how: list[str], streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL]
+    assert command(*words, "--set=training.batch=99").status == 2
+    done = command(*words, "--set=training.batch=12", "--set=training.epochs=1", *how)
+    assert done.status == 0, done.err
+    assert "batch: 12\n" in (tmp_path / "run" / "recipe.yaml").read_text()
 
 
 @pytest.mark.parametrize("logger", ["wandb", "mlflow"])

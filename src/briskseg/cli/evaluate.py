@@ -37,6 +37,12 @@ _LabelSize = Annotated[
 ]
 
 
+_SEEN = (
+    "The model was trained on val of such data too: if these are its images, the scores say "
+    "nothing about new ones."
+)
+
+
 @app.command()
 def evaluate(
     model: ModelArgument,
@@ -74,6 +80,9 @@ def evaluate(
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     if not is_stdout(json_file):
         _print(result, model)
+        card = predictor.card
+        if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
+            typer.echo(_SEEN)
     write_json(json_file, {**result.to_json(), "model": str(model)})
 
 

@@ -110,16 +110,16 @@ def _refuse(
     )
 
     refuse_dataless(described)
-    refuse_weights(described, resume)
+    for package in ("torch", "lightning"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "training", "train")
     if repeat is not None:
         seed_folders(described, run, repeat, resume)
     elif is_first:
         refuse_folder(run, resume)
+        refuse_weights(described, run)
     if not is_unchecked and is_first and isinstance(described, Recipe):
         refuse_unfit(described)
-    for package in ("torch", "lightning"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "training", "train")
 
 
 def _carry_out(

@@ -131,6 +131,12 @@ class Card(_Part):
             )
         return self
 
+    @property
+    def has_seen_val(self) -> bool:
+        """Whether val was trained on too, so that a score on it says nothing about new images."""
+        splits = self.training.get("train_splits")
+        return isinstance(splits, list) and "val" in splits
+
     def to_json(self) -> str:
         """The card as one line of JSON."""
         return self.model_dump_json()

@@ -100,7 +100,7 @@ class Augmenter:
         part = self.part
         size_hw = _shrunk(part.size or base_hw, factor)
         base_hw = _shrunk(base_hw, factor)
-        pose = self._draw_pose(rng)
+        pose = self._draw_pose(rng, factor)
         place_xy = rng.random(2)
         brightness = draw_factor(rng, part.brightness)
         contrast = draw_factor(rng, part.contrast)
@@ -123,12 +123,12 @@ class Augmenter:
             draw_distortion(rng, part.photometric),
         )
 
-    def _draw_pose(self, rng: np.random.Generator) -> Pose:
+    def _draw_pose(self, rng: np.random.Generator, factor: float) -> Pose:
         part = self.part
         zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
         angle = np.radians(rng.uniform(-part.rotate, part.rotate))
         reach = int(part.translate)
-        moved_xy = rng.integers(-reach, reach + 1, 2)
+        moved_xy = factor * rng.integers(-reach, reach + 1, 2)
         return Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
 
     def apply(
@@ -173,7 +173,7 @@ class Pose:
 
     zoom: float  # the scaled image's size, as a factor of the base size
     angle: float  # radians
-    moved_xy: NDArray[np.int64]  # pixels
+    moved_xy: NDArray[np.float64]  # pixels
     flipped: bool
 
     def matrix(

@@ -92,7 +92,7 @@ def write_int8(
     float32 = to_openvino(network, card, exported)
     model, scored = quantize(float32, card.input.size, score, int8, told)
     scores = {**card.scores}
-    if "val_miou_before" not in scores:  # on what was trained on the figure would mean nothing
+    if not card.has_seen_val:
         scores["int8_val_miou"] = scored.int8.miou
     save(model, card.model_copy(update={"scores": scores}), exported, path)
     return scored

@@ -65,8 +65,7 @@ class Run:
     @property
     def scores_nothing(self) -> bool:
         """Whether val was trained on, so that there is nothing to score."""
-        splits = self.card.training.get("train_splits") if self.card is not None else None
-        return isinstance(splits, list) and "val" in splits
+        return self.card is not None and self.card.has_seen_val
 
 
 def read_run(folder: Path) -> Run:

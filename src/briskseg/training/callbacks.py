@@ -68,10 +68,11 @@ class BestWeights(Callback):
         self.best = {"encoder": -1.0, "logits": -1.0}  # by the stage's output
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "scores": self.card.scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
+        self.card = self.card.model_copy(update={"scores": state_dict["scores"]})
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Lightning calls callbacks before the module adds up the scores, so only the weights are

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from briskseg.core.card import load_weights, read_card
+from briskseg.core.card import Card, load_weights, read_card
 from briskseg.core.errors import BriskError, WeightsError
-from briskseg.core.labels import LabelSet
+from briskseg.data import Dataset
 from briskseg.models import create_model
 from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.models.network import Network
@@ -21,7 +21,7 @@ from briskseg.training.requests import fitting_weights
 
 
 @torch.no_grad()
-def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet) -> str:
+def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset) -> str:
     """Copy the weights that `model.weights` names into the recipe's network; return what was taken.
 
     Heads are taken only where the classes are the same, by name and order; otherwise, as where the
@@ -38,30 +38,37 @@ def begin_with(network: Network, weights: str, recipe: Recipe, labels: LabelSet)
             f"{path} and the recipe's {recipe.model.name} do not fit: {differ}; give model.options "
             f"as the file's card has them: {card.network.options}"
         )
-    same_classes = card.labels.names == labels.names
+    same_classes = card.labels.names == dataset.labels.names
     taken = {k for k in own if k in found and (k not in heads or same_classes)}
     for key in taken:
         check_finite(key, found[key], path)
         own[key].copy_(found[key])
     told = f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}"
+    if card.has_seen_val and _is_of(card, dataset) and "val" not in recipe.data.train_splits:
+        told += ", which were trained on val too: what the run scores there says nothing"
     fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
     if not same_classes:
         return f"{told}; new, for other classes: {', '.join(fresh)}"
     return f"{told}; new are heads that only training uses" if fresh else told
 
 
-def score_before(recipe: Recipe) -> dict[str, float | None]:
+def score_before(recipe: Recipe, dataset: Dataset) -> dict[str, float | None]:
     """Of a run that trains on val too: `val_miou_before`, what the weights that it begins with, or
     those that these began with, scored there before val was trained on; nothing where that is not
-    known, and of any other run."""
+    known, or was on other data or classes, and of any other run."""
     if recipe.model.weights is None or "val" not in recipe.data.train_splits:
         return {}
-    with suppress(BriskError):  # a run that goes on has no more need of the file
-        scores = read_card(find_weights(Path(recipe.model.weights))).scores
+    with suppress(BriskError):  # a run that goes on has them in its checkpoint
+        card = read_card(find_weights(Path(recipe.model.weights)))
         for name in ("val_miou_before", "val_miou"):
-            if name in scores:
-                return {"val_miou_before": scores[name]}
+            if name in card.scores and _is_of(card, dataset):
+                return {"val_miou_before": card.scores[name]}
     return {}
+
+
+def _is_of(card: Card, dataset: Dataset) -> bool:
+    """Whether the weights were trained on this kind of data, with these classes."""
+    return card.training.get("data") == dataset.kind and card.labels.names == dataset.labels.names
 
 
 def _heads(network: Network, name: str) -> set[str]:

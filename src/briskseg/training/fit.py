@@ -80,7 +80,7 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
     """
     root = refuse_dataless(recipe)
     sitting = sitting or Sitting()
-    refuse_weights(recipe, sitting.resume)
+    refuse_weights(recipe, run)
     with sitting.stop:
         dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
@@ -106,7 +106,9 @@ def _fit(
         sitting.say(padded)
     network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
     if recipe.model.weights is not None and kept is None:
-        sitting.say(begin_with(network, recipe.model.weights, recipe, dataset.labels))
+        sitting.say(begin_with(network, recipe.model.weights, recipe, dataset))
+    elif "val" in recipe.data.train_splits and kept is None:
+        sitting.say("begins with random weights, not with any that were scored on val before")
     if machine.prefers_matrix_gradients:
         use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
@@ -123,7 +125,7 @@ def _fit(
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
     if kept is not None and kept.step >= module.steps:
-        sitting.say(f"{run} has all its {module.steps} steps: scoring what they made")
+        sitting.say(f"{run} has all its {module.steps} steps: none is left to train")
     since = sitting.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
     train(trainer, module, data.loaders, log, kept)
@@ -258,6 +260,6 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
             "briskseg": __version__,
             "torch": torch.__version__,
         },
-        scores=score_before(recipe),
+        scores=score_before(recipe, dataset),
         source=f"trained by briskseg from the recipe '{recipe.name}'",
     )

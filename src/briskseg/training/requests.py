@@ -23,9 +23,9 @@ def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
     raise RequestError(f"the recipe '{recipe.name}' names no data; {data}")
 
 
-def refuse_weights(recipe: Recipe | PretrainingRecipe, resume: bool) -> None:
-    """As `fitting_weights`, of the weights that a new run would begin with."""
-    if isinstance(recipe, Recipe) and recipe.model.weights is not None and not resume:
+def refuse_weights(recipe: Recipe | PretrainingRecipe, run: Path) -> None:
+    """As `fitting_weights`, of the weights that a run would begin with which is not begun."""
+    if isinstance(recipe, Recipe) and recipe.model.weights is not None and not is_begun(run):
         fitting_weights(recipe.model.weights, recipe)
 
 
@@ -55,15 +55,8 @@ def fitting_weights(weights: str, recipe: Recipe) -> Path:
 
 def refuse_folder(run: Path, resume: bool) -> None:
     """Raise RequestError for what is no folder for this sitting; an empty one is, and what a run
-    leaves that was killed as it began."""
-    try:
-        there = list(run.iterdir()) if run.exists() else []
-    except OSError as error:
-        raise RequestError(
-            f"the run folder {run} cannot be made: {error.strerror}; name another with --out"
-        ) from error
-    begun = run / "recipe.yaml" in there
-    others = [p for p in there if p.name != LOCK and not p.match(".*.part")]
+    leaves that was refused, or killed as it began."""
+    others, begun = _left_by_steps(run), is_begun(run)
     if not resume and others:
         what = "already holds a run" if begun else "exists and is not empty"
         raise RequestError(
@@ -72,6 +65,23 @@ def refuse_folder(run: Path, resume: bool) -> None:
         )
     if resume and not begun and (others or not run.exists()):
         raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
+
+
+def is_begun(run: Path) -> bool:
+    """Whether the folder holds more of a run than one leaves that was refused before it trained."""
+    return bool(_left_by_steps(run)) and (run / "recipe.yaml").is_file()
+
+
+def _left_by_steps(run: Path) -> list[str]:
+    """What is in the folder beside the files that are written before the first step."""
+    try:
+        there = list(run.iterdir()) if run.exists() else []
+    except OSError as error:
+        raise RequestError(
+            f"the run folder {run} cannot be made: {error.strerror}; name another with --out"
+        ) from error
+    first = {LOCK, "recipe.yaml", "class_counts.json"}
+    return [p.name for p in there if p.name not in first and not p.match(".*.part")]
 
 
 def seed_folders(

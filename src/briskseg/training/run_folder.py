@@ -19,7 +19,7 @@ from briskseg.training.encoder_file import FACTS
 from briskseg.training.faults import told_faults
 from briskseg.training.lock import locked
 from briskseg.training.machine import Devices
-from briskseg.training.requests import refuse_folder
+from briskseg.training.requests import is_begun, refuse_folder
 from briskseg.training.stopping import Stop
 
 # What may differ between the sittings of one run: it changes no weight.
@@ -106,9 +106,9 @@ def _make_folder(run: Path, resume: bool) -> None:
 
 def _open(run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting) -> Kept | None:
     kept_recipe = run / "recipe.yaml"
-    if not kept_recipe.exists():
+    if not is_begun(run):
         if sitting.resume:
-            sitting.say(f"{run} is empty: beginning the run")
+            sitting.say(f"{run} holds no step of a run: beginning it")
         write_whole(kept_recipe, recipe.to_yaml())
         return None
     begun = load_recipe(str(kept_recipe))
