@@ -85,8 +85,9 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
 def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path, command):
     data, model = streets_and_model
     tensors, card = load_weights(model)
-    scores = {"val_miou_before": 0.25}
-    save_weights(tmp_path / "m.safetensors", tensors, card.model_copy(update={"scores": scores}))
+    scores, training = {"val_miou_before": 0.25}, {"train_splits": ["train", "val"]}
+    seen = card.model_copy(update={"scores": scores, "training": training})
+    save_weights(tmp_path / "m.safetensors", tensors, seen)
     words = ("export", tmp_path / "m.safetensors", "--to", "openvino", "--int8", "--data", data)
     out = tmp_path / "m-int8.xml"
     done = command(*words, "--out", out, "--max-miou-loss", 100, "--max-class-loss", 100)

@@ -128,7 +128,7 @@ class Augmenter:
         zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
         angle = np.radians(rng.uniform(-part.rotate, part.rotate))
         reach = int(part.translate)
-        moved_xy = factor * rng.integers(-reach, reach + 1, 2)
+        moved_xy = factor * rng.integers(-reach, reach + 1, 2).astype(np.float64)
         return Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
 
     def apply(
