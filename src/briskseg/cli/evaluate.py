@@ -38,7 +38,7 @@ _LabelSize = Annotated[
 
 
 _SEEN = (
-    "The model was trained on val of such data too: if these are its images, the scores say "
+    "The model was trained on val of such data too: if these are its images, the scores say\n"
     "nothing about new ones."
 )
 
