@@ -37,17 +37,19 @@ class Checkpoints(Callback):
         self._saved_at = self._validating_since = time.monotonic()
         self._validation_s: float | None = None
 
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        self._place = checkpoint["place"]
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if self._place.get("batch") == 0:
+            _begin_next_epoch(trainer)
         self.stop.listen()
         self.stop.waits = True
         self._saved_at = time.monotonic()
         if self.stop.asked:
             self.stop.now("", "what was saved before is kept")
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        # A run that goes on from an epoch's end begins a pass that it drops; loading processes
-        # have taken batches of it by then, so passes alone do not tell which epoch it is.
-        self.batches.go_to(trainer.current_epoch)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -122,3 +124,15 @@ class Checkpoints(Callback):
 
     def _stop_saved(self, trainer: Trainer) -> None:
         self.stop.now(f" at step {trainer.global_step}", "everything is saved")
+
+
+def _begin_next_epoch(trainer: Trainer) -> None:
+    """Have a run that goes on from an epoch's end begin the next epoch, as one left alone does.
+
+    A trainer with `max_steps` takes every checkpoint for one within an epoch: it resumes the ended
+    epoch until its validation is done. Where none is due, it trains one batch more in that epoch,
+    and the next epoch then takes this batch again.
+    """
+    trainer.fit_loop.epoch_loop.restarting = False
+    trainer.fit_loop.reset_restart_stage()
+    trainer.fit_loop.epoch_progress.increment_completed()
