@@ -30,7 +30,8 @@ class MovingAverage(WeightAveraging):
     """Exponential moving average of the weights, used for validation and for what is saved.
 
     The decay rises as (1 + n) / (10 + n) to `decay`, so that early averages forget the random
-    start (the schedule of TensorFlow's ExponentialMovingAverage).
+    start (the schedule of TensorFlow's ExponentialMovingAverage). A stage that begins anew begins
+    its own average, with the weights after its first step.
     """
 
     def __init__(self, decay: float) -> None:
@@ -52,6 +53,13 @@ class MovingAverage(WeightAveraging):
         super().setup(trainer, pl_module, stage)
         if self._average_model is not None:
             self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if pl_module.begins_stage(trainer.global_step):
+            assert self._average_model is not None
+            self._average_model.n_averaged.zero_()  # of none, the next weights are copied
 
 
 class BestWeights(Callback):

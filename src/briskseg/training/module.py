@@ -66,9 +66,13 @@ class SegmentationModule(LightningModule):
         """The stage that made the weights after this step."""
         return self.stages[place_of(self.stages, step - 1)]
 
+    def begins_stage(self, step: int) -> bool:
+        """Whether a stage after the first begins with the step that is taken after `step` others:
+        as a new run would, with an optimizer and an average that have seen nothing."""
+        return step in [stage.first for stage in self.stages[1:]]
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # A new stage begins as a new run would, with an optimizer that has seen nothing.
-        if self.global_step in [stage.first for stage in self.stages[1:]]:
+        if self.begins_stage(self.global_step):
             self.trainer.optimizers[0].state.clear()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
