@@ -45,12 +45,17 @@ class Events(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         values = [Summary.Value(tag=name, simple_value=v) for name, v in metrics.items()]
         if self._file is None:
+            is_new = not self.path.exists()  # the last validation comes after `finalize`
             self._file = self.path.open("ab")
-            self._write(file_version="brain.Event:2")
-            if self.since is not None:
-                begun = SessionLog(status=SessionLog.START)
-                self._write(step=self.since + 1, session_log=begun)
+            if is_new:
+                self._begin()
         self._write(step=step, summary=Summary(value=values))
+
+    def _begin(self) -> None:
+        self._write(file_version="brain.Event:2")
+        if self.since is not None:  # once: TensorBoard drops what it has read of later steps
+            begun = SessionLog(status=SessionLog.START)
+            self._write(step=self.since + 1, session_log=begun)
 
     def _write(self, **what: Any) -> None:
         assert self._file is not None
