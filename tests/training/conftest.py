@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -80,6 +82,18 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path = folder / f"{name}_{index}.JPEG"
                 assert cv2.imwrite(str(path), pixels.astype(np.uint8))
     return root
+
+
+@pytest.fixture(scope="session")
+def kills() -> ModuleType:
+    """benchmarks/kills.py, which kills as often as one likes, and compares run folders."""
+    path = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    spec = importlib.util.spec_from_file_location("kills", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ class ProgressCallback(Callback):
         self.listener = listener
         self.work = work or float
 
-    def _tell(self, trainer: Trainer, pl_module: Any, phase: str) -> None:
+    def _tell(self, trainer: Trainer, pl_module: Any, phase: str, **more: Any) -> None:
         if trainer.is_global_zero:
             column, name = pl_module.score
             self.listener(
@@ -185,13 +185,14 @@ class ProgressCallback(Callback):
                     "epoch": epochs_done(trainer),
                     "score": (name, pl_module.validation.get(column)),
                     "images": pl_module.recipe.training.batch * trainer.world_size,
+                    **more,
                 }
             )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._tell(trainer, pl_module, "train")
+        self._tell(trainer, pl_module, "train", names=batch.names)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._tell(trainer, pl_module, "validate")

@@ -44,8 +44,9 @@ class Sitting:
     listener: is told of progress as {"phase":, "step":, "steps":}. The phases are "read", "train",
     "validate", "validated", "predict" (on train, to adjust the logits), "adjust" and "score". Of
     training it hears also "epoch", "images" a step, "done", the share of the run's work that is
-    (small samples are less work), and "score", the last validation's as (name, value); and of what
-    a user should know as {"phase": "notice", "text":}.
+    (small samples are less work), and "score", the last validation's as (name, value); of a step
+    also "names", of the samples it trained on (on the first device, where there are several); and
+    of what a user should know as {"phase": "notice", "text":}.
     """
 
     resume: bool = False
