@@ -130,7 +130,7 @@ def _plans(survey: Survey, report: CheckReport) -> tuple[dict[Path, Plan], dict[
     labels = {fact.pair.image: fact.pair.label for fact in survey.facts}
     for finding in report.findings:
         paths = [survey.dataset.root / path for path in finding.files]
-        if finding.kind == "duplicates":
+        if finding.kind in ("duplicates", "val-in-train"):
             surplus = surplus_copies(survey)
             dropped |= {survey.named(path): finding.kind for path in paths if path in surplus}
         elif KINDS[finding.kind].fix == "left out":
