@@ -347,6 +347,12 @@ def numbered_from_one(root: Path) -> None:
     change(part(root), remap(1, 2, 3))
 
 
+def ambiguous_labels(root: Path) -> None:
+    """Numbered from 1, and in one file the last class, which shows that, does not occur."""
+    numbered_from_one(root)
+    change(part(root)[:1], lambda labels: np.where(labels == 3, 1, labels).astype(np.uint8))
+
+
 def stretched_values(root: Path) -> None:
     change(part(root), remap(0, 60, 120))
 
@@ -426,8 +432,14 @@ def _copy_pair(root: Path, name: str, into: str) -> tuple[Path, Path]:
     return new[0], new[1]
 
 
-def duplicates(root: Path) -> None:
+def val_in_train(root: Path) -> None:
     _copy_pair(root, "copy", "val")
+
+
+def duplicates(root: Path) -> None:
+    for kind in ("images", "labels"):
+        (root / kind / "test").mkdir()
+    _copy_pair(root, "copy", "test")
 
 
 def near_duplicates(root: Path) -> None:
@@ -516,6 +528,9 @@ CASES = (
         "instance-ids", instance_ids, ("sixteen-bit-labels",), then=("class-absent",), keeps=False
     ),
     Case("numbered-from-one", numbered_from_one),
+    Case(
+        "ambiguous-labels", ambiguous_labels, ("numbered-from-one", "class-absent"), lost=1, then=()
+    ),
     Case("stretched-values", stretched_values),
     Case("blended-values", blended_values, lost=1, keeps=False),
     Case("unknown-values", unknown_values, lost=1),
@@ -531,6 +546,7 @@ CASES = (
     Case("class-absent", class_absent),
     Case("class-untrained", class_untrained, keeps=False),
     Case("class-unmeasured", class_unmeasured, keeps=False),
+    Case("val-in-train", val_in_train, lost=1),
     Case("duplicates", duplicates, lost=1),
     Case("near-duplicates", near_duplicates),
     Case("video-neighbors", video_neighbors, keeps=False),

@@ -97,7 +97,7 @@ def copy_mended(
     changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
 
     def write(fact: PairFacts) -> list[Change]:
-        return _write_pair(survey, fact, plans.get(fact.pair.label, Plan()), out, max(0, shift))
+        return _write_pair(survey, fact, plans[fact.pair.label], out, max(0, shift))
 
     kept = [f for f in survey.facts if not {f.pair.image, f.pair.label} & _whole(survey, dropped)]
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
@@ -124,12 +124,13 @@ def copy_mended(
 
 def _plans(survey: Survey, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:
     """What is mended, by label file; and which files are left out, with the kind of the finding."""
-    plans: dict[Path, Plan] = defaultdict(Plan)
+    has_white = len(survey.dataset.labels.names) == 2 and not survey.counts()[1]
+    plans = {fact.pair.label: Plan(white_is_class=has_white) for fact in survey.facts}
     dropped: dict[Path, str] = {}
     labels = {fact.pair.image: fact.pair.label for fact in survey.facts}
     for finding in report.findings:
         paths = [survey.dataset.root / path for path in finding.files]
-        if finding.kind == "duplicates":
+        if finding.kind in ("duplicates", "val-in-train"):
             surplus = surplus_copies(survey)
             dropped |= {survey.named(path): finding.kind for path in paths if path in surplus}
         elif KINDS[finding.kind].fix == "left out":

@@ -18,6 +18,8 @@ from briskseg.data.doctor.survey import PairFacts, Survey
 # Cosines of two looks. Re-encoded, resized and brightened street images stay above 0.992; CamVid's
 # frames at 15 Hz have 0.93 to 0.99 with the next, those of other scenes 0.7 at most.
 SAME, NEXT = 0.99, 0.8
+# From this share of val's images on, those that were trained on decide the score.
+MEANINGLESS = 0.05
 _ROWS = 512  # of a product at once, to keep memory flat
 _KEPT_FIRST = ("test", "val", "train")  # of the copies of an image, where one is dropped
 
@@ -33,6 +35,12 @@ def duplicates(survey: Survey) -> Iterator[Finding]:
             within.append(facts)
         if len({fact.label.digest for fact in facts if fact.label is not None}) > 1:
             conflicting.append(facts)
+    trained, images = _val_in_train(across), sum(fact.split == "val" for fact in survey.facts)
+    if trained and len(trained) >= MEANINGLESS * images:
+        message = f"{len(trained)} of the {images} images of val lie in train too, pixel for pixel"
+        groups = [facts for facts in across if _val_in_train([facts])]
+        yield finding("val-in-train", _files(survey, groups), message, count=len(trained))
+        across = [facts for facts in across if not _val_in_train([facts])]
     if across:
         splits_named = " and ".join(dict.fromkeys(fact.split for fact in across[0]))
         message = f"{len(across)} images lie in more than one split, pixel for pixel"
@@ -44,6 +52,12 @@ def duplicates(survey: Survey) -> Iterator[Finding]:
     if conflicting:
         message = f"{len(conflicting)} images occur several times, with differing labels"
         yield finding("conflicting-labels", _files(survey, conflicting), message)
+
+
+def _val_in_train(groups: list[list[PairFacts]]) -> list[PairFacts]:
+    """The pairs of val, of the groups of one image that has a pair in train as well."""
+    both = [facts for facts in groups if {"train", "val"} <= {fact.split for fact in facts}]
+    return [fact for facts in both for fact in facts if fact.split == "val"]
 
 
 def surplus_copies(survey: Survey) -> set[Path]:

@@ -74,6 +74,13 @@ LABEL_KINDS: dict[str, Kind] = {
         "indices are multiplied so that the eye can tell them apart (0, 85, 170 ...)",
         "divide the values by their step",
     ),
+    "ambiguous-labels": Kind(
+        "error",
+        "left out",
+        "labels fit the classes as they are, but files beside them are numbered otherwise or have "
+        "their channels swapped, so they may mean other classes",
+        "renumber or swap all files alike, or none: look at one with `briskseg data show`",
+    ),
     "blended-values": Kind(
         "error",
         "left out",
@@ -151,11 +158,20 @@ LABEL_KINDS: dict[str, Kind] = {
         "move some of its images there",
     ),
     # copies
+    "val-in-train": Kind(
+        "error",
+        "mended",
+        "5 % or more of val's images lie in train too, pixel for pixel, so the score means "
+        "nothing; mended, the copies in train are dropped",
+        "remove these images from train, or split anew: a network is scored on images that it has "
+        "not seen",
+    ),
     "duplicates": Kind(
         "warning",
         "mended",
-        "an image lies in more than one split, pixel for pixel, so the score is too high; mended, "
-        "the copies in train (or val, if the other is in test) are dropped",
+        "an image lies in more than one split, pixel for pixel (of val's in train: fewer than "
+        "5 %), so the score is too high; mended, the copies in train (or val, if the other is in "
+        "test) are dropped",
         "keep each in one split",
     ),
     "near-duplicates": Kind(
