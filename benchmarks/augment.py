@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 import stock
-from briskseg.data.augment import Augmenter
 from briskseg.data.synthetic import draw_scene
 from briskseg.recipe import AugmentPart
+from briskseg.training.samples.augment import Augmenter
 
 SIZE = (256, 256)
 ROUNDS, SAMPLES = 9, 40

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from briskseg.benchmark.layers import count_work
+from briskseg.benchmark.speed import LEAST, ROUNDS
+from briskseg.benchmark.stopwatch import STAGES
 from briskseg.core.card import load_weights, save_weights
-from briskseg.evaluation.layers import count_work
-from briskseg.evaluation.speed import LEAST, ROUNDS
-from briskseg.evaluation.stopwatch import STAGES
 
 SIZE = (48, 64)
 

@@ -88,7 +88,7 @@ def test_mmcv_counts_within_epochs_are_refused(refused, run_of, tmp_path) -> Non
     message = refused(run_of("a", LOSSES), log)
     assert "line 4: 'iter' begins again with epoch 2, and no 'step' counts" in message
     log.write_text("\n".join([*lines[:3], lines[-1]]))  # one epoch is clear
-    from briskseg.compare.logs import Log
+    from briskseg.runs.compare.logs import Log
 
     assert Log(log).read().places["step"].tolist() == [50, 100]
 

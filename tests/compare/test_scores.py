@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from briskseg.core.confusion import ConfusionMatrix
+from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.evaluation.accuracy import Evaluation, ImageScore
 
 NAMES = ("sky", "road", "car", "never")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from briskseg.core.cityscapes import LABELS, SCORED_IDS, to_label_ids, to_train_ids
+from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, to_label_ids, to_train_ids
 
 
 def test_the_table_is_the_packages() -> None:

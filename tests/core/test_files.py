@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from briskseg.core.errors import BriskError
-from briskseg.core.figures import save_figure
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.plots import save_figure
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:

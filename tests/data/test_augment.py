@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from briskseg.core.labels import CAMVID11, IGNORED
-from briskseg.data.augment import Augmenter
 from briskseg.data.synthetic import draw_scene
 from briskseg.recipe import AugmentPart
+from briskseg.training.samples.augment import Augmenter
 
 SIZE = (96, 128)
 FILL = (9, 17, 33)

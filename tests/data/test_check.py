@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.data.conftest import stripes, write_image, write_mask
 
-from briskseg.data.doctor import check_dataset
+from briskseg.data.check import check_dataset
 
 
 def found(report):

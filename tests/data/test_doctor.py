@@ -33,9 +33,9 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image
 from briskseg.core.labels import CITYSCAPES
 from briskseg.data import open_dataset
-from briskseg.data.doctor import KINDS, check_dataset, examine, report_on
-from briskseg.data.doctor.copy import copy_mended
-from briskseg.data.doctor.facts import look_of, looks_array
+from briskseg.data.check import KINDS, check_dataset, examine, report_on
+from briskseg.data.check.file_stats import look_of, looks_array
+from briskseg.data.check.fixed_copy import copy_mended
 from briskseg.data.synthetic import draw_scene
 
 # Errors that training would not notice by itself: nothing in the files is unreadable.
@@ -64,8 +64,8 @@ def contents(root):
 
 
 def fixed(root, out):
-    survey = examine(root)
-    return copy_mended(survey, report_on(survey), out)
+    scan = examine(root)
+    return copy_mended(scan, report_on(scan), out)
 
 
 def training_reads(root):
@@ -87,17 +87,17 @@ def test_the_sound_set_has_no_finding(sound):
 def test_a_wrong_set(case, root, sound, tmp_path):
     case.spoil(root)
     before = contents(root)
-    survey = examine(root)
-    report = report_on(survey)
+    scan = examine(root)
+    report = report_on(scan)
     found = {finding.kind: finding for finding in report.findings}
     assert found.keys() == {case.kind, *case.also}
     assert all(finding.count >= 1 and finding.cure for finding in found.values())
     assert report.fit == all(KINDS[kind].severity != "error" for kind in found)
     if case.kind not in SILENT:  # training refuses what is an error, and nothing else
         assert training_reads(root) == report.fit
-    repair = copy_mended(survey, report, tmp_path / "out")
+    repair = copy_mended(scan, report, tmp_path / "out")
     assert contents(root) == before
-    assert len(survey.facts) - repair.pairs == case.lost
+    assert len(scan.facts) - repair.pairs == case.lost
     after = check_dataset(tmp_path / "out")
     kept = {kind for kind in found if KINDS[kind].fix == "kept"}
     assert kinds(after) == (kept if case.then is None else set(case.then))
@@ -199,17 +199,17 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
 
 def reads(monkeypatch):
     """The files that are read from now on."""
-    from briskseg.data.doctor import survey
+    from briskseg.data.check import scan
 
     seen: list[Path] = []
     for name in ("read_image_facts", "read_label_facts"):
-        real = getattr(survey, name)
+        real = getattr(scan, name)
 
         def counted(path, real=real):
             seen.append(path)
             return real(path)
 
-        monkeypatch.setattr(survey, name, counted)
+        monkeypatch.setattr(scan, name, counted)
     return seen
 
 

@@ -10,8 +10,9 @@ import torch
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.data import open_dataset
-from briskseg.data.augment import Augmenter
-from briskseg.data.loader import (
+from briskseg.recipe import AugmentPart, GrowthPart
+from briskseg.training.samples.augment import Augmenter
+from briskseg.training.samples.loader import (
     EpochBatches,
     ImageStore,
     TrainingSamples,
@@ -19,7 +20,6 @@ from briskseg.data.loader import (
     training_loader,
     validation_loader,
 )
-from briskseg.recipe import AugmentPart, GrowthPart
 
 VARIED = AugmentPart(scale=(0.6, 2.0), flip=0.5, brightness=(0.5, 1.5), noise=10, size=(32, 40))
 

@@ -11,8 +11,11 @@ import torch
 from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
 from briskseg.data import open_dataset
-from briskseg.data.augment import Augmenter
-from briskseg.data.loader import (
+from briskseg.data.synthetic import draw_dataset
+from briskseg.recipe import AugmentPart
+from briskseg.training.samples.augment import Augmenter
+from briskseg.training.samples.gpu_cache import ResidentTraining, ResidentValidation, is_resident
+from briskseg.training.samples.loader import (
     Batch,
     EpochBatches,
     ImageStore,
@@ -21,9 +24,6 @@ from briskseg.data.loader import (
     training_loader,
     validation_loader,
 )
-from briskseg.data.resident import ResidentTraining, ResidentValidation, is_resident
-from briskseg.data.synthetic import draw_dataset
-from briskseg.recipe import AugmentPart
 
 CPU = torch.device("cpu")
 PARTS = {

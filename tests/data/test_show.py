@@ -64,8 +64,8 @@ def test_augmented_samples_are_those_that_training_takes(
     changes: list[str], sizes: list[tuple[int, int]], streets: Path, shown, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
-    from briskseg.data.augment import Augmenter
-    from briskseg.data.loader import ImageStore, TrainingSamples
+    from briskseg.training.samples.augment import Augmenter
+    from briskseg.training.samples.loader import ImageStore, TrainingSamples
 
     fixed = ["training.steps=15", "training.epochs=null", "training.batch=4"]
     varied = ["data.size=[40,56]", "training.seed=3", "augment.rotate=10", *changes]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from briskseg.benchmark.budget import card_score, check_same_classes, read_budget, solve
+from briskseg.benchmark.speed import Candidate, Timing
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.core.errors import RequestError
-from briskseg.evaluation.budget import card_score, check_same_classes, read_budget, solve
-from briskseg.evaluation.speed import Candidate, Timing
 
 
 @pytest.mark.parametrize(

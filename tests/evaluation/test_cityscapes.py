@@ -11,7 +11,7 @@ from tests.evaluation.conftest import SIZE, blocks, label_ids, write
 
 from briskseg.core.errors import DataError
 from briskseg.data.cityscapes import read_label_ids
-from briskseg.evaluation.cityscapes import CityscapesScores, read_truth
+from briskseg.data.cityscapes.scorer import CityscapesScores, read_truth
 
 STUFF = [0, 1, 3, 4, 7, 8, 9, 11, 12, 13, 14, 17, 19, 20, 21, 22, 23]
 OBJECTS = [1000 * i + n for i in (24, 25, 26, 27, 28, 29, 30, 31, 32, 33) for n in (0, 1, 2, 107)]

@@ -12,8 +12,8 @@ from tests.evaluation.conftest import SIZE, blocks, label_ids, write
 
 import briskseg
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
-from briskseg.core.cityscapes import SCORED_IDS, to_train_ids
 from briskseg.core.labels import CITYSCAPES
+from briskseg.core.labels.cityscapes_table import SCORED_IDS, to_train_ids
 
 torch = pytest.importorskip("torch")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from briskseg.benchmark.layers import count_work
 from briskseg.core.card import NetworkCard
-from briskseg.evaluation.layers import count_work
 
 
 def test_erfnet_has_its_published_operations() -> None:

@@ -125,7 +125,7 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
 
 def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
     """Even the first, whose input fits 8 bits: of gray its small weights are all that remains."""
-    from briskseg.export.quantize import _quantized, sensitive_layers
+    from briskseg.export.int8 import _quantized, sensitive_layers
 
     gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
     images = [*np.repeat(gray, 3, axis=3)]

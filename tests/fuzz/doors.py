@@ -24,22 +24,22 @@ import numpy as np
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
 
-from briskseg.compare.metrics_csv import read_metrics
-from briskseg.compare.mmengine import read_mmengine
-from briskseg.compare.scores import compare_scores
-from briskseg.compare.tensorboard_ import read_events
-from briskseg.compare.text import read_text
-from briskseg.core.bounds import max_pixels
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
 from briskseg.core.errors import BriskError
+from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
-from briskseg.core.label_files import read_classes_txt
 from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
-from briskseg.core.scores import read_scores
+from briskseg.core.labels.mask_files import read_classes_txt
 from briskseg.data.cityscapes import read_label_ids
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import count_pixels
 from briskseg.recipe import list_recipes, load_recipe, recipe_text
+from briskseg.runs.compare.metrics_csv import read_metrics
+from briskseg.runs.compare.miou_change import compare_scores
+from briskseg.runs.compare.mmengine import read_mmengine
+from briskseg.runs.compare.tensorboard_ import read_events
+from briskseg.runs.compare.verdict import read_text
+from briskseg.runs.scores import read_scores
 
 LABELS = LabelSet(("sky", "road", "car"), ((70, 130, 180), (128, 64, 128), (0, 0, 142)))
 rng = np.random.default_rng(0)
@@ -211,9 +211,9 @@ def checkpoints() -> list[bytes]:
 
 
 def read_checkpoint(path: Path) -> object:
-    from briskseg.models.checkpoint import read_tensors
-    from briskseg.models.comparison import shapes_of
-    from briskseg.models.encoder import recognize_encoder
+    from briskseg.models.encoders.encoder_file import recognize_encoder
+    from briskseg.models.weights.checkpoint import read_tensors
+    from briskseg.models.weights.comparison import shapes_of
 
     tensors = read_tensors(path)
     return recognize_encoder(shapes_of(tensors))
@@ -375,7 +375,7 @@ def read_both_scores(path: Path) -> object:
     whole = path.with_name("whole.json")
     if not whole.is_file():
         whole.write_bytes(scores()[0])
-    with patch("briskseg.core.intervals.RESAMPLES", 20):
+    with patch("briskseg.core.metrics.intervals.RESAMPLES", 20):
         found = compare_scores(found, read_scores(whole))
     return found if isinstance(found, str) else json.dumps(found.to_json(), allow_nan=False)
 
@@ -416,7 +416,7 @@ def videos() -> list[bytes]:
 
 
 def read_video(path: Path) -> object:
-    from briskseg.runtime.video_files import open_video
+    from briskseg.runtime.video.video_files import open_video
 
     with open_video(path) as capture:
         shapes = []
@@ -446,8 +446,8 @@ def run_files() -> list[bytes]:
 
 def read_run_folder(path: Path) -> object:
     """A run folder, carried as a zip, reported on; nothing gets into the page but text."""
-    from briskseg.reports.page import report_html
-    from briskseg.reports.run import read_run
+    from briskseg.runs.report.page import report_html
+    from briskseg.runs.report.run_content import read_run
 
     run = path.with_name("run")
     run.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from PIL import Image
 from briskseg.core.card import load_weights, save_weights
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.images import write_png
-from briskseg.reports.page import write_report
+from briskseg.runs.report.page import write_report
 
 VOID = {"meta", "img", "br"}
 

@@ -69,7 +69,7 @@ def test_what_computes_other_labels_is_not_taken(exported, cache, monkeypatch):
     def flipped(self, image_hwc, at_own_size):
         return -self._run("logits", image_hwc)
 
-    monkeypatch.setattr("briskseg.runtime.openvino_.OpenVINOBackend.run", flipped)
+    monkeypatch.setattr("briskseg.runtime.backends.openvino_backend.OpenVINOBackend.run", flipped)
     assert briskseg.load(exported / "model.onnx").choice.backend == "onnx"
 
 

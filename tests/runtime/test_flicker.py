@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from briskseg.runtime.flicker import FlickerMeter
+from briskseg.runtime.video.flicker import FlickerMeter
 
 
 def world(seed: int) -> tuple[np.ndarray, np.ndarray]:

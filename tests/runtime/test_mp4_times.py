@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from briskseg.core.errors import BriskError
-from briskseg.runtime.mp4_times import set_frame_times
+from briskseg.runtime.video.mp4_times import set_frame_times
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 from briskseg.core.errors import DataError, WeightsError
 from briskseg.core.labels import LabelSet
-from briskseg.runtime.sources import Frame, VideoFile
-from briskseg.runtime.stream import Stream
+from briskseg.runtime.video.sources import Frame, VideoFile
+from briskseg.runtime.video.stream import Stream
 
 LABELS = LabelSet(("sky", "road"), ((70, 130, 180), (128, 64, 128)))
 PATIENCE_S = 20  # until a test fails that waits for another thread
@@ -229,9 +229,9 @@ def test_ctrl_c_breaks_a_video_off_and_says_what_there_is(
     written, finish = threading.Semaphore(0), Stream._finish
 
     def counted(self: Stream, *given: object) -> bool:
-        go_on = finish(self, *given)
+        seek_batches = finish(self, *given)
         written.release()
-        return go_on
+        return seek_batches
 
     def between(number: int) -> None:
         if number == 6:  # Ctrl-C once the six before it are written

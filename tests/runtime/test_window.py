@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from briskseg.core.errors import RequestError
-from briskseg.runtime.window import Window
+from briskseg.runtime.video.window import Window
 
 pytest.importorskip("tkinter")
 
@@ -28,7 +28,7 @@ from briskseg.cli.streams import label_stream
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.window import Window
+from briskseg.runtime.video.window import Window
 
 def shown(color):
     return int((np.asarray(ImageGrab.grab().convert("RGB")) == color).all(axis=2).sum())

@@ -14,7 +14,7 @@ from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.core.errors import RequestError
 from briskseg.core.images import read_image, resize_image
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.windows import WindowPredictor
+from briskseg.runtime.sliding_window import WindowPredictor
 
 torch = pytest.importorskip("torch")
 

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
 from briskseg.data.synthetic import draw_dataset
-from briskseg.training.lock import locked
+from briskseg.runs.lock import locked
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.epochs=3",
@@ -230,7 +230,7 @@ def test_a_clock_that_jumps(
 def test_a_second_process_is_refused(words: list[str], tmp_path: Path, command: Callable) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    hold = "import sys; from pathlib import Path; from briskseg.training.lock import locked\n"
+    hold = "import sys; from pathlib import Path; from briskseg.runs.lock import locked\n"
     hold += "with locked(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", hold, run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -385,14 +385,14 @@ def test_progress_counts_small_samples_as_the_less_work_that_they_are(
 ) -> None:
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.fit import fit
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.run_folder import RunSession
 
     changes = [change.removeprefix("--set=") for change in SMALL]
     grows = "augment.growth={factors: [0.5], until: [0.5]}"
     recipe = load_recipe("demo", [*changes, grows, f"data.root={streets}"])
     assert isinstance(recipe, Recipe)
     events: list[dict] = []
-    fit(recipe, tmp_path / "run", Sitting(listener=events.append))
+    fit(recipe, tmp_path / "run", RunSession(listener=events.append))
     done = [event["done"] for event in events if event["phase"] == "train"]
     # an epoch of a quarter of the pixels, an epoch of all of them, three steps each
     assert done == pytest.approx([k / 15 for k in (1, 2, 3, 7, 11, 15)])

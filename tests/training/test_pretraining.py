@@ -20,7 +20,7 @@ from briskseg.data.classification import (
     draw_part,
     open_class_folders,
 )
-from briskseg.models.classifier import create_classifier
+from briskseg.models.encoders.classifier import create_classifier
 from briskseg.recipe import CropPart, load_recipe
 
 BRIEF = [

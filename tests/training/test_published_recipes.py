@@ -155,7 +155,7 @@ def test_the_write_ups_schedule_is_the_published() -> None:
 
 @pytest.fixture(scope="module")
 def staged(cityscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
-    """A recipe of two stages with three steps each, and its run in one sitting."""
+    """A recipe of two stages with three steps each, and its run in one session."""
     from briskseg.training.fit import fit
 
     changes = [

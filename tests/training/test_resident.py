@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
-from briskseg.data.resident import ResidentTraining
 from briskseg.recipe import Recipe, load_recipe
+from briskseg.training.samples.gpu_cache import ResidentTraining
 
 BRIEF = [
     "data.size=null", "training.batch=4", "training.epochs=2", "training.validate_every=1",

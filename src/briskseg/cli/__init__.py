@@ -17,8 +17,8 @@ from typer.core import TyperGroup
 
 from briskseg import __version__
 from briskseg.cli.terminal import plain_output
-from briskseg.core.bounds import max_pixels
 from briskseg.core.errors import BriskError, Interrupted
+from briskseg.core.files.limits import max_pixels
 
 
 class Verbs(TyperGroup):

@@ -14,13 +14,13 @@ from briskseg.cli import app
 from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.sizes import read_size
 from briskseg.core.errors import RequestError
-from briskseg.core.figures import check_figure_file
+from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
+    from briskseg.benchmark.candidates import File
+    from briskseg.benchmark.speed import Candidate
+    from briskseg.benchmark.speed_report import Report
     from briskseg.core.card import Card
-    from briskseg.evaluation.candidates import File
-    from briskseg.evaluation.speed import Candidate
-    from briskseg.evaluation.speed_report import Report
 
 _Models = Annotated[
     list[str], typer.Argument(help="Run folders, weights, exported files or shipped names.")
@@ -84,11 +84,11 @@ def bench(
     check_place("--json", json_file)
     sizes = [read_size(text, "--size") for text in size or []]
 
+    from briskseg.benchmark.budget import check_same_classes, read_budget, solve
+    from briskseg.benchmark.candidates import thread_numbers
+    from briskseg.benchmark.speed import measure
+    from briskseg.benchmark.speed_report import Report, count_all
     from briskseg.cli.counter import counter
-    from briskseg.evaluation.budget import check_same_classes, read_budget, solve
-    from briskseg.evaluation.candidates import thread_numbers
-    from briskseg.evaluation.speed import measure
-    from briskseg.evaluation.speed_report import Report, count_all
 
     limit = None if budget is None else read_budget(budget)
     if plot is not None:
@@ -129,8 +129,8 @@ def _candidates(
 ) -> tuple[list[Candidate], dict[str, Card]]:
     """All candidates, and each model's card. What is exported for the measurement goes to
     `folder`."""
-    from briskseg.evaluation.candidates import available_backends, find_candidates, read_file
-    from briskseg.runtime.files import find_files
+    from briskseg.benchmark.candidates import available_backends, find_candidates, read_file
+    from briskseg.runtime.model_files import find_files
 
     backends = available_backends(backend)
     candidates: list[Candidate] = []
@@ -155,7 +155,7 @@ def _exported(files: Sequence[File], backends: Sequence[str], folder: Path) -> l
     """An ONNX file made of the weights, where the backends that run one have none in float32."""
     from rich.console import Console
 
-    from briskseg.evaluation.candidates import read_file
+    from briskseg.benchmark.candidates import read_file
     from briskseg.runtime.backends import BACKENDS
 
     weights = files[-1].path
@@ -183,8 +183,8 @@ def _images(
     image: Path | None, candidates: Sequence[Candidate], folder: Path
 ) -> tuple[dict[tuple[int, int], Path], str]:
     """The image file for each input size, and what it is: the user's own, else a drawn street."""
+    from briskseg.benchmark.speed import draw_street
     from briskseg.core.images import image_size
-    from briskseg.evaluation.speed import draw_street
 
     sizes = {candidate.size_hw for candidate in candidates}
     if image is not None:
@@ -199,16 +199,16 @@ def _images(
 
 def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
     """The mIoU of a candidate: on the data set's val, or as its card has it."""
-    from briskseg.evaluation.budget import card_score
-    from briskseg.evaluation.candidates import read_file
+    from briskseg.benchmark.budget import card_score
+    from briskseg.benchmark.candidates import read_file
 
     if data is None:
         return lambda one: card_score(read_file(one.path).card, one.precision, one.size_hw)
 
+    from briskseg.benchmark.stopwatch import open_predictor
     from briskseg.cli.counter import counter
     from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate
-    from briskseg.evaluation.stopwatch import open_predictor
 
     dataset = open_dataset(data)
     known: dict[tuple[Path, str, tuple[int, int]], float] = {}
@@ -226,8 +226,8 @@ def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
 
 
 def _show(report: Report, plot: Path | None, json_file: Path | None) -> None:
+    from briskseg.benchmark.speed_chart import save_picture
     from briskseg.cli.speed_table import print_report
-    from briskseg.evaluation.speed_picture import save_picture
 
     if plot is not None:
         save_picture(report, plot)

@@ -11,12 +11,12 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.core.figures import check_figure_file
+from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
-    from briskseg.data.doctor import CheckReport
-    from briskseg.data.doctor.copy import Repair
-    from briskseg.data.doctor.survey import Survey
+    from briskseg.data.check import CheckReport
+    from briskseg.data.check.fixed_copy import Repair
+    from briskseg.data.check.scan import Scan
 
 WIDTH = 100
 FILES = 3  # named of a finding
@@ -56,28 +56,28 @@ def check(
     if picture is not None:
         check_figure_file(picture)
     from briskseg.cli.counter import counter
-    from briskseg.data.doctor import examine, report_on
+    from briskseg.data.check import examine, report_on
 
     if fix is not None:
-        from briskseg.data.doctor.copy import refuse_out
+        from briskseg.data.check.fixed_copy import refuse_out
 
         refuse_out(Path(data), fix)  # before every file is read
     with counter("reading", "pairs") as progress:
-        survey = examine(data, classes, seed, progress)
-    report = report_on(survey)
+        scan = examine(data, classes, seed, progress)
+    report = report_on(scan)
     form = report.to_json()
     is_quiet = is_stdout(json_file)
     if not is_quiet:
         _print(report)
     fit = report.fit
     if picture is not None:
-        from briskseg.data.doctor.picture import save_picture
+        from briskseg.data.check.chart import save_picture
 
-        save_picture(report, survey.dataset.labels, picture)
+        save_picture(report, scan.dataset.labels, picture)
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        repair, after = _mend(survey, report, fix)
+        repair, after = _mend(scan, report, fix)
         fit = after is not None and after.fit
         form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
@@ -89,14 +89,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _mend(survey: Survey, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
+def _mend(scan: Scan, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
     """The repaired copy, and what the doctor says of it; None where nothing could be kept."""
     from briskseg.cli.counter import counter
-    from briskseg.data.doctor import check_dataset
-    from briskseg.data.doctor.copy import copy_mended
+    from briskseg.data.check import check_dataset
+    from briskseg.data.check.fixed_copy import copy_mended
 
     with counter("writing", "pairs") as progress:
-        repair = copy_mended(survey, report, out, progress)
+        repair = copy_mended(scan, report, out, progress)
     if repair.pairs == 0:
         return repair, None
     with counter("reading the copy", "pairs") as progress:

@@ -11,13 +11,13 @@ from briskseg.cli import app
 from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
 from briskseg.cli.tables import percent, score_table
 from briskseg.core.errors import RequestError, nearest
-from briskseg.core.figures import check_figure_file
+from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
-    from briskseg.compare.curve import Axis, Curve
-    from briskseg.compare.runs import Comparison
-    from briskseg.compare.scores import Difference, ScoreDifference
     from briskseg.core.types import Floats
+    from briskseg.runs.compare.curve import Axis, Curve
+    from briskseg.runs.compare.miou_change import Difference, ScoreDifference
+    from briskseg.runs.compare.two_runs import Comparison
 
 _Keys = Annotated[
     list[str] | None,
@@ -67,10 +67,10 @@ def compare(
     check_place("--json", json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
-    from briskseg.compare.agreement import Rule
-    from briskseg.compare.logs import Log
-    from briskseg.compare.picture import save_picture
-    from briskseg.compare.runs import compare_runs
+    from briskseg.runs.compare.agreement import Rule
+    from briskseg.runs.compare.curves_chart import save_picture
+    from briskseg.runs.compare.logs import Log
+    from briskseg.runs.compare.two_runs import compare_runs
 
     if plot is not None:
         check_figure_file(plot)
@@ -88,7 +88,7 @@ def compare(
 
 
 def _axis(by: str) -> Axis:
-    from briskseg.compare.curve import AXES
+    from briskseg.runs.compare.curve import AXES
 
     for axis in AXES:
         if by == axis:
@@ -158,7 +158,7 @@ def _span(found: Comparison, places: Floats) -> str:
 
 
 def _unit(found: Comparison) -> str:
-    from briskseg.compare.curve import UNITS
+    from briskseg.runs.compare.curve import UNITS
 
     return UNITS[found.axis]
 

@@ -12,7 +12,7 @@ from briskseg.cli import app
 if TYPE_CHECKING:
     from briskseg.core.card import Card
     from briskseg.core.labels import LabelSet
-    from briskseg.models.convert import Conversion
+    from briskseg.models.weights.convert import Conversion
 
 
 @app.command()
@@ -59,7 +59,7 @@ def convert(
         return
     label_set = None if labels is None else _label_set(labels)
     try:
-        from briskseg.models.convert import convert as convert_weights
+        from briskseg.models.weights.convert import convert as convert_weights
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -132,7 +132,7 @@ def _print(result: Evaluation, model: Path) -> None:
 
 def _interval(result: Evaluation) -> str:
     """What the images alone leave open, beside the mean."""
-    from briskseg.core.intervals import LEVEL
+    from briskseg.core.metrics.intervals import LEVEL
 
     low, high = result.miou_interval
     if low is None or high is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from briskseg.core.types import Progress
     from briskseg.data import Dataset
     from briskseg.export import Export
-    from briskseg.export.quantize import Scored
+    from briskseg.export.int8 import Scored
 
 
 _Model = Annotated[
@@ -113,7 +113,7 @@ def export(
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
         if int8 and dataset is not None:
-            from briskseg.export.quantize import Bounds, Int8
+            from briskseg.export.int8 import Bounds, Int8
 
             asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
         done = export_model(model, to, out, size_hw, images, asked)
@@ -167,7 +167,7 @@ def _print(done: Export) -> None:
 
 def _print_scores(scored: Scored) -> None:
     """Every class's IoU in float32 and int8."""
-    from briskseg.export.quantize import left_in_float
+    from briskseg.export.int8 import left_in_float
 
     float32, int8 = scored.float32, scored.int8
     rows = [("mIoU", float32.miou, int8.miou)]

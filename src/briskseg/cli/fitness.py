@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from briskseg.core.errors import DataError
 
 if TYPE_CHECKING:
-    from briskseg.data.doctor import CheckReport, Finding
+    from briskseg.data.check import CheckReport, Finding
     from briskseg.recipe import Recipe
 
 NAMED = 3  # findings in a sentence
@@ -21,8 +21,8 @@ def refuse_unfit(recipe: Recipe) -> None:
     Raises DataError, naming the findings of most files, where the data is not fit to train on.
     """
     from briskseg.cli.counter import counter
-    from briskseg.data.doctor import check_dataset
-    from briskseg.training.requests import refuse_dataless
+    from briskseg.data.check import check_dataset
+    from briskseg.training.preflight import refuse_dataless
 
     data, root = recipe.data, refuse_dataless(recipe)
     with counter("checking the data", "pairs") as progress:

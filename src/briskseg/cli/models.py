@@ -78,7 +78,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
     """What is known of the weights that come with the package, from their cards."""
     from briskseg.core.card import read_card
     from briskseg.core.exported import read_exported
-    from briskseg.runtime.files import WEIGHTS, shipped_files
+    from briskseg.runtime.model_files import WEIGHTS, shipped_files
 
     shipped = {}
     for name, files in shipped_files().items():

@@ -93,8 +93,8 @@ def predict(
     briskseg predict runs/first camera:0 --show
     """
     check_place("--json", json_file)
+    from briskseg.evaluation.cityscapes_submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
-    from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
     folder, unwritten = out or Path("predictions"), show and out is None
     found = find_inputs(inputs, folder)
@@ -136,8 +136,8 @@ def _predict_images(
 ) -> list[dict[str, Any]]:
     """Write every image's predictions, or its label ids to its target; what became of each."""
     from briskseg.cli.counter import counter
+    from briskseg.evaluation.cityscapes_submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
-    from briskseg.runtime.server_files import write_label_ids
 
     results: list[dict[str, Any]] = []
     images = [(index, source) for index, source in enumerate(found) if not source.is_stream]

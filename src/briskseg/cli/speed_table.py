@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from briskseg.evaluation.budget import Answer
-    from briskseg.evaluation.roofline import Peaks
-    from briskseg.evaluation.speed import Timing
-    from briskseg.evaluation.speed_report import Report
+    from briskseg.benchmark.budget import Answer
+    from briskseg.benchmark.roofline import Peaks
+    from briskseg.benchmark.speed import Timing
+    from briskseg.benchmark.speed_report import Report
 
 _WIDTH = 100
 
@@ -39,9 +39,9 @@ def print_report(report: Report) -> None:
 
 
 def _times(report: Report, timings: list[Timing]) -> Table:
-    from briskseg.evaluation.speed import SUMS
-    from briskseg.evaluation.speed_report import PERCENTILES
-    from briskseg.evaluation.stopwatch import STAGES
+    from briskseg.benchmark.speed import SUMS
+    from briskseg.benchmark.speed_report import PERCENTILES
+    from briskseg.benchmark.stopwatch import STAGES
 
     columns = (*STAGES, *SUMS)
     table = Table(box=None, pad_edge=False)

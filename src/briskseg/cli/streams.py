@@ -11,7 +11,7 @@ from briskseg.core.errors import Interrupted
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
     from briskseg.runtime.predictor import Predictor
-    from briskseg.runtime.stream import StreamReport
+    from briskseg.runtime.video.stream import StreamReport
 
 
 def label_stream(
@@ -32,7 +32,7 @@ def label_stream(
     with ExitStack() as stack:
         shown = None
         if show:
-            from briskseg.runtime.window import Window
+            from briskseg.runtime.video.window import Window
 
             window = Window(source.path.name)
             stack.callback(window.close)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from briskseg.core.names import printable
+from briskseg.core.files.safe_names import printable
 
 
 class PlainText:

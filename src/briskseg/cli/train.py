@@ -19,7 +19,7 @@ from briskseg.core.errors import MissingExtraError, RequestError
 if TYPE_CHECKING:
     from briskseg.recipe import PretrainingRecipe, Recipe
     from briskseg.training.repeat import Spread
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.run_folder import RunSession
 
 _Changes = Annotated[
     list[str] | None,
@@ -80,11 +80,11 @@ def train(
     stop = Stop(_resume_command(*how), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.machine import Devices
-        from briskseg.training.run_folder import Sitting
+        from briskseg.training.run_folder import RunSession
 
         listener = progress.tell if is_first else lambda _: None
-        sitting = Sitting(resume, Devices(device, devices), stop, listener)
-        spread = _carry_out(described, run, repeat, sitting)
+        session = RunSession(resume, Devices(device, devices), stop, listener)
+        spread = _carry_out(described, run, repeat, session)
     if spread is not None:
         print_spread(spread, run)
     elif is_first:
@@ -102,7 +102,7 @@ def _refuse(
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
     from briskseg.cli.fitness import refuse_unfit
     from briskseg.recipe import Recipe
-    from briskseg.training.requests import (
+    from briskseg.training.preflight import (
         refuse_dataless,
         refuse_folder,
         refuse_weights,
@@ -123,7 +123,7 @@ def _refuse(
 
 
 def _carry_out(
-    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, sitting: Sitting
+    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
 ) -> Spread | None:
     """Train; of several seeds, how far they lie apart."""
     from briskseg.recipe import Recipe
@@ -132,11 +132,11 @@ def _carry_out(
     from briskseg.training.repeat import repeat as train_seeds
 
     if repeat is not None:
-        return train_seeds(described, run, repeat, sitting)
+        return train_seeds(described, run, repeat, session)
     if isinstance(described, Recipe):
-        fit(described, run, sitting)
+        fit(described, run, session)
     else:
-        pretrain(described, run, sitting)
+        pretrain(described, run, session)
     return None
 
 

@@ -34,6 +34,6 @@ def through_windows(predictor: Predictor, window: str | None, stride: str | None
             raise RequestError(f"--stride {stride} without --window; name the windows' size too")
         return predictor
 
-    from briskseg.runtime.windows import WindowPredictor
+    from briskseg.runtime.sliding_window import WindowPredictor
 
     return WindowPredictor(predictor, window_hw, stride_hw)

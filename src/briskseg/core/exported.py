@@ -15,9 +15,9 @@ from xml.parsers import expat
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from briskseg.core.bounds import MAX_INPUT_PIXELS, check_size
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files.limits import MAX_INPUT_PIXELS, check_size
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
 

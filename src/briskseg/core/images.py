@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from briskseg.core.errors import DataError
-from briskseg.core.picture_files import opened
+from briskseg.core.files.pictures import opened
 from briskseg.core.types import Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from briskseg.core.bounds import MAX_LIST_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import CAMVID11, CAMVID32
-from briskseg.core.names import printable
 from briskseg.data.dataset import (
     Dataset,
     Found,

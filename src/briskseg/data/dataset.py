@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES, read_image
 from briskseg.core.labels import LabelSet
-from briskseg.core.names import check_file_name
 
 
 @dataclass(frozen=True)

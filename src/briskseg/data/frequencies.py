@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.types import Progress
 from briskseg.data.dataset import Dataset, Pair

@@ -15,11 +15,11 @@ from briskseg.core.errors import BriskError
 from briskseg.core.images import resize_image, write_png
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Progress
-from briskseg.data.augment import Augmenter
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import count_pixels
 from briskseg.data.violins import save_violins
 from briskseg.recipe import Recipe
+from briskseg.training.samples.augment import Augmenter
 
 Picture = npt.NDArray[np.uint8]
 

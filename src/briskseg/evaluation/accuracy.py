@@ -11,23 +11,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from briskseg.core.cityscapes import to_label_ids
-from briskseg.core.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import resize_labels
-from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, miou_interval
+from briskseg.core.labels.cityscapes_table import to_label_ids
+from briskseg.core.metrics.confusion import ABSENT_RULE, ConfusionMatrix
+from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, miou_interval
 from briskseg.core.types import Image, Labels, Progress
 from briskseg.data import Dataset, Pair
-from briskseg.evaluation.cityscapes import (
+from briskseg.data.cityscapes.scorer import (
     CityscapesScores,
     CityscapesTruth,
     missing_instances,
     read_truth,
 )
 from briskseg.evaluation.reading import read_ahead
-from briskseg.evaluation.views import Views
+from briskseg.evaluation.test_time_augmentation import TestTimeAugmentation
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.windows import WindowPredictor
+from briskseg.runtime.sliding_window import WindowPredictor
 
 
 class ImageScore(NamedTuple):
@@ -145,7 +145,7 @@ def evaluate(
     scales or sizes; DataError for a damaged pair.
     """
     _check_classes(predictor.card.labels.names, dataset.labels.names)
-    views = Views(tuple(float(scale) for scale in scales), flip)
+    views = TestTimeAugmentation(tuple(float(scale) for scale in scales), flip)
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")

@@ -21,10 +21,10 @@ from briskseg.core.exported import Exported
 from briskseg.core.types import Image
 
 if TYPE_CHECKING:
-    from briskseg.export.quantize import Int8, Scored
+    from briskseg.export.int8 import Int8, Scored
     from briskseg.export.verify import Agreement
     from briskseg.models.network import Network
-    from briskseg.runtime.torch_ import TorchBackend
+    from briskseg.runtime.backends.torch_backend import TorchBackend
 
 Infer = Callable[[Image], npt.NDArray[np.float32]]
 
@@ -62,11 +62,11 @@ _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
 _GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
 
 FORMATS = {
-    "onnx": Format(".onnx", "ONNX", "onnx_:write_onnx", _TAKES, _GIVES, any_size=True),
+    "onnx": Format(".onnx", "ONNX", "onnx_file:write_onnx", _TAKES, _GIVES, any_size=True),
     "openvino": Format(
         ".xml",
         "OpenVINO",
-        "openvino_:write_openvino",
+        "openvino_file:write_openvino",
         _TAKES,
         _GIVES,
         any_size=True,
@@ -136,8 +136,8 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
-    from briskseg.runtime.files import find_weights, sha256
-    from briskseg.runtime.torch_ import TorchBackend
+    from briskseg.runtime.backends.torch_backend import TorchBackend
+    from briskseg.runtime.model_files import find_weights, sha256
 
     file = find_weights(model)
     if int8 is not None and to != "openvino":
@@ -179,7 +179,7 @@ def _write(
             agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
             scored = None
             if int8 is not None:
-                from briskseg.export.openvino_ import write_int8
+                from briskseg.export.openvino_file import write_int8
 
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             del runs  # a file that is in use cannot be moved everywhere

@@ -11,8 +11,8 @@ from briskseg.core.card import Card, save_weights
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.export.keras_file import read_keras
 from briskseg.models import create_model
-from briskseg.models.comparison import COUNTER, differences, shapes_of
-from briskseg.models.convert import new_file
+from briskseg.models.weights.comparison import COUNTER, differences, shapes_of
+from briskseg.models.weights.convert import new_file
 
 
 def convert_keras(path: Path, out: Path | None = None) -> tuple[Card, Path]:

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from briskseg.core.bounds import parse_json
 from briskseg.core.card import Card, load_weights, save_weights
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError, WeightsError
+from briskseg.core.files.limits import parse_json
 from briskseg.core.types import Array
 
 BESIDE = "briskseg.safetensors"

@@ -17,7 +17,7 @@ from briskseg.core.types import Array
 from briskseg.models.fast_scnn import POOLED
 
 if TYPE_CHECKING:
-    from briskseg.export.onnx_ import Graph
+    from briskseg.export.onnx_file import Graph
 
 
 def _erfnet(graph: Graph, net: Any, x: str) -> None:

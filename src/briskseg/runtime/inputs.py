@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
+from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from briskseg.core.names import check_file_name
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Progress
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.sources import Camera, VideoFile
-from briskseg.runtime.stream import Show, Stream, StreamReport
+from briskseg.runtime.video.sources import Camera, VideoFile
+from briskseg.runtime.video.stream import Show, Stream, StreamReport
 
 
 def write_predictions(predictor: Predictor, source: Input, out: Path) -> list[Path]:

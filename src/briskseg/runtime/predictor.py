@@ -17,11 +17,11 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.backends import BACKENDS
-from briskseg.runtime.coarse import Enlargement
-from briskseg.runtime.files import find_files
+from briskseg.runtime.decode.enlargement import Enlargement
+from briskseg.runtime.model_files import find_files
 
 if TYPE_CHECKING:
-    from briskseg.runtime.choosing import Choice
+    from briskseg.runtime.backends.autotune import Choice
 
 
 class Backend(Protocol):
@@ -52,8 +52,8 @@ class Predictor:
     It keeps nothing between calls, so several threads may call one predictor at once; they share
     the backend's own threads, so that raises throughput only where these leave cores idle.
 
-    `lap` is called with "resize", "inference" and "decode" as each of these ends, so that whoever
-    sets it times what runs. `choice` says which file, backend and threads `load` took.
+    `on_stage_end` is called with "resize", "inference" and "decode" as each of these ends, so that
+    whoever sets it times what runs. `choice` says which file, backend and threads `load` took.
     """
 
     def __init__(self, backend: Backend, card: Card, choice: Choice | None = None) -> None:
@@ -61,7 +61,7 @@ class Predictor:
         self.card = card
         self.choice = choice
         self._coarse = backend if isinstance(backend, CoarseBackend) else None
-        self.lap: Callable[[str], None] = _not_timed
+        self.on_stage_end: Callable[[str], None] = _not_timed
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
@@ -80,14 +80,14 @@ class Predictor:
         own = (height, width) == size_hw
         coarse = self._coarse
         found = coarse.run(image_hwc, own) if coarse else self.backend.infer(image_hwc)
-        self.lap("inference")
+        self.on_stage_end("inference")
         if found.ndim == 2:
             labels_hw = np.asarray(found, dtype=np.uint8)
         else:
             logits_chw = np.asarray(found, dtype=np.float32)
             enlargement = coarse.enlargement if coarse else Enlargement(None)
             labels_hw = enlargement.labels(logits_chw, (height, width), size_hw)
-        self.lap("decode")
+        self.on_stage_end("decode")
         return labels_hw
 
     def logits(self, image_hwc: Image, size_hw: tuple[int, int] | None = None) -> Logits:
@@ -98,7 +98,7 @@ class Predictor:
         """
         image_hwc = self._resized(image_hwc, size_hw)
         logits_chw = self.backend.infer(image_hwc)
-        self.lap("inference")
+        self.on_stage_end("inference")
         return logits_chw
 
     def _resized(self, image_hwc: Image, size_hw: tuple[int, int] | None) -> Image:
@@ -107,12 +107,12 @@ class Predictor:
         wanted = size_hw or self.card.input.size or (height, width)
         if wanted != (height, width):
             image_hwc = resize_image(image_hwc, wanted)
-        self.lap("resize")
+        self.on_stage_end("resize")
         return image_hwc
 
 
 def _not_timed(stage: str) -> None:
-    """What `Predictor.lap` is until somebody measures."""
+    """What `Predictor.on_stage_end` is until somebody measures."""
 
 
 def check_image(image_hwc: object) -> None:
@@ -145,7 +145,7 @@ def load(path: str | Path, backend: str = "auto", threads: int | None = None) ->
         raise RequestError(f"unknown backend '{backend}'; {nearest(backend, ['auto', *BACKENDS])}")
     if threads is not None and threads < 1:
         raise RequestError(f"threads is {threads}, expected at least 1")
-    from briskseg.runtime.choosing import choose
+    from briskseg.runtime.backends.autotune import choose
 
     choice = choose(find_files(Path(path)), backend, threads)
     opened, card = BACKENDS[choice.backend].open(choice.file, choice.threads)

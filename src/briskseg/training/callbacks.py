@@ -17,13 +17,13 @@ from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 
 from briskseg.core.card import Card, save_weights
-from briskseg.core.files import written_whole
+from briskseg.core.files.atomic import written_whole
 from briskseg.core.images import write_png
 from briskseg.core.labels import LabelSet
-from briskseg.data.loader import Batch
 from briskseg.training.encoder_file import FILE, save_encoder
 from briskseg.training.log import epochs_done
 from briskseg.training.run_folder import Listener
+from briskseg.training.samples.loader import Batch
 
 
 class MovingAverage(WeightAveraging):
@@ -156,7 +156,7 @@ class Film(Callback):
 
 
 class ProgressCallback(Callback):
-    """Tells a sitting's listener, after every step and validation, how far the run is.
+    """Tells a session's listener, after every step and validation, how far the run is.
 
     `work` turns a share of the steps into the pixels in them, in any unit; None: all have as many.
     """

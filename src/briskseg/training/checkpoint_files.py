@@ -19,11 +19,11 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from briskseg.core.errors import BriskError, TrainingError
-from briskseg.core.files import named, sync, written_whole
+from briskseg.core.files.atomic import named, sync, written_whole
 
 
 @dataclass(frozen=True)
-class Kept:
+class ResumePoint:
     """A whole checkpoint, and the place in the run that it knows: the next batch of which epoch,
     after how many steps. images, processes: what the steps were cut from, None where it is older
     than this."""
@@ -63,7 +63,7 @@ def _read_from_disk(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def find_checkpoint(run: Path, say: Callable[[str], None]) -> Kept | None:
+def find_checkpoint(run: Path, say: Callable[[str], None]) -> ResumePoint | None:
     """The checkpoint to go on from, None where there is none yet.
 
     A damaged last one is said, and set aside under the name damaged.ckpt, so that it never becomes
@@ -98,7 +98,7 @@ def find_checkpoint(run: Path, say: Callable[[str], None]) -> Kept | None:
     return None
 
 
-def read_place(path: Path) -> Kept:
+def read_place(path: Path) -> ResumePoint:
     """Read a checkpoint wholly, every checksum compared; raises whatever is wrong with it."""
     with zipfile.ZipFile(path) as parts:  # torch compares no checksums
         damaged = parts.testzip()
@@ -106,7 +106,7 @@ def read_place(path: Path) -> Kept:
         raise zipfile.BadZipFile(damaged)
     held = torch.load(path, map_location="cpu", weights_only=True)
     place = held["place"]
-    return Kept(
+    return ResumePoint(
         path,
         int(place["epoch"]),
         int(place["batch"]),

@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from briskseg.data.loader import EpochBatches
 from briskseg.training.log import Log
+from briskseg.training.samples.loader import EpochBatches
 from briskseg.training.stopping import Stop
 
 # A stop asked for while validating waits for a validation's end where the last one was shorter.

@@ -14,11 +14,11 @@ from lightning.pytorch import Callback, Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
 from briskseg.core.errors import TrainingError
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
 from briskseg.recipe import LengthPart
 
 GENTLER = frozenset({"training.optimizer.lr", "training.clip", "training.precision"})
-_FILE = "checkpoints/diverged.json"  # there from a divergence to the next sitting
+_FILE = "checkpoints/diverged.json"  # there from a divergence to the next session
 
 
 class Diverged(TrainingError):
@@ -30,7 +30,7 @@ class Diverged(TrainingError):
 
 
 def mark(run: Path, error: Diverged) -> None:
-    """Note in the run folder that its last sitting ended so."""
+    """Note in the run folder that its last session ended so."""
     write_whole(run / _FILE, json.dumps({"step": error.step, "found": str(error)}) + "\n")
 
 

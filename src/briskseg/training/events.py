@@ -1,4 +1,4 @@
-"""events.*: the rows of metrics.csv for TensorBoard, a file a sitting.
+"""events.*: the rows of metrics.csv for TensorBoard, a file a session.
 
 Written by us and not by tensorboard's own writer, which writes in a thread of its own: there a full
 disk is a traceback, and a killed run loses two minutes.
@@ -19,16 +19,16 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from briskseg.core.files import named, sync
+from briskseg.core.files.atomic import named, sync
 
 
 class Events(Logger):
-    """The file begins with the first row. TensorBoard leaves out the rows of earlier sittings after
+    """The file begins with the first row. TensorBoard leaves out the rows of earlier sessions after
     the step that this one goes on from.
 
     Args:
         run: the run folder.
-        since: the step that this sitting goes on from, None where it begins the run.
+        since: the step that this session goes on from, None where it begins the run.
     """
 
     name = version = None

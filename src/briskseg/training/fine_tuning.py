@@ -13,11 +13,11 @@ from briskseg.core.card import Card, load_weights, read_card
 from briskseg.core.errors import BriskError, WeightsError
 from briskseg.data import Dataset
 from briskseg.models import create_model
-from briskseg.models.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.models.network import Network
+from briskseg.models.weights.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
-from briskseg.runtime.files import find_weights
-from briskseg.training.requests import fitting_weights
+from briskseg.runtime.model_files import find_weights
+from briskseg.training.preflight import fitting_weights
 
 
 @torch.no_grad()

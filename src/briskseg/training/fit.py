@@ -20,20 +20,9 @@ from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.core.images import image_size
 from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
-from briskseg.data.augment import Augmenter
 from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
-from briskseg.data.loader import (
-    Batch,
-    EpochBatches,
-    ImageStore,
-    TrainingSamples,
-    ValidationSamples,
-    training_loader,
-    validation_loader,
-)
-from briskseg.data.resident import ResidentTraining, ResidentValidation, is_resident
 from briskseg.models import create_model
-from briskseg.models.encoder import load_encoder
+from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
 from briskseg.training.callbacks import (
@@ -43,7 +32,7 @@ from briskseg.training.callbacks import (
     Patience,
     ProgressCallback,
 )
-from briskseg.training.checkpoint_files import Kept
+from briskseg.training.checkpoint_files import ResumePoint
 from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.convolutions import use_matrix_gradients
 from briskseg.training.divergence import RecipeRate
@@ -53,22 +42,33 @@ from briskseg.training.log import Log
 from briskseg.training.logit_adjustment import adjust_run
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import SegmentationModule
-from briskseg.training.requests import refuse_dataless, refuse_weights
-from briskseg.training.run_folder import Sitting, go_on, opened_run
-from briskseg.training.scores import score_run
+from briskseg.training.preflight import refuse_dataless, refuse_weights
+from briskseg.training.run_folder import RunSession, opened_run, seek_batches
+from briskseg.training.samples.augment import Augmenter
+from briskseg.training.samples.gpu_cache import ResidentTraining, ResidentValidation, is_resident
+from briskseg.training.samples.loader import (
+    Batch,
+    EpochBatches,
+    ImageStore,
+    TrainingSamples,
+    ValidationSamples,
+    training_loader,
+    validation_loader,
+)
+from briskseg.training.score_run import score_run
 from briskseg.training.stages import plan_stages
 from briskseg.training.trainer import make_trainer, train
 
 FILM_IMAGES = 4
 
 
-def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
+def fit(recipe: Recipe, run: Path, session: RunSession | None = None) -> Path:
     """Train as the recipe says and leave everything in the folder `run`.
 
     Args:
         recipe: the whole run; `data.root` must be set.
-        run: a new folder, or where the sitting resumes one with an unfinished run of this recipe.
-        sitting: where to compute, whether to resume, who is told of progress.
+        run: a new folder, or where the session resumes one with an unfinished run of this recipe.
+        session: where to compute, whether to resume, who is told of progress.
 
     Raises:
         RequestError: the recipe and the data, the device or the folder do not fit.
@@ -79,36 +79,36 @@ def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
             checkpoint is kept.
     """
     root = refuse_dataless(recipe)
-    sitting = sitting or Sitting()
+    session = session or RunSession()
     refuse_weights(recipe, run)
-    with sitting.stop:
+    with session.stop:
         dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
-        machine = choose_machine(recipe.training.precision, sitting.devices)
-        with opened_run(run, recipe, sitting, machine.is_first) as kept:
-            _fit(recipe, run, sitting, dataset, machine, kept)
+        machine = choose_machine(recipe.training.precision, session.devices)
+        with opened_run(run, recipe, session, machine.is_first) as kept:
+            _fit(recipe, run, session, dataset, machine, kept)
     return run
 
 
 def _fit(
     recipe: Recipe,
     run: Path,
-    sitting: Sitting,
+    session: RunSession,
     dataset: Dataset,
     machine: Machine,
-    kept: Kept | None,
+    kept: ResumePoint | None,
 ) -> None:
     training = recipe.training
     torch.manual_seed(training.seed)
-    data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
-    go_on(data.batches, kept)
+    data = read_data(recipe, dataset, run, machine, session.counted("read"))
+    seek_batches(data.batches, kept)
     if kept is None and (padded := _told_padding(recipe, dataset)):
-        sitting.say(padded)
+        session.say(padded)
     network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
     if recipe.model.weights is not None and kept is None:
-        sitting.say(begin_with(network, recipe.model.weights, recipe, dataset))
+        session.say(begin_with(network, recipe.model.weights, recipe, dataset))
     elif "val" in recipe.data.train_splits and kept is None:
-        sitting.say("begins with random weights, not with any that were scored on val before")
+        session.say("begins with random weights, not with any that were scored on val before")
     if machine.prefers_matrix_gradients:
         use_matrix_gradients(network)
     module = make_module(recipe, dataset, data, network)
@@ -120,24 +120,24 @@ def _fit(
     callbacks += [
         RecipeRate(training),
         log,
-        Checkpoints(run, data.batches, log, sitting.stop, 60 * training.save_every),
-        ProgressCallback(sitting.listener, growth.work if growth else None),
+        Checkpoints(run, data.batches, log, session.stop, 60 * training.save_every),
+        ProgressCallback(session.listener, growth.work if growth else None),
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
     if kept is not None and kept.step >= module.steps:
-        sitting.say(f"{run} has all its {module.steps} steps: none is left to train")
-    since = sitting.since(kept)
+        session.say(f"{run} has all its {module.steps} steps: none is left to train")
+    since = session.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
     train(trainer, module, data.loaders, log, kept)
     if not trainer.is_global_zero:
         return
     device = str(machine.device)
     if training.logit_adjustment:
-        phases = sitting.counted("predict"), sitting.counted("adjust")
+        phases = session.counted("predict"), session.counted("adjust")
         if told := adjust_run(run, dataset, device, *phases):
-            sitting.say(told)
+            session.say(told)
     if "val" not in recipe.data.train_splits:
-        score_run(run, dataset, device, sitting.counted("score"))
+        score_run(run, dataset, device, session.counted("score"))
 
 
 def _told_padding(recipe: Recipe, dataset: Dataset) -> str:

@@ -17,9 +17,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from briskseg.core.files import named, sync, write_whole
-from briskseg.data.loader import Batch
+from briskseg.core.files.atomic import named, sync, write_whole
 from briskseg.training.divergence import Diverged
+from briskseg.training.samples.loader import Batch
 
 PLACE = ("step", "epoch", "samples", "seconds")  # what every row begins with
 
@@ -60,7 +60,7 @@ class Log(Callback):
     def __init__(self, path: Path, scores: Sequence[str], every: int) -> None:
         self.path, self.every = path, every
         self.columns = [*PLACE, "loss", "lr", "images_per_s", "waiting", *scores]
-        self._earlier_s = 0.0  # of earlier sittings of this run
+        self._earlier_s = 0.0  # of earlier sessions of this run
         self._samples = 0
         self._waiting: list[tuple[int, Tensor, list[str]]] = []  # steps since the last look
         self._sent = deque[Sent]()  # on their way from the device
@@ -91,7 +91,7 @@ class Log(Callback):
         self.open(trainer)
 
     def open(self, trainer: Trainer) -> None:
-        """Begin the file, or cut off the rows that a resumed run makes again. Once a sitting."""
+        """Begin the file, or cut off the rows that a resumed run makes again. Once a session."""
         if self._is_open or not trainer.is_global_zero:
             return
         self._is_open = True

@@ -21,9 +21,9 @@ from briskseg.core.labels import IGNORED
 from briskseg.core.types import Floats, Floats32, Progress
 from briskseg.data import Dataset
 from briskseg.evaluation.reading import read_ahead
-from briskseg.runtime.coarse import enlarge
+from briskseg.runtime.backends.torch_backend import TorchBackend
+from briskseg.runtime.decode.enlargement import enlarge
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.torch_ import TorchBackend
 from briskseg.training.callbacks import weights_of
 
 KEY = "logit_adjustment"  # in the card's `training`: the offsets, by class

@@ -10,16 +10,16 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.data.loader import Batch
+from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
 from briskseg.training.compiling import compile_network
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.optimizers import make_optimizer
+from briskseg.training.samples.loader import Batch
 from briskseg.training.schedules import factor
-from briskseg.training.stages import Stage, place_of
+from briskseg.training.stages import Stage, stage_index
 
 
 class SegmentationModule(LightningModule):
@@ -64,7 +64,7 @@ class SegmentationModule(LightningModule):
 
     def stage_after(self, step: int) -> Stage:
         """The stage that made the weights after this step."""
-        return self.stages[place_of(self.stages, step - 1)]
+        return self.stages[stage_index(self.stages, step - 1)]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A new stage begins as a new run would, with an optimizer that has seen nothing.
@@ -73,7 +73,7 @@ class SegmentationModule(LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         seed_step(self.recipe.training.seed, self.global_step, self.global_rank)
-        place = place_of(self.stages, self.global_step)
+        place = stage_index(self.stages, self.global_step)
         outputs = self._outputs(self.normalize(batch.images), self.stages[place])
         with torch.autocast(self.device.type, enabled=False):
             loss: Tensor = self.losses[place](outputs, batch.labels)
@@ -105,7 +105,7 @@ class SegmentationModule(LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> Tensor:
         """Returns the predicted labels (N,H,W) uint8, at the labels' size."""
-        place = place_of(self.stages, self.global_step - 1)
+        place = stage_index(self.stages, self.global_step - 1)
         stage = self.stages[place]
         head = self.network.forward_encoder if stage.output == "encoder" else self.network
         logits = head(self.normalize(batch.images)).float()
@@ -139,7 +139,7 @@ class SegmentationModule(LightningModule):
         optimizer = make_optimizer(training.optimizer, self.network, fused=training.clip is None)
 
         def rate(step: int) -> float:
-            stage = self.stages[place_of(self.stages, step)]
+            stage = self.stages[stage_index(self.stages, step)]
             return factor(training.schedule, step - stage.first, stage.steps, self.steps_per_epoch)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

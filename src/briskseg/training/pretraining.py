@@ -17,18 +17,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from briskseg import __version__
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
 from briskseg.data.classification import (
     ClassFolders,
     CroppedSamples,
     MiddleSamples,
     open_class_folders,
 )
-from briskseg.data.loader import Batch, EpochBatches, training_loader, validation_loader
-from briskseg.models.classifier import EncoderClassifier, create_classifier
+from briskseg.models.encoders.classifier import EncoderClassifier, create_classifier
 from briskseg.recipe import PretrainingRecipe
 from briskseg.training.callbacks import ProgressCallback, weights_of
-from briskseg.training.checkpoint_files import Kept
+from briskseg.training.checkpoint_files import ResumePoint
 from briskseg.training.checkpoints import Checkpoints
 from briskseg.training.divergence import RecipeRate
 from briskseg.training.encoder_file import FACTS, FILE, read_facts, save_encoder
@@ -36,40 +35,41 @@ from briskseg.training.log import Log, epochs_done
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.module import Normalize, seed_step
 from briskseg.training.optimizers import make_optimizer
-from briskseg.training.requests import refuse_dataless
-from briskseg.training.run_folder import Sitting, go_on, opened_run
+from briskseg.training.preflight import refuse_dataless
+from briskseg.training.run_folder import RunSession, opened_run, seek_batches
+from briskseg.training.samples.loader import Batch, EpochBatches, training_loader, validation_loader
 from briskseg.training.schedules import factor
 from briskseg.training.trainer import make_trainer, train
 
 
-def pretrain(recipe: PretrainingRecipe, run: Path, sitting: Sitting | None = None) -> Path:
+def pretrain(recipe: PretrainingRecipe, run: Path, session: RunSession | None = None) -> Path:
     """Train as the recipe says and leave everything in the folder `run`.
 
     Arguments and errors are those of `fit`; the data are images in a folder a class.
     """
     root = refuse_dataless(recipe)
-    sitting = sitting or Sitting()
-    with sitting.stop:
+    session = session or RunSession()
+    with session.stop:
         folders = open_class_folders(root)
-        machine = choose_machine(recipe.training.precision, sitting.devices)
-        with opened_run(run, recipe, sitting, machine.is_first) as kept:
-            _pretrain(recipe, run, sitting, folders, machine, kept)
+        machine = choose_machine(recipe.training.precision, session.devices)
+        with opened_run(run, recipe, session, machine.is_first) as kept:
+            _pretrain(recipe, run, session, folders, machine, kept)
     return run
 
 
 def _pretrain(
     recipe: PretrainingRecipe,
     run: Path,
-    sitting: Sitting,
+    session: RunSession,
     folders: ClassFolders,
     machine: Machine,
-    kept: Kept | None,
+    kept: ResumePoint | None,
 ) -> None:
     training, data = recipe.training, recipe.data
     torch.manual_seed(training.seed)
     place = (machine.rank, machine.world)
     batches = EpochBatches(len(folders.train), training.batch, training.seed, *place)
-    go_on(batches, kept)
+    seek_batches(batches, kept)
     classifier = create_classifier(recipe.model.name, len(folders.classes), **recipe.model.options)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = ClassificationModule(classifier, recipe, len(batches))
@@ -78,10 +78,10 @@ def _pretrain(
         BestEncoder(run, {"recipe": recipe.name, "images": len(folders.train)}),
         RecipeRate(training),
         log,
-        Checkpoints(run, batches, log, sitting.stop, 60 * training.save_every),
-        ProgressCallback(sitting.listener),
+        Checkpoints(run, batches, log, session.stop, 60 * training.save_every),
+        ProgressCallback(session.listener),
     ]
-    since = sitting.since(kept)
+    since = session.since(kept)
     trainer = make_trainer(training, run, machine, callbacks, module.steps, since)
     workers = machine.workers(training.workers)
     samples = CroppedSamples(folders.train, recipe.augment, data.size, training.seed)

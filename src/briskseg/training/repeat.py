@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.files import write_whole
-from briskseg.core.scores import read_scores
+from briskseg.core.files.atomic import write_whole
 from briskseg.recipe import PretrainingRecipe, Recipe
+from briskseg.runs.scores import read_scores
 from briskseg.training.encoder_file import FILE as ENCODER
 from briskseg.training.encoder_file import read_facts
 from briskseg.training.fit import fit
+from briskseg.training.preflight import seed_folders
 from briskseg.training.pretraining import pretrain
-from briskseg.training.requests import seed_folders
-from briskseg.training.run_folder import Sitting, is_finished
+from briskseg.training.run_folder import RunSession, is_finished
 
 FILE = "repeat.json"
 
@@ -56,38 +56,38 @@ class Spread:
 
 
 def repeat(
-    recipe: Recipe | PretrainingRecipe, folder: Path, number: int, sitting: Sitting
+    recipe: Recipe | PretrainingRecipe, folder: Path, number: int, session: RunSession
 ) -> Spread:
     """Train with so many seeds, from the recipe's on, and write `FOLDER/repeat.json`.
 
-    A sitting that resumes leaves the finished runs, goes on with the one that was stopped and
+    A session that resumes leaves the finished runs, goes on with the one that was stopped and
     begins the others.
 
     Raises:
         RequestError: the folder is taken or holds none to resume; val is trained on; what `fit` and
             `pretrain` raise.
     """
-    runs = seed_folders(recipe, folder, number, sitting.resume)
+    runs = seed_folders(recipe, folder, number, session.resume)
     for place, (seed, run) in enumerate(runs.items(), 1):
-        _train_one(recipe, seed, run, replace(sitting, resume=run.exists()), f"{place}/{number}")
+        _train_one(recipe, seed, run, replace(session, resume=run.exists()), f"{place}/{number}")
     spread = Spread(tuple(runs), _transposed([_scores(run) for run in runs.values()]))
     write_whole(folder / FILE, json.dumps(spread.to_json(), indent=1) + "\n")
     return spread
 
 
 def _train_one(
-    recipe: Recipe | PretrainingRecipe, seed: int, run: Path, sitting: Sitting, place: str
+    recipe: Recipe | PretrainingRecipe, seed: int, run: Path, session: RunSession, place: str
 ) -> None:
     training = recipe.training.model_copy(update={"seed": seed})
     seeded = recipe.model_copy(update={"training": training})
     if is_finished(run, seeded):
-        sitting.say(f"seed {seed} ({place}): finished before")
+        session.say(f"seed {seed} ({place}): finished before")
         return
-    sitting.say(f"seed {seed} ({place}): {run}")
+    session.say(f"seed {seed} ({place}): {run}")
     if isinstance(seeded, Recipe):
-        fit(seeded, run, sitting)
+        fit(seeded, run, session)
     else:
-        pretrain(seeded, run, sitting)
+        pretrain(seeded, run, session)
 
 
 def _scores(run: Path) -> dict[str, float | None]:

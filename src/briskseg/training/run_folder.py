@@ -1,4 +1,4 @@
-"""A run folder, opened for a new run or for one that goes on in a further sitting."""
+"""A run folder, opened for a new run or for one that goes on in a further session."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import RequestError
-from briskseg.core.files import remove_parts, write_whole
+from briskseg.core.files.atomic import remove_parts, write_whole
 from briskseg.core.types import Progress
-from briskseg.data.loader import EpochBatches
 from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
-from briskseg.training.checkpoint_files import Kept, find_checkpoint
+from briskseg.runs.lock import locked
+from briskseg.training.checkpoint_files import ResumePoint, find_checkpoint
 from briskseg.training.divergence import GENTLER, has_diverged, unmark
 from briskseg.training.encoder_file import FACTS
-from briskseg.training.faults import told_faults
-from briskseg.training.lock import locked
+from briskseg.training.friendly_errors import told_faults
 from briskseg.training.machine import Devices
-from briskseg.training.requests import is_begun, refuse_folder
+from briskseg.training.preflight import is_begun, refuse_folder
+from briskseg.training.samples.loader import EpochBatches
 from briskseg.training.stopping import Stop
 
-# What may differ between the sittings of one run: it changes no weight.
+# What may differ between the sessions of one run: it changes no weight.
 _FREE = {
     "data.root",
     "data.cache_gb",
@@ -36,8 +36,8 @@ Listener = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """One sitting of a run, which may take several.
+class RunSession:
+    """One session of a run, which may take several.
 
     resume: go on with the unfinished run in the folder. devices: where to compute.
     stop: hears the signals, and knows what a stopped run tells its user to do.
@@ -57,8 +57,8 @@ class Sitting:
         """A file-by-file progress that tells the listener of this phase."""
         return lambda done, of: self.listener({"phase": phase, "step": done, "steps": of})
 
-    def since(self, kept: Kept | None) -> int | None:
-        """The step that the sitting goes on from, None where it begins the run."""
+    def since(self, kept: ResumePoint | None) -> int | None:
+        """The step that the session goes on from, None where it begins the run."""
         if not self.resume:
             return None
         return 0 if kept is None else kept.step
@@ -69,9 +69,9 @@ class Sitting:
 
 @contextmanager
 def opened_run(
-    run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting, is_first: bool
-) -> Iterator[Kept | None]:
-    """Hold the folder for this sitting: make it and write its recipe, or find the checkpoint to go
+    run: Path, recipe: Recipe | PretrainingRecipe, session: RunSession, is_first: bool
+) -> Iterator[ResumePoint | None]:
+    """Hold the folder for this session: make it and write its recipe, or find the checkpoint to go
     on from. What goes wrong while it is held is said in a sentence (`told_faults`).
 
     Args:
@@ -84,14 +84,14 @@ def opened_run(
         RequestError: the folder is taken, in use, cannot be made, holds a run of another recipe, or
             none to resume.
     """
-    with told_faults(run, sitting.stop.how_to_resume):
+    with told_faults(run, session.stop.how_to_resume):
         if not is_first:
-            yield find_checkpoint(run, lambda _: None) if sitting.resume else None
+            yield find_checkpoint(run, lambda _: None) if session.resume else None
             return
-        _make_folder(run, sitting.resume)
-        with locked(run, sitting.say):
+        _make_folder(run, session.resume)
+        with locked(run, session.say):
             remove_parts(run)
-            yield _open(run, recipe, sitting)
+            yield _open(run, recipe, session)
 
 
 def _make_folder(run: Path, resume: bool) -> None:
@@ -104,24 +104,24 @@ def _make_folder(run: Path, resume: bool) -> None:
         ) from error
 
 
-def _open(run: Path, recipe: Recipe | PretrainingRecipe, sitting: Sitting) -> Kept | None:
+def _open(run: Path, recipe: Recipe | PretrainingRecipe, session: RunSession) -> ResumePoint | None:
     kept_recipe = run / "recipe.yaml"
     if not is_begun(run):
-        if sitting.resume:
-            sitting.say(f"{run} holds no step of a run: beginning it")
+        if session.resume:
+            session.say(f"{run} holds no step of a run: beginning it")
         write_whole(kept_recipe, recipe.to_yaml())
         return None
     begun = load_recipe(str(kept_recipe))
     gentler = _compare(begun, recipe, run, GENTLER if has_diverged(run) else frozenset())
-    kept = find_checkpoint(run, sitting.say)
+    kept = find_checkpoint(run, session.say)
     step = 0 if kept is None else kept.step
     if gentler:
         write_whole(run / f"recipe-to-step-{step}.yaml", begun.to_yaml())
         write_whole(kept_recipe, recipe.to_yaml())
-        sitting.say(f"the run diverged and goes on from step {step} with another {gentler}")
+        session.say(f"the run diverged and goes on from step {step} with another {gentler}")
     unmark(run)
     if step and not (run / "metrics.csv").is_file():
-        sitting.say(f"{run / 'metrics.csv'} is missing: its rows to step {step} are lost")
+        session.say(f"{run / 'metrics.csv'} is missing: its rows to step {step} are lost")
     return kept
 
 
@@ -167,7 +167,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def go_on(batches: EpochBatches, kept: Kept | None) -> None:
+def seek_batches(batches: EpochBatches, kept: ResumePoint | None) -> None:
     """Let the batches begin where the checkpoint is.
 
     Raises:

@@ -31,6 +31,6 @@ def plan_stages(training: TrainingPart, steps_per_epoch: int) -> tuple[Stage, ..
     )
 
 
-def place_of(stages: Sequence[Stage], step: int) -> int:
+def stage_index(stages: Sequence[Stage], step: int) -> int:
     """Which stage (0, 1, ...) the step belongs to that is taken after `step` others."""
     return max(place for place, stage in enumerate(stages) if stage.first <= max(step, 0))

@@ -33,7 +33,7 @@ class Stop:
 
     def __init__(
         self,
-        how_to_resume: str = "the same call with Sitting(resume=True)",
+        how_to_resume: str = "the same call with RunSession(resume=True)",
         hear: Callable[[], None] = lambda: None,
     ) -> None:
         self.how_to_resume = how_to_resume

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from briskseg.core.errors import MissingExtraError
 from briskseg.recipe import LengthPart
-from briskseg.training.checkpoint_files import CheckpointFiles, Kept
+from briskseg.training.checkpoint_files import CheckpointFiles, ResumePoint
 from briskseg.training.events import Events
 from briskseg.training.log import Log
 from briskseg.training.machine import Machine
@@ -66,7 +66,7 @@ def train(
     module: LightningModule,
     loaders: tuple[Any, Any],
     log: Log,
-    kept: Kept | None,
+    kept: ResumePoint | None,
 ) -> None:
     """Train, and validate once more where the run ended between two validations."""
     checkpoint = None if kept is None else kept.path

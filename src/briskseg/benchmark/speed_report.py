@@ -1,0 +1,127 @@
+"""What `bench` found, for programs and for the eye: facts of each candidate, and what to mind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from briskseg.benchmark.budget import Answer
+from briskseg.benchmark.roofline import Peaks, available_threads
+from briskseg.benchmark.speed import BUSY, Candidate, Speed, Timing
+from briskseg.benchmark.stopwatch import STAGES
+from briskseg.core.card import Card
+from briskseg.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from briskseg.benchmark.layers import Work
+
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Report:
+    """speed: what was timed. cards: of each model. image: what was run on. work: of each
+    timing's network, None without torch. answer: of `--budget`, None where none was asked."""
+
+    speed: Speed
+    cards: Mapping[str, Card]
+    image: str
+    work: Mapping[tuple[str, tuple[int, int]], Work | None]
+    answer: Answer | None = None
+
+    def work_of(self, candidate: Candidate) -> Work | None:
+        return self.work[candidate.model, candidate.size_hw]
+
+    def flop_per_s(self, timing: Timing) -> float | None:
+        work = self.work_of(timing.candidate)
+        return None if work is None else work.flop / (timing.median("inference") * 1e-3)
+
+    def peak(self, timing: Timing) -> float | None:
+        """The machine's peak in the candidate's precision, on its threads."""
+        return self.peaks(timing).of(timing.candidate.precision)
+
+    def peaks(self, timing: Timing) -> Peaks:
+        return self.speed.peaks[timing.candidate.threads]
+
+    def peak_share(self, timing: Timing) -> float | None:
+        """Of the machine's peak in the candidate's precision, what inference reaches."""
+        rate, peak = self.flop_per_s(timing), self.peak(timing)
+        return None if rate is None or peak is None else rate / peak
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know to believe the numbers."""
+        notes = []
+        widest = max(self.speed.timings, key=lambda timing: timing.spread)
+        if widest.spread > BUSY:
+            notes.append(
+                f"The machine was busy: medians of rounds lie up to {widest.spread:.0%} apart "
+                f"({widest.candidate}). Close other programs and run it again; comparisons within "
+                "this run still hold better than its milliseconds."
+            )
+        fewest = min(timing.frames for timing in self.speed.timings)
+        if fewest < 100:
+            notes.append(
+                f"p99 of {fewest} frames is nearly their slowest; --seconds measures for longer."
+            )
+        if None in self.work.values():
+            notes.append("GFLOP are counted by torch, which is not installed.")
+        notes += [f"{candidate} was left out: {why}" for candidate, why in self.speed.failures]
+        return notes
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole report: milliseconds, bytes, operations per second, shares in [0, 1]."""
+        return {
+            "image": self.image,
+            "threads": available_threads(),
+            "peaks": [
+                {"threads": threads, **asdict(peaks)} for threads, peaks in self.speed.peaks.items()
+            ],
+            "candidates": [self._candidate(timing) for timing in self.speed.timings],
+            "budget": self._budget(),
+            "notes": self.notes,
+        }
+
+    def _candidate(self, timing: Timing) -> dict[str, Any]:
+        work = self.work_of(timing.candidate)
+        named = {**asdict(timing.candidate), "path": str(timing.candidate.path)}
+        named["size"] = list(named.pop("size_hw"))
+        return {
+            **named,
+            "frames": timing.frames,
+            "milliseconds": {
+                stage: {f"p{p}": timing.percentile(stage, p) for p in PERCENTILES}
+                for stage in (*STAGES, "labels", "whole")
+            },
+            "frames_per_s": timing.frames_per_s,
+            "spread": timing.spread,
+            "peak_memory": timing.memory,
+            "file_bytes": timing.file_bytes,
+            "flop": None if work is None else work.flop,
+            "flop_per_s": self.flop_per_s(timing),
+            "peak_share": self.peak_share(timing),
+        }
+
+    def _budget(self) -> dict[str, Any] | None:
+        if self.answer is None:
+            return None
+        return {
+            "milliseconds": self.answer.budget.milliseconds,
+            "met": self.answer.met,
+            "over": max(0.0, self.answer.over),
+            "candidate": self.speed.timings.index(self.answer.timing),
+            "miou": self.answer.score,
+        }
+
+
+def count_all(
+    cards: Mapping[str, Card], speed: Speed
+) -> dict[tuple[str, tuple[int, int]], Work | None]:
+    """The work of each network at each size, as `Report.work` wants it; None without torch."""
+    wanted = {(t.candidate.model, t.candidate.size_hw) for t in speed.timings}
+    try:
+        from briskseg.benchmark.layers import count_work
+    except MissingExtraError:
+        return dict.fromkeys(wanted)
+    return {(m, size): count_work(cards[m].network, size) for m, size in wanted}

@@ -1,0 +1,1 @@
+"""Files: limits, safe names, atomic writing, and pictures that others made."""

@@ -1,0 +1,155 @@
+"""How a label file that training would refuse, or misread, becomes labels that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.errors import DataError, UnknownLabelError
+from briskseg.core.images import read_image, resize_labels, upright
+from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels.mask_files import Mask, read_mask
+from briskseg.core.types import Labels
+from briskseg.data.check.file_stats import ImageFacts
+
+_BY_COLOR = {"blended-colors", "inexact-colors"}
+_CLOSE = 60.0  # an RGB distance at which lossy compression still leaves no doubt about the color
+_REACH = 2  # pixels around a blended one, in which its class is looked for
+
+
+@dataclass
+class Plan:
+    """What to do with a pair: the kinds of its findings that are mended, and the class index of
+    each file value where the values are renumbered."""
+
+    kinds: set[str] = field(default_factory=set)
+    remap: Mapping[int, int] = field(default_factory=dict)
+
+
+def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> Labels:
+    """labels_hw, (H, W) uint8, class indices and 255, of the image's size.
+
+    Raises DataError where the file cannot be mended, with the reason.
+    """
+    mask = read_mask(path)
+    pixels, clear = _opaque(mask, labels)
+    if plan.kinds & {"index-as-rgb"}:
+        pixels = pixels[..., 0]
+    if plan.kinds & {"channels-swapped"}:
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+    labels_hw = _decoded(pixels, labels, plan, mask, path)
+    if clear is not None:
+        labels_hw[clear] = IGNORED
+    if "labels-unrotated" in plan.kinds:
+        labels_hw = np.ascontiguousarray(upright(labels_hw, image.orientation))
+    if "labels-scaled" in plan.kinds:
+        labels_hw = resize_labels(labels_hw, (image.height, image.width)).astype(np.uint8)
+    return labels_hw
+
+
+def mend_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.NDArray[np.uint8]:
+    """image_hwc, (H, W, 3) uint8 RGB, upright; shift: the bits to drop of a dark 16-bit
+    image. orientation: EXIF's."""
+    if "dark-images" not in plan.kinds:
+        return np.asarray(read_image(path), np.uint8)
+    how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    stored = cv2.imdecode(np.fromfile(path, np.uint8), how)
+    if stored is None:
+        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
+    shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
+    turned = upright(cv2.cvtColor(shifted, cv2.COLOR_BGR2RGB), orientation)
+    return np.ascontiguousarray(turned)
+
+
+def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """The pixels without alpha, or by their palette's colors; and where they were transparent."""
+    pixels, clear = mask.pixels, None
+    if mask.palette is not None:
+        colors = (tuple(color) for color in mask.palette[np.unique(pixels)].tolist())
+        return (mask.palette[pixels] if labels.knows_palette(colors) else pixels), None
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        clear = pixels[..., -1] != 255
+        clear = clear if clear.any() else None
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    return np.ascontiguousarray(pixels), clear
+
+
+def _decoded(
+    pixels: npt.NDArray[Any], labels: LabelSet, plan: Plan, mask: Mask, path: Path
+) -> Labels:
+    if pixels.ndim == 3 and (mask.is_lossy or plan.kinds & _BY_COLOR):
+        return snap(pixels, labels)
+    if mask.is_lossy and pixels.ndim == 2:
+        if len(labels.names) == 2 and _is_black_and_white(pixels):
+            return (pixels >= 128).astype(np.uint8)
+        raise DataError("lossy compression has changed the indices, and nothing tells by how much")
+    if plan.remap:
+        values, where = np.unique(pixels, return_inverse=True)
+        classes = np.array([plan.remap.get(int(v), IGNORED) for v in values], np.uint8)
+        return np.asarray(classes[where.reshape(pixels.shape)])
+    try:
+        return np.array(labels.decode(pixels, path), np.uint8)
+    except UnknownLabelError as error:
+        if plan.kinds & {"transparent-labels"}:  # what lies under transparent pixels has no meaning
+            return _known_only(pixels, labels)
+        raise DataError(error.cure) from None
+
+
+def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
+    """(H, W) uint8: every color's class; of a color that is none's, the nearest among the classes
+    within two pixels, so that a blend of two classes never becomes a third that lies between.
+
+    Raises DataError where a tenth of the pixels is far from every class's color.
+    """
+    palette = np.array([*labels.class_of_color], np.float32)
+    classes = np.array([*labels.class_of_color.values()], np.uint8)
+    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
+    packed, where = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.float32)
+    squares = (colors**2).sum(1)[:, None] - 2 * colors @ palette.T + (palette**2).sum(1)
+    distances = np.sqrt(np.maximum(squares, 0))
+    nearest, far = distances.argmin(1), distances.min(1)
+    where = where.reshape(pixels_hwc.shape[:2])
+    if (far[where] > _CLOSE).mean() > 0.1:
+        raise DataError("too many pixels are far from every class's color")
+    labels_hw: Labels = classes[nearest][where]
+    is_sure = (far <= 12)[where]  # as exact as any two palette colors are apart
+    if is_sure.all() or not is_sure.any():
+        return labels_hw
+    indices = nearest[where]
+    rows, columns = np.nonzero(~is_sure)
+    unsure = pixels_hwc[rows, columns].astype(np.float32)
+    best = np.full(len(rows), np.inf, np.float32)
+    height, width = is_sure.shape
+    for down in range(-_REACH, _REACH + 1):
+        for across in range(-_REACH, _REACH + 1):
+            y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
+            distance = np.linalg.norm(unsure - palette[indices[y, x]], axis=1)
+            closer = is_sure[y, x] & (distance < best)
+            best[closer] = distance[closer]
+            labels_hw[rows[closer], columns[closer]] = classes[indices[y, x][closer]]
+    return labels_hw
+
+
+def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> Labels:
+    if pixels.ndim == 3:
+        red, green, blue = (pixels[..., c].astype(np.int64) for c in range(3))
+        pixels = red << 16 | green << 8 | blue
+        known = {r << 16 | g << 8 | b: i for (r, g, b), i in labels.class_of_color.items()}
+    else:
+        known = labels.class_of_value
+    values, where = np.unique(pixels, return_inverse=True)
+    classes = np.array([known.get(int(value), IGNORED) for value in values], np.uint8)
+    return np.asarray(classes[where.reshape(pixels.shape)])
+
+
+def _is_black_and_white(pixels: npt.NDArray[Any]) -> bool:
+    """Whether most values lie near 0 or 255, as a compressed 0/255 mask's do, and some near 255."""
+    extreme = (pixels < 40) | (pixels > 215)
+    return bool(extreme.mean() > 0.8 and (pixels > 215).any())

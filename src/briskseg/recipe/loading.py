@@ -1,0 +1,171 @@
+"""Recipes as text: the shipped ones and files, with changes from outside, checked and explained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from briskseg.core.errors import RecipeError, nearest
+from briskseg.core.files.limits import check_size
+from briskseg.core.files.safe_names import printable
+from briskseg.recipe.parts import Recipe
+from briskseg.recipe.pretraining import PretrainingRecipe
+from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
+
+_FAULTS_NAMED = 20
+
+AnyRecipe = Recipe | PretrainingRecipe
+TASKS: dict[str, type[AnyRecipe]] = {"segmentation": Recipe, "pretraining": PretrainingRecipe}
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("briskseg") / "recipes"
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> AnyRecipe:
+    """Read a shipped recipe by name, or a YAML file, and apply changes as `training.epochs=50`.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, an unknown key, or an impossible value.
+    """
+    values = _parse(recipe_text(name_or_path), name_or_path)
+    values.setdefault("name", Path(name_or_path).name.removesuffix(".yaml").removesuffix(".yml"))
+    for change in changes:
+        _apply(values, change)
+    return read_recipe(values, name_or_path)
+
+
+def recipe_text(name_or_path: str) -> str:
+    """A shipped recipe's YAML with its comments, or a file's; RecipeError if there is none."""
+    path = Path(name_or_path)
+    if name_or_path in list_recipes():
+        return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
+    if path.is_file():
+        try:
+            check_size(path, 4 * MAX_CHARACTERS, RecipeError)
+            return path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError(f"{path} is not a text file; a recipe is YAML") from None
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror or error}") from None
+    if path.suffix in {".yaml", ".yml"}:
+        raise RecipeError(f"no recipe file {path}; check the path, or see `briskseg recipes`")
+    raise RecipeError(f"no recipe '{name_or_path}'; {nearest(name_or_path, list_recipes())}")
+
+
+def read_recipe(values: Mapping[str, Any], source: str) -> AnyRecipe:
+    """Check values against the models; every fault is named with its key, in one message."""
+    task = str(values.get("task", "segmentation"))[:100]
+    if task not in TASKS:
+        raise RecipeError(f"recipe {source}: no task '{task}'; {nearest(task, TASKS)}")
+    try:
+        return TASKS[task].model_validate(values)
+    except ValidationError as error:
+        faults = list(islice(_faults(error, TASKS[task]), _FAULTS_NAMED))
+        if len(faults) == _FAULTS_NAMED:
+            faults.append(f"and more, {error.error_count()} in all")
+        raise RecipeError(f"recipe {source}: " + "; ".join(faults)) from None
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        values = parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"recipe {source}: {error}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {source} holds no keys; expected model, data, training, ...")
+    return values
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """Set one key by its dotted path; the value is read as YAML."""
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {change}: expected KEY=VALUE, as in training.epochs=50")
+    try:
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise RecipeError(f"--set {change}: the value is not YAML: {error}") from None
+    *parents, last = key.split(".")
+    inner: Any = values
+    for parent in parents:
+        place = _place(inner, parent, change)
+        if isinstance(inner, dict) and not isinstance(inner.get(parent), dict | list):
+            inner[parent] = {}
+        inner = inner[place]
+    inner[_place(inner, last, change)] = value
+    # epochs and steps exclude each other: naming one from outside takes the other's place
+    if key in ("training.epochs", "training.steps") and value is not None:
+        inner.pop("steps" if last == "epochs" else "epochs", None)
+
+
+def _place(inner: Any, part: str, change: str) -> str | int:
+    """A dotted path's part as the key of a dictionary, or as a place in a list, from 0 on."""
+    if isinstance(inner, dict):
+        return part
+    if not isinstance(inner, list):
+        raise RecipeError(f"--set {change}: '{part}' lies in {inner!r}, which holds no keys")
+    if not re.fullmatch(r"\d{1,6}", part) or int(part) >= len(inner):
+        raise RecipeError(f"--set {change}: '{part}' is no place in a list of {len(inner)}")
+    return int(part)
+
+
+def _faults(error: ValidationError, recipe: type[BaseModel]) -> Iterator[str]:
+    """Each fault once, with its key; a union's member names do not belong to the key."""
+    seen: set[str] = set()
+    for fault in error.errors():
+        loc = [str(part) for part in fault["loc"]]
+        kept = [
+            p for p in loc if not p.startswith(("literal[", "tuple[", "function-", "constrained-"))
+        ]
+        key = ".".join(
+            printable(p[:100])
+            for p in kept
+            if p not in {"Factor", "int", "float", "bool", "str", "none"}
+        )
+        if fault["type"] == "extra_forbidden":
+            *parents, last = key.split(".")
+            text = f"unknown key '{key}'; {nearest(last, _keys_of(recipe, parents))}"
+        elif fault["type"] == "missing":
+            text = f"'{key}' is missing"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            found = fault["input"]
+            shown = f", found {_short(found)}" if not isinstance(found, dict) else ""
+            text = f"'{key or 'recipe'}': {message[0].lower()}{message[1:]}{shown}"
+        if key not in seen:
+            seen.add(key)
+            yield text
+
+
+def _short(found: Any) -> str:
+    """A value as the recipe has it, cut where it is long."""
+    try:
+        shown = printable(repr(found))
+    except ValueError:  # Python writes out no number of thousands of digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 200 else f"{shown[:200]}..."
+
+
+def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
+    """The keys that the part at this path below `part` knows."""
+    for parent in parents:
+        if parent.isdigit():  # the place in a tuple of parts
+            continue
+        field = part.model_fields.get(parent)
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not inner:
+            return []
+        part = inner[0]
+    return list(part.model_fields)

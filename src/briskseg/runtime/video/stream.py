@@ -1,0 +1,242 @@
+"""Streams: a source's frames through reading, inference, drawing and writing at the same time.
+
+Each stage has its thread; the last one, writing and showing, is the caller's, which Ctrl-C reaches
+and which a window needs. Between them wait one or two frames. Throughput is set by the slowest
+stage and latency by all of them, so both are reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from briskseg.core.errors import BriskError, DataError
+from briskseg.core.labels import LabelSet
+from briskseg.core.overlay import overlay, with_legend
+from briskseg.core.types import Image, Labels, Progress
+from briskseg.runtime.video.flicker import FlickerMeter
+from briskseg.runtime.video.pipeline import Channel, Pipeline, Stopwatch
+from briskseg.runtime.video.recording import Recording
+from briskseg.runtime.video.smoothing import LabelSmoother
+from briskseg.runtime.video.sources import Frame, FrameSource
+
+Show = Callable[[Image, str], bool]  # (picture, caption) -> whether to go on
+
+STAGES = ("read", "infer", "smooth", "flicker", "draw", "write", "show")
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What became of a stream.
+
+    frames: how many were labeled, of a total that the source states, 0 where it knows none;
+    dropped: how many of a live source came while others were still in work. seconds: from the first
+    frame read to the last one written. stages, latency: median and 95th percentile in ms, a stage
+    of the time it works on a frame (reading a live source waits for it), latency from a frame's
+    arrival to its being written and shown. flicker: share of pixels from 0 to 1, None where it was
+    not measured. ended: by the source, the user or the window.
+    """
+
+    name: str
+    live: bool
+    frames: int
+    dropped: int
+    seconds: float
+    stages: dict[str, tuple[float, float]]
+    latency: tuple[float, float] | None
+    flicker: float | None
+    paths: list[Path] = field(default_factory=list)
+    ended: Literal["source", "interrupted", "closed"] = "source"
+    total: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Frames/s, from the first to the last."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it, times in ms."""
+        return {
+            "frames": self.frames,
+            "dropped": self.dropped,
+            "seconds": self.seconds,
+            "frames_per_second": self.rate,
+            "stages_ms": {name: _spread(times) for name, times in self.stages.items()},
+            "latency_ms": None if self.latency is None else _spread(self.latency),
+            "flicker": self.flicker,
+            "ended": self.ended,
+        }
+
+
+def _spread(times: tuple[float, float]) -> dict[str, float]:
+    return {"p50": times[0], "p95": times[1]}
+
+
+@dataclass
+class _Shot:
+    """A frame on its way."""
+
+    frame: Frame
+    arrived: float
+    labels_hw: Labels | None = None
+    pictures: dict[str, Image] = field(default_factory=dict)
+
+
+class Stream:
+    """A source's frames, labeled, drawn, written and shown. Call `run` once.
+
+    predict: image (H, W, 3) uint8 RGB -> labels (H, W) uint8, as a predictor does. base: write
+    BASE_color.mp4 and BASE_overlay.mp4, or None. show: called with each overlay and a caption.
+    smooth: frames that a new label must last (`LabelSmoother`). flicker: whether to measure it.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[Image], Labels],
+        label_set: LabelSet,
+        source: FrameSource,
+        base: Path | None = None,
+        show: Show | None = None,
+        smooth: int = 1,
+        flicker: bool = False,
+    ) -> None:
+        self._predict, self._label_set, self._source = predict, label_set, source
+        self._show = show
+        self._smoother = LabelSmoother(smooth) if smooth > 1 else None
+        self._flicker = FlickerMeter() if flicker else None
+        kinds = ("color", "overlay") if base is not None else ()
+        paths = [base.with_name(f"{base.name}_{kind}.mp4") for kind in kinds if base is not None]
+        self._recording = Recording(paths, source.rate)
+        self._watch = Stopwatch()
+        self._legend: Image | None = None
+        self._frames, self._begun, self._finished = 0, 0.0, 0.0
+
+    def run(self, progress: Progress | None = None) -> StreamReport:
+        """Go on until the source ends, Ctrl-C or `show` says so; then close files and source.
+
+        Of a source that is not live every frame is written, in order, with its time.
+        Raises DataError where the source ended too early and BriskError where writing failed; what
+        was done until then is kept, in files that play.
+        """
+        # A live source's newest frame waits; any other may be one ahead.
+        read: Channel[_Shot] = Channel(1 if self._source.live else 2, drops=self._source.live)
+        labeled: Channel[_Shot] = Channel(1)
+        drawn: Channel[_Shot] = Channel(1)
+        line = Pipeline()
+        line.feed(self._read(), read)
+        line.work(read, self._infer, labeled)
+        line.work(labeled, self._draw, drawn)
+        ended: Literal["source", "interrupted", "closed"] = "source"
+        with closing(self._recording):
+            try:
+                with line:
+                    for shot in drawn:
+                        if not self._finish(shot, read.dropped, progress):
+                            ended = "closed"
+                            break
+            except KeyboardInterrupt:
+                ended = "interrupted"
+        if ended == "source" and line.failure is not None:
+            self._fail(line.failure)
+        return self._report(read.dropped, ended)
+
+    def _read(self) -> Iterator[_Shot]:
+        """The frames as they come; the thread that reads them also closes the source."""
+        with closing(self._source):
+            start = self._begun = time.perf_counter()
+            first_hwc = None
+            for number, frame in enumerate(self._source, start=1):
+                now = time.perf_counter()
+                first_hwc = first_hwc or frame.image_hwc.shape
+                if frame.image_hwc.shape != first_hwc:
+                    raise DataError(
+                        f"{self._source.name}: frame {number} is {_size(frame.image_hwc.shape)}, "
+                        f"expected {_size(first_hwc)} as those before; cut the video there"
+                    )
+                self._watch.add("read", now - start)
+                yield _Shot(frame, now)
+                start = time.perf_counter()
+
+    def _infer(self, shot: _Shot) -> _Shot:
+        with self._watch.time("infer"):
+            shot.labels_hw = self._predict(shot.frame.image_hwc)
+        return shot
+
+    def _draw(self, shot: _Shot) -> _Shot:
+        image_hwc, labels_hw = shot.frame.image_hwc, shot.labels_hw
+        assert labels_hw is not None
+        if self._smoother is not None:
+            with self._watch.time("smooth"):
+                labels_hw = self._smoother(labels_hw)
+        if self._flicker is not None:
+            with self._watch.time("flicker"):
+                self._flicker.add(image_hwc, labels_hw)
+        with self._watch.time("draw"):
+            if self._recording.paths:
+                shot.pictures["color"] = self._label_set.colorize(labels_hw)
+            if self._recording.paths or self._show is not None:
+                picture = overlay(image_hwc, labels_hw, self._label_set)
+                shot.pictures["overlay"] = self._with_legend(picture)
+        return shot
+
+    def _with_legend(self, picture_hwc: Image) -> Image:
+        """All classes in the legend, so that its size never changes; drawn once."""
+        height, width = picture_hwc.shape[:2]
+        if self._legend is None:
+            everything = range(len(self._label_set.names))
+            self._legend = with_legend(picture_hwc, self._label_set, everything)
+        paper = self._legend.copy()
+        paper[:height, :width] = picture_hwc
+        return paper
+
+    def _finish(self, shot: _Shot, dropped: int, progress: Progress | None) -> bool:
+        """Write and show a frame; whether to go on."""
+        if self._recording.paths:
+            with self._watch.time("write"):
+                self._recording.write([*shot.pictures.values()], shot.frame.seconds)
+        self._frames += 1
+        seek_batches = True
+        if self._show is not None:
+            rate = self._frames / (time.perf_counter() - self._begun)
+            caption = f"{rate:.1f} frames/s" + (f", {dropped} dropped" if dropped else "")
+            with self._watch.time("show"):
+                seek_batches = self._show(shot.pictures["overlay"], caption)
+        self._finished = time.perf_counter()
+        self._watch.add("latency", self._finished - shot.arrived)
+        if progress is not None:
+            progress(self._frames, max(self._frames, self._source.total))
+        return seek_batches
+
+    def _fail(self, failure: BaseException) -> None:
+        if isinstance(failure, DataError) and self._recording.written:
+            places = " and ".join(map(str, self._recording.written))
+            raise DataError(f"{failure}; the {self._frames} labeled are in {places}") from failure
+        if isinstance(failure, OSError):
+            raise BriskError(f"{self._source.name}: {failure}") from failure
+        raise failure
+
+    def _report(
+        self, dropped: int, ended: Literal["source", "interrupted", "closed"]
+    ) -> StreamReport:
+        took = {stage: self._watch.percentiles(stage) for stage in STAGES}
+        return StreamReport(
+            name=self._source.name,
+            live=self._source.live,
+            frames=self._frames,
+            dropped=dropped,
+            seconds=max(0.0, self._finished - self._begun),
+            stages={stage: each for stage, each in took.items() if each is not None},
+            latency=self._watch.percentiles("latency"),
+            flicker=None if self._flicker is None else self._flicker.score,
+            paths=self._recording.written,
+            ended=ended,
+            total=self._source.total,
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
