@@ -1,4 +1,4 @@
-"""Work on many items by threads, in order. OpenCV, zlib and numpy let other threads run meanwhile."""
+"""Work on many items by threads, in order; OpenCV, zlib and numpy let other threads run."""
 
 from __future__ import annotations
 
