@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from briskseg.core.errors import MissingExtraError
-from briskseg.core.plots import save_figure
 from briskseg.core.labels import LabelSet
+from briskseg.core.plots import save_figure
 from briskseg.core.types import Floats
 from briskseg.data.frequencies import PixelCounts
 

@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.cache import cache_folder
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.exported import read_exported
+from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
 from briskseg.runtime.backends import BACKENDS, backends_here
 from briskseg.runtime.model_files import EXPORTED, sha256
