@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.stopwatch import STAGES
 from briskseg.core.errors import BriskError
+from briskseg.core.images import write_jpeg
 from briskseg.core.types import Progress
 from briskseg.data.synthetic import draw_scene
 
@@ -174,7 +174,7 @@ def _measure_group(
 def draw_street(size_hw: tuple[int, int], path: Path) -> None:
     """A street of this size as a JPEG file, as cameras give them."""
     image_hwc, _ = draw_scene(0, size_hw)
-    Image.fromarray(image_hwc).save(path, quality=90)
+    write_jpeg(path, image_hwc)
 
 
 def _file_bytes(path: Path) -> int:

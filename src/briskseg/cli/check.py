@@ -15,7 +15,7 @@ from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
-    from briskseg.data.check.fixed_copy import Repair
+    from briskseg.data.check.fixed_copy import FixedCopy
     from briskseg.data.check.scan import Scan
 
 WIDTH = 100
@@ -50,20 +50,20 @@ def check(
     an error was found. Files that have not changed since the last check are not read again. Every
     kind of finding is in docs/check.md.
 
-    Example: briskseg check data/mine --fix data/mended
+    Example: briskseg check data/mine --fix data/repaired
     """
     check_place("--json", json_file)
     if picture is not None:
         check_figure_file(picture)
     from briskseg.cli.counter import counter
-    from briskseg.data.check import examine, report_on
+    from briskseg.data.check import report_on, scan_dataset
 
     if fix is not None:
         from briskseg.data.check.fixed_copy import refuse_out
 
         refuse_out(Path(data), fix)  # before every file is read
     with counter("reading", "pairs") as progress:
-        scan = examine(data, classes, seed, progress)
+        scan = scan_dataset(data, classes, seed, progress)
     report = report_on(scan)
     form = report.to_json()
     is_quiet = is_stdout(json_file)
@@ -77,7 +77,7 @@ def check(
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        repair, after = _mend(scan, report, fix)
+        repair, after = _repair(scan, report, fix)
         fit = after is not None and after.fit
         form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
@@ -89,21 +89,21 @@ def check(
         raise typer.Exit(1)
 
 
-def _mend(scan: Scan, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
-    """The repaired copy, and what the doctor says of it; None where nothing could be kept."""
+def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[FixedCopy, CheckReport | None]:
+    """The repaired copy, and what checking it finds; None where nothing could be kept."""
     from briskseg.cli.counter import counter
     from briskseg.data.check import check_dataset
-    from briskseg.data.check.fixed_copy import copy_mended
+    from briskseg.data.check.fixed_copy import write_repaired
 
     with counter("writing", "pairs") as progress:
-        repair = copy_mended(scan, report, out, progress)
+        repair = write_repaired(scan, report, out, progress)
     if repair.pairs == 0:
         return repair, None
     with counter("reading the copy", "pairs") as progress:
         return repair, check_dataset(repair.out, progress=progress)
 
 
-def _print_repair(repair: Repair, after: CheckReport | None) -> None:
+def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
     print(f"\n{repair.out}: {repair.pairs} pairs")
     for (done, why), paths in repair.summary().items():
         files = "file" if len(paths) == 1 else "files"
@@ -138,7 +138,7 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"{title}: {finding.message}"))
         if finding.files:
             print(_wrapped(f"files: {_first(finding.files)}", "  "))
-        print(_wrapped(f"cure: {finding.cure}", "  "))
+        print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
     numbers = []
     for severity in ("error", "warning", "note"):

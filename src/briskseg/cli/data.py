@@ -27,13 +27,13 @@ def data(context: typer.Context) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from briskseg.data import DATASET_KINDS
+    from briskseg.data import FORMATS
 
     table = Table(box=None, pad_edge=False)
     table.add_column("kind")
     table.add_column("recognized by")
-    for name, kind in DATASET_KINDS.items():
-        for row, layout in enumerate(kind.layouts):
+    for name, format in FORMATS.items():
+        for row, layout in enumerate(format.layouts):
             table.add_row(Text(name if row == 0 else ""), Text(layout))
     console = Console(width=100, highlight=False, markup=False)
     console.print(table)
@@ -96,14 +96,14 @@ def show(
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
     from briskseg.cli.counter import counter
-    from briskseg.data import open_dataset
-    from briskseg.data.show import USUAL_RECIPES, show_dataset
+    from briskseg.data import FORMATS, open_dataset
     from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.samples.show import show_dataset
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
     dataset = open_dataset(data, classes)
-    name = recipe or USUAL_RECIPES[dataset.kind]
+    name = recipe or FORMATS[dataset.kind].recipe
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")

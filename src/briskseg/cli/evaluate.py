@@ -116,11 +116,11 @@ def _print(result: Evaluation, model: Path) -> None:
         beside = _interval(result) if key == "miou" else ""
         console.print(f"{name:<24}{_percent(scores[key]):>8}{beside}")
     console.print()
-    if result.cityscapes is not None:
-        console.print(_benchmark_table(result.cityscapes.to_json()))
+    if cityscapes := result.benchmark.get("cityscapes"):
+        console.print(_benchmark_table(cityscapes))
         console.print()
-        if result.cityscapes.without_instances is not None:
-            console.print(f"Without iIoU: {result.cityscapes.without_instances}.", soft_wrap=True)
+        if "instanceScoresLeftOut" in cityscapes:
+            console.print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.", soft_wrap=True)
     console.print(f"{model} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.")
     absent = ", ".join(result.confusion.absent(result.names))
     console.print(
@@ -150,7 +150,7 @@ def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
         ("accuracy", [scores["classes"][name]["accuracy"] for name in result.names]),
         ("share of pixels", shares.tolist()),
     ]
-    weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
+    weighted = result.benchmark.get("cityscapes", {})
     if "classInstScores" in weighted:
         columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
     table = score_table("class", [heading for heading, _ in columns])

@@ -93,7 +93,7 @@ def predict(
     briskseg predict runs/first camera:0 --show
     """
     check_place("--json", json_file)
-    from briskseg.evaluation.cityscapes_submission import check_knows_cityscapes, server_paths
+    from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
     folder, unwritten = out or Path("predictions"), show and out is None
@@ -103,7 +103,7 @@ def predict(
         _check_all_are_streams(found)
     predictor = through_windows(load_model(model, backend, threads), window, stride)
     if cityscapes_ids:
-        check_knows_cityscapes(predictor)
+        check_knows_cityscapes(predictor.card.labels.names)
     is_quiet, where = is_stdout(json_file), None if unwritten else folder
     results = _predict_images(predictor, found, folder, targets)
     results += _predict_streams(predictor, found, where, (show, smooth, flicker), is_quiet)
@@ -136,7 +136,7 @@ def _predict_images(
 ) -> list[dict[str, Any]]:
     """Write every image's predictions, or its label ids to its target; what became of each."""
     from briskseg.cli.counter import counter
-    from briskseg.evaluation.cityscapes_submission import write_label_ids
+    from briskseg.data.cityscapes.submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
 
     results: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -46,6 +46,14 @@ class CoarseBackend(Backend, Protocol):
         next call."""
 
 
+class Ran(NamedTuple):
+    """What computes a predictor's labels: the file, the backend and its precision."""
+
+    file: str
+    backend: str
+    precision: str
+
+
 class Predictor:
     """A network ready for images: `labels = predictor(image)`.
 
@@ -60,6 +68,8 @@ class Predictor:
         self.backend = backend
         self.card = card
         self.choice = choice
+        file, name = (str(choice.file), choice.backend) if choice else ("", type(backend).__name__)
+        self.ran = Ran(file, name, str(getattr(backend, "precision", "float32")))
         self._coarse = backend if isinstance(backend, CoarseBackend) else None
         self.on_stage_end: Callable[[str], None] = _not_timed
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.opencv import silenced
+from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
 from briskseg.runtime.video.video_files import open_video
 
@@ -92,7 +92,7 @@ class Camera:
 
     def __init__(self, index: int) -> None:
         self.name = f"camera:{index}"
-        with silenced():  # OpenCV prints a warning for each way it tries
+        with opencv_silenced():  # OpenCV prints a warning for each way it tries
             self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise RequestError(

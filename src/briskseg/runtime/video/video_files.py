@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import cv2
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import max_pixels, too_many_pixels
-from briskseg.core.opencv import silenced
+from briskseg.core.process_settings import opencv_silenced
 
 # How files of the kinds in VIDEO_SUFFIXES begin. FFmpeg goes by the content, and text can be to it
 # a list of further files and addresses to read, whatever its name says.
@@ -30,9 +29,8 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
     """
     _check_start(path)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: FFmpeg's own words too
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
-    with silenced():
+    with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():

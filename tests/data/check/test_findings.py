@@ -1,4 +1,4 @@
-"""The doctor tells every kind of wrong data set apart, and its repaired copy is what it says."""
+"""`check` tells every kind of wrong data set apart, and its repaired copy is what it says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.data.wrong_sets import (
+from tests.data.check.wrong_sets import (
     CASES,
     CITYSCAPES_IDS,
     PAIRS,
@@ -24,28 +24,31 @@ from tests.data.wrong_sets import (
     load,
     lossy_binary,
     lossy_labels,
+    paint,
     part,
+    remap,
     save,
     two_classes,
+    write_classes,
 )
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image
 from briskseg.core.labels import CITYSCAPES
 from briskseg.data import open_dataset
-from briskseg.data.check import KINDS, check_dataset, examine, report_on
-from briskseg.data.check.file_stats import look_of, looks_array
-from briskseg.data.check.fixed_copy import copy_mended
+from briskseg.data.check import KINDS, check_dataset, report_on, scan_dataset
+from briskseg.data.check.fixed_copy import write_repaired
+from briskseg.data.file_stats import look_of, looks_array
 from briskseg.data.synthetic import draw_scene
 
 # Errors that training would not notice by itself: nothing in the files is unreadable.
 SILENT = {"binary-masks", "nothing-labeled", "one-class", "split-empty"}
-DOCS = Path(__file__).parents[2] / "docs" / "check.md"
+DOCS = Path(__file__).parents[3] / "docs" / "check.md"
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
-    return draw_sound(tmp_path_factory.mktemp("doctor") / "sound")
+    return draw_sound(tmp_path_factory.mktemp("check") / "sound")
 
 
 @pytest.fixture
@@ -64,8 +67,8 @@ def contents(root):
 
 
 def fixed(root, out):
-    scan = examine(root)
-    return copy_mended(scan, report_on(scan), out)
+    scan = scan_dataset(root)
+    return write_repaired(scan, report_on(scan), out)
 
 
 def training_reads(root):
@@ -87,19 +90,19 @@ def test_the_sound_set_has_no_finding(sound):
 def test_a_wrong_set(case, root, sound, tmp_path):
     case.spoil(root)
     before = contents(root)
-    scan = examine(root)
+    scan = scan_dataset(root)
     report = report_on(scan)
     found = {finding.kind: finding for finding in report.findings}
     assert found.keys() == {case.kind, *case.also}
-    assert all(finding.count >= 1 and finding.cure for finding in found.values())
+    assert all(finding.count >= 1 and finding.fix_hint for finding in found.values())
     assert report.fit == all(KINDS[kind].severity != "error" for kind in found)
     if case.kind not in SILENT:  # training refuses what is an error, and nothing else
         assert training_reads(root) == report.fit
-    repair = copy_mended(scan, report, tmp_path / "out")
+    repair = write_repaired(scan, report, tmp_path / "out")
     assert contents(root) == before
-    assert len(scan.facts) - repair.pairs == case.lost
+    assert len(scan.pairs) - repair.pairs == case.lost
     after = check_dataset(tmp_path / "out")
-    kept = {kind for kind in found if KINDS[kind].fix == "kept"}
+    kept = {kind for kind in found if KINDS[kind].fix == "unchanged"}
     assert kinds(after) == (kept if case.then is None else set(case.then))
     for path in part(tmp_path / "out"):
         original = sound / path.relative_to(tmp_path / "out")
@@ -111,7 +114,7 @@ def test_every_kind_is_recognized_and_in_the_documentation():
     assert {case.kind for case in CASES} == KINDS.keys()
     assert len(KINDS) >= 25
     rows = [
-        f"| `{name}` | {kind.severity} | {kind.meaning} | {kind.cure} | {kind.fix} |"
+        f"| `{name}` | {kind.severity} | {kind.meaning} | {kind.fix_hint} | {kind.fix} |"
         for name, kind in KINDS.items()
     ]
     text = DOCS.read_text("utf-8")
@@ -147,6 +150,131 @@ def test_the_copy_of_label_ids_holds_train_ids(root, sound, tmp_path):
         assert set(load(path)[truth == 255]) <= {255}
 
 
+# --- guesses: what fits as it is stays, and what does not is left out where it may be two things --
+
+
+def nineteen_of_another_field(root):
+    """Values 0..18, and in one file a 19."""
+    write_classes(root, dict.fromkeys([f"tissue{i}" for i in range(19)]))
+    change(part(root), lambda labels: np.where(labels == 255, 18, labels).astype(np.uint8))
+    change(part(root)[:1], remap(0, 19, 2))
+
+
+def train_ids_and_19_for_ignored(root):
+    write_classes(root, dict.fromkeys(CITYSCAPES.names))
+    change(part(root)[:1], remap(0, 1, 19))
+
+
+def five_classes_and_a_binary_mask(root):
+    with (root / "classes.txt").open("a") as file:
+        file.write("fourth\nfifth\nignore 200\n")
+    change(part(root), lambda labels: np.where(labels == 255, 200, labels).astype(np.uint8))
+    change(part(root)[:1], lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
+def nothing_but_binary_masks_of_five_classes(root):
+    with (root / "classes.txt").open("a") as file:
+        file.write("fourth\nfifth\nignore 200\n")
+    change(part(root)[1:], lambda labels: np.where(labels == 2, 200, 0).astype(np.uint8))
+    change(part(root)[:1], lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
+def one_file_numbered_from_one(root):
+    change(part(root)[:1], remap(1, 2, 3))
+
+
+def one_stretched_file(root):
+    change(part(root)[:1], remap(0, 60, 120))
+
+
+def one_lossy_mask_of_two_classes(root):
+    two_classes(root)
+    change(part(root)[:1], lambda labels: labels * 255, form="JPEG", quality=90)
+
+
+def a_class_forgotten_among_soft_borders(root):
+    def smooth(labels):
+        large = paint(labels)
+        large[20:26, 20:30] = 20, 240, 20
+        return cv2.resize(large, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+
+    change(part(root)[:1], smooth)
+    save(load(part(root, "images")[0]).repeat(2, 0).repeat(2, 1), part(root, "images")[0])
+
+
+def a_class_forgotten_in_a_palette_of_small_steps(root):
+    write_classes(root, {"a": (10, 0, 0), "b": (20, 0, 0), "c": (40, 0, 0)})
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3, 0] = 10, 20, 40
+    change(part(root), lambda labels: palette[labels])
+    palette[:3, 0] = 10, 30, 40
+    change(part(root)[:1], lambda pixels: palette[np.searchsorted([10, 20, 40], pixels[..., 0])])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        nineteen_of_another_field,
+        train_ids_and_19_for_ignored,
+        five_classes_and_a_binary_mask,
+        nothing_but_binary_masks_of_five_classes,
+        one_file_numbered_from_one,
+        one_stretched_file,
+        one_lossy_mask_of_two_classes,
+        a_class_forgotten_among_soft_borders,
+        a_class_forgotten_in_a_palette_of_small_steps,
+    ],
+)
+def test_one_strange_file_is_left_out_and_the_others_are_as_they_were(spoil, root, tmp_path):
+    spoil(root)
+    strange, *others = part(root)
+    before = {path.name: open_dataset(root).labels.read(path) for path in others}
+    repair = fixed(root, tmp_path / "out")
+    after = {path.name: load(path) for path in part(tmp_path / "out")}
+    assert repair.pairs == len(others)
+    assert strange.name not in after
+    assert after.keys() == before.keys()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_files_that_fit_are_not_renumbered_with_the_fewer_that_do_not(root, tmp_path):
+    change(part(root), remap(1, 2, 2))
+    change(part(root)[:2], lambda labels: np.where(labels == 2, 3, labels).astype(np.uint8))
+    report = check_dataset(root)
+    assert {"ambiguous-labels", "unknown-values"} <= kinds(report)
+    assert fixed(root, tmp_path / "out").pairs == 0
+
+
+def test_label_ids_become_the_classes_of_their_names_in_any_order(root, tmp_path):
+    label_ids(root)
+    names = [name.title().replace(" ", "_") for name in reversed(CITYSCAPES.names)]
+    (root / "classes.txt").write_text("\n".join(names) + "\n")
+    before = {path.name: load(path) for path in part(root)}
+    fixed(root, tmp_path / "out")
+    for path in part(tmp_path / "out"):
+        for label_id, name in zip(CITYSCAPES_IDS, ("Building", "Road", "Sky"), strict=True):
+            assert set(load(path)[before[path.name] == label_id]) == {names.index(name)}
+
+
+def test_colors_that_are_classes_in_either_order_of_channels_are_left_out(root, tmp_path):
+    write_classes(root, {"a": (128, 0, 0), "b": (0, 0, 128), "c": (192, 128, 0)})
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3] = (0, 0, 128), (128, 0, 0), (0, 128, 192)  # as blue, green, red
+    change(part(root), lambda labels: palette[labels])
+    change(part(root)[:1], lambda pixels: np.where(pixels[..., 1:2] > 0, palette[0], pixels))
+    assert kinds(check_dataset(root)) >= {"ambiguous-labels", "channels-swapped"}
+    assert fixed(root, tmp_path / "out").pairs == sum(PAIRS.values()) - 1
+
+
+def test_black_masks_beside_one_of_indices_stay_ignored_where_the_others_are_colored(root):
+    change(part(root), paint)
+    change(part(root)[:1], lambda pixels: pixels // 100 * 0 + 1)
+    change(part(root)[1:3], np.zeros_like)
+    found = {finding.kind: finding.count for finding in check_dataset(root).findings}
+    assert found["index-as-rgb"] == 1
+    assert found["all-ignored"] == 2
+
+
 def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):
     dark_images(root)
     fixed(root, tmp_path / "out")
@@ -158,7 +286,7 @@ def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):
 def test_the_remedy_of_binary_masks_is_one_line(root):
     binary_masks(root)
     (found,) = check_dataset(root).findings
-    assert "mask // 255" in found.cure
+    assert "mask // 255" in found.fix_hint
     for path in part(root):
         save(load(path) // 255, path)
     assert check_dataset(root).findings == ()
@@ -170,11 +298,11 @@ def test_a_wrong_palette_is_not_taken_for_soft_borders(root):
     change(part(root)[:1], lambda labels: palette[rows])
     (found,) = check_dataset(root).findings
     assert found.kind == "unknown-colors"
-    assert "add the missing colors" in found.cure
+    assert "add the missing colors" in found.fix_hint
 
 
 def test_a_copy_that_would_touch_the_original_is_refused(root, tmp_path):
-    for out in (root / "mended", root, tmp_path):
+    for out in (root / "repaired", root, tmp_path):
         with pytest.raises(RequestError, match="--fix"):
             fixed(root, out)
     (tmp_path / "file").write_text("mine")
@@ -190,7 +318,10 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
     lines = (tmp_path / "out" / "changes.txt").read_text().splitlines()
     first = part(root)[0].relative_to(root).as_posix()
     assert sorted(lines) == sorted(
-        [f"left out\t{first}\tempty-file", *(f"mended\t{path}\tsixteen-bit-labels" for path in two)]
+        [
+            f"left out\t{first}\tempty-file",
+            *(f"repaired\t{path}\tsixteen-bit-labels" for path in two),
+        ]
     )
 
 
@@ -199,17 +330,17 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
 
 def reads(monkeypatch):
     """The files that are read from now on."""
-    from briskseg.data.check import scan
+    from briskseg.data import dataset
 
     seen: list[Path] = []
-    for name in ("read_image_facts", "read_label_facts"):
-        real = getattr(scan, name)
+    for name in ("image_stats", "mask_stats"):
+        real = getattr(dataset, name)
 
         def counted(path, real=real):
             seen.append(path)
             return real(path)
 
-        monkeypatch.setattr(scan, name, counted)
+        monkeypatch.setattr(dataset, name, counted)
     return seen
 
 
@@ -286,7 +417,7 @@ def test_one_video_in_two_splits_is_named_and_not_called_a_copy(tmp_path):
     (found,) = check_dataset(tmp_path).findings
     assert found.kind == "video-neighbors"
     assert "6 pairs of neighboring video frames lie in different splits" in found.message
-    assert "split by drive" in found.cure
+    assert "split by drive" in found.fix_hint
 
 
 def test_ids_of_the_cases_are_cityscapes_own():
