@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import briskseg
+from briskseg.core.card import load_weights, save_weights
 from briskseg.core.errors import MissingExtraError, RequestError
 from briskseg.runtime import choosing, files
 
@@ -63,6 +64,58 @@ def test_another_machine_or_version_measures_again(exported, cache, monkeypatch)
     monkeypatch.setattr(choosing, "_version", lambda name: "another")
     briskseg.load(exported / "model.onnx")
     assert len([*cache.iterdir()]) == 3
+
+
+def sizes_run(monkeypatch):
+    """The sizes of the images that the backends run from now on, by backend."""
+    from briskseg.runtime.onnx_ import OnnxBackend
+    from briskseg.runtime.openvino_ import OpenVINOBackend
+
+    seen = {"onnx": [], "openvino": []}
+    for name, backend in (("onnx", OnnxBackend), ("openvino", OpenVINOBackend)):
+
+        def run(self, image_hwc, at_own_size, name=name, real=backend.run):
+            seen[name].append(image_hwc.shape[:2])
+            return real(self, image_hwc, at_own_size)
+
+        monkeypatch.setattr(backend, "run", run)
+    return seen
+
+
+def test_they_are_measured_at_the_size_that_runs(exported, cache, monkeypatch, tmp_path):
+    from briskseg.export import export
+
+    weights = tmp_path / "model.safetensors"
+    tensors, card = load_weights(exported / weights.name)
+    card = card.model_copy(update={"input": card.input.model_copy(update={"size": (192, 224)})})
+    save_weights(weights, tensors, card)
+    export(weights, "onnx")
+    seen = sizes_run(monkeypatch)
+    briskseg.load(tmp_path)
+    assert {size for sizes in seen.values() for size in sizes} == {(192, 224)}
+    monkeypatch.setattr(choosing, "_USUAL_HW", (160, 256))  # for the file whose card names none
+    briskseg.load(exported / "model.onnx")
+    assert {*seen["onnx"]} == {(192, 224), (160, 256)}
+    assert {*seen["openvino"]} == {(192, 224), (160, 256)}
+    monkeypatch.setattr(choosing, "_USUAL_HW", (192, 256))
+    briskseg.load(exported / "model.onnx")
+    assert (192, 256) in seen["onnx"]  # remembered for another size
+    assert len([*cache.iterdir()]) == 3
+
+
+def test_one_that_is_clearly_slower_is_dropped_after_a_run(exported, cache, monkeypatch):
+    seen, now = sizes_run(monkeypatch), [0.0]
+
+    def clock():
+        now[0] += 1
+        return now[0] + 10 * len(seen["openvino"])  # seconds: each of its runs takes ten more
+
+    monkeypatch.setattr(choosing.time, "perf_counter", clock)
+    assert briskseg.load(exported / "model.onnx").choice.backend == "onnx"
+    backends = [c.backend for c in choosing._candidates([exported / "model.onnx"], "auto", None)]
+    of_onnx = backends.count("onnx")
+    assert len(seen["onnx"]) == 4 * of_onnx  # one that prepares, and three
+    assert len(seen["openvino"]) == 2 * (len(backends) - of_onnx)
 
 
 def test_what_computes_other_labels_is_not_taken(exported, cache, monkeypatch):

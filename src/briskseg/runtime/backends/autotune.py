@@ -2,8 +2,9 @@
 
 A candidate counts where its labels are those of the file's first candidate, but for a share of
 pixels that rounding explains. Exported files were checked against their network when they were
-made. What was found is kept in the user's cache folder, under a key made of the files, the machine
-and the versions of the packages; it is measured again where any of these is another.
+made. What was found is kept in the user's cache folder, under a key made of the files, the sizes
+they run at, the machine and the versions of the packages; it is measured again where any of these
+is another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -30,10 +32,11 @@ from briskseg.core.files.atomic import write_whole
 from briskseg.runtime.backends import BACKENDS, backends_here
 from briskseg.runtime.model_files import EXPORTED, sha256
 
-# Measured at the network's size, or at its shape with so many pixels: enough to tell them apart.
-_PIXELS = 128 * 256
-_USUAL_HW = (360, 480)
+# Which backend is fastest depends on the size, so they are measured at the one that runs. Where
+# neither file nor card names one, images run at their own: between CamVid's and Cityscapes' then.
+_USUAL_HW = (512, 1024)
 _RUNS = 3
+_CLEARLY = 1.3  # times as long as the fastest so far: a candidate that no further run would save
 
 # The share of pixels whose labels may be others. bfloat16 and int8 have 8 bits.
 _FLOAT32_DIFFERS, _ROUNDED_DIFFERS = 1e-3, 2e-2
@@ -115,7 +118,7 @@ def _measured(candidates: Sequence[Choice], key: str) -> Choice:
     first_error: BriskError | None = None
     for choice in candidates:
         try:
-            labels_hw, seconds = _run(choice)
+            labels_hw, seconds = _run(choice, min(times.values(), default=math.inf))
         except BriskError as error:
             first_error = first_error or error
             continue
@@ -136,30 +139,33 @@ def _may_differ(choice: Choice) -> float:
     return _ROUNDED_DIFFERS if rounds else _FLOAT32_DIFFERS
 
 
-def _run(choice: Choice) -> tuple[npt.NDArray[np.uint8], float]:
-    """Labels of the image that all are measured on, and the least seconds of a few runs."""
+def _run(choice: Choice, fastest: float) -> tuple[npt.NDArray[np.uint8], float]:
+    """Labels of the image that all are measured on, and the least seconds of a few runs, or of the
+    first where that is clearly slower than the `fastest` so far."""
     from briskseg.runtime.predictor import Predictor
 
     backend, card = BACKENDS[choice.backend].open(choice.file, choice.threads)
     predictor = Predictor(backend, card.model_copy(update={"input": type(card.input)()}))
-    image_hwc = _image(read_exported(choice.file)[1].size, card.input.size or _USUAL_HW)
+    image_hwc = _image(_size(choice.file))
     labels_hw = predictor(image_hwc)  # the first run prepares
-    seconds = []
-    for _ in range(_RUNS):
+    seconds: list[float] = []
+    while len(seconds) < _RUNS and min(seconds, default=0.0) <= _CLEARLY * fastest:
         started = time.perf_counter()
         predictor(image_hwc)
         seconds.append(time.perf_counter() - started)
     return labels_hw, min(seconds)
 
 
-def _image(fixed: tuple[int, int] | None, usual: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Smooth patches of color, of the one size that the file takes or of the usual shape."""
-    height, width = fixed or usual
-    if fixed is None:
-        shrink = min(1.0, (_PIXELS / (height * width)) ** 0.5)
-        height, width = (max(8, round(side * shrink / 8) * 8) for side in (height, width))
+def _size(file: Path) -> tuple[int, int]:
+    """The (height, width) at which a file runs: its one size, or its card's, or the usual one."""
+    card, exported = read_exported(file)
+    return exported.size or card.input.size or _USUAL_HW
+
+
+def _image(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Smooth patches of color."""
     patches = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    image = cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(patches, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -167,7 +173,7 @@ def _key(candidates: Sequence[Choice]) -> str:
     files = {}
     for file in {choice.file for choice in candidates}:
         parts = [part for part in (file, file.with_suffix(".bin")) if part.is_file()]
-        files[file.name] = [sha256(part) for part in parts]
+        files[file.name] = [sha256(part) for part in parts], _size(file)
     packages = ("briskseg", "onnxruntime", "openvino")
     facts = [files, [str(c) for c in candidates], _machine(), [_version(name) for name in packages]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
