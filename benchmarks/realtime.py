@@ -32,7 +32,7 @@ import onnxruntime
 import torch
 
 from briskseg.benchmark.candidates import available_backends, find_candidates, read_file
-from briskseg.benchmark.stopwatch import open_predictor
+from briskseg.benchmark.worker import open_predictor
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import resize_image
 from briskseg.data.synthetic import draw_scene

@@ -43,7 +43,7 @@ class WindowPredictor(Predictor):
         window_hw: tuple[int, int],
         stride_hw: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(predictor.backend, predictor.card, predictor.choice)
+        super().__init__(predictor.backend, predictor.card, predictor.ran)
         if min(window_hw) < 1:
             raise RequestError(f"the window is {_text(window_hw)}, expected at least 1x1")
         self.window_hw = window_hw
