@@ -16,7 +16,7 @@ import pytest
 
 from briskseg.core.errors import DataError, WeightsError
 from briskseg.core.labels import LabelSet
-from briskseg.runtime.video.sources import Frame, VideoFile
+from briskseg.runtime.video.sources import Frame
 from briskseg.runtime.video.stream import Stream
 
 LABELS = LabelSet(("sky", "road"), ((70, 130, 180), (128, 64, 128)))
