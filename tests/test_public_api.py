@@ -1,4 +1,4 @@
-"""What `import briskseg` offers, as a program uses it: the names, and the way from data to labels."""
+"""What `import briskseg` offers, as a program uses it: names, and the way from data to labels."""
 
 from __future__ import annotations
 

@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from briskseg.core.errors import DataError
-from briskseg.core.images import image_size, read_image, resize_image, resize_labels, write_png
+from briskseg.core.errors import BriskError, DataError
+from briskseg.core.images import (
+    image_size,
+    read_image,
+    resize_image,
+    resize_labels,
+    write_jpeg,
+    write_png,
+)
 
 
 @pytest.fixture
@@ -101,3 +108,49 @@ def test_written_png_reads_alike_elsewhere(tmp_path, picture):
         assert stored.mode == "P"
         np.testing.assert_array_equal(np.asarray(stored), labels)
         np.testing.assert_array_equal(np.asarray(stored.convert("RGB")), palette[labels])
+
+
+PALETTE = np.arange(768, dtype=np.uint8).reshape(256, 3)
+WRITERS = {
+    "png": lambda path, array: write_png(path, array),
+    "palette": lambda path, array: write_png(path, array[..., 0], palette=PALETTE),
+    "jpeg": lambda path, array: write_jpeg(path, array),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_picture_is_written_whole_or_is_as_it_was(tmp_path, picture, write, monkeypatch):
+    path = tmp_path / "a.png"
+    write(path, picture)
+    whole = path.read_bytes()
+
+    def fails(self, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(path), "replace", fails)
+        with pytest.raises(BriskError, match=r"a\.png cannot be written: No space left.*make room"):
+            write(path, picture // 2)
+    assert path.read_bytes() == whole
+    with pytest.raises(BriskError, match=r"a\.png cannot be written: a picture of .*, expected"):
+        write(path, np.zeros((0, 4, 3), np.uint8))
+    assert path.read_bytes() == whole
+    assert [*tmp_path.iterdir()] == [path]
+    with pytest.raises(BriskError, match=r"none/a\.png cannot be written: No such file"):
+        write(tmp_path / "none" / "a.png", picture)
+
+
+def test_an_encoder_that_fails_is_told(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr(cv2, "imencode", lambda *_: (False, np.zeros(0, np.uint8)))
+    for write in (WRITERS["png"], WRITERS["jpeg"]):
+        with pytest.raises(BriskError, match=r"a\.png cannot be written: .*\(40, 64, 3\) uint8"):
+            write(tmp_path / "a.png", picture)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path, picture):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "a.png").symlink_to(tmp_path / "mine")
+    write_png(tmp_path / "a.png", picture)
+    assert (tmp_path / "mine").read_text() == "mine"
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)

@@ -62,7 +62,7 @@ def test_values_and_colors_of_no_class(write_folder):
     root = write_folder(classes="road 10 20 30\ncar\nsky\n")
     write_mask(root / "labels" / "train" / "000.png", stripes(4))
     write_mask(root / "labels" / "val" / "000.png", stripes(4))
-    write_mask(root / "labels" / "val" / "001.png", np.full((12, 16, 3), 99, np.uint8))
+    write_mask(root / "labels" / "val" / "001.png", np.full((12, 16, 3), 2, np.uint8))
     purple = np.zeros((12, 16, 3), np.uint8) + np.uint8([90, 0, 90])
     write_mask(root / "labels" / "val" / "002.png", purple)
     report = check_dataset(root)

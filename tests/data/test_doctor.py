@@ -24,9 +24,12 @@ from tests.data.wrong_sets import (
     load,
     lossy_binary,
     lossy_labels,
+    paint,
     part,
+    remap,
     save,
     two_classes,
+    write_classes,
 )
 
 from briskseg.core.errors import DataError, RequestError
@@ -145,6 +148,131 @@ def test_the_copy_of_label_ids_holds_train_ids(root, sound, tmp_path):
         for index, name in expected.items():
             assert set(load(path)[truth == index]) == {CITYSCAPES.names.index(name)}
         assert set(load(path)[truth == 255]) <= {255}
+
+
+# --- guesses: what fits as it is stays, and what does not is left out where it may be two things --
+
+
+def nineteen_of_another_field(root):
+    """Values 0..18, and in one file a 19."""
+    write_classes(root, dict.fromkeys([f"tissue{i}" for i in range(19)]))
+    change(part(root), lambda labels: np.where(labels == 255, 18, labels).astype(np.uint8))
+    change(part(root)[:1], remap(0, 19, 2))
+
+
+def train_ids_and_19_for_ignored(root):
+    write_classes(root, dict.fromkeys(CITYSCAPES.names))
+    change(part(root)[:1], remap(0, 1, 19))
+
+
+def five_classes_and_a_binary_mask(root):
+    with (root / "classes.txt").open("a") as file:
+        file.write("fourth\nfifth\nignore 200\n")
+    change(part(root), lambda labels: np.where(labels == 255, 200, labels).astype(np.uint8))
+    change(part(root)[:1], lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
+def nothing_but_binary_masks_of_five_classes(root):
+    with (root / "classes.txt").open("a") as file:
+        file.write("fourth\nfifth\nignore 200\n")
+    change(part(root)[1:], lambda labels: np.where(labels == 2, 200, 0).astype(np.uint8))
+    change(part(root)[:1], lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
+def one_file_numbered_from_one(root):
+    change(part(root)[:1], remap(1, 2, 3))
+
+
+def one_stretched_file(root):
+    change(part(root)[:1], remap(0, 60, 120))
+
+
+def one_lossy_mask_of_two_classes(root):
+    two_classes(root)
+    change(part(root)[:1], lambda labels: labels * 255, form="JPEG", quality=90)
+
+
+def a_class_forgotten_among_soft_borders(root):
+    def smooth(labels):
+        large = paint(labels)
+        large[20:26, 20:30] = 20, 240, 20
+        return cv2.resize(large, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+
+    change(part(root)[:1], smooth)
+    save(load(part(root, "images")[0]).repeat(2, 0).repeat(2, 1), part(root, "images")[0])
+
+
+def a_class_forgotten_in_a_palette_of_small_steps(root):
+    write_classes(root, {"a": (10, 0, 0), "b": (20, 0, 0), "c": (40, 0, 0)})
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3, 0] = 10, 20, 40
+    change(part(root), lambda labels: palette[labels])
+    palette[:3, 0] = 10, 30, 40
+    change(part(root)[:1], lambda pixels: palette[np.searchsorted([10, 20, 40], pixels[..., 0])])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        nineteen_of_another_field,
+        train_ids_and_19_for_ignored,
+        five_classes_and_a_binary_mask,
+        nothing_but_binary_masks_of_five_classes,
+        one_file_numbered_from_one,
+        one_stretched_file,
+        one_lossy_mask_of_two_classes,
+        a_class_forgotten_among_soft_borders,
+        a_class_forgotten_in_a_palette_of_small_steps,
+    ],
+)
+def test_one_strange_file_is_left_out_and_the_others_are_as_they_were(spoil, root, tmp_path):
+    spoil(root)
+    strange, *others = part(root)
+    before = {path.name: open_dataset(root).labels.read(path) for path in others}
+    repair = fixed(root, tmp_path / "out")
+    after = {path.name: load(path) for path in part(tmp_path / "out")}
+    assert repair.pairs == len(others)
+    assert strange.name not in after
+    assert after.keys() == before.keys()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_files_that_fit_are_not_renumbered_with_the_fewer_that_do_not(root, tmp_path):
+    change(part(root), remap(1, 2, 2))
+    change(part(root)[:2], lambda labels: np.where(labels == 2, 3, labels).astype(np.uint8))
+    report = check_dataset(root)
+    assert {"ambiguous-labels", "unknown-values"} <= kinds(report)
+    assert fixed(root, tmp_path / "out").pairs == 0
+
+
+def test_label_ids_become_the_classes_of_their_names_in_any_order(root, tmp_path):
+    label_ids(root)
+    names = [name.title().replace(" ", "_") for name in reversed(CITYSCAPES.names)]
+    (root / "classes.txt").write_text("\n".join(names) + "\n")
+    before = {path.name: load(path) for path in part(root)}
+    fixed(root, tmp_path / "out")
+    for path in part(tmp_path / "out"):
+        for label_id, name in zip(CITYSCAPES_IDS, ("Building", "Road", "Sky"), strict=True):
+            assert set(load(path)[before[path.name] == label_id]) == {names.index(name)}
+
+
+def test_colors_that_are_classes_in_either_order_of_channels_are_left_out(root, tmp_path):
+    write_classes(root, {"a": (128, 0, 0), "b": (0, 0, 128), "c": (192, 128, 0)})
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:3] = (0, 0, 128), (128, 0, 0), (0, 128, 192)  # as blue, green, red
+    change(part(root), lambda labels: palette[labels])
+    change(part(root)[:1], lambda pixels: np.where(pixels[..., 1:2] > 0, palette[0], pixels))
+    assert kinds(check_dataset(root)) >= {"ambiguous-labels", "channels-swapped"}
+    assert fixed(root, tmp_path / "out").pairs == sum(PAIRS.values()) - 1
+
+
+def test_black_masks_beside_one_of_indices_stay_ignored_where_the_others_are_colored(root):
+    change(part(root), paint)
+    change(part(root)[:1], lambda pixels: pixels // 100 * 0 + 1)
+    change(part(root)[1:3], np.zeros_like)
+    found = {finding.kind: finding.count for finding in check_dataset(root).findings}
+    assert found["index-as-rgb"] == 1
+    assert found["all-ignored"] == 2
 
 
 def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):

@@ -347,6 +347,12 @@ def numbered_from_one(root: Path) -> None:
     change(part(root), remap(1, 2, 3))
 
 
+def ambiguous_labels(root: Path) -> None:
+    """Numbered from 1, and in one file the last class, which shows that, does not occur."""
+    numbered_from_one(root)
+    change(part(root)[:1], lambda labels: np.where(labels == 3, 1, labels).astype(np.uint8))
+
+
 def stretched_values(root: Path) -> None:
     change(part(root), remap(0, 60, 120))
 
@@ -516,6 +522,9 @@ CASES = (
         "instance-ids", instance_ids, ("sixteen-bit-labels",), then=("class-absent",), keeps=False
     ),
     Case("numbered-from-one", numbered_from_one),
+    Case(
+        "ambiguous-labels", ambiguous_labels, ("numbered-from-one", "class-absent"), lost=1, then=()
+    ),
     Case("stretched-values", stretched_values),
     Case("blended-values", blended_values, lost=1, keeps=False),
     Case("unknown-values", unknown_values, lost=1),

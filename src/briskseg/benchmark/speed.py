@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
+from briskseg.core.images import write_jpeg
 from briskseg.core.types import Progress
 from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.predictor import Ran
@@ -181,7 +181,7 @@ def draw_streets(sizes: set[tuple[int, int]], folder: Path) -> dict[tuple[int, i
     for height, width in sizes:
         drawn[height, width] = folder / f"street-{height}x{width}.jpg"
         image_hwc, _ = draw_scene(0, (height, width))
-        Image.fromarray(image_hwc).save(drawn[height, width], quality=90)
+        write_jpeg(drawn[height, width], image_hwc)
     return drawn
 
 

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from briskseg import __version__
 from briskseg.cli.console import plain_output
+from briskseg.core.cache import cache_folder
 from briskseg.core.errors import BriskError, Interrupted
 from briskseg.core.files.limits import max_pixels
 
@@ -95,7 +96,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        _prepare_decoders()
+        _prepare_process()
         _register()
         app()
     except BriskError as error:
@@ -111,11 +112,13 @@ def _run() -> None:
         )
 
 
-def _prepare_decoders() -> None:
-    """OpenCV's own bound, read when it is loaded, becomes ours; Pillow's warning near its own one
-    would only repeat our error."""
+def _prepare_process() -> None:
+    """Set what only the process' owner may, before the libraries that read it are loaded."""
+    # OpenCV's own bound becomes ours; Pillow's warning near its own would only repeat our error.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(max_pixels()))
     warnings.filterwarnings("ignore", r"Image size \(", RuntimeWarning)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: our error says it
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
 
 
 def _fail(error: BaseException, message: str, status: int) -> None:

@@ -6,6 +6,7 @@ an image is what viewers and labeling tools show of it, and a phone's photo stan
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import BriskError, DataError
+from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.pictures import opened
 from briskseg.core.types import Array
 
@@ -102,13 +104,53 @@ def resize_labels(labels_hw: Array, size_hw: tuple[int, int]) -> Array:
 def write_png(path: Path, array: Array, palette: Array | None = None) -> None:
     """Write a PNG: (H, W, 3) uint8 RGB, (H, W) uint8 or uint16 values, or uint8 palette indices.
 
-    palette: (up to 256, 3) uint8 RGB, the color of each index (`LabelSet.palette`).
+    palette: (up to 256, 3) uint8 RGB, the color of each index (`LabelSet.palette`). The file is
+    there whole or as it was. Raises BriskError naming it where it cannot be encoded or written.
     """
-    if palette is not None:
+    if palette is None:
+        write_picture(path, _encoded(path, ".png", array))
+        return
+    written = io.BytesIO()
+    try:
         picture = Image.fromarray(np.ascontiguousarray(array))
         picture.putpalette(palette.astype(np.uint8).tobytes())
-        picture.save(path, format="PNG")
-        return
-    stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.ndim == 3 else array
-    _, encoded = cv2.imencode(".png", stored)
-    encoded.tofile(path)
+        picture.save(written, format="PNG")
+    except Exception as error:  # Pillow raises several types for what it cannot store
+        raise _not_encoded(path, array) from error
+    write_picture(path, written.getvalue())
+
+
+def write_jpeg(path: Path, image_hwc: Array, quality: int = 90) -> None:
+    """Write image_hwc, (H, W, 3) uint8 RGB, as a JPEG; as `write_png`."""
+    write_picture(path, _encoded(path, ".jpg", image_hwc, cv2.IMWRITE_JPEG_QUALITY, quality))
+
+
+def write_picture(path: Path, encoded: bytes) -> None:
+    """Let `path` hold an encoded picture whole. Raises BriskError naming it where it cannot."""
+    try:
+        path.parent.stat()  # a folder that is not there is a mistake and not made
+        write_whole(path, encoded, synced=False)
+    except OSError as error:
+        raise BriskError(
+            f"{path} cannot be written: {error.strerror or error}; make room and look at the "
+            "folder's permissions, or name another folder"
+        ) from error
+
+
+def _encoded(path: Path, suffix: str, array: Array, *how: int) -> bytes:
+    try:
+        stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.ndim == 3 else array
+        is_whole, encoded = cv2.imencode(suffix, stored, how)
+    except cv2.error as error:
+        raise _not_encoded(path, array) from error
+    if not is_whole:
+        raise _not_encoded(path, array)
+    return encoded.tobytes()
+
+
+def _not_encoded(path: Path, array: Array) -> BriskError:
+    return BriskError(
+        f"{path} cannot be written: a picture of {array.shape} {array.dtype} cannot be encoded, "
+        "expected (H, W, 3) uint8, or (H, W) uint8 or uint16, of one pixel or more and memory for "
+        "it; make it smaller"
+    )

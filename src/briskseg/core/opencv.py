@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import cv2
 
+from briskseg.core.process_settings import ProcessSetting
 
-@contextmanager
-def silenced() -> Iterator[None]:
-    """OpenCV writes no warning to standard error, in any thread."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+_LEVEL = ProcessSetting(
+    lambda: cv2.utils.logging.getLogLevel(), lambda level: cv2.utils.logging.setLogLevel(level)
+)
+
+
+def silenced() -> AbstractContextManager[None]:
+    """Within, OpenCV writes no warning to standard error, in any thread."""
+    return _LEVEL.changed(cv2.utils.logging.LOG_LEVEL_SILENT)

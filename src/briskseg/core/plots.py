@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.core.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +24,18 @@ def check_figure_file(path: Path) -> None:
         raise RequestError(f"{path}: the folder {path.parent} is not there; make it")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
     """Write the figure without the date (an SVG's names are random but for `svg.hashsalt`).
 
     Raises BriskError where it cannot be written.
     """
-    key = _DATE.get(path.suffix.lower())
+    from briskseg.core.images import (
+        write_picture,
+    )  # heavy, and the command asks for the check alone
+
+    suffix = path.suffix.lower()
+    key = _DATE.get(suffix)
     metadata: dict[str, Any] = {} if key is None else {key: None}
-    try:
-        figure.savefig(path, dpi=120, metadata=metadata)
-    except OSError as error:
-        raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
+    written = io.BytesIO()
+    figure.savefig(written, format=suffix.removeprefix("."), dpi=dpi, metadata=metadata)
+    write_picture(path, written.getvalue())

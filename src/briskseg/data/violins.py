@@ -9,6 +9,7 @@ import numpy as np
 
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.labels import LabelSet
+from briskseg.core.plots import save_figure
 from briskseg.core.types import Floats
 from briskseg.data.frequencies import PixelCounts
 
@@ -35,8 +36,8 @@ def save_violins(counts: PixelCounts, labels: LabelSet, path: Path) -> None:
     """Draw a violin a class as PNG, the rarest on top; its median, and how many images hold it.
 
     The width of a violin is the density of the images' shares (of their logarithms); an image
-    without the class is in no violin. Raises MissingExtraError without matplotlib, OSError where
-    the file cannot be written.
+    without the class is in no violin. Raises MissingExtraError without matplotlib, BriskError
+    where the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -49,7 +50,7 @@ def save_violins(counts: PixelCounts, labels: LabelSet, path: Path) -> None:
         if len(shares):
             _violin(axes, place, np.log10(shares), labels.colors[index])
     _label(axes, rows, counts)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def _violin(axes: Axes, place: int, logs: Floats, color: tuple[int, int, int]) -> None:

@@ -17,7 +17,6 @@ from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 
 from briskseg.core.card import Card, save_weights
-from briskseg.core.files.atomic import written_whole
 from briskseg.core.images import write_png
 from briskseg.core.labels import LabelSet
 from briskseg.training.encoder_file import FILE, save_encoder
@@ -151,8 +150,7 @@ class Film(Callback):
         self._write(shot, outputs[0].cpu().numpy(), self.labels.palette)
 
     def _write(self, name: str, array: Any, palette: Any = None) -> None:
-        with written_whole(self.folder / name) as part:
-            write_png(part, array, palette=palette)
+        write_png(self.folder / name, array, palette=palette)
 
 
 class ProgressCallback(Callback):

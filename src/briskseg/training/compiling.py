@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from briskseg.core.cache import cache_folder
 
 TRIAL = (2, 3, 64, 64)  # images on which compiling is tried
 
@@ -26,7 +23,6 @@ def compile_network(
     A step's many small kernels are captured as a CUDA graph where the GPU allows it. Whether all of
     that works shows in a trial, forward and backward, which leaves the network as it was.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     mode = "reduce-overhead" if device.type == "cuda" else None
     kept = [buffer.clone() for buffer in network.buffers()]
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,34 +32,46 @@ def make_trainer(
 ) -> Trainer:
     """A trainer for this many steps, of which a resumed run goes on `since` one; `trains_all` says
     whether every step trains every parameter, which several processes must know of each other."""
-    # Lightning speaks of what it finds on the machine; our own progress says what matters.
-    for part in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(part).setLevel(logging.ERROR)
     several = machine.has_several_processes
-    return Trainer(
-        accelerator=machine.accelerator,
-        devices=machine.devices,
-        num_nodes=int(os.environ.get("SLURM_NNODES", "1")),
-        strategy=("ddp" if trains_all else "ddp_find_unused_parameters_true")
-        if several
-        else "auto",
-        precision=machine.precision,
-        max_epochs=-1,
-        max_steps=steps,
-        check_val_every_n_epoch=training.validate_every,
-        gradient_clip_val=training.clip,
-        logger=_make_loggers(training, run, since),
-        plugins=[CheckpointFiles()],
-        callbacks=list(callbacks),
-        default_root_dir=run,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        sync_batchnorm=several and machine.accelerator == "cuda",
-        benchmark=machine.accelerator == "cuda",
-    )
+    with _lightning_quiet():
+        return Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=int(os.environ.get("SLURM_NNODES", "1")),
+            strategy=("ddp" if trains_all else "ddp_find_unused_parameters_true")
+            if several
+            else "auto",
+            precision=machine.precision,
+            max_epochs=-1,
+            max_steps=steps,
+            check_val_every_n_epoch=training.validate_every,
+            gradient_clip_val=training.clip,
+            logger=_make_loggers(training, run, since),
+            plugins=[CheckpointFiles()],
+            callbacks=list(callbacks),
+            default_root_dir=run,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            sync_batchnorm=several and machine.accelerator == "cuda",
+            benchmark=machine.accelerator == "cuda",
+        )
+
+
+@contextmanager
+def _lightning_quiet() -> Iterator[None]:
+    """Lightning speaks of what it finds on the machine; our own progress says what matters."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def train(
@@ -70,7 +83,7 @@ def train(
 ) -> None:
     """Train, and validate once more where the run ended between two validations."""
     checkpoint = None if kept is None else kept.path
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _lightning_quiet():
         # Lightning advises on workers and log intervals, which are chosen here on purpose.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)

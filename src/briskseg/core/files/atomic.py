@@ -13,9 +13,10 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, synced: bool = True) -> Iterator[Path]:
     """Yields the name to write to; at the end what lies there is synced and becomes `path`. It is
-    a new file's name: nothing is written through a link that lay there.
+    a new file's name: nothing is written through a link that lay there. Many files that can be
+    made again need not be synced, which takes a disk milliseconds each.
 
     Raises OSError naming `path`; then, as on any exception, `path` is as it was.
     """
@@ -25,16 +26,18 @@ def written_whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         try:
             yield part
-            sync(part)
+            if synced:
+                sync(part)
             part.replace(path)
-            sync(path.parent)
+            if synced:
+                sync(path.parent)
         finally:
             part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Let `path` hold these bytes, or this text in UTF-8."""
-    with written_whole(path) as part, part.open("xb") as file:
+def write_whole(path: Path, data: bytes | str, synced: bool = True) -> None:
+    """Let `path` hold these bytes, or this text in UTF-8; as `written_whole`."""
+    with written_whole(path, synced) as part, part.open("xb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 

@@ -10,12 +10,17 @@ from PIL import Image
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import max_pixels, too_many_pixels
+from briskseg.core.process_settings import ProcessSetting
 
 # Pillow knows many more, some of which start other programs (EPS) or read other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 _BYTES_A_PIXEL = 8  # RGBA of 16 bits, not compressed
 _BESIDE = 64 * 1024 * 1024  # bytes for what a file says beside its pixels
+
+_PILLOWS: ProcessSetting[int | None] = ProcessSetting(
+    lambda: Image.MAX_IMAGE_PIXELS, lambda bound: setattr(Image, "MAX_IMAGE_PIXELS", bound)
+)
 
 
 @contextmanager
@@ -29,8 +34,9 @@ def opened(path: Path, what: str = "an image", cure: str = "") -> Iterator[Image
     ending = f"; {cure}" if cure else ""
     try:
         check_file(path, bound, ending)
-        _lift_pillows_own_bound(bound)
-        with Image.open(path, formats=FORMATS) as picture:
+        # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
+        pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
+        with _PILLOWS.changed(pillows), Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > bound:
                 raise too_many_pixels(path, picture.width, picture.height, bound)
             yield picture
@@ -59,9 +65,3 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
         )
-
-
-def _lift_pillows_own_bound(bound: int) -> None:
-    """Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow."""
-    if Image.MAX_IMAGE_PIXELS is not None and bound > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = bound

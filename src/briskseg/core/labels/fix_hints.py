@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,17 @@ from briskseg.core.types import RGB
 # From this many unknown values on, a mask was interpolated: people forget a few classes, not
 # dozens.
 _MANY, _SEVERAL = 8, 4
-_LABEL_IDS = 33  # Cityscapes' highest
 _STEP = 10  # values this far apart were spread out for the eye
-_NEAR = 12.0  # an RGB distance that no two colors of a palette have
+_BYTE = 255  # the highest value that indices are spread out to, in a file of no higher one
+_NEAR = 12.0  # an RGB distance that colors of the customary palettes do not have
 _COLORS = 128  # of the most frequent ones, that are looked at
 
 
 class Cure(NamedTuple):
     """What went wrong, as one of the kinds that docs/check.md lists, and a sentence on the way out.
 
-    remap: each file value's class index or 255, where renumbering alone is the cure.
+    remap: each file value's class index or 255, where renumbering alone is the cure and the values
+    leave no other reading: empty where they only suggest it.
     """
 
     kind: str
@@ -31,18 +32,21 @@ class Cure(NamedTuple):
 
 
 def cure_for_values(
-    pixels: Mapping[int, int], unknown: Mapping[int, int], classes: int, ignored: int | None = 255
+    pixels: Mapping[int, int],
+    unknown: Mapping[int, int],
+    names: Sequence[str],
+    ignored: int | None = 255,
 ) -> Cure:
     """The likely cure for file values that are no class index.
 
     pixels and unknown: the number of pixels of each value in the file, and of each unknown one.
-    ignored: the file value that means ignored.
+    names: the classes'. ignored: the file value that means ignored.
     """
-    values, held = set(unknown), set(pixels)
+    values, held, classes = set(unknown), set(pixels), len(names)
     if any(isinstance(value, float) for value in pixels):
         text = "the pixels are floating-point numbers: save the mask as an 8-bit PNG of indices"
         return Cure("unknown-values", text)
-    if values == {255} and held <= {0, 255}:
+    if classes == 2 and values == {255} and held <= {0, 255}:
         return BINARY
     if max(values) < 1000 and _are_blends(values, classes) and _few(unknown, pixels):
         return Cure("blended-values", _INTERPOLATED)
@@ -51,16 +55,19 @@ def cure_for_values(
         return Cure("unknown-values", text)
     if values == {classes} and 0 not in pixels:
         text = "this looks like classes numbered from 1: subtract 1 from every value"
-        remap = {v: 255 if v == ignored else v - 1 for v in held}
+        is_whole = held - {ignored} == set(range(1, classes + 1))
+        remap = {v: 255 if v == ignored else v - 1 for v in held} if is_whole else {}
         return Cure("numbered-from-one", text, remap)
-    if classes == 19 and (remap := _train_ids(held)):
+    if remap := _train_ids(held, values, names):
         return _cure_for_ids(held, remap)
     if step := _step(held, classes, ignored):
         text = (
             f"this looks like indices multiplied by {step}, to be seen by eye: divide every value "
             f"by {step} (mask // {step})"
         )
-        return Cure("stretched-values", text, _divided(held, step, classes))
+        remap = _divided(held, step, classes)
+        is_whole = set(remap.values()) - {255} == set(range(classes))
+        return Cure("stretched-values", text, remap if is_whole else {})
     if len(values) == 1:
         value = next(iter(values))
         text = (
@@ -132,6 +139,14 @@ _INTERPOLATED = (
 )
 
 
+def reach_of(known: Collection[RGB]) -> float:
+    """The RGB distance up to which a color can only be the class's that it is nearest to."""
+    palette = np.array([*known], np.float64)
+    distances = np.linalg.norm(palette[:, None] - palette, axis=2)
+    apart = distances[distances > 0].min(initial=np.inf)
+    return float(min(_NEAR, (apart - 1) / 2))
+
+
 def _few(unknown: Mapping[Any, int], pixels: Mapping[Any, int]) -> bool:
     return sum(unknown.values()) < sum(pixels.values()) / 2
 
@@ -143,21 +158,35 @@ def _are_blends(values: Collection[int], classes: int) -> bool:
     return len(values) >= _MANY or is_scattered
 
 
-def _train_ids(held: Collection[int]) -> dict[int, int]:
-    """Train ids of Cityscapes' label or instance ids; nothing where a value is neither."""
-    from briskseg.core.labels.cityscapes_table import to_train_ids  # which imports the label sets
+def _train_ids(
+    held: Collection[int], unknown: Collection[int], names: Sequence[str]
+) -> dict[int, int]:
+    """Class indices of Cityscapes' label or instance ids; nothing where the classes are not
+    Cityscapes' by name, or a value is no id."""
+    from briskseg.core.labels.cityscapes_table import (  # which imports the label sets
+        LABELS,
+        SCORED_IDS,
+    )
 
-    ids = {value: value // 1000 if value >= 1000 else value for value in held}
-    if any(label > _LABEL_IDS and label != 255 for label in ids.values()):
+    index_of = {name.lower().replace("_", " "): index for index, name in enumerate(names)}
+    scored = {LABELS[label_id].name for label_id in SCORED_IDS}
+    # 19 alone beside train ids is what many tools write for ignored
+    if index_of.keys() != scored or set(unknown) == {len(names)}:
         return {}
-    return {v: int(to_train_ids(np.array([label], np.uint8))[0]) for v, label in ids.items()}
+    ids = {value: value // 1000 if value >= 1000 else value for value in held}
+    if any(label_id >= len(LABELS) and label_id != 255 for label_id in ids.values()):
+        return {}
+    classes = {i: index_of[LABELS[i].name] for i in SCORED_IDS}
+    return {value: classes.get(label_id, 255) for value, label_id in ids.items()}
 
 
 def _step(held: Collection[int], classes: int, ignored: int | None) -> int:
-    """What all values are multiples of, if that makes them class indices; else 0."""
+    """What all values are multiples of, if that makes them class indices and leaves room for the
+    last class; else 0."""
     for values in (held, [value for value in held if value != ignored]):
         step = math.gcd(*values) if values else 0
-        if step >= _STEP and 1 <= max(values) // step < classes:
+        has_room = step * (classes - 1) <= max(_BYTE, *held)
+        if step >= _STEP and has_room and len(values) > 1 and max(values) // step < classes:
             return step
     return 0
 
@@ -176,7 +205,7 @@ def _explained(
     weights = np.array([unknown[color] for color in most], np.float64)
     colors = np.array(most, np.float64)
     palette = np.array([*known], np.float64)
-    near = np.linalg.norm(colors[:, None] - palette, axis=2).min(1) <= _NEAR
+    near = np.linalg.norm(colors[:, None] - palette, axis=2).min(1) <= reach_of(known)
     held = sorted((c for c in pixels if c in known), key=lambda color: -pixels[color])[:24]
     ends = np.array(held, np.float64).reshape(-1, 3)
     first, second = np.triu_indices(len(ends), 1)

@@ -195,7 +195,7 @@ class LabelSet:
         values, counts, _ = _most_frequent(mask)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
-        cure = cure_for_values(pixels, unknown_pixels, len(self.names), self.ignored).text
+        cure = cure_for_values(pixels, unknown_pixels, self.names, self.ignored).text
         raise UnknownLabelError(path, unknown_pixels, self._expected_values(), cure)
 
     def _decode_colors(self, mask_hwc: Array, path: Path) -> Array:

@@ -97,7 +97,7 @@ def copy_mended(
     changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
 
     def write(fact: PairFacts) -> list[Change]:
-        return _write_pair(scan, fact, plans.get(fact.pair.label, Plan()), out, max(0, shift))
+        return _write_pair(scan, fact, plans[fact.pair.label], out, max(0, shift))
 
     kept = [f for f in scan.facts if not {f.pair.image, f.pair.label} & _whole(scan, dropped)]
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
@@ -124,7 +124,8 @@ def copy_mended(
 
 def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:
     """What is mended, by label file; and which files are left out, with the kind of the finding."""
-    plans: dict[Path, Plan] = defaultdict(Plan)
+    has_white = len(scan.dataset.labels.names) == 2 and not scan.counts()[1]
+    plans = {fact.pair.label: Plan(white_is_class=has_white) for fact in scan.facts}
     dropped: dict[Path, str] = {}
     labels = {fact.pair.image: fact.pair.label for fact in scan.facts}
     for finding in report.findings:

@@ -74,6 +74,13 @@ LABEL_KINDS: dict[str, Kind] = {
         "indices are multiplied so that the eye can tell them apart (0, 85, 170 ...)",
         "divide the values by their step",
     ),
+    "ambiguous-labels": Kind(
+        "error",
+        "left out",
+        "labels fit the classes as they are, but files beside them are numbered otherwise or have "
+        "their channels swapped, so they may mean other classes",
+        "renumber or swap all files alike, or none: look at one with `briskseg data show`",
+    ),
     "blended-values": Kind(
         "error",
         "left out",

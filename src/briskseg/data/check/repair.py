@@ -14,6 +14,7 @@ import numpy.typing as npt
 from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.images import read_image, resize_labels, upright
 from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, read_mask
 from briskseg.core.types import Labels
 from briskseg.data.check.file_stats import ImageFacts
@@ -25,11 +26,13 @@ _REACH = 2  # pixels around a blended one, in which its class is looked for
 
 @dataclass
 class Plan:
-    """What to do with a pair: the kinds of its findings that are mended, and the class index of
-    each file value where the values are renumbered."""
+    """What to do with a pair: the kinds of its findings that are mended, the class index of each
+    file value where the values are renumbered, and whether white may be the second of two classes,
+    which no file of the set holds otherwise."""
 
     kinds: set[str] = field(default_factory=set)
     remap: Mapping[int, int] = field(default_factory=dict)
+    white_is_class: bool = False
 
 
 def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> Labels:
@@ -43,7 +46,7 @@ def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> 
         pixels = pixels[..., 0]
     if plan.kinds & {"channels-swapped"}:
         pixels = np.ascontiguousarray(pixels[..., ::-1])
-    labels_hw = _decoded(pixels, labels, plan, mask, path)
+    labels_hw = _decoded(pixels, labels, plan, mask, path, clear)
     if clear is not None:
         labels_hw[clear] = IGNORED
     if "labels-unrotated" in plan.kinds:
@@ -81,23 +84,30 @@ def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray
 
 
 def _decoded(
-    pixels: npt.NDArray[Any], labels: LabelSet, plan: Plan, mask: Mask, path: Path
+    pixels: npt.NDArray[Any],
+    labels: LabelSet,
+    plan: Plan,
+    mask: Mask,
+    path: Path,
+    clear: npt.NDArray[np.bool_] | None,
 ) -> Labels:
     if pixels.ndim == 3 and (mask.is_lossy or plan.kinds & _BY_COLOR):
         return snap(pixels, labels)
     if mask.is_lossy and pixels.ndim == 2:
-        if len(labels.names) == 2 and _is_black_and_white(pixels):
+        if plan.white_is_class and _is_black_and_white(pixels):
             return (pixels >= 128).astype(np.uint8)
         raise DataError("lossy compression has changed the indices, and nothing tells by how much")
     if plan.remap:
         values, where = np.unique(pixels, return_inverse=True)
-        classes = np.array([plan.remap.get(int(v), IGNORED) for v in values], np.uint8)
+        classes = np.array([plan.remap[int(value)] for value in values], np.uint8)
         return np.asarray(classes[where.reshape(pixels.shape)])
     try:
         return np.array(labels.decode(pixels, path), np.uint8)
     except UnknownLabelError as error:
-        if plan.kinds & {"transparent-labels"}:  # what lies under transparent pixels has no meaning
-            return _known_only(pixels, labels)
+        if clear is not None:  # what lies under transparent pixels has no meaning
+            known, labels_hw = _known_only(pixels, labels)
+            if (known | clear).all():
+                return labels_hw
         raise DataError(error.cure) from None
 
 
@@ -105,7 +115,8 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     """(H, W) uint8: every color's class; of a color that is none's, the nearest among the classes
     within two pixels, so that a blend of two classes never becomes a third that lies between.
 
-    Raises DataError where a tenth of the pixels is far from every class's color.
+    Raises DataError where a tenth of the pixels is far from every class's color, and where one
+    color that is none's fills an area, as a class does that was left out of the list.
     """
     palette = np.array([*labels.class_of_color], np.float32)
     classes = np.array([*labels.class_of_color.values()], np.uint8)
@@ -119,9 +130,13 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     if (far[where] > _CLOSE).mean() > 0.1:
         raise DataError("too many pixels are far from every class's color")
     labels_hw: Labels = classes[nearest][where]
-    is_sure = (far <= 12)[where]  # as exact as any two palette colors are apart
-    if is_sure.all() or not is_sure.any():
+    is_sure = (far <= reach_of(labels.class_of_color.keys()))[where]
+    if is_sure.all():
         return labels_hw
+    around, colors_hw = np.ones((3, 3), np.uint8), where.astype(np.float32)
+    fills = cv2.erode(colors_hw, around) == cv2.dilate(colors_hw, around)
+    if (fills & ~is_sure).any():
+        raise DataError("areas of a color that is no class's")
     indices = nearest[where]
     rows, columns = np.nonzero(~is_sure)
     unsure = pixels_hwc[rows, columns].astype(np.float32)
@@ -137,7 +152,8 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     return labels_hw
 
 
-def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> Labels:
+def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> tuple[npt.NDArray[np.bool_], Labels]:
+    """Where the pixels are classes or ignored, and labels_hw, 255 elsewhere."""
     if pixels.ndim == 3:
         red, green, blue = (pixels[..., c].astype(np.int64) for c in range(3))
         pixels = red << 16 | green << 8 | blue
@@ -145,8 +161,10 @@ def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> Labels:
     else:
         known = labels.class_of_value
     values, where = np.unique(pixels, return_inverse=True)
+    where = where.reshape(pixels.shape)
     classes = np.array([known.get(int(value), IGNORED) for value in values], np.uint8)
-    return np.asarray(classes[where.reshape(pixels.shape)])
+    is_known = np.array([int(value) in known for value in values])
+    return is_known[where], classes[where]
 
 
 def _is_black_and_white(pixels: npt.NDArray[Any]) -> bool:

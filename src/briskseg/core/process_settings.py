@@ -1,0 +1,36 @@
+"""Settings of the whole process that belong to its owner: changed while needed, then as before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class ProcessSetting(Generic[T]):
+    """One setting, which several threads may need changed at once: the last puts it back."""
+
+    def __init__(self, read: Callable[[], T], write: Callable[[T], object]) -> None:
+        self._read, self._write = read, write
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: T
+
+    @contextmanager
+    def changed(self, value: T) -> Iterator[None]:
+        """Within, the setting is `value`, or what a thread that came later needs."""
+        with self._lock:
+            if self._users == 0:
+                self._before = self._read()
+            self._users += 1
+            self._write(value)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._write(self._before)
