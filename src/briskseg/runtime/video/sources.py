@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -145,7 +144,6 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
     """
     _check_start(path)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: FFmpeg's own words too
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
     with silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
