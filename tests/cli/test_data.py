@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from briskseg.data import DATASET_KINDS, open_dataset
+from briskseg import open_dataset
+from briskseg.data import DATASET_KINDS
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def _table(name_width: int, *headings: str) -> Table:
 
 
 def _names(report: Report, timing: Timing) -> list[str]:
-    """What tells a candidate apart, in up to three lines."""
+    """What distinguishes a candidate, in up to three lines."""
     candidate = timing.candidate
     height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"

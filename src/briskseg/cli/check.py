@@ -55,7 +55,7 @@ def check(
     an error was found. Files that have not changed since the last check are not read again. Every
     kind of finding is in docs/check.md.
 
-    Example: briskseg check data/mine --fix data/mended
+    Example: briskseg check data/mine --fix data/repaired
     """
     check_json(json_file)
     if picture is not None:
@@ -69,7 +69,7 @@ def check(
     with counter("reading", "pairs") as progress:
         scan = examine(data, classes, seed, progress)
     report = report_on(scan)
-    form = report.to_json()
+    result = report.to_json()
     is_quiet = is_stdout(json_file)
     if not is_quiet:
         _print(report)
@@ -81,20 +81,20 @@ def check(
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        repair, after = _mend(scan, report, fix)
+        repair, after = _repair(scan, report, fix)
         fit = after is not None and after.fit
-        form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
+        result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
-    write_json(json_file, form)
+    write_json(json_file, result)
     if not fit:
         raise typer.Exit(1)
 
 
-def _mend(scan: Scan, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
-    """The repaired copy, and what the doctor says of it; None where nothing could be kept."""
+def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
+    """The repaired copy, and what a check of it finds; None where no pair is left."""
     from briskseg.data.check import check_dataset
     from briskseg.data.check.fixed_copy import copy_mended
 

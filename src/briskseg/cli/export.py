@@ -83,7 +83,7 @@ def export(
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
     `briskseg convert FILE.keras` makes it a file of ours again.
 
-    The file is run beside the network on drawn images and on those of --data, and not kept where
+    The file is run beside the network on drawn images and on those of --data, and deleted where
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
 

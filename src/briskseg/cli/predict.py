@@ -144,28 +144,31 @@ def _predict_images(
     predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
 ) -> list[dict[str, Any]]:
     """Write every image's predictions, or its label ids to its target; what became of each."""
+    from briskseg.core.parallel import thread_map
     from briskseg.evaluation.cityscapes_submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
 
-    results: list[dict[str, Any]] = []
+    def labeled(item: tuple[int, Input]) -> dict[str, Any]:
+        index, source = item
+        try:
+            if targets is None:
+                return _result(source, write_predictions(predictor, source, out))
+            write_label_ids(predictor, source.path, targets[index])
+            return _result(source, [targets[index]])
+        except DataError as error:
+            return _result(source, error=str(error))
+
     images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
+    results: list[dict[str, Any]] = []
     try:
+        # Two at once: while the network has one, another is read or written.
         with counter("labeling", "images") as progress:
-            for index, source in images:
-                try:
-                    if targets is None:
-                        files = write_predictions(predictor, source, out)
-                    else:
-                        files = [targets[index]]
-                        write_label_ids(predictor, source.path, *files)
-                    results.append(_result(source, files))
-                except DataError as error:
-                    results.append(_result(source, error=str(error)))
-                progress(len(results), len(images))
+            for result in thread_map(labeled, images, threads=2, progress=progress):
+                results.append(result)
     except KeyboardInterrupt:
         failed = [result["error"] for result in results if "error" in result]
-        labeled = f"{len(results) - len(failed)} of {len(images)} images were labeled"
-        raise Interrupted("\n".join([f"interrupted: {labeled}, in {out}", *failed])) from None
+        done = f"{len(results) - len(failed)} of {len(images)} images were labeled"
+        raise Interrupted("\n".join([f"interrupted: {done}, in {out}", *failed])) from None
     return results
 
 

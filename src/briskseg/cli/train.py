@@ -243,9 +243,9 @@ def _sum_up_pretraining(run: Path) -> None:
     """The same of an encoder."""
     from briskseg.training.encoder_file import FILE, read_facts
 
-    facts = read_facts(run / FILE)
-    scores = f"val top-1 {facts['val_top1']:.4f}, top-5 {facts['val_top5']:.4f}"
-    print(f"{run / FILE}: {scores}, best at epoch {facts['epoch']}")
+    found = read_facts(run / FILE)
+    scores = f"val top-1 {found['val_top1']:.4f}, top-5 {found['val_top5']:.4f}"
+    print(f"{run / FILE}: {scores}, best at epoch {found['epoch']}")
     print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
 
 

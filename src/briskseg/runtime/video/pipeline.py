@@ -13,7 +13,7 @@ import numpy as np
 
 Item = TypeVar("Item")
 
-# Measurements kept of a stage: enough for percentiles, and a stream may go on for days.
+# Measurements remembered of a stage: enough for percentiles, and a stream may go on for days.
 _MEASUREMENTS = 4096
 # How long a thread that will not end, as in a camera that hangs, is waited for.
 _PATIENCE_S = 2.0

@@ -120,7 +120,7 @@ class Stream:
 
         Of a source that is not live every frame is labeled, in order.
         Raises DataError where the source ended too early and BriskError where writing failed; what
-        was done until then is kept, in files that play.
+        was done until then is in files that play.
         """
         # Of a live source the newest frame waits; any other is read up to two ahead.
         live = self._source.live
