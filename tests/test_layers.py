@@ -20,7 +20,7 @@ ALLOWED = {
     "evaluation": {"core", "data", "runtime"},
     "training": {"core", "data", "evaluation", "models", "recipe", "runs", "runtime"},
     "export": {"core", "data", "evaluation", "models", "runtime"},
-    "benchmark": {"core", "data", "evaluation", "runtime"},
+    "benchmark": {"core", "data", "evaluation", "export", "runtime"},
     "runs": {"core"},
     "cli": {
         "benchmark",

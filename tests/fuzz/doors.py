@@ -425,7 +425,7 @@ def videos() -> list[bytes]:
 
 
 def read_video(path: Path) -> object:
-    from briskseg.runtime.video.video_files import open_video
+    from briskseg.runtime.video.sources import open_video
 
     with open_video(path) as capture:
         shapes = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.speed import Timing
 from briskseg.benchmark.speed_report import Report
-from briskseg.benchmark.stopwatch import STAGES
+from briskseg.benchmark.worker import STAGES
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.plots import save_figure
 

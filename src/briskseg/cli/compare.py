@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.tables import percent, score_table
+from briskseg.cli.console import (
+    JsonOption,
+    check_json,
+    is_stdout,
+    percent,
+    plain_table,
+    print_rows,
+    write_json,
+)
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.plots import check_figure_file
 
@@ -64,7 +71,7 @@ def compare(
     """
     axis = _axis(by)
     _check_numbers(smooth, mre, mae)
-    check_place("--json", json_file)
+    check_json(json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
     from briskseg.runs.compare.agreement import Rule
@@ -173,17 +180,14 @@ def _print_scores(found: Comparison) -> None:
 
 
 def _print_score_table(scores: ScoreDifference) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
-    table = score_table("IoU", ("A", "B", "B - A", "95 % interval", ""))
-    for name, one in [("mean", scores.miou), *scores.classes.items()]:
-        clear = "*" if one.is_clear else ""
-        table.add_row(
-            Text(name), *map(percent, (one.a, one.b)), _signed(one), _interval(one), clear
-        )
-    Console(highlight=False, markup=False).print(table)
+    print_rows(
+        plain_table("IoU", "A", "B", "B - A", "95 % interval", ""),
+        (
+            (name, percent(one.a), percent(one.b), _signed(one), _interval(one), "*" * one.is_clear)
+            for name, one in [("mean", scores.miou), *scores.classes.items()]
+        ),
+    )
     if scores.note:
         print(scores.note)
     else:

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import MissingExtraError, RequestError
+from briskseg.cli.console import counter, percent, plain_table, print_rows
+from briskseg.core.errors import DataError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
+    from briskseg.data.check import CheckReport, Finding
     from briskseg.recipe import PretrainingRecipe, Recipe
     from briskseg.training.repeat import Spread
     from briskseg.training.run_folder import RunSession
+
+FINDINGS = 3  # named in a sentence
 
 _Changes = Annotated[
     list[str] | None,
@@ -58,8 +62,7 @@ def train(
     # Large buffers come and go every step; huge pages save most of their page faults, which is a
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from briskseg.cli.progress import TrainingProgress
-    from briskseg.cli.spread import print_spread
+    from briskseg.cli.training_progress import TrainingProgress
     from briskseg.recipe import Recipe, load_recipe
 
     settings = [*(changes or [])]
@@ -82,11 +85,11 @@ def train(
         from briskseg.training.machine import Devices
         from briskseg.training.run_folder import RunSession
 
-        listener = progress.tell if is_first else lambda _: None
+        listener = progress.show if is_first else lambda _: None
         session = RunSession(resume, Devices(device, devices), stop, listener)
         spread = _carry_out(described, run, repeat, session)
     if spread is not None:
-        print_spread(spread, run)
+        _print_spread(spread, run)
     elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
@@ -104,7 +107,6 @@ def _refuse(
     is_unchecked: bool,
 ) -> None:
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
-    from briskseg.cli.fitness import refuse_unfit
     from briskseg.recipe import Recipe
     from briskseg.training.preflight import (
         refuse_dataless,
@@ -114,9 +116,7 @@ def _refuse(
     )
 
     refuse_dataless(described)
-    for package in ("torch", "lightning"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "training", "train")
+    check_can_train()
     if repeat is not None:
         seed_folders(described, run, repeat, resume)
     elif is_first:
@@ -124,6 +124,55 @@ def _refuse(
         refuse_weights(described, run)
     if not is_unchecked and is_first and isinstance(described, Recipe):
         refuse_unfit(described)
+
+
+def check_can_train() -> None:
+    """Raises MissingExtraError where a package that training needs is not installed."""
+    for package in ("torch", "lightning"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "training", "train")
+
+
+def refuse_unfit(recipe: Recipe) -> None:
+    """Check the recipe's data; what has not changed since the last check is not read again.
+
+    Warnings are one line. Raises DataError, naming the findings of most files, where the data is
+    not fit to train on.
+    """
+    from briskseg.data.check import check_dataset
+    from briskseg.training.preflight import refuse_dataless
+
+    data, root = recipe.data, refuse_dataless(recipe)
+    with counter("checking the data", "pairs") as progress:
+        report = check_dataset(root, data.classes, data.split_seed, progress)
+    words = ["briskseg", "check", root]
+    words += ["--classes", data.classes] if data.classes is not None else []
+    words += ["--seed", str(data.split_seed)] if data.split_seed else []
+    command = f"`{shlex.join(words)}`"
+    if errors := _findings(report, "error"):
+        first = errors[0]
+        file = f", {first.files[0].as_posix()} first" if first.files else ""
+        raise DataError(
+            f"{report.root} is not fit to train on: {_listed(errors)}; {first.kind}{file}: "
+            f"{first.message}; {command} names every file and the cure, --no-check trains without "
+            "looking"
+        )
+    if warnings := _findings(report, "warning"):
+        text = f"briskseg: {_listed(warnings)} in {report.root}; {command} says more"
+        print(text, file=sys.stderr)
+
+
+def _findings(report: CheckReport, severity: str) -> list[Finding]:
+    found = [finding for finding in report.findings if finding.severity == severity]
+    return sorted(found, key=lambda finding: -finding.count)
+
+
+def _listed(findings: list[Finding]) -> str:
+    """ "2 errors, sizes-differ (12) and lossy-labels (3)"."""
+    severity = findings[0].severity
+    named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
+    more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
+    return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
 
 
 def _carry_out(
@@ -149,6 +198,34 @@ def _say_it_saves() -> None:
     os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
 
 
+def _print_spread(spread: Spread, folder: Path) -> None:
+    """Two tables on standard output: a row a seed, and a row a class."""
+    titles = {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}
+    shown = [name for name in spread.each if not name.startswith("iou/")]
+    rows = [
+        (str(seed), *(percent(spread.each[name][index]) for name in shown))
+        for index, seed in enumerate(spread.seeds)
+    ]
+    rows.append(("mean", *(percent(spread.mean(name)) for name in shown)))
+    rows.append(("standard deviation", *(percent(spread.sd(name)) for name in shown)))
+    headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
+    print_rows(plain_table("seed", *headings), rows)
+    classes = [name for name in spread.each if name.startswith("iou/")]
+    if classes:
+        print()
+        rows = []
+        for name in classes:
+            known = spread.known(name)
+            least, most = min(known, default=None), max(known, default=None)
+            values = spread.mean(name), spread.sd(name), least, most
+            rows.append((name.removeprefix("iou/"), *map(percent, values)))
+        print_rows(
+            plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
+        )
+    print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
+    print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}")
+
+
 def _sum_up(run: Path) -> None:
     """Say what came of it and what to do with it."""
     from briskseg.core.card import read_card
@@ -170,9 +247,9 @@ def _sum_up_pretraining(run: Path) -> None:
     """The same of an encoder."""
     from briskseg.training.encoder_file import FILE, read_facts
 
-    facts = read_facts(run / FILE)
-    scores = f"val top-1 {facts['val_top1']:.4f}, top-5 {facts['val_top5']:.4f}"
-    print(f"{run / FILE}: {scores}, best at epoch {facts['epoch']}")
+    found = read_facts(run / FILE)
+    scores = f"val top-1 {found['val_top1']:.4f}, top-5 {found['val_top5']:.4f}"
+    print(f"{run / FILE}: {scores}, best at epoch {found['epoch']}")
     print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
 
 

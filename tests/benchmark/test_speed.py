@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from briskseg.benchmark import roofline
 from briskseg.benchmark.speed import Candidate, Timing
-from briskseg.benchmark.stopwatch import STAGES, Stopwatch, open_predictor, serve
+from briskseg.benchmark.worker import STAGES, Stopwatch, open_predictor, serve
 from briskseg.core.images import write_png
-from briskseg.evaluation import roofline
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_stopwatch_whose_asker_is_gone_ends_without_a_word() -> None:
-    words = [sys.executable, "-m", "briskseg.benchmark.stopwatch"]
+    words = [sys.executable, "-m", "briskseg.benchmark.worker"]
     read, write = os.pipe()
     os.close(read)
     asked = b'{"do": "open", "path": "none"}\n'

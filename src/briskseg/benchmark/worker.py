@@ -1,7 +1,7 @@
 """One candidate in a process of its own: its frames' stages timed, and its peak memory.
 
-`python -m briskseg.benchmark.stopwatch` answers requests, a line of JSON each, on standard output;
-`speed.py` asks. A process of its own, so that memory is the candidate's alone and no library's
+`python -m briskseg.benchmark.worker` answers requests, a line of JSON each, on standard output;
+`Worker` asks. A process of its own, so that memory is the candidate's alone and no library's
 threads or settings reach another candidate.
 """
 
@@ -9,24 +9,93 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 
-from briskseg.benchmark.roofline import measure_peaks
+from briskseg.benchmark.roofline import Peaks, measure_peaks
 from briskseg.core.errors import BriskError
 from briskseg.core.images import read_image
 from briskseg.core.overlay import overlay
-from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.load import open_file
 from briskseg.runtime.predictor import Predictor
 
 STAGES = ("read", "resize", "inference", "decode", "overlay")
+
+
+class Worker:
+    """Such a process, from the outside. Use as a context, which ends it.
+
+    Every request raises BriskError with the process's sentence, or where it is gone.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "briskseg.benchmark.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is ours alone
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+
+    def open(
+        self, path: Path, backend: str, threads: int | None, size_hw: tuple[int, int], image: Path
+    ) -> None:
+        """Load the file and run a frame."""
+        self._ask(
+            do="open",
+            path=str(path),
+            backend=backend,
+            threads=threads,
+            size_hw=size_hw,
+            image=str(image),
+        )
+
+    def frames(self, seconds: float, least: int) -> tuple[list[dict[str, float]], int | None]:
+        """Milliseconds of each frame's stages, and the process's peak memory in bytes."""
+        found = self._ask(do="frames", seconds=seconds, least=least)
+        return found["frames"], found["memory"]
+
+    def peaks(self, threads: int | None) -> Peaks:
+        """The machine's peaks, as `measure_peaks`."""
+        return Peaks(**self._ask(do="peaks", threads=threads)["peaks"])
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        try:
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
+            answer = self._answers.readline()
+        except OSError:
+            answer = ""
+        if not answer:
+            status = self._process.wait()
+            raise BriskError(f"its process ended with status {status}: out of memory, or a defect")
+        content: dict[str, Any] = json.loads(answer)
+        if "error" in content:
+            raise BriskError(content["error"])
+        return content
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(BrokenPipeError):  # of a request that was still to be sent
+            self._requests.close()
+        self._answers.close()
 
 
 class Stopwatch:
@@ -43,13 +112,13 @@ class Stopwatch:
         if threads is not None:
             cv2.setNumThreads(threads)
         self.predictor = open_predictor(Path(path), backend, threads, size_hw)
-        self.predictor.on_stage_end = self._lap
+        self.predictor.on_stage_end = self._stage_ends
         self.label_set = self.predictor.card.labels.to_label_set()
         self.image = Path(image)
         self._times: dict[str, float] = {}
         self._last = 0.0
 
-    def _lap(self, stage: str) -> None:
+    def _stage_ends(self, stage: str) -> None:
         now = time.perf_counter()
         self._times[stage] = 1e3 * (now - self._last)
         self._last = now
@@ -58,10 +127,10 @@ class Stopwatch:
         """Milliseconds of each stage: from the file's bytes to labels, and to the overlay."""
         self._times, self._last = {}, time.perf_counter()
         image_hwc = read_image(self.image)
-        self._lap("read")
+        self._stage_ends("read")
         labels_hw = self.predictor(image_hwc)
         overlay(image_hwc, labels_hw, self.label_set)
-        self._lap("overlay")
+        self._stage_ends("overlay")
         return self._times
 
     def frames(self, seconds: float, least: int) -> list[dict[str, float]]:
@@ -79,9 +148,10 @@ def open_predictor(
     path: Path, backend: str, threads: int | None, size_hw: tuple[int, int]
 ) -> Predictor:
     """The file on this backend, whatever others there are, seeing images at `size_hw`."""
-    opened, card = BACKENDS[backend].open(path, threads)
-    sized = card.input.model_copy(update={"size": size_hw})
-    return Predictor(opened, card.model_copy(update={"input": sized}))
+    predictor = open_file(path, backend, threads)
+    sized = predictor.card.input.model_copy(update={"size": size_hw})
+    predictor.card = predictor.card.model_copy(update={"input": sized})
+    return predictor
 
 
 def peak_memory() -> int | None:

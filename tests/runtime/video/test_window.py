@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 import cv2, numpy as np
 from PIL import ImageGrab
-from briskseg.cli.streams import label_stream
+from briskseg.cli.predict import label_stream, report_text
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
@@ -55,7 +55,8 @@ card = Card(
     input=InputCard(mean=(0, 0, 0), std=(1, 1, 1)),
     source="two halves",
 )
-label_stream(Predictor(Halves(), card), Input(Path(sys.argv[1]), "drive"), None, show=True)
+drive = Input(Path(sys.argv[1]), "drive")
+print(report_text(label_stream(Predictor(Halves(), card), drive, None, show=True)))
 """
 
 

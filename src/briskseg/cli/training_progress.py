@@ -26,7 +26,7 @@ WINDOW_S = 30.0  # the steps by which rate and time left are judged
 
 
 class TrainingProgress:
-    """Use as a context; `tell` is the listener that `fit` and `pretrain` want."""
+    """Use as a context; `show` is the listener that `fit` and `pretrain` want."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr)
@@ -55,7 +55,7 @@ class TrainingProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def show(self, event: dict[str, Any]) -> None:
         """Show one event of a run."""
         if event["phase"] == "notice":
             self.console.print(event["text"], highlight=False, markup=False, soft_wrap=True)
@@ -74,7 +74,7 @@ class TrainingProgress:
         changed, self._phase = phase != self._phase, phase
         rate, left = (self._rate, self._left) if phase == "train" else ("", "")
         if self._bar is not None:
-            self._show(phase, step, steps, rate, left)
+            self._update_bar(phase, step, steps, rate, left)
         elif (changed and phase != "validate") or now - self._last_line > LINE_EVERY_S:
             self._last_line = now
             parts = [f"{PHASES[phase]} {step}/{steps}", rate, left]
@@ -92,7 +92,7 @@ class TrainingProgress:
         hours, minutes = divmod(minutes, 60)
         self._left = f"{hours}:{minutes:02d}:{seconds:02d} left"
 
-    def _show(self, phase: str, step: int, steps: int, rate: str, left: str) -> None:
+    def _update_bar(self, phase: str, step: int, steps: int, rate: str, left: str) -> None:
         assert self._bar is not None
         if self._task is None:
             self._task = self._bar.add_task("", total=steps, rate="", left="")
