@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.runs.compare.curve import Aligned
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Aligned
 
 # Whether the runs stay apart is judged on means over one in 20 of all points, and at least 5.
 _STRETCHES, _LEAST_STRETCH = 20, 5

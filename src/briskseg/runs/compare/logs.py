@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from briskseg.core.errors import RequestError
 from briskseg.runs.compare.curve import Curve
 from briskseg.runs.compare.metrics_csv import read_metrics
 from briskseg.runs.compare.mmengine import read_mmengine
 from briskseg.runs.compare.tensorboard_ import read_events
 from briskseg.runs.compare.verdict import EXAMPLE, read_text
-from briskseg.core.errors import RequestError
 
 _KNOWN = "metrics.csv, events.out.tfevents.*, vis_data/scalars.json"
 

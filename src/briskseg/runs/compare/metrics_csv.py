@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from briskseg.runs.compare.curve import Axis, Curve, check_places
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Axis, Curve, check_places
 
 _COLUMNS: dict[Axis, str] = {"step": "step", "samples": "samples", "time": "seconds"}
 

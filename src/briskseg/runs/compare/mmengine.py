@@ -13,10 +13,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from briskseg.runs.compare.curve import Axis, Curve, check_places
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Axis, Curve, check_places
 
 _NOT_CURVES = {"step", "iter", "epoch", "mode", "memory", "time", "data_time"}
 

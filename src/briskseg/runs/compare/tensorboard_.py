@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.runs.compare.curve import Axis, Curve, check_places
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, MissingExtraError, RequestError, nearest
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Axis, Curve, check_places
 
 
 def read_events(path: Path, key: str) -> Curve:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from briskseg.core.card import load_weights
+from briskseg.core.errors import RequestError
 from briskseg.runs.compare.agreement import Agreement, Rule
 from briskseg.runs.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.runs.compare.logs import Log
 from briskseg.runs.compare.miou_change import ScoreDifference, compare_scores
-from briskseg.core.card import load_weights
-from briskseg.core.errors import RequestError
 from briskseg.runs.scores import read_scores
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.files.safe_names import file_stem
 from briskseg.runs.scores import Scores, read_scores
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from html import escape
 
 from briskseg.core.card import Card
-from briskseg.runs.scores import Scores
 from briskseg.runs.report.charts import curves
 from briskseg.runs.report.film import film_gif
 from briskseg.runs.report.pictures import data_address, mask_address, photo_address
 from briskseg.runs.report.run_content import Example, Run
+from briskseg.runs.scores import Scores
 
 
 def percent(share: float | None) -> str:
