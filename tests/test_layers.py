@@ -21,7 +21,7 @@ ALLOWED = {
     "training": {"core", "data", "evaluation", "models", "recipe", "runs", "runtime"},
     "export": {"core", "data", "evaluation", "models", "runtime"},
     "benchmark": {"core", "data", "evaluation", "runtime"},
-    "runs": {"core"},
+    "runs": {"core", "recipe"},
     "cli": {
         "benchmark",
         "core",
