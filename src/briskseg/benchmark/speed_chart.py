@@ -4,28 +4,19 @@ its inference comes to what the machine can do."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from briskseg.benchmark.speed import Timing
 from briskseg.benchmark.speed_report import Report
 from briskseg.benchmark.stopwatch import STAGES
-from briskseg.core.plots import (
-    AMBER,
-    BLUE,
-    GRAY,
-    GREEN,
-    PALE,
-    PURPLE,
-    RED,
-    name_rows,
-    new_figure,
-    save_figure,
-)
+from briskseg.core import plots
 
-if TYPE_CHECKING:
-    from briskseg.core.plots import Axes
-
-_COLORS = {"read": GRAY, "resize": AMBER, "inference": BLUE, "decode": GREEN, "overlay": PALE}
+_COLORS = {
+    "read": plots.GRAY,
+    "resize": plots.AMBER,
+    "inference": plots.BLUE,
+    "decode": plots.GREEN,
+    "overlay": plots.PALE,
+}
 
 
 def save_picture(report: Report, path: Path) -> None:
@@ -34,17 +25,17 @@ def save_picture(report: Report, path: Path) -> None:
     Raises MissingExtraError without matplotlib, BriskError where it cannot be written.
     """
     timings = sorted(report.speed.timings, key=lambda t: t.median("labels"))
-    with new_figure(11, 1.9 + 0.52 * len(timings)) as figure:
+    with plots.new_figure(11, 1.9 + 0.52 * len(timings)) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
         _draw_stages(left, report, timings)
         _draw_shares(right, report, timings)
-        name_rows(left, [_name(report, timing) for timing in timings])
+        plots.name_rows(left, [_name(report, timing) for timing in timings])
         figure.legend(loc="outside lower center", ncols=len(STAGES) + 1)
         figure.suptitle(f"From the file's bytes to labels: {report.image}")
-        save_figure(figure, path)
+        plots.save_figure(figure, path)
 
 
-def _draw_stages(axes: Axes, report: Report, timings: list[Timing]) -> None:
+def _draw_stages(axes: plots.Axes, report: Report, timings: list[Timing]) -> None:
     rows, starts = range(len(timings)), [0.0] * len(timings)
     for stage in STAGES:
         medians = [timing.median(stage) for timing in timings]
@@ -55,20 +46,22 @@ def _draw_stages(axes: Axes, report: Report, timings: list[Timing]) -> None:
     budget = None if report.answer is None else report.answer.budget
     if budget is not None and budget.milliseconds < max(starts):  # beyond it all are within
         label = f"budget {budget.text}"
-        axes.axvline(budget.milliseconds, color=RED, linewidth=1.2, linestyle="--", label=label)
+        axes.axvline(
+            budget.milliseconds, color=plots.RED, linewidth=1.2, linestyle="--", label=label
+        )
     axes.set_xlim(0, 1.22 * max(starts))
     axes.grid(axis="x")
     axes.set_xlabel("ms per frame, medians")
 
 
-def _draw_shares(axes: Axes, report: Report, timings: list[Timing]) -> None:
+def _draw_shares(axes: plots.Axes, report: Report, timings: list[Timing]) -> None:
     for row, timing in enumerate(timings):
         share = report.peak_share(timing)
         if share is None:
-            axes.text(2, row, "not known", va="center", color=GRAY)
+            axes.text(2, row, "not known", va="center", color=plots.GRAY)
             continue
-        axes.barh(row, 100, 0.7, color=PALE)
-        bar = axes.barh(row, 100 * share, 0.7, color=PURPLE)
+        axes.barh(row, 100, 0.7, color=plots.PALE)
+        bar = axes.barh(row, 100 * share, 0.7, color=plots.PURPLE)
         axes.bar_label(bar, [f"{100 * share:.0f} %"], padding=3)
     axes.set_xlim(0, 118)
     axes.tick_params(left=False)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from briskseg.core import plots
 from briskseg.core.labels import LabelSet
-from briskseg.core.plots import GRAY, INK, log_percent_axis, name_rows, new_figure, save_figure
 from briskseg.core.types import Floats
 from briskseg.data.frequencies import PixelCounts
-
-if TYPE_CHECKING:
-    from briskseg.core.plots import Axes
 
 
 def rarest_first(counts: PixelCounts) -> list[tuple[int, Floats]]:
@@ -35,33 +32,33 @@ def save_violins(counts: PixelCounts, labels: LabelSet, path: Path) -> None:
     the file cannot be written.
     """
     rows = rarest_first(counts)
-    with new_figure(9, 1.5 + 0.42 * len(rows)) as figure:
+    with plots.new_figure(9, 1.5 + 0.42 * len(rows)) as figure:
         axes = figure.add_subplot()
         for row, (index, shares) in enumerate(rows):
             if len(shares):
                 _violin(axes, row, np.log10(shares), labels.colors[index])
         least = min((shares.min() for _, shares in rows if len(shares)), default=0.1)
-        log_percent_axis(axes, float(np.log10(least)) - 0.15, 0.1)
+        plots.log_percent_axis(axes, float(np.log10(least)) - 0.15, 0.1)
         axes.set_xlabel("share of an image's labeled pixels (line: median)")
-        name_rows(axes, [counts.classes[index] for index, _ in rows])
+        plots.name_rows(axes, [counts.classes[index] for index, _ in rows])
         right = axes.secondary_yaxis("right")
         held = [f"in {len(shares)} of {len(counts.images)}" for _, shares in rows]
         right.set_yticks(range(len(rows)), held)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
         axes.set_title("Share of pixels per class per image, the rarest class first")
-        save_figure(figure, path)
+        plots.save_figure(figure, path)
 
 
-def _violin(axes: Axes, row: int, logs: Floats, color: tuple[int, int, int]) -> None:
+def _violin(axes: plots.Axes, row: int, logs: Floats, color: tuple[int, int, int]) -> None:
     face: Any = tuple(part / 255 for part in color)
     if np.ptp(logs) == 0:  # one image, or all alike: no density
-        axes.plot(logs[:1], [row], marker="o", markersize=11, color=face, markeredgecolor=GRAY)
+        axes.scatter(logs[:1], [row], 120, color=face, edgecolors=plots.GRAY)
         return
     parts: Any = axes.violinplot(
         [logs], [row], orientation="horizontal", widths=0.85, showextrema=False
     )
     for body in parts["bodies"]:
-        body.set(facecolor=face, edgecolor=GRAY, alpha=1, linewidth=0.8)
-    for color_, width in (("white", 3.0), (INK, 1.4)):  # seen on any class's color
+        body.set(facecolor=face, edgecolor=plots.GRAY, alpha=1, linewidth=0.8)
+    for color_, width in (("white", 3.0), (plots.INK, 1.4)):  # seen on any class's color
         axes.plot([np.median(logs)] * 2, [row - 0.3, row + 0.3], color=color_, linewidth=width)

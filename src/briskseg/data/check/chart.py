@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from briskseg.core import plots
 from briskseg.core.labels import LabelSet
-from briskseg.core.plots import (
-    BLUE,
-    GRAY,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    log_percent_axis,
-    name_rows,
-    new_figure,
-    save_figure,
-)
 from briskseg.core.types import Floats
 from briskseg.data.check.check_report import CheckReport
 
-if TYPE_CHECKING:
-    from briskseg.core.plots import Axes
-
-_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
+_COLORS = {"train": plots.BLUE, "val": plots.ORANGE, "test": plots.GREEN}
 _BAR_INCHES, _GAP_INCHES = 0.19, 0.12  # of a bar, as high as its figure; between two classes
 _SIZES = 12  # the most frequent ones are shown
 
@@ -39,21 +25,21 @@ def save_picture(report: CheckReport, labels: LabelSet, path: Path) -> None:
     row = _GAP_INCHES + _BAR_INCHES * max(1, len(report.splits))
     classes = 0.6 + row * len(report.classes)
     sizes = 0.6 + 0.28 * min(len(report.sizes), _SIZES + 1)
-    with new_figure(11, classes + sizes + 0.6) as figure:
+    with plots.new_figure(11, classes + sizes + 0.6) as figure:
         grid = figure.add_gridspec(2, 2, height_ratios=[classes, sizes])
         left = figure.add_subplot(grid[0, 0])
         _shares(left, report)
-        name_rows(left, report.classes, labels.colors)
+        plots.name_rows(left, report.classes, labels.colors)
         right = figure.add_subplot(grid[0, 1], sharey=left)
         _images(right, report)
         _sizes(figure.add_subplot(grid[1, :]), report)
         figure.suptitle(report.root.resolve().name)
         handles, names = right.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper right", ncols=max(1, len(names)))
-        save_figure(figure, path)
+        plots.save_figure(figure, path)
 
 
-def _shares(axes: Axes, report: CheckReport) -> None:
+def _shares(axes: plots.Axes, report: CheckReport) -> None:
     """A bar a class and split on a logarithmic scale."""
     shares = {s: np.array(x.pixels) / max(1, sum(x.pixels)) for s, x in report.splits.items()}
     positive = [share for each in shares.values() for share in each if share > 0]
@@ -62,11 +48,11 @@ def _shares(axes: Axes, report: CheckReport) -> None:
         lengths = np.log10(np.maximum(each, 10**least)) - least
         _bars(axes, report, number, split, lengths, [_percent(share) for share in each], least)
     most = float(np.log10(max(positive, default=1)))
-    log_percent_axis(axes, least, most + 0.45)  # room for the figures
+    plots.log_percent_axis(axes, least, most + 0.45)  # room for the figures
     axes.set_title("share of the labeled pixels")
 
 
-def _images(axes: Axes, report: CheckReport) -> None:
+def _images(axes: plots.Axes, report: CheckReport) -> None:
     for number, (split, summary) in enumerate(report.splits.items()):
         percents = 100 * np.array(summary.images) / max(1, summary.pairs)
         _bars(axes, report, number, split, percents, [str(n) for n in summary.images])
@@ -78,7 +64,7 @@ def _images(axes: Axes, report: CheckReport) -> None:
 
 
 def _bars(
-    axes: Axes,
+    axes: plots.Axes,
     report: CheckReport,
     number: int,
     split: str,
@@ -89,7 +75,7 @@ def _bars(
     """A bar a class for the split of this number, side by side with those of the others."""
     height = _BAR_INCHES / (_GAP_INCHES + _BAR_INCHES * len(report.splits))
     rows = np.arange(len(lengths)) + height * (number - (len(report.splits) - 1) / 2)
-    color = _COLORS.get(split, PURPLE)
+    color = _COLORS.get(split, plots.PURPLE)
     label = f"{split}: {report.splits[split].pairs} pairs"
     bars = axes.barh(rows, lengths, height, left=left, color=color, label=label)
     axes.bar_label(bars, texts, padding=3)
@@ -103,14 +89,14 @@ def _percent(share: float) -> str:
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
 
-def _sizes(axes: Axes, report: CheckReport) -> None:
+def _sizes(axes: plots.Axes, report: CheckReport) -> None:
     sizes = [*report.sizes.items()][:_SIZES]
     names = [f"{width}x{height}" for (height, width), _ in sizes]
     numbers = [n for _, n in sizes]
     if rest := sum(report.sizes.values()) - sum(numbers):
         names, numbers = [*names, f"{len(report.sizes) - _SIZES} more"], [*numbers, rest]
-    axes.bar_label(axes.barh(range(len(names)), numbers, 0.6, color=GRAY), padding=3)
-    name_rows(axes, names)
+    axes.bar_label(axes.barh(range(len(names)), numbers, 0.6, color=plots.GRAY), padding=3)
+    plots.name_rows(axes, names)
     axes.set_xlim(0, 1.08 * max(numbers, default=1))
     axes.locator_params(axis="x", integer=True)
     axes.set_title("images of each size, width x height in pixels")

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from briskseg.core.plots import (
-    BLUE,
-    GRAY,
-    INK,
-    ORANGE,
-    RED,
-    draw_line,
-    draw_raw,
-    legend_above,
-    new_figure,
-    save_figure,
-)
+from briskseg.core import plots
 from briskseg.core.types import Floats
 from briskseg.runs.compare.curve import Axis
 from briskseg.runs.compare.two_runs import Comparison
-
-if TYPE_CHECKING:
-    from briskseg.core.plots import Axes
 
 _AXIS: dict[Axis, str] = {"step": "step", "samples": "samples seen", "time": "seconds"}
 
@@ -34,32 +19,32 @@ def save_picture(comparison: Comparison, path: Path) -> None:
 
     Raises MissingExtraError without matplotlib, BriskError where it cannot be written.
     """
-    with new_figure(9, 6) as figure:
+    with plots.new_figure(9, 6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         _draw_curves(upper, comparison)
         _draw_difference(lower, comparison)
         figure.suptitle(comparison.verdict)
-        save_figure(figure, path)
+        plots.save_figure(figure, path)
 
 
-def _draw_curves(axes: Axes, comparison: Comparison) -> None:
+def _draw_curves(axes: plots.Axes, comparison: Comparison) -> None:
     a, b, aligned = comparison.a, comparison.b, comparison.agreement.curves
     names = _names(a.log, b.log)
     for letter, curve, name, smooth, color in (
-        ("A", a, names[0], aligned.a, BLUE),
-        ("B", b, names[1], aligned.b, ORANGE),
+        ("A", a, names[0], aligned.a, plots.BLUE),
+        ("B", b, names[1], aligned.b, plots.ORANGE),
     ):
         at, values = curve.along(comparison.axis)
         if comparison.window is not None:
-            draw_raw(axes, at, values, color)
-            at, values = aligned.places, smooth
-        draw_line(axes, at, values, color, f"{letter}  {name}", dashed=letter == "B")
+            plots.draw_raw(axes, at, values, color)
+            at, values = aligned.positions, smooth
+        plots.draw_line(axes, at, values, color, f"{letter}  {name}", dashed=letter == "B")
     axes.set_ylabel(a.key if a.key == b.key else f"{a.key} / {b.key}")
     axes.grid()
-    legend_above(axes, 1)  # names may be long
+    plots.legend_above(axes, 1)  # names may be long
 
 
-def _draw_difference(axes: Axes, comparison: Comparison) -> None:
+def _draw_difference(axes: plots.Axes, comparison: Comparison) -> None:
     found = comparison.agreement
     gaps: Floats = np.where(np.isfinite(found.relative), found.relative, np.nan)
     axes.set_xlabel(_AXIS[comparison.axis])
@@ -68,20 +53,20 @@ def _draw_difference(axes: Axes, comparison: Comparison) -> None:
         axes.text(0.5, 0.5, "no difference", ha="center", va="center", transform=axes.transAxes)
         axes.set_yticks([])
         return
-    axes.plot(found.curves.places, gaps, color=GRAY, linewidth=1)
+    axes.plot(found.curves.positions, gaps, color=plots.GRAY, linewidth=1)
     axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_formatter("{x:g}")
     bound = found.rule.relative
-    axes.axhline(bound, color=INK, linestyle=":", linewidth=1.2, label=f"bound {bound:g}")
+    axes.axhline(bound, color=plots.INK, linestyle=":", linewidth=1.2, label=f"bound {bound:g}")
     if found.parts_at is not None:
-        where = comparison.place(found.parts_at)
-        axes.axvline(found.parts_at, color=RED, linewidth=1.2, label=f"part at {where}")
+        where = comparison.position(found.parts_at)
+        axes.axvline(found.parts_at, color=plots.RED, linewidth=1.2, label=f"part at {where}")
     axes.grid()
-    legend_above(axes, 2)
+    plots.legend_above(axes, 2)
 
 
 def _names(a: Path, b: Path) -> tuple[str, str]:
-    """The parts of the two paths in which they differ, so that they can be told apart."""
+    """The parts of the two paths in which they differ, as short names."""
     ours, theirs = list(a.parts), list(b.parts)
     while len(ours) > 1 and len(theirs) > 1 and ours[-1] == theirs[-1]:
         ours.pop()

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from briskseg.core.plots import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    draw_line,
-    draw_raw,
-    inline_svg,
-    legend_above,
-    new_figure,
-)
+from briskseg.core import plots
 from briskseg.core.types import Floats
 from briskseg.runs.compare.curve import smoothed
-from briskseg.runs.report.run_content import Row, Run
-
-if TYPE_CHECKING:
-    from briskseg.core.plots import Axes
+from briskseg.runs.report.run_content import Run
+from briskseg.runs.run_folder import Row
 
 _WINDOWS = 40  # the loss is averaged over this part of the run, so that its trend is seen
 
@@ -42,39 +30,42 @@ def curves(run: Run) -> dict[str, str]:
     return charts
 
 
-def _svg(run: Run, draw: Callable[[Axes, Run], None]) -> str:
-    with new_figure(4.4, 2.9) as figure:
+def _svg(run: Run, draw: Callable[[plots.Axes, Run], None]) -> str:
+    with plots.new_figure(4.4, 2.9) as figure:
         axes = figure.add_subplot()
         draw(axes, run)
         axes.set_xlabel("epoch" if _epochs_per_step(run) else "step")
         axes.locator_params(axis="x", integer=True)
         axes.grid()
-        return inline_svg(figure)
+        return plots.inline_svg(figure)
 
 
-def _draw_loss(axes: Axes, run: Run) -> None:
+def _draw_loss(axes: plots.Axes, run: Run) -> None:
     at, loss = _points(run, run.metrics, "loss")
     label = "training"
     if len(at) > 2 * _WINDOWS:
-        draw_raw(axes, at, loss, BLUE)
+        plots.draw_raw(axes, at, loss, plots.BLUE)
         loss = smoothed(at, loss, (at[-1] - at[0]) / _WINDOWS)
         label = "training, smoothed"
-    draw_line(axes, at, loss, BLUE, label)
-    draw_line(axes, *_points(run, run.validations, "val_loss"), ORANGE, "validation")
-    legend_above(axes, 2)
+    plots.draw_line(axes, at, loss, plots.BLUE, label)
+    plots.draw_line(axes, *_points(run, run.validations, "val_loss"), plots.ORANGE, "validation")
+    plots.legend_above(axes, 2)
 
 
-def _draw_scores(axes: Axes, run: Run) -> None:
-    scores = (("val_miou", BLUE, "mIoU"), ("val_pixel_accuracy", GREEN, "pixel accuracy"))
+def _draw_scores(axes: plots.Axes, run: Run) -> None:
+    scores = (
+        ("val_miou", plots.BLUE, "mIoU"),
+        ("val_pixel_accuracy", plots.GREEN, "pixel accuracy"),
+    )
     for key, color, label in scores:
         at, share = _points(run, run.validations, key)
-        draw_line(axes, at, 100 * share, color, label)
+        plots.draw_line(axes, at, 100 * share, color, label)
     axes.set_ylabel("%")
-    legend_above(axes, 2)
+    plots.legend_above(axes, 2)
 
 
-def _draw_rate(axes: Axes, run: Run) -> None:
-    draw_line(axes, *_points(run, run.metrics, "lr"), BLUE, "learning rate")
+def _draw_rate(axes: plots.Axes, run: Run) -> None:
+    plots.draw_line(axes, *_points(run, run.metrics, "lr"), plots.BLUE, "learning rate")
 
 
 def _points(run: Run, rows: Iterable[Row], key: str) -> tuple[Floats, Floats]:
