@@ -21,7 +21,7 @@ ALLOWED = {
     "training": {"core", "data", "evaluation", "models", "recipe", "runs", "runtime"},
     "export": {"core", "data", "evaluation", "models", "runtime"},
     "benchmark": {"core", "data", "evaluation", "export", "runtime"},
-    "runs": {"core"},
+    "runs": {"core", "recipe"},
     "cli": {
         "benchmark",
         "core",
@@ -60,13 +60,7 @@ HEAVY = {
     "keras": {"export/keras_.py"},
     "h5py": {"export/keras_file.py"},
     "lightning": {"training"},
-    "matplotlib": {
-        "runs/report",
-        "runs/compare/curves_chart.py",
-        "data/violins.py",
-        "data/check/chart.py",
-        "benchmark/speed_chart.py",
-    },
+    "matplotlib": {"core/plots.py"},
     "tkinter": {"runtime/video/window.py"},
     "tensorboard": {"runs/compare/tensorboard_.py", "training/events.py"},
 }

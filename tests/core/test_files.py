@@ -9,7 +9,7 @@ import pytest
 
 from briskseg.core.errors import BriskError
 from briskseg.core.files.atomic import write_whole
-from briskseg.core.plots import save_figure
+from briskseg.core.plots import new_figure, save_figure
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
@@ -30,14 +30,10 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_figure_gives_the_same_bytes(tmp_path: Path, suffix: str, monkeypatch) -> None:
     pytest.importorskip("matplotlib")
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     written = []
     for second in ("1000000000", "1500000000"):  # what matplotlib takes for the date
         monkeypatch.setenv("SOURCE_DATE_EPOCH", second)
-        with rc_context({"svg.hashsalt": "briskseg"}):
-            figure = Figure()
+        with new_figure(4, 3) as figure:
             figure.subplots().plot([1, 2])
             save_figure(figure, tmp_path / f"a{suffix}")
         written.append((tmp_path / f"a{suffix}").read_bytes())

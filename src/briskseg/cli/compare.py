@@ -129,7 +129,7 @@ def _print_curves(found: Comparison) -> None:
     agreement, curves = found.agreement, found.agreement.curves
     for which, curve in (("A", found.a), ("B", found.b)):
         print(f"{which}  {_described(found, curve)}")
-    compared = f"compared at {len(curves.places)} points, {_span(found, curves.places)}"
+    compared = f"compared at {len(curves.positions)} points, {_span(found, curves.positions)}"
     if curves.interpolated:
         compared += f"; B interpolated at {curves.interpolated}"
     if found.window is not None:
@@ -143,25 +143,26 @@ def _print_curves(found: Comparison) -> None:
     if first is None:
         print("first difference   none: the same numbers throughout")
     else:
-        print(f"first difference   {found.place(first)}")
+        print(f"first difference   {found.position(first)}")
         print(
-            f"largest            {found.place(curves.places[widest])}: {curves.a[widest]:.5g} and "
-            f"{curves.b[widest]:.5g}, relative {agreement.relative[widest]:.3g}"
+            f"largest            {found.position(curves.positions[widest])}: "
+            f"{curves.a[widest]:.5g} and {curves.b[widest]:.5g}, "
+            f"relative {agreement.relative[widest]:.3g}"
         )
     parts = agreement.parts_at
-    print(f"the runs part      {'never' if parts is None else f'at {found.place(parts)}'}")
+    print(f"the runs part      {'never' if parts is None else f'at {found.position(parts)}'}")
     if found.same_weights is not None:
         same = "equal to the last bit" if found.same_weights else "not the same bits"
         print(f"model.safetensors  {same}")
 
 
 def _described(found: Comparison, curve: Curve) -> str:
-    places, _ = curve.along(found.axis)
-    return f"{curve.log}: {curve.key} at {len(places)} points, {_span(found, places)}"
+    positions, _ = curve.along(found.axis)
+    return f"{curve.log}: {curve.key} at {len(positions)} points, {_span(found, positions)}"
 
 
-def _span(found: Comparison, places: Floats) -> str:
-    return f"{found.place(places[0])} to {found.place(places[-1])}"
+def _span(found: Comparison, positions: Floats) -> str:
+    return f"{found.position(positions[0])} to {found.position(positions[-1])}"
 
 
 def _unit(found: Comparison) -> str:

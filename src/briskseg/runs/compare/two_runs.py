@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from briskseg.core.card import load_weights
+from briskseg.core.errors import RequestError
 from briskseg.runs.compare.agreement import Agreement, Rule
 from briskseg.runs.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.runs.compare.logs import Log
 from briskseg.runs.compare.miou_change import ScoreDifference, compare_scores
-from briskseg.core.card import load_weights
-from briskseg.core.errors import RequestError
-from briskseg.runs.scores import read_scores
+from briskseg.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Comparison:
     """Run b against run a, the reference.
 
     window: what the curves were smoothed over, in the axis's unit. same_log: whether the logs hold
-    the same places and numbers throughout. same_weights: whether the weights are the same bits;
+    the same positions and numbers throughout. same_weights: whether the weights are the same bits;
     None where a run has none. scores: None where a run has none, a sentence where they do not fit.
     """
 
@@ -40,10 +39,12 @@ class Comparison:
     def verdict(self) -> str:
         """Whether the rule passed, by which of its two bounds, with the numbers."""
         found, rule = self.agreement, self.agreement.rule
-        if len(found.unknown):
+        if len(found.not_finite):
+            i = int(np.searchsorted(found.curves.positions, found.not_finite[0]))
             return (
-                f"NOT EQUAL: {self.a.key} is no finite number at {len(found.unknown)} places, "
-                f"first at {self.place(found.unknown[0])} ({self._who(found.unknown[0])})"
+                f"NOT EQUAL: {self.a.key} is no finite number at {len(found.not_finite)} points, "
+                f"first at {self.position(found.not_finite[0])} "
+                f"(A {found.curves.a[i]:g}, B {found.curves.b[i]:g})"
             )
         parts = [
             f"MeanRelativeError {_shown(found.relative_error, rule.relative)}",
@@ -57,14 +58,9 @@ class Comparison:
         first, second = parts if passed else parts[::-1]
         return f"EQUAL within the rule: {first} ({second}; one is enough)"
 
-    def place(self, at: float) -> str:
-        """A place as people say it: step 120, 12.5 s."""
+    def position(self, at: float) -> str:
+        """A position with its unit: step 120, 12.5 s."""
         return f"{at:.1f} s" if self.axis == "time" else f"{self.axis} {at:.0f}"
-
-    def _who(self, at: float) -> str:
-        curves = self.agreement.curves
-        index = int(np.searchsorted(curves.places, at))
-        return f"A {curves.a[index]:g}, B {curves.b[index]:g}"
 
     def to_json(self) -> dict[str, Any]:
         """Everything found, for JSON; null where a number does not exist or is infinite."""
@@ -72,14 +68,14 @@ class Comparison:
         curves, widest = found.curves, found.widest
         scores = self.scores
         return {
-            "a": _curve_facts(self.a, self.axis),
-            "b": _curve_facts(self.b, self.axis),
+            "a": _curve_json(self.a, self.axis),
+            "b": _curve_json(self.b, self.axis),
             "by": self.axis,
             "smoothed_over": self.window,
-            "points": len(curves.places),
+            "points": len(curves.positions),
             "interpolated": curves.interpolated,
-            "first": float(curves.places[0]),
-            "last": float(curves.places[-1]),
+            "first": float(curves.positions[0]),
+            "last": float(curves.positions[-1]),
             "mean_relative_error": _finite(found.relative_error),
             "mean_absolute_error": _finite(found.absolute_error),
             "mean_relative_difference": _finite(found.relative_bias),
@@ -94,12 +90,12 @@ class Comparison:
             "first_difference": found.first_difference,
             "parts_at": found.parts_at,
             "widest": {
-                "at": float(curves.places[widest]),
+                "at": float(curves.positions[widest]),
                 "a": _finite(curves.a[widest]),
                 "b": _finite(curves.b[widest]),
                 "relative": _finite(found.relative[widest]),
             },
-            "no_numbers_at": found.unknown.tolist(),
+            "no_numbers_at": found.not_finite.tolist(),
             "scores": scores.to_json() if isinstance(scores, ScoreDifference) else None,
             "scores_note": scores if isinstance(scores, str) else None,
             "verdict": self.verdict,
@@ -122,7 +118,8 @@ def compare_runs(
     same_log = all(np.array_equal(x, y) for x, y in zip(along_a, along_b, strict=True))
     if window is not None:
         along_a, along_b = (
-            (places, smoothed(places, values, window)) for places, values in (along_a, along_b)
+            (positions, smoothed(positions, values, window))
+            for positions, values in (along_a, along_b)
         )
     aligned = align(along_a, along_b)
     if aligned is None:
@@ -131,6 +128,7 @@ def compare_runs(
             f"the runs have no stretch in common: {read_a.log} has {spans[0]} {UNITS[axis]}, "
             f"{read_b.log} {spans[1]}; align them by something else with --by"
         )
+    folders = RunFolder(a.path), RunFolder(b.path)  # of a single log file, one that holds nothing
     return Comparison(
         a=read_a,
         b=read_b,
@@ -138,16 +136,15 @@ def compare_runs(
         window=window,
         agreement=Agreement(aligned, rule or Rule()),
         same_log=same_log,
-        same_weights=_same_weights(a.path, b.path),
-        scores=_scores(a.path, b.path),
+        same_weights=_same_weights(*folders),
+        scores=_scores(*folders),
     )
 
 
-def _same_weights(a: Path, b: Path) -> bool | None:
-    files = [path / "model.safetensors" for path in (a, b)]
-    if not all(file.is_file() for file in files):
+def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:
+    if not (a.weights.is_file() and b.weights.is_file()):
         return None
-    ours, theirs = (load_weights(file)[0] for file in files)
+    ours, theirs = load_weights(a.weights)[0], load_weights(b.weights)[0]
     return ours.keys() == theirs.keys() and all(
         tensor.dtype == theirs[name].dtype
         and tensor.shape == theirs[name].shape
@@ -156,26 +153,24 @@ def _same_weights(a: Path, b: Path) -> bool | None:
     )
 
 
-def _scores(a: Path, b: Path) -> ScoreDifference | str | None:
-    files = [path / "scores.json" for path in (a, b)]
-    if not all(file.is_file() for file in files):
-        return None
-    return compare_scores(*(read_scores(file) for file in files))
+def _scores(a: RunFolder, b: RunFolder) -> ScoreDifference | str | None:
+    ours, theirs = a.read_scores(), b.read_scores()
+    return None if ours is None or theirs is None else compare_scores(ours, theirs)
 
 
-def _curve_facts(curve: Curve, axis: Axis) -> dict[str, Any]:
-    places, _ = curve.along(axis)
+def _curve_json(curve: Curve, axis: Axis) -> dict[str, Any]:
+    positions, _ = curve.along(axis)
     return {
         "log": str(curve.log),
         "key": curve.key,
-        "points": len(places),
-        "first": float(places[0]),
-        "last": float(places[-1]),
+        "points": len(positions),
+        "first": float(positions[0]),
+        "last": float(positions[-1]),
     }
 
 
 def _shown(error: float, bound: float) -> str:
-    """As the zoo prints it, with the bound it is held against."""
+    """The error with the bound that it is compared with."""
     return f"{error:.3g} {'<=' if error <= bound else '>'} {bound:g}"
 
 

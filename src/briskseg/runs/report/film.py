@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from briskseg.runs.report.pictures import MOST_TALL, open_picture
-from briskseg.runs.report.run_content import Film, Run
+from briskseg.runs.report.run_content import Film, Run, open_picture
 
 MOST_FRAMES = 48
+MOST_TALL = 8  # times as tall as wide; what is taller is squeezed
 _TILE_PX = 200  # the width of one image
 _GAP_PX = 4
 _STRIP_PX = 34  # the height of the line that the epoch is written in

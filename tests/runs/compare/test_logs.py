@@ -90,7 +90,7 @@ def test_mmcv_counts_within_epochs_are_refused(refused, run_of, tmp_path) -> Non
     log.write_text("\n".join([*lines[:3], lines[-1]]))  # one epoch is clear
     from briskseg.runs.compare.logs import Log
 
-    assert Log(log).read().places["step"].tolist() == [50, 100]
+    assert Log(log).read().positions["step"].tolist() == [50, 100]
 
 
 def test_text_with_a_pattern(run_of, found, tmp_path) -> None:

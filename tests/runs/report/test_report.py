@@ -17,6 +17,7 @@ from PIL import Image
 from briskseg.core.card import load_weights, save_weights
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.images import write_png
+from briskseg.core.plots import INK
 from briskseg.runs.report.page import write_report
 
 VOID = {"meta", "img", "br"}
@@ -104,7 +105,7 @@ def test_curves_are_drawn_in_the_color_of_the_text(run_folder: Path) -> None:
         assert title in page.text
     text = (run_folder / "report.html").read_text()
     assert "currentColor" in text
-    assert "#010203" not in text
+    assert INK not in text
 
 
 def test_the_confusion_matrix_is_normalized_by_row(run_folder: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number_is_never_equal(run_of, found, command) -> None
     assert result["no_numbers_at"] == [31, 32, 33]
     assert result["mean_relative_error"] == 0
     last = command("compare", *runs).out.splitlines()[-1]
-    assert last.startswith("NOT EQUAL: loss is no finite number at 3 places, first at step 31 (A 1")
+    assert last.startswith("NOT EQUAL: loss is no finite number at 3 points, first at step 31 (A 1")
     assert last.endswith("B nan)")
     smooth = found(*runs, "--smooth", 2)
     assert smooth["no_numbers_at"] == [31, 32, 33, 34]  # and no further
