@@ -99,12 +99,10 @@ def _texture(painter: Painter, rng: Rng) -> Array:
     z = _distance(camera)[:, None]
     across = np.arange(camera.size_hw[1], dtype=np.float32) - np.float32(camera.center)
     x_hw, z_hw = across * (z / np.float32(camera.focal)), np.repeat(z, len(across), 1)
-    texture = np.zeros(camera.size_hw, np.float32)
-    for texels, reach in ((45.0, 6 / z), (1.3, z)):  # grain blurs with the distance
-        u, v = (texels * part + rng.uniform(0, TILE) for part in (x_hw, z_hw))
-        noise = cv2.remap(_noise_tile(), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        texture += noise * np.minimum(reach, 1) * np.float32(rng.uniform(0.03, 0.08))
-    return np.asarray(1 + texture * ROUGH[painter.labels_hw])
+    u, v = (22 * part + rng.uniform(0, TILE) for part in (x_hw, z_hw))  # 22 texels a meter
+    noise = cv2.remap(_noise_tile(), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    rough = np.minimum(9 / z, 1) * np.float32(rng.uniform(0.04, 0.11))  # blurred with distance
+    return np.asarray(1 + noise * rough * ROUGH[painter.labels_hw])
 
 
 def _multiplied(image_hwc: Array, factor_hw: Array) -> Array:

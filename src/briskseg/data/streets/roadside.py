@@ -53,14 +53,15 @@ def _windows(thing: Thing, rng: Rng, size: Point, shop: bool) -> None:
     sill = np.repeat(np.arange(shop, floors), bays) * storey + 0.3 * storey
     lintel = sill + storey * rng.uniform(0.4, 0.62)
     trim: Color = (225, 225, 220) if rng.random() < 0.5 else vivid(rng, 0.4, 40)
-    frames = boxes(middle - half - 0.1, sill - 0.1, middle + half + 0.1, lintel + 0.1)
-    thing.faces(frames, [trim] * len(frames))
+    if thing.z < 30:
+        frames = boxes(middle - half - 0.1, sill - 0.1, middle + half + 0.1, lintel + 0.1)
+        thing.faces(frames, [trim] * len(frames))
     glass = rng.uniform(28, 84, len(sill)) + 70 * (rng.random(len(sill)) < 0.2)
     panes = boxes(middle - half, sill, middle + half, lintel)
     thing.faces(panes, [scaled((0.92, 1.0, 1.1), bright) for bright in glass.tolist()])
     thing.face(box(0, high - 0.3, wide, high), trim)
-    left = wide / bays * float(rng.integers(bays)) + 0.1
     if not shop:
+        left = wide / bays * rng.integers(bays) + 0.1
         thing.face(box(left, 0, left + 1.1, 2.2), vivid(rng, 0.8, 25))
     for left, right in pairwise(np.linspace(0, wide, 1 + round(wide / 5)).tolist() if shop else ()):
         sign = vivid(rng, 0.9, 30)

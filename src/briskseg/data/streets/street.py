@@ -200,7 +200,7 @@ def _cars(street: Street, rng: Rng) -> Iterator[Thing]:
 
 def _people(street: Street, rng: Rng, cars: list[Thing]) -> Iterator[Thing]:
     """Cyclists along the kerbs, people on the pavements, and some of both who cross the road."""
-    riding = int(rng.integers(0, 4))
+    riding = int(rng.integers(0, 5))
     for k in range(riding + rng.integers(1, 9)):
         side, crosses, z = rng.choice(SIDES), rng.random() < 0.2, rng.uniform(5.5, 27)
         x = street.kerb[side] + side * rng.uniform(*((-1.6, -0.6) if k < riding else (0.8, 1.5)))
