@@ -90,7 +90,7 @@ def test_a_repaired_copy(check, data, tmp_path_factory):
     status, text, _ = check(data, "--fix", out, "--json", report)
     assert status == 1  # nothing is left to train on
     assert "left out: 1 file, unknown-values (labels/train/a.png)" in text
-    assert "left out: 1 file, duplicates (images/train/b.png)" in text
+    assert "left out: 1 file, val-in-train (images/train/b.png)" in text
     assert "error split-empty (1); not fit to train on" in text
     assert json.loads(report.read_text())["fix"]["pairs"] == 1
     Image.fromarray(np.arange(64).reshape(8, 8) % 2 == 1).save(data / "labels" / "train" / "a.png")
@@ -139,7 +139,7 @@ def test_training_is_refused_on_unfit_data(command, data, tmp_path):
     words = ("train", "demo", "--data", data, "--out", tmp_path / "run")
     status, _, error = command(*words)
     assert status == 1
-    assert "is not fit to train on: 1 error (unknown-values (1))" in error
+    assert "is not fit to train on: 2 errors (unknown-values (1), val-in-train (1))" in error
     assert "labels/train/a.png first: label values of no class: 9 (64 pixels)" in error
     assert f"`briskseg check {data}` names every file and the cure" in error
     assert not (tmp_path / "run").exists()
@@ -164,7 +164,8 @@ def test_warnings_are_one_line_before_training(data, capsys):
     refuse_unfit(recipe)
     assert capsys.readouterr() == ("", "")
     for kind in ("images", "labels"):
-        (data / kind / "train" / "b.png").write_bytes((data / kind / "val" / "a.png").read_bytes())
+        (data / kind / "test").mkdir()
+        (data / kind / "test" / "b.png").write_bytes((data / kind / "val" / "a.png").read_bytes())
     refuse_unfit(recipe)
     _, said = capsys.readouterr()
     assert said.count("\n") == 1

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from briskseg.core.errors import BriskError, DataError
+from briskseg.core.errors import BriskError, DataError, Interrupted
+from briskseg.core.files.pictures import opened
 from briskseg.core.images import (
     image_size,
     read_image,
@@ -154,3 +155,9 @@ def test_a_link_is_replaced_and_what_it_leads_to_is_kept(tmp_path, picture):
     write_png(tmp_path / "a.png", picture)
     assert (tmp_path / "mine").read_text() == "mine"
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+def test_an_interrupt_while_reading_is_not_taken_for_damage(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with pytest.raises(Interrupted, match="stop"), opened(tmp_path / "a.png"):
+        raise Interrupted("stop")  # as the handler of a signal does, wherever the thread is

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 import torch
 from torch import nn
 
+from briskseg.core.errors import Interrupted
 from briskseg.training.compiling import TRIAL, compile_network
+from briskseg.training.stopping import Stop
 
 CPU = torch.device("cpu")
 
@@ -107,4 +111,26 @@ def test_where_compiling_fails_the_network_stays_as_it_is_and_says_so(
     assert "/no/such/compiler" in message
     assert "the network is trained uncompiled" in message
     assert len(message.splitlines()) == 1
+    assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["a run", "a call"])
+def test_an_interrupt_while_compiling_interrupts(
+    hears: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ctrl-C within torch's compiler, which wraps what is raised there in an error of its own."""
+
+    def compiler(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda form, **_: real(form, backend=compiler))
+    caplog.set_level(logging.WARNING)
+    torch._dynamo.reset()
+    net, other = Small(), Small()
+    expected = pytest.raises(Interrupted if hears else KeyboardInterrupt)
+    with expected as stopped, Stop() if hears else contextlib.nullcontext():
+        compile_network(net, ("forward_train",), CPU)
+    assert caplog.messages == []
+    assert not hears or str(stopped.value).startswith("interrupted; what was saved before is kept")
     assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))

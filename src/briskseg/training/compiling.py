@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from briskseg.core.errors import Interrupted
+
 TRIAL = (2, 3, 64, 64)  # images on which compiling is tried
 
 _log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ def compile_network(
 
     A step's many small kernels are captured as a CUDA graph where the GPU allows it. Whether all of
     that works shows in a trial, forward and backward, which leaves the network as it was.
+
+    Raises Interrupted or KeyboardInterrupt where that ends the trial, however torch wraps it.
     """
     mode = "reduce-overhead" if device.type == "cuda" else None
     kept = [buffer.clone() for buffer in network.buffers()]
@@ -35,6 +39,9 @@ def compile_network(
             for form in forms.values():
                 _run(form, torch.zeros(TRIAL, device=device))
     except Exception as error:  # whatever a compiler, a driver or an operation has against it
+        interrupt = _interrupt(error)
+        if interrupt is not None:
+            raise interrupt from None
         told = (str(error).strip() or "no reason given").splitlines()[0]
         _log.warning(
             "torch.compile does not work here (%s: %s); the network is trained uncompiled, which "
@@ -49,6 +56,14 @@ def compile_network(
                 buffer.copy_(before)
         network.zero_grad()
     return forms
+
+
+def _interrupt(error: BaseException) -> BaseException | None:
+    """What asked the work to stop, if that is what this error comes from."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Interrupted | KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _run(form: Callable[..., Any], images: Tensor) -> None:

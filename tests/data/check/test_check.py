@@ -110,12 +110,24 @@ def test_classes_that_occur_nowhere_or_in_one_split(write_folder):
 
 def test_images_in_two_splits(write_folder):
     root = write_folder()
-    for path in ("images/train/001.png", "images/val/002.png"):  # lossless: the same pixels
+    same = ["images/train/001.png", "images/val/002.png"]
+    for path in same:  # lossless: the same pixels
         (root / path).with_suffix(".jpg").unlink()
         write_image(root / path, 5)
-    finding = found(check_dataset(root))["duplicates"]
-    assert files(finding) == ["images/train/001.png", "images/val/002.png"]
-    assert finding.severity == "warning"
+    val = len([*root.glob("images/val/*")])
+    finding = found(check_dataset(root))["val-in-train"]
+    assert (finding.severity, finding.count, files(finding)) == ("error", 1, same)
+    assert f"1 of the {val} images of val lie in train too" in finding.message
+    assert "remove these images from train, or split anew" in finding.cure
+    for number in range(val, 21):
+        if number == 20:  # a twentieth is an error, less is none
+            assert not check_dataset(root).fit
+        write_image(root / f"images/val/{number:03d}.png", 100 + number)
+        write_mask(root / f"labels/val/{number:03d}.png", stripes(3))
+    report = check_dataset(root)
+    finding = found(report)["duplicates"]
+    assert (finding.severity, files(finding)) == ("warning", same)
+    assert "val-in-train" not in found(report)
 
 
 def test_several_sizes_are_only_a_note(write_folder):

@@ -432,8 +432,14 @@ def _copy_pair(root: Path, name: str, into: str) -> tuple[Path, Path]:
     return new[0], new[1]
 
 
-def duplicates(root: Path) -> None:
+def val_in_train(root: Path) -> None:
     _copy_pair(root, "copy", "val")
+
+
+def duplicates(root: Path) -> None:
+    for kind in ("images", "labels"):
+        (root / kind / "test").mkdir()
+    _copy_pair(root, "copy", "test")
 
 
 def near_duplicates(root: Path) -> None:
@@ -540,6 +546,7 @@ CASES = (
     Case("class-absent", class_absent),
     Case("class-untrained", class_untrained, keeps=False),
     Case("class-unmeasured", class_unmeasured, keeps=False),
+    Case("val-in-train", val_in_train, lost=1),
     Case("duplicates", duplicates, lost=1),
     Case("near-duplicates", near_duplicates),
     Case("video-neighbors", video_neighbors, keeps=False),

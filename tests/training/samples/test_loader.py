@@ -10,6 +10,7 @@ import torch
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.data import open_dataset
+from briskseg.data.frequencies import count_pixels
 from briskseg.recipe import AugmentPart, ProgressiveResizePart
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.loader import (
@@ -145,3 +146,31 @@ def test_validation_shares_images_and_keeps_labels_at_full_size(streets: Path) -
             assert batch.labels.shape == (1, 48, 64)
             names += batch.names
     assert sorted(names) == sorted(pair.name for pair in store.pairs)
+
+
+def test_classes_are_counted_as_images_are_decoded(
+    streets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, read = open_dataset(streets), []
+    whole = type(dataset).read_labels
+    monkeypatch.setattr(
+        type(dataset), "read_labels", lambda *given: read.append(1) or whole(*given)
+    )
+    store = ImageStore(dataset, "train", MemoryBudget(1))
+    counts = count_pixels(dataset, "train", known=store.fill())
+    assert len(read) == len(store)
+    labels = np.stack([store[index][1] for index in range(len(store))])
+    expected = [int((labels == index).sum()) for index in range(len(dataset.names))]
+    assert counts.totals.tolist() == expected
+
+
+def test_the_stores_of_a_run_share_one_budget(streets: Path) -> None:
+    dataset = open_dataset(streets)
+    size = 48 * 64 * 4  # bytes of an image and its labels
+    train_bytes = len(dataset.pairs("train")) * size
+    budget = MemoryBudget((train_bytes + size / 2) / 1e9)
+    train, val = (ImageStore(dataset, split, budget) for split in ("train", "val"))
+    train.fill()
+    val.fill()
+    assert train.is_full
+    assert not val.is_full

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import DataError, Interrupted
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
 
@@ -40,7 +40,7 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
             if picture.width * picture.height > bound:
                 raise too_many_pixels(path, picture.width, picture.height, bound)
             yield picture
-    except DataError:
+    except (DataError, Interrupted):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(

@@ -18,6 +18,8 @@ from briskseg.data.file_stats import looks_array
 # Cosines of two looks. Re-encoded, resized and brightened street images stay above 0.992; CamVid's
 # frames at 15 Hz have 0.93 to 0.99 with the next, those of other scenes 0.7 at most.
 SAME, NEXT = 0.99, 0.8
+# From this share of val's images on, those that were trained on decide the score.
+MEANINGLESS = 0.05
 _ROWS = 512  # of a product at once, to keep memory flat
 _KEPT_FIRST = ("test", "val", "train")  # of the copies of an image, where one is dropped
 
@@ -33,6 +35,12 @@ def duplicates(scan: Scan) -> Iterator[Finding]:
             within.append(items)
         if len({item.label.digest for item in items if item.label is not None}) > 1:
             conflicting.append(items)
+    trained, images = _val_in_train(across), sum(item.split == "val" for item in scan.pairs)
+    if trained and len(trained) >= MEANINGLESS * images:
+        message = f"{len(trained)} of the {images} images of val lie in train too, pixel for pixel"
+        groups = [items for items in across if _val_in_train([items])]
+        yield finding("val-in-train", _files(scan, groups), message, count=len(trained))
+        across = [items for items in across if not _val_in_train([items])]
     if across:
         splits_named = " and ".join(dict.fromkeys(item.split for item in across[0]))
         message = f"{len(across)} images lie in more than one split, pixel for pixel"
@@ -44,6 +52,12 @@ def duplicates(scan: Scan) -> Iterator[Finding]:
     if conflicting:
         message = f"{len(conflicting)} images occur several times, with differing labels"
         yield finding("conflicting-labels", _files(scan, conflicting), message)
+
+
+def _val_in_train(groups: list[list[PairStats]]) -> list[PairStats]:
+    """The pairs of val, of the groups of one image that has a pair in train as well."""
+    both = [items for items in groups if {"train", "val"} <= {item.split for item in items}]
+    return [item for items in both for item in items if item.split == "val"]
 
 
 def surplus_copies(scan: Scan) -> set[Path]:

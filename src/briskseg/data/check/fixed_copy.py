@@ -123,7 +123,7 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
     labels = {item.pair.image: item.pair.label for item in scan.pairs}
     for finding in report.findings:
         paths = [scan.dataset.root / path for path in finding.files]
-        if finding.kind == "duplicates":
+        if finding.kind in ("duplicates", "val-in-train"):
             surplus = surplus_copies(scan)
             dropped |= {scan.named(path): finding.kind for path in paths if path in surplus}
         elif KINDS[finding.kind].fix == "left out":

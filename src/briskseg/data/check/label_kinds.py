@@ -161,11 +161,20 @@ LABEL_KINDS: dict[str, Kind] = {
         "move some of its images there",
     ),
     # copies
+    "val-in-train": Kind(
+        "error",
+        "repaired",
+        "5 % or more of val's images lie in train too, pixel for pixel, so the score means "
+        "nothing; repaired, the copies in train are dropped",
+        "remove these images from train, or split anew: a network is scored on images that it has "
+        "not seen",
+    ),
     "duplicates": Kind(
         "warning",
         "repaired",
-        "an image lies in more than one split, pixel for pixel, so the score is too high; "
-        "repaired, the copies in train (or val, if the other is in test) are dropped",
+        "an image lies in more than one split, pixel for pixel (of val's in train: fewer than "
+        "5 %), so the score is too high; repaired, the copies in train (or val, if the other is in "
+        "test) are dropped",
         "keep each in one split",
     ),
     "near-duplicates": Kind(
