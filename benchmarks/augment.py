@@ -59,8 +59,8 @@ def main() -> None:
     augmenter = Augmenter(PART)
 
     def ours(index: int):
-        variation = augmenter.variation(image.shape[:2], SIZE, 0, 0, index)
-        return augmenter.apply(image, labels, variation)
+        params = augmenter.params(image.shape[:2], SIZE, 0, 0, index)
+        return augmenter.apply(image, labels, params)
 
     def theirs(index: int):
         return separate_steps(*pictures, index)

@@ -23,12 +23,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from briskseg.data.cityscapes.scorer import CityscapesScores, CityscapesTruth, read_truth
+from briskseg.evaluation.reading import read_ahead
 from PIL import Image
 
 from briskseg.data.cityscapes import instance_file, read_label_ids
-from briskseg.data.cityscapes.scorer import CityscapesScores, CityscapesTruth, read_truth
 from briskseg.data.synthetic import draw_scene
-from briskseg.evaluation.reading import read_ahead
 
 # numpy 2.4 has dropped the name under which that package calls it
 setattr(np, "in1d", np.isin)  # noqa: B010

@@ -68,7 +68,10 @@ def test_what_is_written_reads_back_the_same() -> None:
             "training.loss={kind: sigmoid, ohem: {}}",
             "ohem goes with kind: cross_entropy and mean: weights, found kind: sigmoid",
         ),
-        ("augment.growth={factors: [0.5], until: [0.9, 0.4]}", "growth needs rising shares"),
+        (
+            "augment.progressive_resize={factors: [0.5], until: [0.9, 0.4]}",
+            "progressive_resize needs rising shares",
+        ),
         ("training.optimizer.no_decay=[biases]", "should be 'bias', 'norm' or 'depthwise'"),
         ("task=detection", "no task 'detection'; choices: segmentation, pretraining"),
     ],

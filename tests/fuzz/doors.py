@@ -10,14 +10,17 @@ import functools
 import io
 import json
 import logging
+import os
 import pickle
 import random
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -30,9 +33,11 @@ from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
 from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
 from briskseg.core.labels.mask_files import read_classes_txt
-from briskseg.data.cityscapes import read_label_ids
-from briskseg.data.dataset import Dataset, Pair
+from briskseg.data.check.scan import scan_files
+from briskseg.data.cityscapes.tree import read_label_ids
+from briskseg.data.dataset import MaskDataset, Pair
 from briskseg.data.frequencies import count_pixels
+from briskseg.data.stats_cache import StatsCache
 from briskseg.recipe import list_recipes, load_recipe, recipe_text
 from briskseg.runs.compare.metrics_csv import read_metrics
 from briskseg.runs.compare.miou_change import compare_scores
@@ -369,8 +374,6 @@ def scores() -> list[bytes]:
 
 
 def read_both_scores(path: Path) -> object:
-    from unittest.mock import patch
-
     found = read_scores(path)
     whole = path.with_name("whole.json")
     if not whole.is_file():
@@ -384,24 +387,30 @@ def class_lists() -> list[bytes]:
     return [b"# mine\nsky 70 130 180\nroad 128 64 128\na car\n\nignore 11\n", b"\xef\xbb\xbfa\nb\n"]
 
 
-def counts_caches() -> list[bytes]:
-    folder, dataset = _counted()
-    cache = folder / "seed.json"
-    count_pixels(dataset, "train", cache)
-    return [cache.read_bytes()]
+def stats_caches() -> list[bytes]:
+    with _own_cache():
+        scan_files((_one_mask(), ()))
+        return [StatsCache(_one_mask()).path.read_bytes()]
 
 
 @functools.cache
-def _counted() -> tuple[Path, Dataset]:
+def _one_mask() -> MaskDataset:
     folder = Path(tempfile.mkdtemp(prefix="briskseg-fuzz-"))
     (folder / "mask.png").write_bytes(masks()[0])
     pair = Pair("mask", folder / "image.png", folder / "mask.png")
-    return folder, Dataset("folder", folder, LABELS, {"train": (pair,)})
+    return MaskDataset("folder", folder, LABELS, {"train": (pair,)})
 
 
-def read_counts_cache(path: Path) -> object:
-    _, dataset = _counted()
-    return count_pixels(dataset, "train", path).counts.tolist()
+def _own_cache() -> AbstractContextManager[object]:
+    return patch.dict(os.environ, {"BRISKSEG_CACHE": str(_one_mask().root / "cache")})
+
+
+def read_stats_cache(path: Path) -> object:
+    with _own_cache():
+        cache = StatsCache(_one_mask()).path
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_bytes(path.read_bytes())
+        return count_pixels(_one_mask(), "train").counts.tolist()
 
 
 def videos() -> list[bytes]:
@@ -515,7 +524,7 @@ DOORS: dict[str, Door] = {
         share=50,
     ),
     "scores": Door(".json", scores, read_both_scores, JSON_WORDS, share=50),
-    "counts-cache": Door(".json", counts_caches, read_counts_cache, JSON_WORDS, share=50),
+    "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
 }

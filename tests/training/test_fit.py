@@ -388,7 +388,7 @@ def test_progress_counts_small_samples_as_the_less_work_that_they_are(
     from briskseg.training.run_folder import RunSession
 
     changes = [change.removeprefix("--set=") for change in SMALL]
-    grows = "augment.growth={factors: [0.5], until: [0.5]}"
+    grows = "augment.progressive_resize={factors: [0.5], until: [0.5]}"
     recipe = load_recipe("demo", [*changes, grows, f"data.root={streets}"])
     assert isinstance(recipe, Recipe)
     events: list[dict] = []

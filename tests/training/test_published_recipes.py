@@ -186,7 +186,7 @@ def test_a_staged_run_resumes_to_the_last_bit(
     [
         (["--set=model.name=erfnet_fcn"], "leave the stages out, or take the model erfnet"),
         (["--set=training.stages.1.class_weights=[1, 2]"], "2 class weights for 19 classes"),
-        (["--set=training.stages.7.output=logits"], "'7' is no place in a list of 2"),
+        (["--set=training.stages.7.output=logits"], "'7' is no index of a list of 2"),
         (["--set=training.stages.1.output=encoder"], "the last one must have output: logits"),
         (["--set=training.loss.class_weights=enet"], "give each of the stages its own instead"),
         (["--set=training.stages.0.outptu=logits"], "did you mean 'output'?"),

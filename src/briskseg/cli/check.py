@@ -25,7 +25,7 @@ from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
-    from briskseg.data.check.fixed_copy import Repair
+    from briskseg.data.check.fixed_copy import FixedCopy
     from briskseg.data.check.scan import Scan
 
 FILES = 3  # named of a finding
@@ -60,14 +60,14 @@ def check(
     check_json(json_file)
     if picture is not None:
         check_figure_file(picture)
-    from briskseg.data.check import examine, report_on
+    from briskseg.data.check import report_on, scan_dataset
 
     if fix is not None:
         from briskseg.data.check.fixed_copy import refuse_out
 
         refuse_out(Path(data), fix)  # before every file is read
     with counter("reading", "pairs") as progress:
-        scan = examine(data, classes, seed, progress)
+        scan = scan_dataset(data, classes, seed, progress)
     report = report_on(scan)
     result = report.to_json()
     is_quiet = is_stdout(json_file)
@@ -93,20 +93,20 @@ def check(
         raise typer.Exit(1)
 
 
-def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
+def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[FixedCopy, CheckReport | None]:
     """The repaired copy, and what a check of it finds; None where no pair is left."""
     from briskseg.data.check import check_dataset
-    from briskseg.data.check.fixed_copy import copy_mended
+    from briskseg.data.check.fixed_copy import write_repaired
 
     with counter("writing", "pairs") as progress:
-        repair = copy_mended(scan, report, out, progress)
+        repair = write_repaired(scan, report, out, progress)
     if repair.pairs == 0:
         return repair, None
     with counter("reading the copy", "pairs") as progress:
         return repair, check_dataset(repair.out, progress=progress)
 
 
-def _print_repair(repair: Repair, after: CheckReport | None) -> None:
+def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
     print(f"\n{repair.out}: {repair.pairs} pairs")
     for (done, why), paths in repair.summary().items():
         files = "file" if len(paths) == 1 else "files"
@@ -141,7 +141,7 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"{title}: {finding.message}"))
         if finding.files:
             print(_wrapped(f"files: {_first(finding.files)}", "  "))
-        print(_wrapped(f"cure: {finding.cure}", "  "))
+        print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
     numbers = []
     for severity in ("error", "warning", "note"):

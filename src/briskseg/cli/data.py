@@ -24,14 +24,14 @@ def data(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from briskseg.data import DATASET_KINDS
+    from briskseg.data import FORMATS
 
     table = plain_table("kind")
     table.add_column("recognized by")
     rows = [
         (name if row == 0 else "", layout)
-        for name, kind in DATASET_KINDS.items()
-        for row, layout in enumerate(kind.layouts)
+        for name, entry in FORMATS.items()
+        for row, layout in enumerate(entry.layouts)
     ]
     print_rows(table, rows, WIDTH)
     print(
@@ -89,14 +89,14 @@ def show(
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
-    from briskseg.data import open_dataset
-    from briskseg.data.show import USUAL_RECIPES, show_dataset
+    from briskseg.data import FORMATS, open_dataset
     from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.samples.show import show_dataset
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
     dataset = open_dataset(data, classes)
-    name = recipe or USUAL_RECIPES[dataset.kind]
+    name = recipe or FORMATS[dataset.kind].recipe
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")

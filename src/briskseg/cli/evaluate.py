@@ -138,11 +138,11 @@ def _print(result: Evaluation, ran: str) -> None:
         beside = _interval(result) if key == "miou" else ""
         print(f"{name:<24}{percent(scores[key], ' %'):>8}{beside}")
     print()
-    if result.cityscapes is not None:
-        _print_benchmark(result.cityscapes.to_json())
+    if cityscapes := result.benchmark.get("cityscapes"):
+        _print_benchmark(cityscapes)
         print()
-        if result.cityscapes.without_instances is not None:
-            print(f"Without iIoU: {result.cityscapes.without_instances}.")
+        if "instanceScoresLeftOut" in cityscapes:
+            print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
     absent = ", ".join(result.confusion.absent(result.names))
     plain_console().print(
         f"{ran} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.\n"
@@ -170,7 +170,7 @@ def _print_classes(result: Evaluation, scores: dict[str, Any]) -> None:
         "accuracy": [scores["classes"][name]["accuracy"] for name in result.names],
         "share of pixels": (counts.sum(axis=1) / max(1, counts.sum())).tolist(),
     }
-    weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
+    weighted = result.benchmark.get("cityscapes", {})
     if "classInstScores" in weighted:
         inst = [weighted["classInstScores"][name] for name in result.names]
         columns = {"IoU": columns.pop("IoU"), "iIoU": inst, **columns}

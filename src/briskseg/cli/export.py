@@ -101,14 +101,13 @@ def export(
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
 
-    from briskseg.core.images import read_image
     from briskseg.data import open_dataset
     from briskseg.export import export as export_model
     from briskseg.runtime.predictor import Ran
 
     size_hw = read_size(size, "--size")
     dataset = None if data is None else open_dataset(data, classes)
-    images = [] if dataset is None else [read_image(p.image) for p in dataset.pairs("val")[:8]]
+    images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
         if int8 and dataset is not None:

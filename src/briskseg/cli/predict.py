@@ -101,7 +101,7 @@ def predict(
     briskseg predict runs/first camera:0 --show
     """
     check_json(json_file)
-    from briskseg.evaluation.cityscapes_submission import check_knows_cityscapes, server_paths
+    from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
     folder, unwritten = out or Path("predictions"), show and out is None
@@ -111,7 +111,7 @@ def predict(
         _check_all_are_streams(found)
     predictor = load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
-        check_knows_cityscapes(predictor)
+        check_knows_cityscapes(predictor.card.labels.names)
     is_quiet, target = is_stdout(json_file), None if unwritten else folder
     results = _predict_images(predictor, found, folder, targets)
     results += _predict_streams(predictor, found, target, (show, smooth, flicker), is_quiet)
@@ -145,7 +145,7 @@ def _predict_images(
 ) -> list[dict[str, Any]]:
     """Write every image's predictions, or its label ids to its target; what became of each."""
     from briskseg.core.parallel import thread_map
-    from briskseg.evaluation.cityscapes_submission import write_label_ids
+    from briskseg.data.cityscapes.submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
 
     def labeled(item: tuple[int, Input]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def train(
     settings = [*(changes or [])]
     if data is not None:
         settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
-    described = load_recipe(recipe, settings)
+    described = load_recipe(recipe, settings, _notify)
     run = out or Path("runs") / described.name
     is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
     if repeat is not None and devices > 1:
@@ -92,6 +92,10 @@ def train(
         _print_spread(spread, run)
     elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+
+
+def _notify(notice: str) -> None:
+    print(f"briskseg: {notice}", file=sys.stderr)
 
 
 def _refuse(

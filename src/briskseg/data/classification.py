@@ -19,7 +19,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import read_image, resize_image
 from briskseg.core.types import Image
-from briskseg.data.dataset import image_files
+from briskseg.data.matching import image_files
 from briskseg.recipe import CropPart
 
 Sample = tuple[Image, NDArray[np.int64], str]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import ExportError, MissingExtraError, RequestError
-from briskseg.core.images import read_image, resize_image
+from briskseg.core.images import resize_image
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset
@@ -138,7 +138,7 @@ def calibration_images(dataset: Dataset, size_hw: tuple[int, int] | None) -> lis
     if not pairs:
         raise RequestError(f"{dataset.root} has no images to calibrate on; add some to its train")
     chosen = np.unique(np.linspace(0, len(pairs) - 1, CALIBRATION).round().astype(int))
-    images = [read_image(pairs[index].image) for index in chosen]
+    images = [dataset.read_image(pairs[index]) for index in chosen]
     return [image if size_hw is None else resize_image(image, size_hw) for image in images]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from briskseg.core.files.limits import check_size
 from briskseg.core.files.safe_names import printable
 from briskseg.recipe.parts import Recipe
 from briskseg.recipe.pretraining import PretrainingRecipe
+from briskseg.recipe.renamed_keys import current_key, rename_keys
 from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 
 _FAULTS_NAMED = 20
@@ -32,16 +33,28 @@ def list_recipes() -> list[str]:
     )
 
 
-def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> AnyRecipe:
+def load_recipe(
+    name_or_path: str, changes: Sequence[str] = (), notify: Callable[[str], object] | None = None
+) -> AnyRecipe:
     """Read a shipped recipe by name, or a YAML file, and apply changes as `training.epochs=50`.
 
+    Args:
+        notify: called with a sentence for each key that is given under a former name.
+
     Raises:
-        RecipeError: no such recipe, not YAML, an unknown key, or an impossible value.
+        RecipeError: no such recipe, not YAML, an unknown or doubled key, or an impossible value.
     """
     values = _parse(recipe_text(name_or_path), name_or_path)
     values.setdefault("name", Path(name_or_path).name.removesuffix(".yaml").removesuffix(".yml"))
+    values, notices = rename_keys(values, name_or_path)
     for change in changes:
-        _apply(values, change)
+        key = change.partition("=")[0]
+        if (now := current_key(key)) != key:
+            notices.append(f"--set {change}: '{key}' is now called '{now}'; it is set all the same")
+        _apply(values, now + change.removeprefix(key))
+    if notify is not None:
+        for notice in notices:
+            notify(notice)
     return read_recipe(values, name_or_path)
 
 
@@ -99,24 +112,24 @@ def _apply(values: dict[str, Any], change: str) -> None:
     *parents, last = key.split(".")
     inner: Any = values
     for parent in parents:
-        place = _place(inner, parent, change)
+        index = _index(inner, parent, change)
         if isinstance(inner, dict) and not isinstance(inner.get(parent), dict | list):
             inner[parent] = {}
-        inner = inner[place]
-    inner[_place(inner, last, change)] = value
+        inner = inner[index]
+    inner[_index(inner, last, change)] = value
     # epochs and steps exclude each other: naming one from outside takes the other's place
     if key in ("training.epochs", "training.steps") and value is not None:
         inner.pop("steps" if last == "epochs" else "epochs", None)
 
 
-def _place(inner: Any, part: str, change: str) -> str | int:
-    """A dotted path's part as the key of a dictionary, or as a place in a list, from 0 on."""
+def _index(inner: Any, part: str, change: str) -> str | int:
+    """A dotted path's part as the key of a dictionary, or as an index of a list, from 0 on."""
     if isinstance(inner, dict):
         return part
     if not isinstance(inner, list):
         raise RecipeError(f"--set {change}: '{part}' lies in {inner!r}, which holds no keys")
     if not re.fullmatch(r"\d{1,6}", part) or int(part) >= len(inner):
-        raise RecipeError(f"--set {change}: '{part}' is no place in a list of {len(inner)}")
+        raise RecipeError(f"--set {change}: '{part}' is no index of a list of {len(inner)}")
     return int(part)
 
 
@@ -160,7 +173,7 @@ def _short(found: Any) -> str:
 def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
     """The keys that the part at this path below `part` knows."""
     for parent in parents:
-        if parent.isdigit():  # the place in a tuple of parts
+        if parent.isdigit():  # the index in a tuple of parts
             continue
         field = part.model_fields.get(parent)
         kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]

@@ -70,9 +70,9 @@ class DataPart(Part):
     size: Size | None = None  # (height, width) images are resized to; null leaves them as they are
     mean: Triple = (0.485, 0.456, 0.406)  # RGB, in units of [0, 1]; the default is ImageNet's
     std: PositiveTriple = (0.229, 0.224, 0.225)
-    cache_gb: NotNegative = 4.0  # decoded images are kept in memory while they fit in this
-    # keep the whole set in the device's memory and vary samples there; null: on CUDA, where it fits
-    resident: bool | None = None
+    cache_gb: NotNegative = 4.0  # decoded images, train and val together, are kept in memory
+    # keep the whole set in the GPU's memory and augment samples there; null: on CUDA, where it fits
+    gpu_cache: bool | None = None
     split_seed: int = 0  # splits data that come without splits
     # what is trained on; [train, val] for weights to ship, once everything is chosen: val then
     # chooses and scores nothing, and the last weights are kept
@@ -96,7 +96,7 @@ Range = Annotated[tuple[Positive, Positive], BeforeValidator(_as_range)]
 SpreadRange = Annotated[tuple[NotNegative, NotNegative], BeforeValidator(_as_range)]
 
 
-class GrowthPart(Part):
+class ProgressiveResizePart(Part):
     """Samples that grow: `factors[i]` of their size until `until[i]` of the run's epochs, then all
     of it. The view stays the same, so small ones cost less and show larger shapes first."""
 
@@ -104,10 +104,10 @@ class GrowthPart(Part):
     until: tuple[Annotated[float, Field(gt=0, le=1)], ...]
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> GrowthPart:
+    def _steps_fit(self) -> ProgressiveResizePart:
         if len(self.factors) != len(self.until) or list(self.until) != sorted(set(self.until)):
             raise ValueError(
-                "growth needs rising shares in until and one factor for each, found "
+                "progressive_resize needs rising shares in until and one factor for each, found "
                 f"factors {list(self.factors)} and until {list(self.until)}"
             )
         return self
@@ -136,10 +136,12 @@ class AugmentPart(Part):
     """
 
     size: Size | None = None  # (height, width) of a sample, cut from the scaled image; data.size
-    growth: GrowthPart | None = None  # samples are smaller at first; null: whole from the start on
+    # samples are smaller at first; null: whole from the start on
+    progressive_resize: ProgressiveResizePart | None = None
     scale: Range = (1.0, 1.0)  # the image's size, as a factor of data.size
     crop: Range = (1.0, 1.0)  # share of each side that is kept and resized back to the sample
-    class_max: Share = 1.0  # a sample with a class above this share is cut elsewhere, 10 times
+    # a sample with a class above this share of its labeled pixels is cropped elsewhere, 10 times
+    cat_max_ratio: Share = 1.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, to either side at most
     translate: NotNegative = 0.0  # pixels, whole ones, along each axis at most
     flip: Share = 0.0  # probability of a left-right flip

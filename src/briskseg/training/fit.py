@@ -5,6 +5,7 @@ recipe -> data set, decoded and counted -> network -> stages of weighted steps -
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import nn
 
 from briskseg import __version__
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
-from briskseg.core.images import image_size
+from briskseg.core.files.atomic import write_whole
 from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
@@ -45,11 +46,16 @@ from briskseg.training.module import SegmentationModule
 from briskseg.training.preflight import refuse_dataless, refuse_weights
 from briskseg.training.run_folder import RunSession, opened_run, seek_batches
 from briskseg.training.samples.augment import Augmenter
-from briskseg.training.samples.gpu_cache import ResidentTraining, ResidentValidation, is_resident
+from briskseg.training.samples.gpu_cache import (
+    GpuCachedTraining,
+    GpuCachedValidation,
+    use_gpu_cache,
+)
 from briskseg.training.samples.loader import (
     Batch,
     EpochBatches,
     ImageStore,
+    MemoryBudget,
     TrainingSamples,
     ValidationSamples,
     training_loader,
@@ -116,12 +122,12 @@ def _fit(
     callbacks = make_savers(recipe, run, dataset, network)
     if training.stop_after is not None:
         callbacks.append(Patience(training.stop_after))
-    growth = recipe.augment.growth
+    resize = recipe.augment.progressive_resize
     callbacks += [
         RecipeRate(training),
         log,
         Checkpoints(run, data.batches, log, session.stop, 60 * training.save_every),
-        ProgressCallback(session.listener, growth.work if growth else None),
+        ProgressCallback(session.listener, resize.work if resize else None),
     ]
     trains_all = not training.stages and training.loss.auxiliary > 0
     if kept is not None and kept.step >= module.steps:
@@ -142,10 +148,10 @@ def _fit(
 
 def _told_padding(recipe: Recipe, dataset: Dataset) -> str:
     """Said where the first image, unscaled, fills less than half of a sample."""
-    sample_hw, first = recipe.augment.size, dataset.pairs("train")[0].image
+    sample_hw, first = recipe.augment.size, dataset.pairs("train")[0]
     if sample_hw is None:
         return ""
-    image_hw = recipe.data.size or image_size(first)
+    image_hw = recipe.data.size or dataset.size(first)
     filled = math.prod(min(1.0, i / s) for i, s in zip(image_hw, sample_hw, strict=True))
     if filled >= 0.5:
         return ""
@@ -175,27 +181,29 @@ def read_data(
 ) -> Data:
     """Decode what fits in memory, count the classes, and set up the loaders."""
     training, size_hw = recipe.training, recipe.data.size
-    stores = {}
-    for split in ("train", "val"):
-        stores[split] = ImageStore(dataset, split, recipe.data.cache_gb)
-        stores[split].fill(progress)
-    cache = run / "class_counts.json"
-    counts = count_pixels(dataset, "train", cache, keep=machine.is_first)
-    place = (machine.rank, machine.world)
-    batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
+    budget = MemoryBudget(recipe.data.cache_gb)
+    train_store, val_store = (ImageStore(dataset, split, budget) for split in ("train", "val"))
+    counts = count_pixels(dataset, "train", known=train_store.fill(progress))
+    val_store.fill(progress)
+    if machine.is_first:
+        write_whole(run / "class_counts.json", json.dumps(counts.to_json()) + "\n")
+    process = (machine.rank, machine.world)
+    batches = EpochBatches(len(train_store), training.batch, training.seed, *process)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
     epochs = training.epochs_of_all(len(batches))
-    samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed, epochs)
-    unvaried = ValidationSamples(stores["val"], size_hw, *place)
-    loaders: tuple[Iterable[Batch], Iterable[Batch]]
-    if is_resident(recipe.data.resident, samples, unvaried, machine.device):
-        resident = ResidentTraining(samples, batches, machine.device)
-        loaders = (resident, ResidentValidation(unvaried, machine.device))
+    samples = TrainingSamples(train_store, augmenter, size_hw, training.seed, epochs)
+    val_samples = ValidationSamples(val_store, size_hw, *process)
+    train: Iterable[Batch]
+    val: Iterable[Batch]
+    if use_gpu_cache(recipe.data.gpu_cache, samples, val_samples, machine.device):
+        train = GpuCachedTraining(samples, batches, machine.device)
+        val = GpuCachedValidation(val_samples, machine.device)
     else:
         workers = machine.workers(training.workers)
-        loaders = (training_loader(samples, batches, workers), validation_loader(unvaried, workers))
-    return Data(counts, batches, loaders)
+        train = training_loader(samples, batches, workers)
+        val = validation_loader(val_samples, workers)
+    return Data(counts, batches, (train, val))
 
 
 def make_network(recipe: Recipe, classes: int, from_scratch: bool) -> Network:

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from briskseg.core.card import save_weights
 from briskseg.core.labels import IGNORED
+from briskseg.core.parallel import thread_map
 from briskseg.core.types import Floats, Floats32, Progress
 from briskseg.data import Dataset
-from briskseg.evaluation.reading import read_ahead
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.decode.enlargement import enlarge
 from briskseg.runtime.predictor import Predictor
@@ -139,7 +139,7 @@ def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[
     pairs = pairs[:: math.ceil(len(pairs) / _IMAGES)]
     most = _LOGITS / predictor.card.network.classes / len(pairs)  # pixels of an image
     logits, labels = [], []
-    for done, (image, truth) in enumerate(read_ahead(dataset.read, pairs), 1):
+    for image, truth in thread_map(dataset.read, pairs, threads=1, ahead=1, progress=progress):
         found = enlarge(predictor.logits(image), truth.shape, align_corners=False)
         step = math.ceil(math.sqrt(truth.size / most))
         grid = slice(step // 2, None, step)
@@ -147,5 +147,4 @@ def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[
         kept = truth != IGNORED
         logits.append(found[:, grid, grid][:, kept].T)
         labels.append(truth[kept])
-        progress(done, len(pairs))
     return np.concatenate(logits), np.concatenate(labels).astype(np.intp)

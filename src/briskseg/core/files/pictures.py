@@ -24,14 +24,14 @@ _PILLOWS: ProcessSetting[int | None] = ProcessSetting(
 
 
 @contextmanager
-def opened(path: Path, what: str = "an image", cure: str = "") -> Iterator[Image.Image]:
+def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image.Image]:
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
-    what, cure: for the message. Raises DataError naming a file that is missing, empty, no regular
+    what, hint: for the message. Raises DataError naming a file that is missing, empty, no regular
     file, of no known kind, damaged, or of more than `max_pixels()` pixels.
     """
     bound = max_pixels()
-    ending = f"; {cure}" if cure else ""
+    ending = f"; {hint}" if hint else ""
     try:
         check_file(path, bound, ending)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.

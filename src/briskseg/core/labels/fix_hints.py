@@ -19,10 +19,10 @@ _NEAR = 12.0  # an RGB distance that colors of the customary palettes do not hav
 _COLORS = 128  # of the most frequent ones, that are looked at
 
 
-class Cure(NamedTuple):
+class FixHint(NamedTuple):
     """What went wrong, as one of the kinds that docs/check.md lists, and a sentence on the way out.
 
-    remap: each file value's class index or 255, where renumbering alone is the cure and the values
+    remap: each file value's class index or 255, where renumbering alone is the hint and the values
     leave no other reading: empty where they only suggest it.
     """
 
@@ -31,13 +31,13 @@ class Cure(NamedTuple):
     remap: Mapping[int, int] = {}
 
 
-def cure_for_values(
+def hint_for_values(
     pixels: Mapping[int, int],
     unknown: Mapping[int, int],
     names: Sequence[str],
     ignored: int | None = 255,
-) -> Cure:
-    """The likely cure for file values that are no class index.
+) -> FixHint:
+    """The likely hint for file values that are no class index.
 
     pixels and unknown: the number of pixels of each value in the file, and of each unknown one.
     names: the classes'. ignored: the file value that means ignored.
@@ -45,21 +45,21 @@ def cure_for_values(
     values, held, classes = set(unknown), set(pixels), len(names)
     if any(isinstance(value, float) for value in pixels):
         text = "the pixels are floating-point numbers: save the mask as an 8-bit PNG of indices"
-        return Cure("unknown-values", text)
+        return FixHint("unknown-values", text)
     if classes == 2 and values == {255} and held <= {0, 255}:
         return BINARY
     if max(values) < 1000 and _are_blends(values, classes) and _few(unknown, pixels):
-        return Cure("blended-values", _INTERPOLATED)
+        return FixHint("blended-values", _INTERPOLATED)
     if min(values) < 0:
         text = "negative values: save the mask with 255 for ignored pixels and indices otherwise"
-        return Cure("unknown-values", text)
+        return FixHint("unknown-values", text)
     if values == {classes} and 0 not in pixels:
         text = "this looks like classes numbered from 1: subtract 1 from every value"
         is_whole = held - {ignored} == set(range(1, classes + 1))
         remap = {v: 255 if v == ignored else v - 1 for v in held} if is_whole else {}
-        return Cure("numbered-from-one", text, remap)
+        return FixHint("numbered-from-one", text, remap)
     if remap := _train_ids(held, values, names):
-        return _cure_for_ids(held, remap)
+        return _hint_for_ids(held, remap)
     if step := _step(held, classes, ignored):
         text = (
             f"this looks like indices multiplied by {step}, to be seen by eye: divide every value "
@@ -67,7 +67,7 @@ def cure_for_values(
         )
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
-        return Cure("stretched-values", text, remap if is_whole else {})
+        return FixHint("stretched-values", text, remap if is_whole else {})
     if len(values) == 1:
         value = next(iter(values))
         text = (
@@ -76,59 +76,59 @@ def cure_for_values(
             + (" (a background, 0, is the first line)" if value == classes and 0 in held else "")
             + " or repaint the pixels"
         )
-        return Cure("unknown-values", text)
-    return Cure(
+        return FixHint("unknown-values", text)
+    return FixHint(
         "unknown-values", "add the missing classes to the class list, or renumber the masks"
     )
 
 
-def cure_for_colors(
+def hint_for_colors(
     pixels: Mapping[RGB, int],
     unknown: Mapping[RGB, int],
     known: Collection[RGB],
     distinct: int | None = None,
-) -> Cure:
-    """The likely cure for colors that are no class's; the arguments are as `cure_for_values`'.
+) -> FixHint:
+    """The likely hint for colors that are no class's; the arguments are as `hint_for_values`'.
 
     known: the colors that are. distinct: how many colors the file has, where pixels is a part.
     """
     if all(red == green == blue for red, green, blue in pixels):
         text = "three equal channels: an index mask saved as RGB; save it with one channel"
-        return Cure("index-as-rgb", text)
+        return FixHint("index-as-rgb", text)
     if all((blue, green, red) in known for red, green, blue in unknown):
         text = "the channels are in the order blue, green, red: swap the first and the last"
-        return Cure("channels-swapped", text)
+        return FixHint("channels-swapped", text)
     near, blended = _explained(pixels, unknown, known)
     if near >= 0.9:
         text = (
             "they are nearly a class's color: give the class list the files' exact colors, or "
             "repaint each pixel with the nearest"
         )
-        return Cure("inexact-colors", text)
+        return FixHint("inexact-colors", text)
     if blended >= 0.8 and len(unknown) >= 3 and _few(unknown, pixels):
-        return Cure("blended-colors", _INTERPOLATED)
+        return FixHint("blended-colors", _INTERPOLATED)
     if (distinct or len(pixels)) > 0.2 * sum(pixels.values()):
         text = "this looks like a photo and not like labels: put the label file in its place"
-        return Cure("photo-as-labels", text)
+        return FixHint("photo-as-labels", text)
     text = "add the missing colors to the class list (`name r g b`), or repaint the pixels"
-    return Cure("unknown-colors", text)
+    return FixHint("unknown-colors", text)
 
 
-def _cure_for_ids(held: Collection[int], remap: Mapping[int, int]) -> Cure:
+def _hint_for_ids(held: Collection[int], remap: Mapping[int, int]) -> FixHint:
     if max(held) >= 1000:
         text = (
             "this looks like Cityscapes instance ids (1000 * label id + number): divide by "
             "1000 and convert to train ids, or use the `_labelIds` files"
         )
-        return Cure("instance-ids", text, remap)
+        return FixHint("instance-ids", text, remap)
     text = (
         "this looks like Cityscapes label ids where train ids (0..18, 255 ignored) are "
         "expected: convert the files to train ids, or keep Cityscapes' own layout"
     )
-    return Cure("label-ids", text, remap)
+    return FixHint("label-ids", text, remap)
 
 
-BINARY = Cure(
+BINARY = FixHint(
     "binary-masks",
     "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255)",
     {0: 0, 255: 1},

@@ -2,7 +2,7 @@
 
 After decoding there is one form only: labels_hw, (H, W) uint8, class indices 0..n-1, and 255
 (`IGNORED`) for pixels that count neither in the loss nor in a score. A value or color that the set
-does not know is an error with its cure, never dropped.
+does not know is an error with its hint, never dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
-from briskseg.core.labels.fix_hints import cure_for_colors, cure_for_values
+from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
 from briskseg.core.labels.mask_files import read_classes_txt, read_mask
 from briskseg.core.types import RGB, Array
 
@@ -99,7 +99,7 @@ class LabelSet:
 
         mask: (H, W) integer file values or (H, W, 3) uint8 RGB, either with an opaque alpha
         channel. path is for the message only. Raises UnknownLabelError with every unknown value or
-        color, its number of pixels and the likely cure; DataError for any other kind of array.
+        color, its number of pixels and the likely hint; DataError for any other kind of array.
         """
         if mask.ndim == 3 and mask.shape[2] in (2, 4):
             mask = _without_alpha(mask, path)
@@ -195,8 +195,8 @@ class LabelSet:
         values, counts, _ = _most_frequent(mask)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
-        cure = cure_for_values(pixels, unknown_pixels, self.names, self.ignored).text
-        raise UnknownLabelError(path, unknown_pixels, self._expected_values(), cure)
+        hint = hint_for_values(pixels, unknown_pixels, self.names, self.ignored).text
+        raise UnknownLabelError(path, unknown_pixels, self._expected_values(), hint)
 
     def _decode_colors(self, mask_hwc: Array, path: Path) -> Array:
         # The fourth byte that cv2 adds makes every pixel one 32-bit number.
@@ -210,9 +210,9 @@ class LabelSet:
             for v, n in zip(values.tolist(), counts.tolist(), strict=True)
         }
         unknown_pixels = {c: n for c, n in pixels.items() if c not in self.class_of_color}
-        cure = cure_for_colors(pixels, unknown_pixels, set(self.class_of_color), distinct).text
+        hint = hint_for_colors(pixels, unknown_pixels, set(self.class_of_color), distinct).text
         known = len(self.class_of_color)
-        raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", cure)
+        raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", hint)
 
     def _expected_values(self) -> str:
         ignored = "nothing ignored" if self.ignored is None else f"{self.ignored} for ignored"

@@ -1,8 +1,9 @@
-"""The data doctor: is this data fit to train on? Every finding with its files and its cure.
+"""Is this data fit to train on? Every finding with its files and what to do.
 
-`scan.py` reads every file once, or takes from the cache what it showed; each check below judges
-those facts and yields findings; `copy.py` writes what can be mended. A new kind of finding is a row
-in `KINDS`, a function in `CHECKS` (or a line in one of them) and a case in the table of its test.
+`scan.py` reads every file once, or takes from the cache what it showed; each check below judges the
+scan and yields findings; `fixed_copy.py` writes what can be repaired. A new kind of finding is a
+row in `file_kinds.py` or `label_kinds.py`, a function in `CHECKS` (or a line in one of them) and a
+case in the table of its test.
 """
 
 from __future__ import annotations
@@ -13,19 +14,32 @@ from pathlib import Path
 
 from briskseg.core.labels import IGNORED
 from briskseg.core.types import Progress
-from briskseg.data.check import class_findings, duplicates, image_findings, label_findings, pairing
-from briskseg.data.check.check_report import CheckReport, Finding, SplitSummary
-from briskseg.data.check.finding_kind import SEVERITIES
-from briskseg.data.check.finding_kinds import KINDS
+from briskseg.data.check import (
+    class_findings,
+    duplicates,
+    file_findings,
+    image_findings,
+    label_findings,
+)
+from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitSummary
+from briskseg.data.check.file_kinds import SEVERITIES
 from briskseg.data.check.scan import Scan, scan_files
-from briskseg.data.kinds import find_dataset
+from briskseg.data.formats import find_dataset
 
-__all__ = ["CHECKS", "KINDS", "CheckReport", "Finding", "check_dataset", "examine", "report_on"]
+__all__ = [
+    "CHECKS",
+    "KINDS",
+    "CheckReport",
+    "Finding",
+    "check_dataset",
+    "report_on",
+    "scan_dataset",
+]
 
 CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
-    pairing.unpaired,
-    pairing.empty_splits,
-    pairing.unreadable,
+    file_findings.unpaired,
+    file_findings.empty_splits,
+    file_findings.unreadable,
     image_findings.rotated,
     image_findings.sizes,
     label_findings.label_forms,
@@ -36,8 +50,8 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     duplicates.duplicates,
     duplicates.look_alikes,
     image_findings.image_forms,
-    pairing.wrong_suffixes,
-    pairing.unread_files,
+    file_findings.wrong_suffixes,
+    file_findings.unread_files,
 )
 
 
@@ -53,16 +67,16 @@ def check_dataset(
     The arguments are those of `open_dataset`, and so is RequestError for a folder of no known
     layout; damaged or missing files are findings.
     """
-    return report_on(examine(root, classes, seed, progress))
+    return report_on(scan_dataset(root, classes, seed, progress))
 
 
-def examine(
+def scan_dataset(
     root: str | Path,
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Scan:
-    """The facts that `report_on` judges; the arguments are `check_dataset`'s."""
+    """What `report_on` judges; the arguments are `check_dataset`'s."""
     return scan_files(find_dataset(root, classes, seed, progress), seed, progress)
 
 
@@ -70,7 +84,7 @@ def report_on(scan: Scan) -> CheckReport:
     """What the checks find in a scan, and its numbers."""
     found = [finding for check in CHECKS for finding in check(scan)]
     dataset, n = scan.dataset, len(scan.dataset.labels.names)
-    pairs = Counter(fact.split for fact in scan.facts)
+    pairs = Counter(item.split for item in scan.pairs)
     splits = {}
     for split in dataset.splits:
         pixels, images_with = scan.counts(split), scan.images_with(split)
@@ -80,7 +94,7 @@ def report_on(scan: Scan) -> CheckReport:
             tuple(images_with[:n].tolist()),
             int(pixels[IGNORED]),
         )
-    sizes = Counter((f.image.height, f.image.width) for f in scan.facts if f.image is not None)
+    sizes = Counter((i.image.height, i.image.width) for i in scan.pairs if i.image is not None)
     return CheckReport(
         kind=dataset.kind,
         root=dataset.root,

@@ -1,4 +1,4 @@
-"""What the doctor says: findings, and a data set in numbers."""
+"""What `check` reports: findings, and a data set in numbers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from briskseg.data.check.finding_kind import Severity
-from briskseg.data.check.finding_kinds import KINDS
+from briskseg.data.check.file_kinds import FILE_KINDS, Kind, Severity
+from briskseg.data.check.label_kinds import LABEL_KINDS
+
+# Every kind of finding; docs/check.md is this table in Markdown.
+KINDS: dict[str, Kind] = FILE_KINDS | LABEL_KINDS
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of trouble in a data set; `KINDS` says what it means.
+    """One kind of fault in a data set; `KINDS` says what it means.
 
     count: how many files, or classes, it concerns. files: all of them, none where it is about
-    classes or splits. message: what was found here. cure: what to do.
+    classes or splits. message: what was found here. fix_hint: what to do.
     """
 
     kind: str
     count: int
     files: tuple[Path, ...]
     message: str
-    cure: str
+    fix_hint: str
 
     @property
     def severity(self) -> Severity:
@@ -33,17 +36,21 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON holds it."""
         about = {"kind": self.kind, "severity": self.severity, "count": self.count}
-        said = {"message": self.message, "cure": self.cure, "fix": KINDS[self.kind].fix}
-        return about | said | {"files": [path.as_posix() for path in self.files]}
+        what = {"message": self.message, "cure": self.fix_hint, "fix": KINDS[self.kind].fix}
+        return about | what | {"files": [path.as_posix() for path in self.files]}
 
 
 def finding(
-    kind: str, files: Iterable[Path], message: str, cure: str = "", count: int | None = None
+    kind: str, files: Iterable[Path], message: str, fix_hint: str = "", count: int | None = None
 ) -> Finding:
-    """A finding on files, with the kind's own cure unless there is a better one."""
+    """A finding on files, with the kind's own hint unless a better one is given."""
     named = tuple(files)
     return Finding(
-        kind, len(named) if count is None else count, named, message, cure or KINDS[kind].cure
+        kind,
+        len(named) if count is None else count,
+        named,
+        message,
+        fix_hint or KINDS[kind].fix_hint,
     )
 
 

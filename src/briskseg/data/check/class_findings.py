@@ -14,13 +14,13 @@ from briskseg.data.frequencies import is_binary_mask_set
 
 def ignored_files(scan: Scan) -> Iterator[Finding]:
     """Label files, or a split's all, in which every pixel is ignored."""
-    empty = [fact for fact in scan.facts if fact.counts.keys() == {IGNORED}]
+    empty = [item for item in scan.pairs if item.counts.keys() == {IGNORED}]
     if empty:
         message = "label files in which every pixel is ignored: they teach and score nothing"
-        yield finding("all-ignored", [scan.named(fact.pair.label) for fact in empty], message)
+        yield finding("all-ignored", [scan.named(item.pair.label) for item in empty], message)
     for split in ("train", "val"):
-        read = [fact for fact in scan.facts if fact.split == split and fact.counts]
-        if read and all(fact.counts.keys() == {IGNORED} for fact in read):
+        read = [item for item in scan.pairs if item.split == split and item.counts]
+        if read and all(item.counts.keys() == {IGNORED} for item in read):
             message = f"nothing in {split} is labeled: every pixel is ignored"
             yield finding("nothing-labeled", (), message, count=1)
 
@@ -33,7 +33,7 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
     anywhere = scan.counts()[: len(names)] > 0
     if not anywhere.any():
         return  # nothing was labeled or readable, which other findings say
-    if is_binary_mask_set(scan.dataset.labels, scan.counts()):
+    if is_binary_mask_set(scan.dataset, scan.counts()):
         return  # nor is this what is wrong
     if anywhere.sum() == 1 < len(names):
         message = f"every labeled pixel is '{names[anywhere][0]}', of {len(names)} classes"
@@ -49,5 +49,5 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
             yield finding("class-untrained", (), message, count=int(untrained.sum()))
         if unseen.any() and present.any():
             message = f"classes in train but not in {split}: {', '.join(names[unseen])}"
-            cure = f"{split} says nothing about them: move some of their images there"
-            yield finding("class-unmeasured", (), message, cure, int(unseen.sum()))
+            hint = f"{split} says nothing about them: move some of their images there"
+            yield finding("class-unmeasured", (), message, hint, int(unseen.sum()))

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from briskseg.data.check.check_report import Finding, finding
-from briskseg.data.check.file_stats import looks_array
-from briskseg.data.check.scan import PairFacts, Scan
+from briskseg.data.check.scan import PairStats, Scan
+from briskseg.data.file_stats import looks_array
 
 # Cosines of two looks. Re-encoded, resized and brightened street images stay above 0.992; CamVid's
 # frames at 15 Hz have 0.93 to 0.99 with the next, those of other scenes 0.7 at most.
@@ -25,19 +25,19 @@ _KEPT_FIRST = ("test", "val", "train")  # of the copies of an image, where one i
 def duplicates(scan: Scan) -> Iterator[Finding]:
     """Images that are the same pixel for pixel, across splits or within one."""
     across, within, conflicting = [], [], []
-    for facts in _same_images(scan):
-        splits = {fact.split for fact in facts}
+    for items in _same_images(scan):
+        splits = {item.split for item in items}
         if len(splits) > 1:
-            across.append(facts)
-        elif len(facts) > 1:
-            within.append(facts)
-        if len({fact.label.digest for fact in facts if fact.label is not None}) > 1:
-            conflicting.append(facts)
+            across.append(items)
+        elif len(items) > 1:
+            within.append(items)
+        if len({item.label.digest for item in items if item.label is not None}) > 1:
+            conflicting.append(items)
     if across:
-        splits_named = " and ".join(dict.fromkeys(fact.split for fact in across[0]))
+        splits_named = " and ".join(dict.fromkeys(item.split for item in across[0]))
         message = f"{len(across)} images lie in more than one split, pixel for pixel"
-        cure = "keep each in one split: a score on images that were trained on is too high"
-        yield finding("duplicates", _files(scan, across), f"{message} ({splits_named})", cure)
+        hint = "keep each in one split: a score on images that were trained on is too high"
+        yield finding("duplicates", _files(scan, across), f"{message} ({splits_named})", hint)
     if within:
         message = f"{len(within)} images occur several times in one split"
         yield finding("repeated-images", _files(scan, within), message)
@@ -50,17 +50,17 @@ def surplus_copies(scan: Scan) -> set[Path]:
     """Of images that lie in several splits, those to drop so that each lies in one: what is tested
     on stays, so that scores can still be compared."""
     surplus = set()
-    for facts in _same_images(scan):
-        kept = min((fact.split for fact in facts), key=_rank)
-        surplus |= {fact.pair.image for fact in facts if fact.split != kept}
+    for items in _same_images(scan):
+        kept = min((item.split for item in items), key=_rank)
+        surplus |= {item.pair.image for item in items if item.split != kept}
     return surplus
 
 
 def look_alikes(scan: Scan) -> Iterator[Finding]:
     """Images that are nearly the same across splits, neighboring video frames told apart."""
-    facts = [fact for fact in scan.facts if fact.image is not None and fact.image.look]
-    digests = {id(f): f.image.digest for f in facts if f.image is not None}
-    frames = _neighbors(facts)
+    items = [item for item in scan.pairs if item.image is not None and item.image.look]
+    digests = {id(f): f.image.digest for f in items if f.image is not None}
+    frames = _neighbors(items)
     found = [alike for alike in frames if digests[id(alike.one)] != digests[id(alike.other)]]
     if found:
         told = max(found, key=lambda alike: alike.cosine)
@@ -73,7 +73,7 @@ def look_alikes(scan: Scan) -> Iterator[Finding]:
     videos = {frozenset((_sequence(a.one)[0], _sequence(a.other)[0])) for a in found}
     near = [
         alike
-        for alike in _near(facts)
+        for alike in _near(items)
         if digests[id(alike.one)] != digests[id(alike.other)]
         and frozenset((_sequence(alike.one)[0], _sequence(alike.other)[0])) not in videos
     ]
@@ -88,46 +88,46 @@ def look_alikes(scan: Scan) -> Iterator[Finding]:
 
 
 class _Alike(NamedTuple):
-    one: PairFacts
-    other: PairFacts
+    one: PairStats
+    other: PairStats
     cosine: float
 
 
-def _same_images(scan: Scan) -> list[list[PairFacts]]:
+def _same_images(scan: Scan) -> list[list[PairStats]]:
     """Groups of pairs whose images have the same size and pixels; a blank image is no evidence."""
-    same: dict[str, list[PairFacts]] = defaultdict(list)
-    for fact in scan.facts:
-        if fact.image is not None and fact.image.lowest < fact.image.highest:
-            same[fact.image.digest].append(fact)
-    return [facts for facts in same.values() if len(facts) > 1]
+    same: dict[str, list[PairStats]] = defaultdict(list)
+    for item in scan.pairs:
+        if item.image is not None and item.image.lowest < item.image.highest:
+            same[item.image.digest].append(item)
+    return [items for items in same.values() if len(items) > 1]
 
 
-def _neighbors(facts: list[PairFacts]) -> list[_Alike]:
+def _neighbors(items: list[PairStats]) -> list[_Alike]:
     """Frames that follow each other by number, lie in different splits, and look alike."""
-    videos: dict[str, list[tuple[int, PairFacts]]] = defaultdict(list)
-    for fact in facts:
-        prefix, number = _sequence(fact)
+    videos: dict[str, list[tuple[int, PairStats]]] = defaultdict(list)
+    for item in items:
+        prefix, number = _sequence(item)
         if number is not None:
-            videos[prefix].append((number, fact))
+            videos[prefix].append((number, item))
     found = []
     for frames in videos.values():
         frames.sort(key=lambda frame: frame[0])
         for (_, one), (_, other) in pairwise(frames):
             if one.split != other.split:
-                looks = looks_array([fact.image.look for fact in (one, other) if fact.image])
+                looks = looks_array([item.image.look for item in (one, other) if item.image])
                 cosine = float(looks[0] @ looks[1])
                 if cosine >= NEXT:
                     found.append(_Alike(one, other, cosine))
     return found
 
 
-def _near(facts: list[PairFacts]) -> list[_Alike]:
+def _near(items: list[PairStats]) -> list[_Alike]:
     """For each image of a smaller split, the one of another split that it is nearly equal to."""
-    by_split: dict[str, list[PairFacts]] = defaultdict(list)
-    for fact in facts:
-        by_split[fact.split].append(fact)
+    by_split: dict[str, list[PairStats]] = defaultdict(list)
+    for item in items:
+        by_split[item.split].append(item)
     looks = {
-        split: looks_array([fact.image.look for fact in some if fact.image])
+        split: looks_array([item.image.look for item in some if item.image])
         for split, some in by_split.items()
     }
     splits, found = sorted(by_split, key=_rank), []
@@ -142,23 +142,23 @@ def _near(facts: list[PairFacts]) -> list[_Alike]:
     return found
 
 
-def _sequence(fact: PairFacts) -> tuple[str, int | None]:
+def _sequence(item: PairStats) -> tuple[str, int | None]:
     """What a name has before its last number, and the number: the video and the frame."""
-    parts = re.fullmatch(r"(.*?)(\d+)(\D*)", fact.pair.name)
-    return (parts[1] + parts[3], int(parts[2])) if parts else (fact.pair.name, None)
+    parts = re.fullmatch(r"(.*?)(\d+)(\D*)", item.pair.name)
+    return (parts[1] + parts[3], int(parts[2])) if parts else (item.pair.name, None)
 
 
 def _rank(split: str) -> int:
     return _KEPT_FIRST.index(split) if split in _KEPT_FIRST else len(_KEPT_FIRST)
 
 
-def _name(fact: PairFacts) -> str:
-    return fact.pair.image.name
+def _name(item: PairStats) -> str:
+    return item.pair.image.name
 
 
 def _images(alike: _Alike) -> tuple[Path, Path]:
     return alike.one.pair.image, alike.other.pair.image
 
 
-def _files(scan: Scan, groups: list[list[PairFacts]]) -> list[Path]:
-    return [scan.named(fact.pair.image) for facts in groups for fact in facts]
+def _files(scan: Scan, groups: list[list[PairStats]]) -> list[Path]:
+    return [scan.named(item.pair.image) for items in groups for item in items]

@@ -1,8 +1,26 @@
-"""The kinds of trouble with files as such, with images and with sizes."""
+"""What a kind of finding is; the kinds that concern files as such, images and sizes."""
 
 from __future__ import annotations
 
-from briskseg.data.check.finding_kind import Kind
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+# What `--fix` does with the files of a finding: they are right in the copy, they are not in the
+# copy, or they are in it as they were.
+Fix = Literal["repaired", "left out", "unchanged"]
+
+
+class Kind(NamedTuple):
+    """severity: an "error" keeps training from starting or makes its result wrong, a "warning" may,
+    a "note" is good to know."""
+
+    severity: Severity
+    fix: Fix
+    meaning: str
+    fix_hint: str
+
 
 _RESTORE = "restore it from the source, or remove the pair"
 
@@ -22,7 +40,7 @@ FILE_KINDS: dict[str, Kind] = {
     ),
     "names-differ": Kind(
         "error",
-        "mended",
+        "repaired",
         "label files are named as their images and something more, as `a_mask.png` for `a.jpg`",
         "rename the label files to their images' names",
     ),
@@ -33,7 +51,7 @@ FILE_KINDS: dict[str, Kind] = {
         "keep one of each",
     ),
     "split-empty": Kind(
-        "error", "kept", "train or val has no pair; training needs both", "put pairs into it"
+        "error", "unchanged", "train or val has no pair; training needs both", "put pairs into it"
     ),
     "unread-files": Kind(
         "note",
@@ -70,50 +88,50 @@ FILE_KINDS: dict[str, Kind] = {
     ),
     "wrong-suffix": Kind(
         "note",
-        "mended",
+        "repaired",
         "a file is of another type than its suffix says (a JPEG named .png)",
         "no harm here, it is read by its content; other programs may stumble: rename it",
     ),
     # images
     "exif-rotated": Kind(
         "note",
-        "mended",
+        "repaired",
         "photos lie on their side in the file and are turned upright by their EXIF note",
         "no harm here: they are read upright, and their labels fit that; other programs may not",
     ),
     "labels-unrotated": Kind(
         "error",
-        "mended",
+        "repaired",
         "labels fit the photo as it is stored, not upright as its EXIF note says and viewers show",
         "turn the labels likewise, or save the photo without the note",
     ),
     "sixteen-bit-images": Kind(
-        "note", "mended", "images have 16 bits a channel; the high 8 are read", "no harm"
+        "note", "repaired", "images have 16 bits a channel; the high 8 are read", "no harm"
     ),
     "dark-images": Kind(
         "warning",
-        "mended",
+        "repaired",
         "16-bit images use the low bits only (a 10- or 12-bit camera), so they are read as black",
         "scale the values to the whole range, or save the images with 8 bits",
     ),
     "alpha-images": Kind(
         "note",
-        "mended",
+        "repaired",
         "images have an alpha channel; it is dropped, and what lies under it is used",
         "no harm, unless something shows where the image should be transparent",
     ),
     "palette-images": Kind(
-        "note", "mended", "images have a palette; they are read as RGB", "no harm"
+        "note", "repaired", "images have a palette; they are read as RGB", "no harm"
     ),
     "cmyk-images": Kind(
         "note",
-        "mended",
+        "repaired",
         "images are in print colors (CMYK) and are converted to RGB",
         "no harm, but convert them with their color profile if colors matter",
     ),
     "gray-images": Kind(
         "note",
-        "kept",
+        "unchanged",
         "some images are gray and others in color",
         "no harm, if the camera in use gives both",
     ),
@@ -132,7 +150,7 @@ FILE_KINDS: dict[str, Kind] = {
     ),
     "labels-scaled": Kind(
         "error",
-        "mended",
+        "repaired",
         "labels are larger or smaller than the image, in the same proportions",
         "resize the labels to the image's size, with nearest neighbor",
     ),
@@ -144,7 +162,7 @@ FILE_KINDS: dict[str, Kind] = {
     ),
     "sizes-vary": Kind(
         "note",
-        "kept",
+        "unchanged",
         "images have several sizes",
         "no harm: training resizes or crops; the recipe's size decides",
     ),

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from briskseg.core.labels import IGNORED, RGB, LabelSet
-from briskseg.core.labels.fix_hints import BINARY, Cure, cure_for_colors, cure_for_values
-from briskseg.data.check.check_report import Finding, finding
-from briskseg.data.check.finding_kinds import KINDS
+from briskseg.core.labels.fix_hints import BINARY, FixHint, hint_for_colors, hint_for_values
+from briskseg.data.check.check_report import KINDS, Finding, finding
 from briskseg.data.check.image_findings import WITH_ALPHA
-from briskseg.data.check.scan import PairFacts, Scan, rgb
-from briskseg.data.frequencies import is_binary_mask_set
+from briskseg.data.check.scan import PairStats, Scan
+from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
 
 SHOWN = 8  # values or colors in a message
 
@@ -25,8 +24,8 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
     """Label files that are more than 8-bit values or RGB."""
     by_kind: dict[str, list[Path]] = defaultdict(list)
     clear = 0
-    for fact in scan.facts:
-        label, path = fact.label, fact.pair.label
+    for item in scan.pairs:
+        label, path = item.label, item.pair.label
         if label is None:
             continue
         if label.is_lossy:
@@ -36,7 +35,7 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
             clear += label.clear
         if label.mode.startswith("I"):
             by_kind["sixteen-bit-labels"].append(path)
-        if label.palette is not None and not fact.by_color and not fact.unknown:
+        if label.palette is not None and not item.by_color and not item.unknown:
             by_kind["palette-labels"].append(path)
     for kind, paths in by_kind.items():
         message = {
@@ -51,21 +50,21 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why label files hold what is no class: the cure, which of its kind, and the files."""
+    """Why label files hold what is no class: what to do, and the files."""
 
-    cure: Cure
-    facts: tuple[PairFacts, ...]
+    hint: FixHint
+    items: tuple[PairStats, ...]
 
 
 def unknown_labels(scan: Scan) -> Iterator[Finding]:
     """Values and colors that are no class, by what probably happened."""
     for diagnosis in diagnose(scan):
         unknown: Counter[Any] = Counter()
-        for fact in diagnosis.facts:
-            unknown.update(fact.unknown)
-        kind = diagnosis.cure.kind
+        for item in diagnosis.items:
+            unknown.update(item.unknown)
+        kind = diagnosis.hint.kind
         if kind == "binary-masks":
-            white = sum(_white(fact) for fact in diagnosis.facts)
+            white = sum(_white(item) for item in diagnosis.items)
             name = scan.dataset.labels.names[-1]
             message = f"0/255 masks: '{name}' never occurs, 255 does instead ({white} pixels)"
         elif kind == "ambiguous-labels":
@@ -75,8 +74,8 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
             more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
             what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
             message = f"label {what} of no class: {listed}{more}"
-        paths = [scan.named(fact.pair.label) for fact in diagnosis.facts]
-        yield finding(kind, paths, message, diagnosis.cure.text)
+        paths = [scan.named(item.pair.label) for item in diagnosis.items]
+        yield finding(kind, paths, message, diagnosis.hint.text)
 
 
 def diagnose(scan: Scan) -> list[Diagnosis]:
@@ -86,44 +85,48 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
     in another. Lossy files are in none: their values say little.
     """
     labels = scan.dataset.labels
-    files = [f for f in scan.facts if f.label is not None and not f.label.is_lossy]
+    files = [
+        item
+        for item in scan.pairs
+        if item.label is not None and not (item.label.is_lossy or item.label.is_decoded)
+    ]
     gray, black = _gray_colors(files, labels)
     found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
     if black:
         found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
-    as_values = {id(fact): _values(fact) for fact in files if not fact.by_color} | {
-        id(fact): {red: n for (red, _, _), n in _colors(fact).items()} for fact in gray
+    as_values = {id(item): _values(item) for item in files if not item.by_color} | {
+        id(item): {red: n for (red, _, _), n in _colors(item).items()} for item in gray
     }
     total: Counter[int] = Counter()
     for values in as_values.values():
         total.update(values)
     unknown = {value: n for value, n in total.items() if value not in labels.class_of_value}
-    cure = _cure(scan, total, unknown)
-    by_value = [fact for fact in files if id(fact) in as_values]
-    if cure is not None and cure.kind == "binary-masks" and not scan.counts()[1]:
-        white = [fact for fact in by_value if as_values[id(fact)].get(255)]
-        found.append(Diagnosis(cure, tuple(white)))
-    elif cure is not None and cure.remap and cure.kind != "binary-masks":
-        found += _renumbered(scan, cure, by_value, as_values)
+    hint = _hint(scan, total, unknown)
+    by_value = [item for item in files if id(item) in as_values]
+    if hint is not None and hint.kind == "binary-masks" and not scan.counts()[1]:
+        white = [item for item in by_value if as_values[id(item)].get(255)]
+        found.append(Diagnosis(hint, tuple(white)))
+    elif hint is not None and hint.remap and hint.kind != "binary-masks":
+        found += _renumbered(scan, hint, by_value, as_values)
     else:
         found += _one_by_one(scan, by_value, as_values)
-    others = [fact for fact in files if id(fact) not in as_values and fact not in black]
+    others = [item for item in files if id(item) not in as_values and item not in black]
     return found + _by_color(scan, others)
 
 
-def _cure(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> Cure | None:
+def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> FixHint | None:
     """That of all files that are read by value together; None where nothing is wrong."""
     labels = scan.dataset.labels
     if unknown:
-        return cure_for_values(total, unknown, labels.names, labels.ignored)
+        return hint_for_values(total, unknown, labels.names, labels.ignored)
     pixels = np.array([total.get(value, 0) for value in (0, 1, IGNORED)])
-    return BINARY if is_binary_mask_set(labels, pixels) else None
+    return BINARY if is_binary_mask_set(scan.dataset, pixels) else None
 
 
 def _renumbered(
     scan: Scan,
-    cure: Cure,
-    facts: list[PairFacts],
+    hint: FixHint,
+    items: list[PairStats],
     as_values: Mapping[int, Mapping[int, int]],
 ) -> list[Diagnosis]:
     """What is wrong with all files if with any, as one that holds low numbers only shows nothing.
@@ -133,87 +136,87 @@ def _renumbered(
     """
     known = scan.dataset.labels.class_of_value
     strange, fitting = [], []
-    for fact in facts:
-        values = as_values[id(fact)]
+    for item in items:
+        values = as_values[id(item)]
         if any(value not in known for value in values):
-            strange.append(fact)
-        elif any(cure.remap[value] != known[value] for value in values):
-            fitting.append(fact)
+            strange.append(item)
+        elif any(hint.remap[value] != known[value] for value in values):
+            fitting.append(item)
     is_sure = len(strange) > len(fitting)
-    said = cure if is_sure else Cure("unknown-values", cure.text)
+    said = hint if is_sure else FixHint("unknown-values", hint.text)
     found = [Diagnosis(said, tuple(strange))]
     return [*found, Diagnosis(_AMBIGUOUS, tuple(fitting))] if fitting else found
 
 
 def _one_by_one(
-    scan: Scan, facts: list[PairFacts], as_values: Mapping[int, Mapping[int, int]]
+    scan: Scan, items: list[PairStats], as_values: Mapping[int, Mapping[int, int]]
 ) -> list[Diagnosis]:
     """What single files hold that is no class: no one file shows that it is numbered otherwise."""
     labels = scan.dataset.labels
-    by_cure: dict[tuple[str, str], tuple[Cure, list[PairFacts]]] = {}
-    for fact in facts:
-        values = as_values[id(fact)]
+    by_hint: dict[tuple[str, str], tuple[FixHint, list[PairStats]]] = {}
+    for item in items:
+        values = as_values[id(item)]
         unknown = {value: n for value, n in values.items() if value not in labels.class_of_value}
         if unknown:
-            cure = cure_for_values(values, unknown, labels.names, labels.ignored)
-            if cure.kind != "blended-values":
-                cure = Cure("unknown-values", cure.text)
-            by_cure.setdefault((cure.kind, cure.text), (cure, []))[1].append(fact)
-    return [Diagnosis(cure, tuple(some)) for cure, some in by_cure.values()]
+            hint = hint_for_values(values, unknown, labels.names, labels.ignored)
+            if hint.kind != "blended-values":
+                hint = FixHint("unknown-values", hint.text)
+            by_hint.setdefault((hint.kind, hint.text), (hint, []))[1].append(item)
+    return [Diagnosis(hint, tuple(some)) for hint, some in by_hint.values()]
 
 
-def _by_color(scan: Scan, facts: list[PairFacts]) -> list[Diagnosis]:
+def _by_color(scan: Scan, items: list[PairStats]) -> list[Diagnosis]:
     known = scan.dataset.labels.class_of_color
-    by_kind: dict[str, tuple[Cure, list[PairFacts]]] = {}
-    for fact in facts:
-        if not fact.unknown:
+    by_kind: dict[str, tuple[FixHint, list[PairStats]]] = {}
+    for item in items:
+        if not item.unknown:
             continue
-        assert fact.label is not None
-        cure = cure_for_colors(_colors(fact), fact.unknown, known.keys(), fact.label.distinct)
-        by_kind.setdefault(cure.kind, (cure, []))[1].append(fact)
-    found = [Diagnosis(cure, tuple(some)) for cure, some in by_kind.values()]
+        assert item.label is not None
+        hint = hint_for_colors(_colors(item), item.unknown, known.keys(), item.label.distinct)
+        by_kind.setdefault(hint.kind, (hint, []))[1].append(item)
+    found = [Diagnosis(hint, tuple(some)) for hint, some in by_kind.values()]
     swapped = by_kind.get("channels-swapped", (None, []))[1]
-    either = _in_either_order([fact for fact in facts if not fact.unknown], known, len(swapped))
+    either = _in_either_order([item for item in items if not item.unknown], known, len(swapped))
     return [*found, Diagnosis(_AMBIGUOUS, tuple(either))] if either else found
 
 
 def _in_either_order(
-    fitting: list[PairFacts], known: Mapping[RGB, int], swapped: int
-) -> list[PairFacts]:
+    fitting: list[PairStats], known: Mapping[RGB, int], swapped: int
+) -> list[PairStats]:
     """Of the files that fit as they are, those that hold other classes if their channels are as
     those of the `swapped` others; none where more files show that theirs are in order."""
-    colors = [{*_colors(fact)} for fact in fitting]
+    colors = [{*_colors(item)} for item in fitting]
     fits_both = [all(color[::-1] in known for color in some) for some in colors]
     if fits_both.count(False) >= swapped:
         return []
     return [
-        fact
-        for fact, some, both in zip(fitting, colors, fits_both, strict=True)
+        item
+        for item, some, both in zip(fitting, colors, fits_both, strict=True)
         if both and any(known[color] != known[color[::-1]] for color in some)
     ]
 
 
-_AS_RGB = Cure(
+_AS_RGB = FixHint(
     "index-as-rgb", "three equal channels: an index mask saved as RGB; save it with one channel"
 )
-_AMBIGUOUS = Cure("ambiguous-labels", KINDS["ambiguous-labels"].cure)
+_AMBIGUOUS = FixHint("ambiguous-labels", KINDS["ambiguous-labels"].fix_hint)
 
 
 def _gray_colors(
-    files: list[PairFacts], labels: LabelSet
-) -> tuple[list[PairFacts], list[PairFacts]]:
+    files: list[PairStats], labels: LabelSet
+) -> tuple[list[PairStats], list[PairStats]]:
     """Files of three equal channels, where one of them holds what is no class's color; and those
     beside them that are black throughout and may be another class.
 
     Black alone shows nothing, but where all files are such, it is index 0, unless it is the color
     of another class.
     """
-    colored = [fact for fact in files if fact.by_color]
+    colored = [item for item in files if item.by_color]
     gray = [
-        fact for fact in colored if all(red == green == blue for red, green, blue in _colors(fact))
+        item for item in colored if all(red == green == blue for red, green, blue in _colors(item))
     ]
-    strange = [fact for fact in gray if fact.unknown]
-    black = [fact for fact in gray if _colors(fact).keys() == {(0, 0, 0)} and not fact.unknown]
+    strange = [item for item in gray if item.unknown]
+    black = [item for item in gray if _colors(item).keys() == {(0, 0, 0)} and not item.unknown]
     if not strange or len(gray) < len(colored):
         return strange, []
     if labels.class_of_color.get((0, 0, 0)) in (0, IGNORED):
@@ -221,33 +224,32 @@ def _gray_colors(
     return strange, black
 
 
-def _white(fact: PairFacts) -> int:
+def _white(item: PairStats) -> int:
     """The pixels of the value 255, or of white."""
-    assert fact.label is not None
-    return fact.label.histogram.get(0xFFFFFF if fact.by_color else 255, 0)
+    assert item.label is not None
+    return item.label.histogram.get(0xFFFFFF if item.by_color else 255, 0)
 
 
-def _values(fact: PairFacts) -> dict[int, int]:
-    return fact.label.histogram if fact.label is not None else {}
+def _values(item: PairStats) -> dict[int, int]:
+    return item.label.histogram if item.label is not None else {}
 
 
-def _colors(fact: PairFacts) -> dict[tuple[int, int, int], int]:
+def _colors(item: PairStats) -> dict[tuple[int, int, int], int]:
     """The pixels of each color of a file that is read by color."""
-    assert fact.label is not None
-    palette = fact.label.palette
+    assert item.label is not None
+    palette = item.label.palette
     colors: Counter[tuple[int, int, int]] = Counter()
-    for value, n in fact.label.histogram.items():
+    for value, n in item.label.histogram.items():
         colors[rgb(value if palette is None else palette[value])] += n
     return colors
 
 
 def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:
     """Of two classes' masks, those of 0 and 255 beside others of 0 and 1."""
-    labels = scan.dataset.labels
-    if len(labels.names) != 2 or labels.ignored != IGNORED:
+    if not may_be_binary_masks(scan.dataset):
         return
-    has_one = any(fact.counts.get(1) for fact in scan.facts)
-    white = [fact for fact in scan.facts if fact.counts.keys() == {0, IGNORED}]
+    has_one = any(item.counts.get(1) for item in scan.pairs)
+    white = [item for item in scan.pairs if item.counts.keys() == {0, IGNORED}]
     if has_one and white:
         message = "masks of 0 and 255 alone, which is read as ignored, beside masks with 1"
         yield finding("mixed-binary-masks", [scan.named(f.pair.label) for f in white], message)

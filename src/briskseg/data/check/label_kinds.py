@@ -1,8 +1,8 @@
-"""The kinds of trouble with what label files hold, with classes, and with images that repeat."""
+"""The kinds of findings on what label files hold, with classes, and with images that repeat."""
 
 from __future__ import annotations
 
-from briskseg.data.check.finding_kind import Kind
+from briskseg.data.check.file_kinds import Kind
 
 _REPAINT = "add what is missing to the class list, or repaint the pixels"
 _AGAIN = "make it again with nearest-neighbor resizing and hard borders, as PNG"
@@ -11,9 +11,9 @@ LABEL_KINDS: dict[str, Kind] = {
     # what label files hold
     "lossy-labels": Kind(
         "error",
-        "mended",
+        "repaired",
         "label files are JPEG (or lossy WebP), which changes values. Colors and 0/255 masks can "
-        "be mended, but for a pixel along borders; other indices cannot and are left out",
+        "be repaired, but for a pixel along borders; other indices cannot and are left out",
         "make them again as PNG, from what they were made of",
     ),
     "label-mode": Kind(
@@ -24,53 +24,53 @@ LABEL_KINDS: dict[str, Kind] = {
     ),
     "transparent-labels": Kind(
         "error",
-        "mended",
-        "pixels of a label file are transparent, which says nothing about their class; mended, "
+        "repaired",
+        "pixels of a label file are transparent, which says nothing about their class; repaired, "
         "they are ignored",
         "fill them, and save the file without an alpha channel",
     ),
     "alpha-labels": Kind(
-        "note", "mended", "label files have an alpha channel, opaque throughout", "no harm"
+        "note", "repaired", "label files have an alpha channel, opaque throughout", "no harm"
     ),
     "sixteen-bit-labels": Kind(
-        "note", "mended", "label files have 16 or 32 bits; the values are classes", "no harm"
+        "note", "repaired", "label files have 16 or 32 bits; the values are classes", "no harm"
     ),
     "palette-labels": Kind(
         "note",
-        "mended",
+        "repaired",
         "palette files are read by their indices, because their colors are not the classes'",
         "no harm if the indices are the classes' numbers",
     ),
     "binary-masks": Kind(
         "error",
-        "mended",
+        "repaired",
         "masks of two classes hold 0 and 255, where 1 was meant",
         "write 1 instead of 255: mask // 255",
     ),
     "mixed-binary-masks": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "of two classes' masks some hold 0 and 1, others 0 and 255, which is read as ignored",
         "if 255 means the second class there, write 1 instead: mask // 255",
     ),
     "label-ids": Kind(
         "error",
-        "mended",
+        "repaired",
         "files hold Cityscapes' label ids (0..33) where train ids (0..18) were expected",
         "convert them to train ids, or keep Cityscapes' own layout",
     ),
     "instance-ids": Kind(
         "error",
-        "mended",
+        "repaired",
         "files hold Cityscapes' instance ids (1000 * label id + number)",
         "divide by 1000 and convert to train ids, or use the `_labelIds` files",
     ),
     "numbered-from-one": Kind(
-        "error", "mended", "the classes are numbered from 1", "subtract 1 from every value"
+        "error", "repaired", "the classes are numbered from 1", "subtract 1 from every value"
     ),
     "stretched-values": Kind(
         "error",
-        "mended",
+        "repaired",
         "indices are multiplied so that the eye can tell them apart (0, 85, 170 ...)",
         "divide the values by their step",
     ),
@@ -85,29 +85,32 @@ LABEL_KINDS: dict[str, Kind] = {
         "error",
         "left out",
         "values between the classes' lie along borders: the mask was resized with interpolation. "
-        "A blend may also be another class's index, so it cannot be mended",
+        "A blend may also be another class's index, so it cannot be repaired",
         _AGAIN,
     ),
     "unknown-values": Kind("error", "left out", "values are no class and not ignored", _REPAINT),
     "index-as-rgb": Kind(
-        "error", "mended", "masks of indices are saved as three equal channels", "keep one channel"
+        "error",
+        "repaired",
+        "masks of indices are saved as three equal channels",
+        "keep one channel",
     ),
     "channels-swapped": Kind(
         "error",
-        "mended",
+        "repaired",
         "the classes' colors lie in the file as blue, green, red",
         "swap the first and the last channel",
     ),
     "blended-colors": Kind(
         "error",
-        "mended",
-        "borders are anti-aliased: their colors lie between two classes'. Mended, a pixel gets the "
-        "nearest class of its neighbors",
+        "repaired",
+        "borders are anti-aliased: their colors lie between two classes'. Repaired, a pixel gets "
+        "the nearest class of its neighbors",
         _AGAIN,
     ),
     "inexact-colors": Kind(
         "error",
-        "mended",
+        "repaired",
         "colors are nearly the classes' (a color profile, another program's palette)",
         "give the class list the files' exact colors, or repaint each pixel with the nearest",
     ),
@@ -129,63 +132,63 @@ LABEL_KINDS: dict[str, Kind] = {
     ),
     "nothing-labeled": Kind(
         "error",
-        "kept",
+        "unchanged",
         "every label file of train or val is ignored throughout",
         "look whether the ignored value is a class's",
     ),
     "one-class": Kind(
         "error",
-        "kept",
+        "unchanged",
         "every labeled pixel is of one class, though there are several: nothing can be learned",
         "look whether the masks were filled, and how they are numbered",
     ),
     "class-absent": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "a class occurs in no file",
         "remove it from the class list, or look whether the labels are numbered otherwise",
     ),
     "class-untrained": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "a class occurs in val or test but not in train: it cannot be learned",
         "move some of its images to train",
     ),
     "class-unmeasured": Kind(
         "note",
-        "kept",
+        "unchanged",
         "a class occurs in train but not in val or test: its score says nothing",
         "move some of its images there",
     ),
     # copies
     "duplicates": Kind(
         "warning",
-        "mended",
-        "an image lies in more than one split, pixel for pixel, so the score is too high; mended, "
-        "the copies in train (or val, if the other is in test) are dropped",
+        "repaired",
+        "an image lies in more than one split, pixel for pixel, so the score is too high; "
+        "repaired, the copies in train (or val, if the other is in test) are dropped",
         "keep each in one split",
     ),
     "near-duplicates": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "an image lies in more than one split, resized, re-encoded or brightened",
         "keep each in one split",
     ),
     "video-neighbors": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "neighboring frames of one video lie in different splits, so the score is too high",
         "split by drive and not by frame",
     ),
     "repeated-images": Kind(
         "note",
-        "kept",
+        "unchanged",
         "an image occurs several times in one split, pixel for pixel",
         "no harm in train, where it weighs more; in val it counts twice",
     ),
     "conflicting-labels": Kind(
         "warning",
-        "kept",
+        "unchanged",
         "one image occurs several times with different labels",
         "keep the right one",
     ),

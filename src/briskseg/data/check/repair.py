@@ -17,7 +17,7 @@ from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, read_mask
 from briskseg.core.types import Labels
-from briskseg.data.check.file_stats import ImageFacts
+from briskseg.data.file_stats import ImageStats
 
 _BY_COLOR = {"blended-colors", "inexact-colors"}
 _CLOSE = 60.0  # an RGB distance at which lossy compression still leaves no doubt about the color
@@ -26,7 +26,7 @@ _REACH = 2  # pixels around a blended one, in which its class is looked for
 
 @dataclass
 class Plan:
-    """What to do with a pair: the kinds of its findings that are mended, the class index of each
+    """What to do with a pair: the kinds of its findings that are repaired, the class index of each
     file value where the values are renumbered, and whether white may be the second of two classes,
     which no file of the set holds otherwise."""
 
@@ -35,10 +35,10 @@ class Plan:
     white_is_class: bool = False
 
 
-def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> Labels:
-    """labels_hw, (H, W) uint8, class indices and 255, of the image's size.
+def repair_mask(path: Path, labels: LabelSet, plan: Plan) -> Labels:
+    """labels_hw, (H, W) uint8, class indices and 255, as the file lies.
 
-    Raises DataError where the file cannot be mended, with the reason.
+    Raises DataError where the file cannot be repaired, with the reason.
     """
     mask = read_mask(path)
     pixels, clear = _opaque(mask, labels)
@@ -49,6 +49,11 @@ def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> 
     labels_hw = _decoded(pixels, labels, plan, mask, path, clear)
     if clear is not None:
         labels_hw[clear] = IGNORED
+    return labels_hw
+
+
+def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
+    """Labels turned upright as their image is, and of its size, where the plan says so."""
     if "labels-unrotated" in plan.kinds:
         labels_hw = np.ascontiguousarray(upright(labels_hw, image.orientation))
     if "labels-scaled" in plan.kinds:
@@ -56,7 +61,7 @@ def mend_labels(path: Path, labels: LabelSet, plan: Plan, image: ImageFacts) -> 
     return labels_hw
 
 
-def mend_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.NDArray[np.uint8]:
+def repair_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.NDArray[np.uint8]:
     """image_hwc, (H, W, 3) uint8 RGB, upright; shift: the bits to drop of a dark 16-bit
     image. orientation: EXIF's."""
     if "dark-images" not in plan.kinds:
@@ -108,7 +113,7 @@ def _decoded(
             known, labels_hw = _known_only(pixels, labels)
             if (known | clear).all():
                 return labels_hw
-        raise DataError(error.cure) from None
+        raise DataError(error.fix_hint) from None
 
 
 def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:

@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.cache import cache_folder
 from briskseg.core.card import read_card
 from briskseg.core.errors import BriskError, RequestError
 from briskseg.core.exported import read_exported
+from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import sha256

@@ -16,7 +16,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.limits import max_pixels, too_many_pixels
-from briskseg.core.opencv import silenced
+from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
 
 # The rate of what states none, in frames/s.
@@ -101,7 +101,7 @@ class Camera:
 
     def __init__(self, index: int) -> None:
         self.name = f"camera:{index}"
-        with silenced():  # OpenCV prints a warning for each way it tries
+        with opencv_silenced():  # OpenCV prints a warning for each way it tries
             self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise RequestError(
@@ -145,7 +145,7 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     """
     _check_start(path)
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
-    with silenced():
+    with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():

@@ -1,8 +1,8 @@
-"""Training samples that vary: parameters are drawn once, then ONE warp and one color pass.
+"""Augmentation: a sample's parameters are drawn first, then ONE warp and one color pass.
 
 Scale, crop, rotation, translation and flip compose into one matrix, so an image is resampled once
 (bilinear) and its labels once (nearest). A sample's random numbers come from (seed, epoch, index)
-alone: neither the number of workers nor the place where a run was interrupted changes them.
+alone: neither the number of workers nor where a run was interrupted changes them.
 
     matrix   sample pixel -> image pixel, both measured from the corner (pixel centers at +0.5)
 """
@@ -23,7 +23,7 @@ from briskseg.training.samples.photometric import (
     Distortion,
     add_noise,
     as_image,
-    cast,
+    cast_shadow,
     distort,
     draw_distortion,
     draw_factor,
@@ -34,14 +34,14 @@ from briskseg.training.samples.photometric import (
 Matrix = NDArray[np.float64]
 
 LEAST_BLUR = 0.1  # pixels; below, a kernel's neighbors weigh nothing
-REDRAWS = 10  # of a sample's place, while one class fills it (MMSegmentation's RandomCrop)
+CROP_TRIES = 10  # further crops while one class fills the sample (MMSegmentation's RandomCrop)
 
 
 @dataclass(frozen=True)
 class AugmentParams:
     """One sample's drawn parameters; `Augmenter.apply` carries them out."""
 
-    matrices: tuple[Matrix, ...]  # (2, 3) each: the sample's place, then where else it may be cut
+    matrices: tuple[Matrix, ...]  # (2, 3) each: the crop, then further ones for cat_max_ratio
     size_hw: tuple[int, int]
     color: Color
     blur: float  # standard deviation, pixels
@@ -52,10 +52,10 @@ class AugmentParams:
 
 
 class Augmenter:
-    """Draws variations of a recipe's `augment` part and applies them.
+    """Draws and applies what a recipe's `augment` part describes.
 
     Args:
-        part: what varies and how far.
+        part: which operations, and their ranges.
         fill: RGB color where a sample reaches beyond its image (labels there are ignored).
     """
 
@@ -63,7 +63,7 @@ class Augmenter:
         self.part = part
         self.fill = fill
 
-    def variation(
+    def params(
         self,
         image_hw: tuple[int, int],
         base_hw: tuple[int, int] | None,
@@ -72,16 +72,16 @@ class Augmenter:
         index: int,
         epochs: int = 1,
     ) -> AugmentParams:
-        """What a sample's key draws for it: the one way in which training varies samples.
+        """The parameters of the sample with this key; all of training draws them here.
 
         Args:
             image_hw: size of the image.
             base_hw: size the image stands for before it is scaled; None: its own.
             seed, epoch, index: name this sample's random numbers.
-            epochs: of the whole run, of which `part.growth` names shares.
+            epochs: of the whole run, of which `part.progressive_resize` names shares.
         """
-        growth = self.part.growth
-        factor = 1.0 if growth is None else growth.factor(epoch, epochs)
+        smaller = self.part.progressive_resize
+        factor = 1.0 if smaller is None else smaller.factor(epoch, epochs)
         rng = np.random.default_rng((seed, epoch, index))
         return self.draw(rng, image_hw, base_hw or image_hw, factor)
 
@@ -92,8 +92,8 @@ class Augmenter:
         base_hw: tuple[int, int],
         factor: float = 1.0,
     ) -> AugmentParams:
-        """Draw one variation; every number is drawn each time, so that turning one operation off
-        leaves the others' numbers as they were.
+        """Draw one sample's parameters; every number is drawn each time, so that turning one
+        operation off leaves the others' numbers as they were.
 
         factor: of the sample's sides, then whole multiples of 8 pixels; the same view is smaller.
         """
@@ -101,18 +101,18 @@ class Augmenter:
         size_hw = _shrunk(part.size or base_hw, factor)
         base_hw = _shrunk(base_hw, factor)
         pose = self._draw_pose(rng, factor)
-        place_xy = rng.random(2)
+        crop_xy = rng.random(2)
         brightness = draw_factor(rng, part.brightness)
         contrast = draw_factor(rng, part.contrast)
         saturation = draw_factor(rng, part.saturation)
         hue, blur, noise = rng.random(3) * (2 * np.radians(part.hue), part.blur, part.noise)
         noise_seed, shadow_seed = rng.integers(0, 2**63, 2)
         has_shadow = rng.random() < part.shadow
-        places_xy = [place_xy, *rng.random((REDRAWS, 2))]
+        crops_xy = [crop_xy, *rng.random((CROP_TRIES, 2))]
         return AugmentParams(
             tuple(
                 pose.matrix(each_xy, image_hw, base_hw, size_hw)
-                for each_xy in (places_xy if part.class_max < 1 else places_xy[:1])
+                for each_xy in (crops_xy if part.cat_max_ratio < 1 else crops_xy[:1])
             ),
             size_hw,
             Color(brightness, contrast, saturation, float(hue - np.radians(part.hue))),
@@ -132,7 +132,7 @@ class Augmenter:
         return Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
 
     def apply(
-        self, image_hwc: Image, labels_hw: Image, variation: AugmentParams
+        self, image_hwc: Image, labels_hw: Image, params: AugmentParams
     ) -> tuple[Image, Image]:
         """Warp, then light and color, then blur and noise.
 
@@ -141,35 +141,35 @@ class Augmenter:
             labels_hw: (H, W) uint8; may be larger or smaller than the image (same view).
 
         Returns:
-            (h, w, 3) uint8 RGB and (h, w) uint8, of the variation's size.
+            (h, w, 3) uint8 RGB and (h, w) uint8, of the parameters' size.
         """
-        v = variation
-        matrix, labels = self._choose_place(labels_hw, image_hwc.shape, v)
+        v = params
+        matrix, labels = self._choose_crop(labels_hw, image_hwc.shape, v)
         image = _warp_image(image_hwc, matrix, v.size_hw, self.fill)
         if v.blur > LEAST_BLUR:
             image = as_image(cv2.GaussianBlur(image, (0, 0), v.blur))
         image = distort(recolor(image, v.color), v.distortion)
         if v.shadow is not None:
-            image = cast(image, v.shadow)
+            image = cast_shadow(image, v.shadow)
         if v.noise > 0:
             image = add_noise(image, v.noise, v.noise_seed)
         return image, labels
 
-    def _choose_place(
-        self, labels_hw: Image, image_shape: tuple[int, ...], variation: AugmentParams
+    def _choose_crop(
+        self, labels_hw: Image, image_shape: tuple[int, ...], params: AugmentParams
     ) -> tuple[Matrix, Image]:
-        """The first place where no class exceeds `class_max`, else the last, and its labels."""
-        *places, last = variation.matrices
-        for matrix in places:
-            labels = _warp_labels(labels_hw, image_shape, matrix, variation.size_hw)
-            if _largest_share(labels) < self.part.class_max:
+        """The first crop in which no class exceeds `cat_max_ratio`, else the last; its labels."""
+        *crops, last = params.matrices
+        for matrix in crops:
+            labels = _warp_labels(labels_hw, image_shape, matrix, params.size_hw)
+            if _largest_share(labels) < self.part.cat_max_ratio:
                 return matrix, labels
-        return last, _warp_labels(labels_hw, image_shape, last, variation.size_hw)
+        return last, _warp_labels(labels_hw, image_shape, last, params.size_hw)
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a sample's window lies in the scaled image, but for its place."""
+    """How a sample's window lies in the scaled image, but for where it is cropped."""
 
     zoom: float  # the scaled image's size, as a factor of the base size
     angle: float  # radians
@@ -178,28 +178,28 @@ class Pose:
 
     def matrix(
         self,
-        place_xy: NDArray[np.float64],
+        crop_xy: NDArray[np.float64],
         image_hw: tuple[int, int],
         base_hw: tuple[int, int],
         size_hw: tuple[int, int],
     ) -> Matrix:
         """Sample pixel -> image pixel, for a window of `size_hw` in the scaled image.
 
-        place_xy: where the window lies in the room that it has, from 0 to 1 along each axis.
+        crop_xy: where the window lies in the room that it has, from 0 to 1 along each axis.
         """
         zoom = self.zoom
         if zoom == 1:  # whole pixels: a sample that is only shifted is not resampled
             room = np.array([base_hw[1] - size_hw[1], base_hw[0] - size_hw[0]])
-            corner_xy = np.round(place_xy * room)
+            corner_xy = np.round(crop_xy * room)
         else:
             room = np.array([base_hw[1] * zoom - size_hw[1], base_hw[0] * zoom - size_hw[0]])
-            corner_xy = place_xy * room
+            corner_xy = crop_xy * room
         middle_xy = np.array([size_hw[1], size_hw[0]]) / 2
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         turn = np.array([[cos, sin], [-sin, cos]])
         if self.flipped:
             turn[:, 0] *= -1
-        # window pixel p -> scaled image: turn about the window's middle, then shift to its place
+        # window pixel p -> scaled image: turn about the window's middle, then shift it there
         shift = corner_xy + middle_xy - self.moved_xy - turn @ middle_xy
         shrink = np.array([image_hw[1] / base_hw[1], image_hw[0] / base_hw[0]]) / zoom
         return np.concatenate([turn, shift[:, None]], axis=1) * shrink[:, None]

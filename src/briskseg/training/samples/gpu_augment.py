@@ -23,11 +23,11 @@ from briskseg.training.samples.augment import LEAST_BLUR, AugmentParams, halving
 from briskseg.training.samples.photometric import LUMA, color_matrix, noise_levels, noise_table
 
 
-class DeviceAugmenter:
-    """Carries out the variations of a recipe's `augment` part.
+class GpuAugmenter:
+    """Applies what a recipe's `augment` part describes, a batch at a time.
 
     Args:
-        part: what varies and how far.
+        part: which operations, and their ranges.
         fill: RGB color where a sample reaches beyond its image (labels there are ignored).
         device: where images and labels lie.
     """
@@ -44,41 +44,41 @@ class DeviceAugmenter:
         return numbers.to(self.device, non_blocking=True)
 
     def __call__(
-        self, images: Tensor, labels: Tensor, variations: Sequence[AugmentParams]
+        self, images: Tensor, labels: Tensor, params: Sequence[AugmentParams]
     ) -> tuple[Tensor, Tensor]:
-        """Vary a batch.
+        """Augment a batch.
 
         Args:
             images: (N,H,W,3) uint8 RGB.
             labels: (N,h,w) uint8; may be larger or smaller than the images (same views).
-            variations: N, of one size.
+            params: N, of one size.
 
         Returns:
-            (N,3,H',W') uint8 in channels-last memory and (N,H',W') uint8, at the variations' size.
+            (N,3,H',W') uint8 in channels-last memory and (N,H',W') uint8, at the parameters' size.
         """
-        matrices = self._put(np.stack([v.matrices for v in variations]))  # (N,places,2,3)
-        size_hw = variations[0].size_hw
+        matrices = self._put(np.stack([v.matrices for v in params]))  # (N,crops,2,3)
+        size_hw = params[0].size_hw
         image_hw = (images.shape[1], images.shape[2])
-        matrix, labels = self._choose_places(labels, image_hw, matrices, size_hw)
-        levels = [halvings(v.matrices[0]) for v in variations]
-        varied = self._warp(images, matrix, levels, size_hw)
-        varied = self._change_look(varied, variations)
-        return varied.to(torch.uint8, memory_format=torch.channels_last), labels
+        matrix, labels = self._choose_crops(labels, image_hw, matrices, size_hw)
+        levels = [halvings(v.matrices[0]) for v in params]
+        augmented = self._warp(images, matrix, levels, size_hw)
+        augmented = self._change_look(augmented, params)
+        return augmented.to(torch.uint8, memory_format=torch.channels_last), labels
 
-    def _choose_places(
+    def _choose_crops(
         self,
         labels: Tensor,
         image_hw: tuple[int, int],
         matrices: Tensor,
         size_hw: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
-        """Each sample's first place where no class exceeds `class_max`, else the last."""
+        """Each sample's first crop in which no class exceeds `cat_max_ratio`, else the last."""
         scale = self._put([labels.shape[2] / image_hw[1], labels.shape[1] / image_hw[0]])[:, None]
         *others, chosen = matrices.unbind(1)
         found = warp_labels(labels, chosen * scale, size_hw)
         for matrix in reversed(others):
             candidate = warp_labels(labels, matrix * scale, size_hw)
-            fits = (_largest_shares(candidate) < self.part.class_max)[:, None, None]
+            fits = (_largest_shares(candidate) < self.part.cat_max_ratio)[:, None, None]
             found, chosen = candidate.where(fits, found), matrix.where(fits, chosen)
         return chosen, found
 
@@ -91,7 +91,7 @@ class DeviceAugmenter:
             return self._sample(pixels.float(), matrix, size_hw)
         sampled = self.fill.new_empty((len(images), 3, *size_hw))
         for level in sorted(set(levels)):
-            rows = [place for place, each in enumerate(levels) if each == level]
+            rows = [row for row, each in enumerate(levels) if each == level]
             some, lead = pixels[rows].float(), matrix[rows]
             for _ in range(level):
                 before = some.shape[-2:]
@@ -106,24 +106,26 @@ class DeviceAugmenter:
         x, y = sample_points(matrix, size_hw)
         grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
         # Beyond an image there is zero, so the fill is taken off before and put back.
-        varied = F.grid_sample(images - self.fill, grid, "bilinear", "zeros", align_corners=False)
-        return (varied + self.fill).round()
+        augmented = F.grid_sample(
+            images - self.fill, grid, "bilinear", "zeros", align_corners=False
+        )
+        return (augmented + self.fill).round()
 
-    def _change_look(self, images: Tensor, variations: Sequence[AugmentParams]) -> Tensor:
+    def _change_look(self, images: Tensor, params: Sequence[AugmentParams]) -> Tensor:
         """Blur, light and color, shadow and noise, each if the recipe has it."""
         part = self.part
         if part.blur > LEAST_BLUR:
-            images = self._blur(images, [v.blur for v in variations])
-        images = self._recolor(images, variations)
+            images = self._blur(images, [v.blur for v in params])
+        images = self._recolor(images, params)
         if part.photometric:
-            images = self._distort(images, variations)
+            images = self._distort(images, params)
         if part.shadow:
             full = np.full((64, 64), 255, np.uint8)
-            maps = np.stack([full if v.shadow is None else v.shadow for v in variations])
+            maps = np.stack([full if v.shadow is None else v.shadow for v in params])
             light = F.interpolate(self._put(maps)[:, None], images.shape[-2:], mode="bilinear")
             images = (images * light.round() / 255).round()
         if part.noise:
-            images = self._add_noise(images, variations)
+            images = self._add_noise(images, params)
         return images
 
     def _blur(self, images: Tensor, deviations: Sequence[float]) -> Tensor:
@@ -144,8 +146,8 @@ class DeviceAugmenter:
             images = blurred.view(*wide.shape[:-1], -1).transpose(2, 3)
         return images.round()
 
-    def _recolor(self, images: Tensor, variations: Sequence[AugmentParams]) -> Tensor:
-        colors = [v.color for v in variations]
+    def _recolor(self, images: Tensor, params: Sequence[AugmentParams]) -> Tensor:
+        colors = [v.color for v in params]
         if all(color == (1, 1, 1, 0) for color in colors):
             return images
         matrices = self._put(np.stack([color_matrix(color) for color in colors]))
@@ -154,9 +156,9 @@ class DeviceAugmenter:
         offset = (1 - contrast) * gray.clamp_max(255)
         return _levels(_mixed(images, matrices) + offset[:, None, None, None])
 
-    def _distort(self, images: Tensor, variations: Sequence[AugmentParams]) -> Tensor:
-        """Photometric distortion as `appearance.distort`, on OpenCV's whole-number HSV."""
-        columns = np.array([v.distortion for v in variations], np.float32)
+    def _distort(self, images: Tensor, params: Sequence[AugmentParams]) -> Tensor:
+        """Photometric distortion as `photometric.distort`, on OpenCV's whole-number HSV."""
+        columns = np.array([v.distortion for v in params], np.float32)
         drawn = self._put(columns)[:, :, None, None].unbind(1)  # (N,1,1) each
         brightness, contrast, last, saturation, hue = drawn
         one = torch.ones_like(contrast)
@@ -168,10 +170,10 @@ class DeviceAugmenter:
         images = colored.where(changes[:, None], images)
         return _levels(images * contrast.where(last > 0, one)[:, None])
 
-    def _add_noise(self, images: Tensor, variations: Sequence[AugmentParams]) -> Tensor:
+    def _add_noise(self, images: Tensor, params: Sequence[AugmentParams]) -> Tensor:
         shape_hwc = (*images.shape[-2:], 3)
-        levels = np.stack([noise_levels(v.noise_seed, shape_hwc) for v in variations])
-        tables = self._put(np.stack([noise_table(v.noise) for v in variations]))
+        levels = np.stack([noise_levels(v.noise_seed, shape_hwc) for v in params])
+        tables = self._put(np.stack([noise_table(v.noise) for v in params]))
         drawn = torch.from_numpy(levels).to(self.device, non_blocking=True)
         noise = tables.gather(1, drawn.flatten(1).long()).view(drawn.shape)
         return _levels(images + noise.permute(0, 3, 1, 2))

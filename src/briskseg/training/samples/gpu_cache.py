@@ -1,4 +1,4 @@
-"""A data set that lies in a device's memory whole, varied there: no workers, no copies.
+"""A data set that lies in a GPU's memory whole and is augmented there: no workers, no copies.
 
 The order of the samples and what is drawn for each are those of `loader.py`, so the same batches
 come out but for rounding, and a run goes on where it stopped in the same way.
@@ -6,10 +6,7 @@ come out but for rounding, and a run goes on where it stopped in the same way.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,17 +14,18 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import RequestError
+from briskseg.core.parallel import thread_map
 from briskseg.training.samples.augment import AugmentParams
-from briskseg.training.samples.gpu_augment import DeviceAugmenter
+from briskseg.training.samples.gpu_augment import GpuAugmenter
 from briskseg.training.samples.loader import Batch, EpochBatches, TrainingSamples, ValidationSamples
 
 SHARE = 0.5  # of the device's free memory, at most; the rest is the network's
-AHEAD = 3  # batches whose variations are drawn before they are needed
+AHEAD = 3  # batches whose parameters are drawn before they are needed
 
 Keys = list[tuple[int, int]]
 
 
-def is_resident(
+def use_gpu_cache(
     asked: bool | None, train: TrainingSamples, val: ValidationSamples, device: torch.device
 ) -> bool:
     """Whether the set shall lie on the device: as the recipe says, else on CUDA where it fits.
@@ -39,20 +37,20 @@ def is_resident(
     obstacle = _obstacle(train, val, device)
     if asked and obstacle is not None:
         raise RequestError(
-            f"data.resident=true keeps the whole set on the {device}, but {obstacle}"
+            f"data.gpu_cache=true keeps the whole set on the {device}, but {obstacle}"
         )
     return obstacle is None
 
 
 def _obstacle(train: TrainingSamples, val: ValidationSamples, device: torch.device) -> str | None:
-    """What keeps the set from the device, and the cure."""
+    """What keeps the set from the device, and what to do about it."""
     if not (train.store.is_full and val.store.is_full):
-        return "not all of its images fit in data.cache_gb; raise that, or leave data.resident out"
+        return "not all of its images fit in data.cache_gb; raise that, or leave data.gpu_cache out"
     pairs = [train.store[index] for index in range(len(train))]
-    sizes = {(image.shape, labels.shape): place for place, (image, labels) in enumerate(pairs)}
+    sizes = {(image.shape, labels.shape): index for index, (image, labels) in enumerate(pairs)}
     if len(sizes) > 1:
-        names = " and ".join(train.store.pairs[place].name for place in [*sizes.values()][:2])
-        return f"the sizes of {names} differ; bring them to one, or leave data.resident out"
+        names = " and ".join(train.store.pairs[index].name for index in [*sizes.values()][:2])
+        return f"the sizes of {names} differ; bring them to one, or leave data.gpu_cache out"
     if device.type == "cuda":
         needed = sum(image.nbytes + labels.nbytes for image, labels in pairs)
         needed += sum(
@@ -63,20 +61,20 @@ def _obstacle(train: TrainingSamples, val: ValidationSamples, device: torch.devi
         if needed > SHARE * free:
             return (
                 f"it takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free, of which it may "
-                f"have {SHARE:.0%}; leave data.resident out"
+                f"have {SHARE:.0%}; leave data.gpu_cache out"
             )
     return None
 
 
-class ResidentTraining:
-    """Batches of varied samples, an epoch a pass, as `loader.training_loader`."""
+class GpuCachedTraining:
+    """Batches of augmented samples, an epoch a pass, as `loader.training_loader`."""
 
     def __init__(
         self, samples: TrainingSamples, batches: EpochBatches, device: torch.device
     ) -> None:
         self.samples, self.batches = samples, batches
         augmenter, store = samples.augmenter, samples.store
-        self._augmenter = DeviceAugmenter(augmenter.part, augmenter.fill, device)
+        self._augmenter = GpuAugmenter(augmenter.part, augmenter.fill, device)
         image, labels = store[0]
         self.images = torch.empty((len(store), *image.shape), dtype=torch.uint8, device=device)
         self.labels = torch.empty((len(store), *labels.shape), dtype=torch.uint8, device=device)
@@ -89,26 +87,21 @@ class ResidentTraining:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        with ThreadPoolExecutor(1) as pool:
-            coming = ((keys, pool.submit(self._draw, keys)) for keys in self.batches)
-            drawn = deque(islice(coming, AHEAD))
-            while drawn:
-                keys, variations = drawn.popleft()
-                drawn.extend(islice(coming, 1))
-                yield self._make(keys, variations.result())
+        for keys, params in thread_map(self._draw, self.batches, threads=1, ahead=AHEAD):
+            yield self._make(keys, params)
 
-    def _draw(self, keys: Keys) -> list[AugmentParams]:
+    def _draw(self, keys: Keys) -> tuple[Keys, list[AugmentParams]]:
         store = self.samples.store
-        return [self.samples.variation(key, store[key[1]][0].shape[:2]) for key in keys]
+        return keys, [self.samples.params(key, store[key[1]][0].shape[:2]) for key in keys]
 
-    def _make(self, keys: Keys, variations: Sequence[AugmentParams]) -> Batch:
+    def _make(self, keys: Keys, params: Sequence[AugmentParams]) -> Batch:
         indices = [index for _, index in keys]
-        place = torch.tensor(indices).to(self.images.device, non_blocking=True)
-        images, labels = self._augmenter(self.images[place], self.labels[place], variations)
+        rows = torch.tensor(indices).to(self.images.device, non_blocking=True)
+        images, labels = self._augmenter(self.images[rows], self.labels[rows], params)
         return Batch(images, labels, [self.samples.store.pairs[index].name for index in indices])
 
 
-class ResidentValidation:
+class GpuCachedValidation:
     """All samples in order, one a batch, as `loader.validation_loader`."""
 
     def __init__(self, samples: ValidationSamples, device: torch.device) -> None:

@@ -13,7 +13,6 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -25,8 +24,10 @@ from torch.utils.data import DataLoader
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
+from briskseg.core.parallel import thread_map
 from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset, Pair
+from briskseg.data.frequencies import ClassPixels, count_labels
 from briskseg.training.samples.augment import Augmenter, AugmentParams
 
 Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
@@ -49,34 +50,56 @@ class Samples(Protocol):
     def __getitem__(self, key: Any) -> Sample: ...
 
 
-class ImageStore:
-    """The decoded pairs of one split, kept in memory while they fit in `cache_gb`."""
+class MemoryBudget:
+    """So many bytes for decoded images, shared by the stores of a run."""
 
-    def __init__(self, dataset: Dataset, split: str, cache_gb: float) -> None:
+    def __init__(self, gigabytes: float) -> None:
+        self._left = gigabytes * 1e9
+        self._lock = threading.Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        return self._left <= 0
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes are left, which are taken then."""
+        with self._lock:
+            fits = size <= self._left
+            self._left = self._left - size if fits else 0.0
+            return fits
+
+
+class ImageStore:
+    """The decoded pairs of one split, kept in memory while they fit in the budget."""
+
+    def __init__(self, dataset: Dataset, split: str, budget: MemoryBudget) -> None:
         self.dataset = dataset
         self.pairs: Sequence[Pair] = dataset.pairs(split)
-        self._room = cache_gb * 1e9
+        self._budget = budget
         self._kept: dict[int, tuple[Image, Image]] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def fill(self, progress: Progress | None = None) -> None:
-        """Decode as many as fit, in threads; a damaged pair raises its DataError here, before the
-        first step. Called before worker processes start, so that they share the memory."""
+    def fill(self, progress: Progress | None = None) -> dict[str, ClassPixels]:
+        """Decode as many as fit, in threads, and count their classes; return the counts by name.
+
+        Called before worker processes start, so that they share the memory. A damaged pair raises
+        its DataError here, before the first step.
+        """
+        counts: dict[str, ClassPixels] = {}
 
         def read(index: int) -> None:
-            if self._room > 0 and index not in self._kept:
-                self._keep(index, self.dataset.read(self.pairs[index]))
+            if self._budget.is_spent or index in self._kept:
+                return
+            image, labels = self.dataset.read(self.pairs[index])
+            counts[self.pairs[index].name] = count_labels(labels)
+            if self._budget.take(image.nbytes + labels.nbytes):
+                self._kept[index] = image, labels
 
-        with ThreadPoolExecutor() as pool:
-            try:
-                for done, _ in enumerate(pool.map(read, range(len(self))), 1):
-                    if progress is not None:
-                        progress(done, len(self))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # a fault or a signal waits for none
-                raise
+        for _ in thread_map(read, range(len(self)), progress=progress):
+            pass
+        return counts
 
     @property
     def is_full(self) -> bool:
@@ -88,14 +111,12 @@ class ImageStore:
         kept = self._kept.get(index)
         return kept if kept is not None else self.dataset.read(self.pairs[index])
 
-    def _keep(self, index: int, pair: tuple[Image, Image]) -> None:
-        self._room -= pair[0].nbytes + pair[1].nbytes
-        if self._room >= 0:
-            self._kept[index] = pair
-
 
 class TrainingSamples:
-    """Varied samples, asked for by (epoch, index); `epochs` of the whole run say when they grow."""
+    """Augmented samples, asked for by (epoch, index).
+
+    epochs: of the whole run, of which `augment.progressive_resize` names shares.
+    """
 
     def __init__(
         self,
@@ -113,13 +134,12 @@ class TrainingSamples:
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         image, labels = self.store[key[1]]
-        variation = self.variation(key, image.shape[:2])
-        image, labels = self.augmenter.apply(image, labels, variation)
+        image, labels = self.augmenter.apply(image, labels, self.params(key, image.shape[:2]))
         return image, labels, self.store.pairs[key[1]].name
 
-    def variation(self, key: tuple[int, int], image_hw: tuple[int, int]) -> AugmentParams:
-        """What is drawn for a sample, of an image of this size."""
-        return self.augmenter.variation(image_hw, self.base_hw, self.seed, *key, epochs=self.epochs)
+    def params(self, key: tuple[int, int], image_hw: tuple[int, int]) -> AugmentParams:
+        """The parameters drawn for a sample, of an image of this size."""
+        return self.augmenter.params(image_hw, self.base_hw, self.seed, *key, epochs=self.epochs)
 
 
 class ValidationSamples:
@@ -200,7 +220,7 @@ Loader = DataLoader[Sample]
 
 
 def training_loader(samples: Samples, batches: EpochBatches, workers: int) -> Loader:
-    """Batches of varied samples, an epoch a pass."""
+    """Batches of augmented samples, an epoch a pass."""
     return _loader(samples, workers, batch_sampler=batches)
 
 

@@ -95,7 +95,7 @@ def draw_shadow(rng: np.random.Generator) -> Image:
     return as_image(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.5, 2))))
 
 
-def cast(image: Image, shadow: Image) -> Image:
+def cast_shadow(image: Image, shadow: Image) -> Image:
     """Darken an image by a coarse map of the light, 255 is full light."""
     height, width = image.shape[:2]
     light = cv2.resize(shadow, (width, height), interpolation=cv2.INTER_LINEAR)

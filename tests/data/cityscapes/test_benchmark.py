@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.evaluation.conftest import SIZE, blocks, label_ids, write
+from tests.data.cityscapes.conftest import SIZE, blocks, label_ids, write
 
 from briskseg.core.errors import DataError
-from briskseg.data.cityscapes import read_label_ids
-from briskseg.data.cityscapes.scorer import CityscapesScores, read_truth
+from briskseg.data.cityscapes.benchmark import CityscapesScores, read_ids
+from briskseg.data.cityscapes.tree import read_label_ids
 
 STUFF = [0, 1, 3, 4, 7, 8, 9, 11, 12, 13, 14, 17, 19, 20, 21, 22, 23]
 OBJECTS = [1000 * i + n for i in (24, 25, 26, 27, 28, 29, 30, 31, 32, 33) for n in (0, 1, 2, 107)]
@@ -51,7 +51,7 @@ def ours(
 ) -> dict[str, Any]:
     scores = CityscapesScores(without_instances)
     for prediction, label in zip(predictions, labels, strict=True):
-        truth = read_truth(label, instances=without_instances is None)
+        truth = read_ids(label, instances=without_instances is None)
         scores.update(read_label_ids(prediction), *truth)
     return scores.to_json()
 

@@ -7,21 +7,34 @@ handed in, and refuses two that fit; so nothing else may be written beside them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from briskseg.core.errors import BriskError, RequestError
 from briskseg.core.images import read_image, write_png
 from briskseg.core.labels import CITYSCAPES
 from briskseg.core.labels.cityscapes_table import to_label_ids
-from briskseg.runtime.inputs import Input
-from briskseg.runtime.predictor import Predictor
+from briskseg.core.types import Image, Labels
 
 # City, sequence and frame, by which an image is known.
 _IMAGE = re.compile(r"([^_]+_\d{6}_\d{6})(?:_.*)?")
 
 
-def server_paths(inputs: Sequence[Input], out: Path) -> list[Path]:
+class NamedInput(Protocol):
+    """A file to predict on; `name`: its path within what was asked for, without the suffix."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_video(self) -> bool: ...
+
+
+def server_paths(inputs: Sequence[NamedInput], out: Path) -> list[Path]:
     """Where in `out` each input's label ids go: its folders, and CITY_000000_000019_labelIds.png.
 
     Raises RequestError for a video, a name that is not Cityscapes', two inputs of one image, and a
@@ -52,12 +65,12 @@ def server_paths(inputs: Sequence[Input], out: Path) -> list[Path]:
     return [path for _, path in paths.values()]
 
 
-def write_label_ids(predictor: Predictor, image: Path, target: Path) -> None:
+def write_label_ids(predict: Callable[[Image], Labels], image: Path, target: Path) -> None:
     """Predict on an image and write its label ids, of the image's full size, to `target`.
 
     Raises DataError for a damaged image, BriskError where `target` cannot be written.
     """
-    ids_hw = to_label_ids(predictor(read_image(image)))
+    ids_hw = to_label_ids(predict(read_image(image)))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_png(target, ids_hw)
@@ -65,10 +78,9 @@ def write_label_ids(predictor: Predictor, image: Path, target: Path) -> None:
         raise BriskError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
-def check_knows_cityscapes(predictor: Predictor) -> None:
-    """RequestError for a network of other classes, which have no label ids."""
-    names = tuple(predictor.card.labels.names)
-    if names != CITYSCAPES.names:
+def check_knows_cityscapes(names: Sequence[str]) -> None:
+    """RequestError for a network of other classes than Cityscapes', which have no label ids."""
+    if tuple(names) != CITYSCAPES.names:
         raise RequestError(
             f"the model knows {len(names)} classes ({', '.join(names)}), expected the "
             f"{len(CITYSCAPES.names)} of Cityscapes in their order, which have label ids"

@@ -1,64 +1,29 @@
-"""The kinds of data, recognized by what lies in a folder, and `open_dataset`."""
+"""The formats of data sets, recognized by what lies in a folder, and `open_dataset`.
+
+A format is one file beside this one and one line in `FORMATS`.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from briskseg.core.cache import cache_folder
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import camvid, cityscapes, folder
-from briskseg.data.dataset import Dataset, Found, Unmatched
+from briskseg.data.dataset import Dataset, Format, Found, Unmatched
 
 STREETS = "streets"
 
 
-class Kind(NamedTuple):
-    """A kind of data: how a folder of it is recognized, how its pairs are found, how it lies."""
-
-    recognizes: Callable[[Path], bool]
-    find: Callable[[Path, str | None, int], Found]
-    layouts: tuple[str, ...]
-
-
 # In the order of asking: the particular before the general.
-DATASET_KINDS: dict[str, Kind] = {
-    "streets": Kind(
-        folder.recognizes_streets,
-        folder.find_streets,
-        ("streets.json beside the folder layout: drawn by `briskseg data draw`",),
-    ),
-    "cityscapes": Kind(
-        cityscapes.recognizes,
-        cityscapes.find,
-        (
-            "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png with gtFine/SPLIT/CITY/*_gtFine_labelIds.png"
-            " (or _labelTrainIds; or gtCoarse)",
-        ),
-    ),
-    "camvid": Kind(
-        camvid.recognizes,
-        camvid.find,
-        (
-            "train/NAME.ext with trainannot/NAME.png, and so on for val and test (SegNet's, 11"
-            " classes)",
-            "701_StillsRaw_full/NAME.png with LabeledApproved_full/NAME_L.png (as published, 32"
-            " colors)",
-        ),
-    ),
-    "folder": Kind(
-        folder.recognizes,
-        folder.find,
-        (
-            "images/SPLIT/NAME.ext with labels/SPLIT/NAME.png and classes.txt; SPLIT train, val,"
-            " test",
-            "images/NAME.ext with labels/NAME.png and classes.txt: split 80 to 20 by a seed",
-        ),
-    ),
+FORMATS: dict[str, Format] = {
+    "streets": folder.STREETS,
+    "cityscapes": cityscapes.FORMAT,
+    "camvid": camvid.FORMAT,
+    "folder": folder.FORMAT,
 }
 
 
@@ -104,12 +69,12 @@ def find_dataset(
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
-    return DATASET_KINDS[kind].find(path, classes, seed)
+    return FORMATS[kind].find(path, classes, seed)
 
 
 def recognize(root: Path) -> str | None:
     """The kind of data in a folder, or None."""
-    return next((name for name, kind in DATASET_KINDS.items() if kind.recognizes(root)), None)
+    return next((name for name, format in FORMATS.items() if format.recognizes(root)), None)
 
 
 def _drawn_streets(progress: Progress | None) -> Path:
@@ -156,7 +121,7 @@ def _unrecognized_message(root: Path) -> str:
         near.append(root.resolve().parent)
     hint = f" Did you mean {near[0]}?" if len(near) == 1 else ""
     layouts = [
-        f"  {name}: {layout}" for name, kind in DATASET_KINDS.items() for layout in kind.layouts
+        f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
     return (
         f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint} "

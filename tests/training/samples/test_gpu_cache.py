@@ -14,11 +14,16 @@ from briskseg.data import open_dataset
 from briskseg.data.synthetic import draw_dataset
 from briskseg.recipe import AugmentPart
 from briskseg.training.samples.augment import Augmenter
-from briskseg.training.samples.gpu_cache import ResidentTraining, ResidentValidation, is_resident
+from briskseg.training.samples.gpu_cache import (
+    GpuCachedTraining,
+    GpuCachedValidation,
+    use_gpu_cache,
+)
 from briskseg.training.samples.loader import (
     Batch,
     EpochBatches,
     ImageStore,
+    MemoryBudget,
     TrainingSamples,
     ValidationSamples,
     training_loader,
@@ -30,14 +35,14 @@ PARTS = {
     "nothing": {},
     "warp": {"scale": (0.6, 2.0), "rotate": 20, "flip": 0.5, "translate": 4, "crop": (0.6, 1.0)},
     "small": {"scale": (0.2, 0.45), "size": (32, 40)},  # halved before it is resampled
-    "growing": {"growth": {"factors": [0.5], "until": [0.5]}, "scale": (0.6, 2.0)},
+    "growing": {"progressive_resize": {"factors": [0.5], "until": [0.5]}, "scale": (0.6, 2.0)},
     "light": {"brightness": (0.5, 1.6), "contrast": (0.5, 1.6)},
     "color": {"brightness": (0.5, 1.6), "contrast": (0.5, 1.6), "saturation": (0, 2), "hue": 40},
     "blur": {"blur": 2},
     "noise": {"noise": 15},
     "shadow": {"shadow": 0.7},
     "photometric": {"photometric": 0.7},
-    "class_max": {"scale": (0.6, 2.0), "class_max": 0.5, "size": (24, 32)},
+    "cat_max_ratio": {"scale": (0.6, 2.0), "cat_max_ratio": 0.5, "size": (24, 32)},
 }
 PARTS["all"] = {key: value for part in PARTS.values() for key, value in part.items()}
 
@@ -50,7 +55,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples_of(data: Path, part: AugmentPart, cache_gb: float = 1) -> TrainingSamples:
-    store = ImageStore(open_dataset(data), "train", cache_gb)
+    store = ImageStore(open_dataset(data), "train", MemoryBudget(cache_gb))
     store.fill()
     return TrainingSamples(store, Augmenter(part, (90, 100, 110)), (72, 96), seed=3, epochs=2)
 
@@ -59,7 +64,7 @@ def both(data: Path, part: AugmentPart) -> tuple[list[Batch], list[Batch]]:
     """Two epochs from the workers' loader and from the device's."""
     samples = samples_of(data, part)
     loader = training_loader(samples, EpochBatches(8, 4, seed=3), workers=0)
-    resident = ResidentTraining(samples, EpochBatches(8, 4, seed=3), CPU)
+    resident = GpuCachedTraining(samples, EpochBatches(8, 4, seed=3), CPU)
     assert len(resident) == len(loader) == 2
     made = [[batch for _ in range(2) for batch in each] for each in (loader, resident)]
     return made[0], made[1]
@@ -90,22 +95,22 @@ def test_operations_change_the_samples_that_are_compared(streets: Path) -> None:
 
 def test_a_pass_begun_late_takes_the_rest_and_the_next_epoch_follows(streets: Path) -> None:
     samples = samples_of(streets, AugmentPart(flip=0.5))
-    whole = ResidentTraining(samples, EpochBatches(8, 2, seed=1), CPU)
+    whole = GpuCachedTraining(samples, EpochBatches(8, 2, seed=1), CPU)
     epochs = [list(whole) for _ in range(3)]
     batches = EpochBatches(8, 2, seed=1)
     batches.start_at(1, 2)
-    late = ResidentTraining(samples, batches, CPU)
+    late = GpuCachedTraining(samples, batches, CPU)
     for expected, found in ((epochs[1][2:], list(late)), (epochs[2], list(late))):
         assert [b.names for b in found] == [b.names for b in expected]
         assert all(a.images.equal(b.images) for a, b in zip(found, expected, strict=True))
 
 
 def test_validation_is_the_same_bytes_in_each_processes_share(streets: Path) -> None:
-    store = ImageStore(open_dataset(streets), "val", cache_gb=1)
+    store = ImageStore(open_dataset(streets), "val", MemoryBudget(1))
     store.fill()
     for rank in range(2):
         samples = ValidationSamples(store, (72, 96), rank, 2)
-        resident = ResidentValidation(samples, CPU)
+        resident = GpuCachedValidation(samples, CPU)
         assert len(resident) == 1
         for one, other in zip(validation_loader(samples, 0), resident, strict=True):
             assert one.images.equal(other.images)
@@ -115,17 +120,17 @@ def test_validation_is_the_same_bytes_in_each_processes_share(streets: Path) -> 
 
 def test_a_set_that_cannot_lie_on_the_device_says_why(streets: Path, tmp_path: Path) -> None:
     part = AugmentPart(size=(32, 32))
-    val = ValidationSamples(ImageStore(open_dataset(streets), "val", 1), None)
+    val = ValidationSamples(ImageStore(open_dataset(streets), "val", MemoryBudget(1)), None)
     val.store.fill()
     train = samples_of(streets, part)
-    assert is_resident(True, train, val, CPU)
-    assert not is_resident(None, train, val, CPU)  # unasked on CUDA alone
-    assert not is_resident(False, train, val, torch.device("cuda"))
+    assert use_gpu_cache(True, train, val, CPU)
+    assert not use_gpu_cache(None, train, val, CPU)  # unasked on CUDA alone
+    assert not use_gpu_cache(False, train, val, torch.device("cuda"))
     with pytest.raises(RequestError, match=r"not all of its images fit in data\.cache_gb; raise"):
-        is_resident(True, samples_of(streets, part, cache_gb=0), val, CPU)
+        use_gpu_cache(True, samples_of(streets, part, cache_gb=0), val, CPU)
     mixed = draw_dataset(tmp_path / "mixed", train=2, val=1, size_hw=(32, 40), seed=0)
     for kind, shape in (("images", (24, 24, 3)), ("labels", (24, 24))):
         path = sorted((mixed / kind / "train").iterdir())[0]
         write_png(path, np.zeros(shape, np.uint8))
     with pytest.raises(RequestError, match=r"the sizes of \S+ and \S+ differ; bring them to one"):
-        is_resident(True, samples_of(mixed, part), val, CPU)
+        use_gpu_cache(True, samples_of(mixed, part), val, CPU)

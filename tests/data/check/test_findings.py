@@ -1,4 +1,4 @@
-"""The doctor tells every kind of wrong data set apart, and its repaired copy is what it says."""
+"""`check` tells every kind of wrong data set apart, and its repaired copy is what it says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.data.wrong_sets import (
+from tests.data.check.wrong_sets import (
     CASES,
     CITYSCAPES_IDS,
     PAIRS,
@@ -36,19 +36,19 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image
 from briskseg.core.labels import CITYSCAPES
 from briskseg.data import open_dataset
-from briskseg.data.check import KINDS, check_dataset, examine, report_on
-from briskseg.data.check.file_stats import look_of, looks_array
-from briskseg.data.check.fixed_copy import copy_mended
+from briskseg.data.check import KINDS, check_dataset, report_on, scan_dataset
+from briskseg.data.check.fixed_copy import write_repaired
+from briskseg.data.file_stats import look_of, looks_array
 from briskseg.data.synthetic import draw_scene
 
 # Errors that training would not notice by itself: nothing in the files is unreadable.
 SILENT = {"binary-masks", "nothing-labeled", "one-class", "split-empty"}
-DOCS = Path(__file__).parents[2] / "docs" / "check.md"
+DOCS = Path(__file__).parents[3] / "docs" / "check.md"
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
-    return draw_sound(tmp_path_factory.mktemp("doctor") / "sound")
+    return draw_sound(tmp_path_factory.mktemp("check") / "sound")
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def contents(root):
 
 
 def fixed(root, out):
-    scan = examine(root)
-    return copy_mended(scan, report_on(scan), out)
+    scan = scan_dataset(root)
+    return write_repaired(scan, report_on(scan), out)
 
 
 def training_reads(root):
@@ -90,19 +90,19 @@ def test_the_sound_set_has_no_finding(sound):
 def test_a_wrong_set(case, root, sound, tmp_path):
     case.spoil(root)
     before = contents(root)
-    scan = examine(root)
+    scan = scan_dataset(root)
     report = report_on(scan)
     found = {finding.kind: finding for finding in report.findings}
     assert found.keys() == {case.kind, *case.also}
-    assert all(finding.count >= 1 and finding.cure for finding in found.values())
+    assert all(finding.count >= 1 and finding.fix_hint for finding in found.values())
     assert report.fit == all(KINDS[kind].severity != "error" for kind in found)
     if case.kind not in SILENT:  # training refuses what is an error, and nothing else
         assert training_reads(root) == report.fit
-    repair = copy_mended(scan, report, tmp_path / "out")
+    repair = write_repaired(scan, report, tmp_path / "out")
     assert contents(root) == before
-    assert len(scan.facts) - repair.pairs == case.lost
+    assert len(scan.pairs) - repair.pairs == case.lost
     after = check_dataset(tmp_path / "out")
-    kept = {kind for kind in found if KINDS[kind].fix == "kept"}
+    kept = {kind for kind in found if KINDS[kind].fix == "unchanged"}
     assert kinds(after) == (kept if case.then is None else set(case.then))
     for path in part(tmp_path / "out"):
         original = sound / path.relative_to(tmp_path / "out")
@@ -114,7 +114,7 @@ def test_every_kind_is_recognized_and_in_the_documentation():
     assert {case.kind for case in CASES} == KINDS.keys()
     assert len(KINDS) >= 25
     rows = [
-        f"| `{name}` | {kind.severity} | {kind.meaning} | {kind.cure} | {kind.fix} |"
+        f"| `{name}` | {kind.severity} | {kind.meaning} | {kind.fix_hint} | {kind.fix} |"
         for name, kind in KINDS.items()
     ]
     text = DOCS.read_text("utf-8")
@@ -286,7 +286,7 @@ def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):
 def test_the_remedy_of_binary_masks_is_one_line(root):
     binary_masks(root)
     (found,) = check_dataset(root).findings
-    assert "mask // 255" in found.cure
+    assert "mask // 255" in found.fix_hint
     for path in part(root):
         save(load(path) // 255, path)
     assert check_dataset(root).findings == ()
@@ -298,11 +298,11 @@ def test_a_wrong_palette_is_not_taken_for_soft_borders(root):
     change(part(root)[:1], lambda labels: palette[rows])
     (found,) = check_dataset(root).findings
     assert found.kind == "unknown-colors"
-    assert "add the missing colors" in found.cure
+    assert "add the missing colors" in found.fix_hint
 
 
 def test_a_copy_that_would_touch_the_original_is_refused(root, tmp_path):
-    for out in (root / "mended", root, tmp_path):
+    for out in (root / "repaired", root, tmp_path):
         with pytest.raises(RequestError, match="--fix"):
             fixed(root, out)
     (tmp_path / "file").write_text("mine")
@@ -318,7 +318,10 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
     lines = (tmp_path / "out" / "changes.txt").read_text().splitlines()
     first = part(root)[0].relative_to(root).as_posix()
     assert sorted(lines) == sorted(
-        [f"left out\t{first}\tempty-file", *(f"mended\t{path}\tsixteen-bit-labels" for path in two)]
+        [
+            f"left out\t{first}\tempty-file",
+            *(f"repaired\t{path}\tsixteen-bit-labels" for path in two),
+        ]
     )
 
 
@@ -327,17 +330,17 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
 
 def reads(monkeypatch):
     """The files that are read from now on."""
-    from briskseg.data.check import scan
+    from briskseg.data import dataset
 
     seen: list[Path] = []
-    for name in ("read_image_facts", "read_label_facts"):
-        real = getattr(scan, name)
+    for name in ("image_stats", "mask_stats"):
+        real = getattr(dataset, name)
 
         def counted(path, real=real):
             seen.append(path)
             return real(path)
 
-        monkeypatch.setattr(scan, name, counted)
+        monkeypatch.setattr(dataset, name, counted)
     return seen
 
 
@@ -414,7 +417,7 @@ def test_one_video_in_two_splits_is_named_and_not_called_a_copy(tmp_path):
     (found,) = check_dataset(tmp_path).findings
     assert found.kind == "video-neighbors"
     assert "6 pairs of neighboring video frames lie in different splits" in found.message
-    assert "split by drive" in found.cure
+    assert "split by drive" in found.fix_hint
 
 
 def test_ids_of_the_cases_are_cityscapes_own():

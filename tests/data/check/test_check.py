@@ -1,4 +1,4 @@
-"""The data doctor names every trouble that was put into a data set, and none in a sound one."""
+"""`check` names every fault that was put into a data set, and none in a sound one."""
 
 import numpy as np
 import pytest
@@ -70,9 +70,9 @@ def test_values_and_colors_of_no_class(write_folder):
     assert (values.severity, values.count) == ("error", 2)
     assert files(values) == ["labels/train/000.png", "labels/val/000.png"]
     assert "3 (96 pixels)" in values.message
-    assert "if 3 means ignored, say so (`ignore 3` in classes.txt)" in values.cure
+    assert "if 3 means ignored, say so (`ignore 3` in classes.txt)" in values.fix_hint
     assert files(found(report)["index-as-rgb"]) == ["labels/val/001.png"]
-    assert "an index mask saved as RGB" in found(report)["index-as-rgb"].cure
+    assert "an index mask saved as RGB" in found(report)["index-as-rgb"].fix_hint
     assert files(found(report)["unknown-colors"]) == ["labels/val/002.png"]
     assert "(90, 0, 90) (192 pixels)" in found(report)["unknown-colors"].message
 
@@ -84,7 +84,7 @@ def test_masks_of_0_and_255(write_folder, ignored):
         write_mask(path, stripes(2) * 255)
     finding = found(check_dataset(root))["binary-masks"]
     assert (finding.severity, finding.count) == ("error", 6)
-    assert "write 1 instead of 255" in finding.cure
+    assert "write 1 instead of 255" in finding.fix_hint
 
 
 def test_files_in_which_all_is_ignored(write_folder):

@@ -10,11 +10,12 @@ import torch
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.data import open_dataset
-from briskseg.recipe import AugmentPart, GrowthPart
+from briskseg.recipe import AugmentPart, ProgressiveResizePart
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.loader import (
     EpochBatches,
     ImageStore,
+    MemoryBudget,
     TrainingSamples,
     ValidationSamples,
     training_loader,
@@ -25,7 +26,7 @@ VARIED = AugmentPart(scale=(0.6, 2.0), flip=0.5, brightness=(0.5, 1.5), noise=10
 
 
 def batches_of(streets: Path, workers: int, epochs: int = 2) -> list:
-    store = ImageStore(open_dataset(streets), "train", cache_gb=1)
+    store = ImageStore(open_dataset(streets), "train", MemoryBudget(1))
     store.fill()
     samples = TrainingSamples(store, Augmenter(VARIED), (48, 64), seed=3)
     loader = training_loader(samples, EpochBatches(len(store), 4, seed=3), workers)
@@ -48,7 +49,7 @@ def test_a_pair_that_is_not_kept_is_read_once_a_sample(
     dataset = open_dataset(streets)
     whole = type(dataset).read
     monkeypatch.setattr(type(dataset), "read", lambda *given: read.append(1) or whole(*given))
-    store = ImageStore(dataset, "train", cache_gb=0)
+    store = ImageStore(dataset, "train", MemoryBudget(0))
     samples = TrainingSamples(store, Augmenter(VARIED), (48, 64), seed=3)
     assert [samples[0, index][2] for index in range(3)] == [p.name for p in store.pairs[:3]]
     assert len(read) == 3
@@ -63,9 +64,9 @@ def test_a_batch_is_bytes_in_channels_last_memory(streets: Path) -> None:
 
 
 def test_samples_grow_with_the_epochs(streets: Path) -> None:
-    store = ImageStore(open_dataset(streets), "train", cache_gb=1)
-    growth = GrowthPart(factors=(0.5, 0.75), until=(0.4, 0.7))
-    part = AugmentPart(size=(32, 48), growth=growth)
+    store = ImageStore(open_dataset(streets), "train", MemoryBudget(1))
+    growth = ProgressiveResizePart(factors=(0.5, 0.75), until=(0.4, 0.7))
+    part = AugmentPart(size=(32, 48), progressive_resize=growth)
     samples = TrainingSamples(store, Augmenter(part), (48, 64), seed=3, epochs=10)
     sizes = [samples[epoch, 0][0].shape[:2] for epoch in range(10)]
     assert sizes == [(16, 24)] * 4 + [(24, 32)] * 3 + [(32, 48)] * 3  # whole multiples of 8
@@ -116,7 +117,7 @@ def test_a_set_smaller_than_a_step_is_refused_with_the_cure() -> None:
 
 def test_images_beyond_the_cache_are_read_again_and_are_the_same(streets: Path) -> None:
     dataset = open_dataset(streets)
-    large, small = (ImageStore(dataset, "val", gb) for gb in (1.0, 1e-5))
+    large, small = (ImageStore(dataset, "val", MemoryBudget(gb)) for gb in (1.0, 1e-5))
     for store in (large, small):
         store.fill()
         for index, pair in enumerate(dataset.pairs("val")):
@@ -132,11 +133,11 @@ def test_a_damaged_file_is_named_before_the_first_step(tmp_path: Path) -> None:
     broken = sorted((root / "images" / "train").iterdir())[1]
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(DataError, match=broken.name):
-        ImageStore(open_dataset(root), "train", cache_gb=1).fill()
+        ImageStore(open_dataset(root), "train", MemoryBudget(1)).fill()
 
 
 def test_validation_shares_images_and_keeps_labels_at_full_size(streets: Path) -> None:
-    store = ImageStore(open_dataset(streets), "val", cache_gb=1)
+    store = ImageStore(open_dataset(streets), "val", MemoryBudget(1))
     names = []
     for rank in range(3):
         for batch in validation_loader(ValidationSamples(store, (24, 32), rank, 3), workers=0):

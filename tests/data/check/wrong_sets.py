@@ -1,4 +1,4 @@
-"""Every kind of wrong data set that the doctor tells apart, each made from a sound drawn one.
+"""Every kind of wrong data set that `check` tells apart, each made from a sound drawn one.
 
 `CASES` is the table: how to spoil the set, what else is found then, and what the copy must hold.
 """

@@ -19,9 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError
-from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, CityscapesLabel
+from briskseg.core.images import resize_labels
+from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, CityscapesLabel, to_label_ids
 from briskseg.core.metrics.confusion import ConfusionMatrix
-from briskseg.data.cityscapes import instance_file, read_instance_ids, read_label_ids
+from briskseg.core.types import Labels
+from briskseg.data.cityscapes.tree import instance_file, read_instance_ids, read_label_ids
+from briskseg.data.dataset import Dataset, Pair
+from briskseg.data.scorer import Sample, Scorer
 
 Integers = npt.NDArray[np.integer[Any]]
 Weighed = tuple[str, float, float]  # class or category, weighted pixels found, and missed
@@ -34,28 +38,62 @@ _CATEGORY[: len(LABELS)] = [CATEGORIES.index(label.category) for label in LABELS
 _GROUPS = 1000
 
 
-class CityscapesTruth(NamedTuple):
+class CityscapesIds(NamedTuple):
     """One image's label ids (H, W) uint8, and its instance ids (H, W) unless they are left out."""
 
     ids_hw: Integers
     instances_hw: Integers | None
 
 
-def read_truth(label: Path, instances: bool) -> CityscapesTruth:
-    """Read a file of labels, and the one of instance ids beside it if they are wanted.
+class CityscapesScorer(Scorer):
+    """Counts the benchmark's scores beside the plain ones."""
+
+    def __init__(
+        self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(dataset, pairs, label_size)
+        reason = missing_instances([pair.label for pair in pairs])
+        if label_size is not None:
+            reason = "the labels were resized, and objects are weighed by their full sizes"
+        self.scores = CityscapesScores(reason)
+
+    def read(self, pair: Pair) -> Sample:
+        """Decode a pair with its label ids, and the instance ids where they are counted."""
+        sample = super().read(pair)
+        ids = read_ids(pair.label, self.scores.without_instances is None)
+        if self.label_size is not None:
+            ids = CityscapesIds(resize_labels(ids.ids_hw, self.label_size), None)
+        return sample._replace(extra=ids)
+
+    def count(self, sample: Sample, predicted_hw: Labels) -> ConfusionMatrix:
+        """Count one image by both rules; return its plain matrix."""
+        one = super().count(sample, predicted_hw)
+        try:
+            self.scores.update(to_label_ids(predicted_hw), *sample.extra)
+        except DataError as error:
+            raise DataError(f"{sample.pair.label}: {error}") from None
+        return one
+
+    def benchmark(self) -> dict[str, Any]:
+        """The scores as cityscapesScripts names them, under "cityscapes"."""
+        return {"cityscapes": self.scores.to_json()}
+
+
+def read_ids(label: Path, instances: bool) -> CityscapesIds:
+    """Read a file of label ids, and the one of instance ids beside it if they are wanted.
 
     Raises DataError naming a file that is damaged, or both where their sizes differ.
     """
     ids_hw = read_label_ids(label)
     if not instances:
-        return CityscapesTruth(ids_hw, None)
+        return CityscapesIds(ids_hw, None)
     instances_hw = read_instance_ids(instance_file(label))
     if instances_hw.shape != ids_hw.shape:
         raise DataError(
             f"{instance_file(label)} is {instances_hw.shape} and {label} is {ids_hw.shape} (height,"
             " width), expected one size; restore them from the download"
         )
-    return CityscapesTruth(ids_hw, instances_hw)
+    return CityscapesIds(ids_hw, instances_hw)
 
 
 def missing_instances(labels: Sequence[Path]) -> str | None:
@@ -182,24 +220,24 @@ def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:
     instances, predicted = instances_hw[is_object], predicted_hw[is_object]
     sizes = np.bincount(instances)
     present = np.flatnonzero(sizes)
-    place = np.zeros(sizes.size, dtype=np.intp)
-    place[present] = np.arange(present.size) * 256
+    row = np.zeros(sizes.size, dtype=np.intp)
+    row[present] = np.arange(present.size) * 256
     # How often each object was predicted as each label.
-    seen = np.bincount(place[instances] + predicted, minlength=present.size * 256).reshape(-1, 256)
+    seen = np.bincount(row[instances] + predicted, minlength=present.size * 256).reshape(-1, 256)
     for instance, labels in zip(present.tolist(), seen, strict=True):
         label_id = instance // _GROUPS
-        thing = _thing(instance)
-        if thing.mean_pixels is None:
+        label = _label_of(instance)
+        if label.mean_pixels is None:
             continue
         size = int(sizes[instance])
-        weight = thing.mean_pixels / float(size)
+        weight = label.mean_pixels / float(size)
         found = int(labels[label_id])
-        yield thing.name, found * weight, (size - found) * weight
+        yield label.name, found * weight, (size - found) * weight
         found = int(labels[np.equal(_CATEGORY, _CATEGORY[label_id])].sum())
-        yield thing.category, found * weight, (size - found) * weight
+        yield label.category, found * weight, (size - found) * weight
 
 
-def _thing(instance: int) -> CityscapesLabel:
+def _label_of(instance: int) -> CityscapesLabel:
     """The label of an object, by its instance id. Raises DataError where there is none."""
     label_id = instance // _GROUPS
     if label_id >= len(LABELS):
@@ -207,13 +245,13 @@ def _thing(instance: int) -> CityscapesLabel:
             f"the instance ids hold {instance}, expected 1000 * label id + number with label ids "
             f"0..{len(LABELS) - 1}; use the files of the download"
         )
-    thing = LABELS[label_id]
-    if thing.scored and not thing.instances:
+    label = LABELS[label_id]
+    if label.scored and not label.instances:
         raise DataError(
-            f"the instance ids hold {instance}, an object of the class '{thing.name}', whose "
+            f"the instance ids hold {instance}, an object of the class '{label.name}', whose "
             "objects Cityscapes does not tell apart; use the files of the download"
         )
-    return thing
+    return label
 
 
 def _iou(found: float, wrong: int, missed: float) -> float:

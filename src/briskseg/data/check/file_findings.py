@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.check.check_report import Finding, finding
-from briskseg.data.check.file_stats import Trouble
-from briskseg.data.check.name_findings import affix
 from briskseg.data.check.scan import Scan
+from briskseg.data.file_stats import FileProblem
+from briskseg.data.matching import affix
 
 SUFFIXES = {
     "BMP": (".bmp",),
@@ -34,7 +34,7 @@ def unpaired(scan: Scan) -> Iterator[Finding]:
         }[problem]
         yield finding(problem.replace(" ", "-"), map(scan.named, paths), message)
     if scan.renamed:
-        pairs = [fact.pair for fact in scan.renamed]
+        pairs = [item.pair for item in scan.renamed]
         message = (
             f"label files are named unlike their images, as {pairs[0].label.name} for "
             f"{pairs[0].image.name} ({affix(pairs)})"
@@ -45,14 +45,14 @@ def unpaired(scan: Scan) -> Iterator[Finding]:
 def empty_splits(scan: Scan) -> Iterator[Finding]:
     """Splits that training needs and that have no pair."""
     for split in ("train", "val"):
-        if not any(fact.split == split for fact in scan.facts):
+        if not any(item.split == split for item in scan.pairs):
             message = f"the split '{split}' has no pair, and training needs both train and val"
             yield finding("split-empty", (), message, f"put images and labels into '{split}'", 1)
 
 
 def unread_files(scan: Scan) -> Iterator[Finding]:
     """Files beside the pairs that nobody will read, though they may be meant to be."""
-    pairs = [fact.pair for fact in scan.facts]
+    pairs = [item.pair for item in scan.pairs]
     halves = {file.path.parent for file in scan.unmatched}
     folders = {path.parent for pair in pairs for path in (pair.image, pair.label)} | halves
     unread = [
@@ -71,23 +71,24 @@ def unread_files(scan: Scan) -> Iterator[Finding]:
 
 def unreadable(scan: Scan) -> Iterator[Finding]:
     """Files that could not be read, by the kind of damage."""
-    by_kind: dict[str, list[Trouble]] = defaultdict(list)
-    for fact in scan.facts:
-        for trouble in fact.troubles:
-            by_kind[trouble.kind].append(trouble)
-    for kind, troubles in by_kind.items():
-        many = f"{len(troubles)} files cannot be read, the first: " if len(troubles) > 1 else ""
-        first = troubles[0].message.replace(f"{scan.dataset.root}/", "")
-        yield finding(kind, [scan.named(t.path) for t in troubles], f"{many}{first}")
+    by_kind: dict[str, list[FileProblem]] = defaultdict(list)
+    for item in scan.pairs:
+        for problem in item.problems:
+            by_kind[problem.kind].append(problem)
+    for kind, problems in by_kind.items():
+        many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
+        first = problems[0].message.replace(f"{scan.dataset.root}/", "")
+        yield finding(kind, [scan.named(p.path) for p in problems], f"{many}{first}")
 
 
 def wrong_suffixes(scan: Scan) -> Iterator[Finding]:
     """Files that are not what their suffix says."""
     wrong = []
-    for fact in scan.facts:
-        for facts, path in ((fact.image, fact.pair.image), (fact.label, fact.pair.label)):
-            if facts is not None and path.suffix.lower() not in SUFFIXES.get(facts.form, ()):
-                wrong.append((path, facts.form))
+    for item in scan.pairs:
+        for stats, path in ((item.image, item.pair.image), (item.label, item.pair.label)):
+            form = "" if stats is None else stats.form  # "" too for labels that are no picture
+            if form and path.suffix.lower() not in SUFFIXES.get(form, ()):
+                wrong.append((path, form))
     if wrong:
         path, form = wrong[0]
         message = f"files are of another type than their suffix says; {path.name} is {form}"

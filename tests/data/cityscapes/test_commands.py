@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.evaluation.conftest import SIZE, blocks, label_ids, write
+from tests.data.cityscapes.conftest import SIZE, blocks, label_ids, write
 
 import briskseg
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights

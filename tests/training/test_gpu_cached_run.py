@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
 from briskseg.recipe import Recipe, load_recipe
-from briskseg.training.samples.gpu_cache import ResidentTraining
+from briskseg.training.samples.gpu_cache import GpuCachedTraining
 
 BRIEF = [
     "data.size=null", "training.batch=4", "training.epochs=2", "training.validate_every=1",
@@ -30,13 +30,13 @@ def test_a_resident_run_trains_and_resumes_to_the_last_bit(
 ) -> None:
     built = []
 
-    class Counted(ResidentTraining):
+    class Counted(GpuCachedTraining):
         def __init__(self, *given: object) -> None:
             super().__init__(*given)
             built.append(self)
 
-    monkeypatch.setattr("briskseg.training.fit.ResidentTraining", Counted)
-    recipe = recipe_of(streets, "data.resident=true")
+    monkeypatch.setattr("briskseg.training.fit.GpuCachedTraining", Counted)
+    recipe = recipe_of(streets, "data.gpu_cache=true")
     whole = sit(recipe, tmp_path / "whole")
     assert len(built) == 1
     parts = sit(recipe, tmp_path / "parts", until=5)

@@ -1,12 +1,14 @@
-"""What reading one file shows, in a few numbers: kept in memory and in the cache, pixels are not.
+"""One file in a few numbers, as `check` needs it: sizes, form, histogram, digest; no pixels.
 
-Nothing here depends on the classes, so that another class list needs no file read again.
+A mask's numbers do not depend on the classes, so that another class list needs no file read again.
+`StatsCache` keeps them in the user's cache folder while the files are the same.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import orientation_of, read_image
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, raw_mode, read_mask
+from briskseg.core.types import Labels
 
 LOOK = 12  # cells a side, of an image's gradients
 
@@ -37,7 +40,7 @@ _OTHER_MAGIC = {
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageStats:
     """height, width: upright, in pixels. orientation: EXIF's, 1 where there is none. form, mode:
     the file's format and how it stores pixels, as Pillow names them. lowest, highest: the extreme
     values of all channels; of a 16-bit file those of 16 bits. digest: of size and pixels. look:
@@ -55,11 +58,13 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class LabelFacts:
-    """height, width: in pixels, as stored. form, mode: as ImageFacts'. clear: transparent pixels.
-    is_color: whether the histogram holds colors (0xRRGGBB) and not values. histogram: the pixels of
-    each; of a file with very many, the most frequent. distinct: how many there are in all. palette:
-    the color of each index that is used, where there is a palette. digest: of the pixels."""
+class LabelStats:
+    """height, width: in pixels, as stored. form, mode: as ImageStats', "" for what is no picture.
+    clear: transparent pixels. is_color: whether the histogram holds colors (0xRRGGBB) and not
+    values. histogram: the pixels of each; of a file with very many, the most frequent. distinct:
+    how many there are in all. palette: the color of each index that is used, where there is a
+    palette. digest: of the pixels. is_decoded: whether the histogram holds class indices and 255,
+    as of a format whose label files are no pictures."""
 
     height: int
     width: int
@@ -72,10 +77,11 @@ class LabelFacts:
     distinct: int
     palette: dict[int, int] | None
     digest: str
+    is_decoded: bool = False
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FileProblem:
     """Why a file cannot be read: one of `KINDS`, and a sentence that names the file."""
 
     kind: str
@@ -83,24 +89,24 @@ class Trouble:
     message: str
 
 
-def read_image_facts(path: Path) -> ImageFacts | Trouble:
+def image_stats(path: Path) -> ImageStats | FileProblem:
     """Decode an image as training does and reduce it."""
-    if trouble := _seen_at_once(path):
-        return trouble
+    if problem := _seen_at_once(path):
+        return problem
     try:
         image_hwc = read_image(path)
         with opened(path) as picture:
             form, mode = picture.format or "", raw_mode(picture) or picture.mode
             orientation = orientation_of(picture)
     except DataError as error:
-        return _trouble(path, str(error))
+        return _problem(path, str(error))
     extremes = image_hwc
     if is_16_bit(mode):
         stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
         extremes = image_hwc if stored is None else stored
     height, width = image_hwc.shape[:2]
     size = f"{height}x{width}".encode()
-    return ImageFacts(
+    return ImageStats(
         height,
         width,
         orientation,
@@ -113,16 +119,16 @@ def read_image_facts(path: Path) -> ImageFacts | Trouble:
     )
 
 
-def read_label_facts(path: Path) -> LabelFacts | Trouble:
+def mask_stats(path: Path) -> LabelStats | FileProblem:
     """Read a label file without knowing the classes, and count its values or colors."""
-    if trouble := _seen_at_once(path):
-        return trouble
+    if problem := _seen_at_once(path):
+        return problem
     try:
         mask = read_mask(path)
         with opened(path) as picture:
             mode = picture.mode
     except DataError as error:
-        return _trouble(path, str(error))
+        return _problem(path, str(error))
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
     histogram, distinct = _histogram(_packed(pixels) if is_color else pixels)
@@ -133,7 +139,7 @@ def read_label_facts(path: Path) -> LabelFacts | Trouble:
         palette = dict(zip(histogram, colors, strict=True))
     digest = _digest(pixels)
     height, width = pixels.shape[:2]
-    return LabelFacts(
+    return LabelStats(
         height,
         width,
         mask.form,
@@ -145,6 +151,34 @@ def read_label_facts(path: Path) -> LabelFacts | Trouble:
         distinct,
         palette,
         digest,
+    )
+
+
+def decoded_stats(path: Path, read: Callable[[], Labels]) -> LabelStats | FileProblem:
+    """Of a label file that is no picture: what `read` decodes it to."""
+    if problem := _absent_or_empty(path):
+        return problem
+    try:
+        labels_hw = read()
+    except UnknownLabelError as error:
+        return FileProblem("unknown-values", path, str(error))
+    except DataError as error:
+        return FileProblem("damaged-file", path, str(error))
+    histogram, distinct = _histogram(labels_hw)
+    height, width = labels_hw.shape
+    return LabelStats(
+        height,
+        width,
+        form="",
+        mode="",
+        is_lossy=False,
+        clear=0,
+        is_color=False,
+        histogram=histogram,
+        distinct=distinct,
+        palette=None,
+        digest=_digest(labels_hw),
+        is_decoded=True,
     )
 
 
@@ -219,44 +253,54 @@ def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
     return dict(zip(values.tolist(), sums.tolist(), strict=True)), distinct
 
 
-def _seen_at_once(path: Path) -> Trouble | None:
-    """What the first and last bytes tell, before a decoder complains about them."""
+def _absent_or_empty(path: Path) -> FileProblem | None:
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
-        return Trouble("not-an-image", path, f"{path}: is no regular file")
+        return FileProblem("not-an-image", path, f"{path}: is no regular file")
+    if not path.exists():
+        return FileProblem("missing-file", path, f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        return FileProblem("empty-file", path, f"{path}: the file is empty")
+    return None
+
+
+def _seen_at_once(path: Path) -> FileProblem | None:
+    """What the first and last bytes tell, before a decoder complains about them."""
     try:
+        if problem := _absent_or_empty(path):
+            return problem
         with path.open("rb") as file:
             head = file.read(16)
             length = file.seek(0, 2)
             file.seek(max(0, length - 4096))
             tail = file.read()
-    except FileNotFoundError:
-        return Trouble("missing-file", path, f"{path}: there is no such file")
     except OSError as error:
-        return Trouble("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
-    if length == 0:
-        return Trouble("empty-file", path, f"{path}: the file is empty")
+        return FileProblem("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
     if head.startswith(b"version https:"):
-        return Trouble("lfs-pointer", path, f"{path}: holds a pointer of Git LFS, not the image")
+        return FileProblem(
+            "lfs-pointer", path, f"{path}: holds a pointer of Git LFS, not the image"
+        )
     if not head.startswith(_IMAGE_MAGIC):
         begins = (what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic))
         what = next(begins, "no image of a known type")
-        return Trouble("not-an-image", path, f"{path}: is {what}")
+        return FileProblem("not-an-image", path, f"{path}: is {what}")
     if head.startswith(b"\x89PNG") and b"IEND" not in tail and b"IEND" not in path.read_bytes():
-        return Trouble("damaged-file", path, f"{path}: the file is cut off after {length} bytes")
+        return FileProblem(
+            "damaged-file", path, f"{path}: the file is cut off after {length} bytes"
+        )
     return None
 
 
-def _trouble(path: Path, message: str) -> Trouble:
-    """Which kind of trouble a file is in that begins as an image and could not be read."""
+def _problem(path: Path, message: str) -> FileProblem:
+    """Which kind of problem a file has that begins as an image and could not be read."""
     try:
         with opened(path) as picture:
             mode = picture.mode
     except DataError as error:
         is_large = "read at once" in str(error)
-        return Trouble("too-large" if is_large else "damaged-file", path, message)
+        return FileProblem("too-large" if is_large else "damaged-file", path, message)
     if f"mode {mode}" in message and mode not in LABEL_MODES:
-        return Trouble("label-mode", path, message)
+        return FileProblem("label-mode", path, message)
     if mode == "F":  # which Pillow reads, and OpenCV does not
         message = f"{path}: stores floating-point numbers, expected 8 or 16 bits a channel"
-        return Trouble("image-mode", path, message)
-    return Trouble("damaged-file", path, message)
+        return FileProblem("image-mode", path, message)
+    return FileProblem("damaged-file", path, message)

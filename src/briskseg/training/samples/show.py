@@ -23,13 +23,6 @@ from briskseg.training.samples.augment import Augmenter
 
 Picture = npt.NDArray[np.uint8]
 
-# Whose augmentation is shown of a kind of data, when no recipe is named.
-USUAL_RECIPES = {
-    "streets": "demo",
-    "cityscapes": "erfnet-cityscapes",
-    "camvid": "erfnet-camvid11",
-    "folder": "fast-scnn",
-}
 EPOCHS = 5  # the columns of the augmentation: each sample in so many epochs
 _CELL = 360  # pixels, at most, along a cell's longer side
 _GAP, _STRIP, _LETTERS = 6, 24, 13  # pixels between cells, of a line of text, of its letters
@@ -104,13 +97,9 @@ def augmentation_sheets(
     for index in chosen:
         image_hwc, labels_hw = dataset.read(pairs[index])
         height, width = image_hwc.shape[:2]
-        variations = [
-            augmenter.variation(
-                (height, width), recipe.data.size, training.seed, epoch, index, epochs
-            )
-            for epoch in range(EPOCHS)
-        ]
-        varied = [augmenter.apply(image_hwc, labels_hw, each) for each in variations]
+        key = (height, width), recipe.data.size, training.seed
+        params = [augmenter.params(*key, epoch, index, epochs) for epoch in range(EPOCHS)]
+        varied = [augmenter.apply(image_hwc, labels_hw, each) for each in params]
         present |= {label for _, labels in varied for label in np.unique(labels)}
         name = pairs[index].name
         plain.append((name, [_fitted(image) for image, _ in varied]))

@@ -22,7 +22,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 def vary(scene, *, epoch=0, index=0, base=None, **part):
     augmenter = Augmenter(AugmentPart(**part), FILL)
-    variation = augmenter.variation(scene[0].shape[:2], base, 0, epoch, index, epochs=2)
+    variation = augmenter.params(scene[0].shape[:2], base, 0, epoch, index, epochs=2)
     return augmenter.apply(*scene, variation)
 
 
@@ -184,7 +184,7 @@ def test_samples_that_one_class_fills_are_cut_elsewhere() -> None:
     labels = np.zeros((64, 512), np.uint8)
     labels[:, 240:272] = 1
     image = np.dstack([labels * 100] * 3)
-    part = {"size": (32, 32), "class_max": 0.75}
+    part = {"size": (32, 32), "cat_max_ratio": 0.75}
     before = [vary((image, labels), index=i, size=(32, 32))[1] for i in range(200)]
     after = [vary((image, labels), index=i, **part)[1] for i in range(200)]
 
@@ -207,7 +207,9 @@ def test_samples_that_one_class_fills_are_cut_elsewhere() -> None:
 def test_image_and_labels_are_cut_at_the_same_place(scene) -> None:
     image = np.dstack([scene[1]] * 3)
     for index in range(20):
-        cut, labels = vary((image, scene[1]), index=index, size=(24, 32), class_max=0.4, flip=0.5)
+        cut, labels = vary(
+            (image, scene[1]), index=index, size=(24, 32), cat_max_ratio=0.4, flip=0.5
+        )
         assert np.array_equal(cut[..., 0], labels)
 
 
@@ -259,7 +261,7 @@ def test_a_smaller_sample_shows_the_same_view(scene, size) -> None:
     growth = {"factors": (0.5,), "until": (0.5,)}
     for index in range(6):
         whole, labels = vary(scene, index=index, **part)
-        small, few = vary(scene, index=index, growth=growth, **part)
+        small, few = vary(scene, index=index, progressive_resize=growth, **part)
         half = (whole.shape[0] // 2, whole.shape[1] // 2)
         assert small.shape[:2] == few.shape == half
         shrunk = cv2.resize(whole, half[::-1], interpolation=cv2.INTER_AREA)

@@ -9,9 +9,8 @@ import pytest
 
 from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay
-from briskseg.data import DATASET_KINDS, open_dataset
+from briskseg.data import FORMATS, open_dataset
 from briskseg.data.frequencies import count_pixels
-from briskseg.data.show import USUAL_RECIPES
 from briskseg.data.violins import rarest_first
 from briskseg.recipe import list_recipes, load_recipe
 
@@ -57,7 +56,10 @@ def test_samples_are_the_pairs_and_their_overlay(streets: Path, shown) -> None:
     [
         ([], [(40, 56)] * 5),
         # two of five epochs at half the size, of 12 images in steps of 4
-        (["augment.growth={factors: [0.5], until: [0.4]}"], [(16, 32)] * 2 + [(40, 56)] * 3),
+        (
+            ["augment.progressive_resize={factors: [0.5], until: [0.4]}"],
+            [(16, 32)] * 2 + [(40, 56)] * 3,
+        ),
     ],
 )
 def test_augmented_samples_are_those_that_training_takes(
@@ -134,8 +136,7 @@ def test_large_images_are_shrunk_into_their_cells(small_data: Path, shown) -> No
 
 
 def test_every_kind_has_a_recipe_to_show() -> None:
-    assert USUAL_RECIPES.keys() == DATASET_KINDS.keys()
-    assert set(USUAL_RECIPES.values()) <= set(list_recipes())
+    assert {format.recipe for format in FORMATS.values()} <= set(list_recipes())
 
 
 def test_wrong_requests(streets: Path, command, tmp_path: Path) -> None:
