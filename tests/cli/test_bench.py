@@ -35,6 +35,9 @@ def test_everything_is_measured_and_a_budget_met(command, model: Path, tmp_path:
     assert done.status == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 100
     assert "1000000ms is met" in done.out
+    rows = done.out.splitlines()
+    start = next(n for n, row in enumerate(rows) if row.startswith("torch float32 "))
+    assert rows[start + 2].split()[:2] == ["model.safetensors", "p99"]
     assert "mIoU 25.00 %" in done.out
     found = json.loads(report.read_text("utf-8"))
     (one,) = found["candidates"]

@@ -209,8 +209,7 @@ def _print_times(report: Report, timings: list[Timing]) -> None:
     rows: list[list[str]] = []
     for timing in timings:
         rows += [[]] * bool(rows)  # an empty line between candidates
-        lines = [*_names(report, timing), "", ""]
-        for line, share in zip(lines, PERCENTILES, strict=False):
+        for line, share in zip(_names(report, timing), PERCENTILES, strict=True):
             rows.append([line, f"p{share}"])
             rows[-1] += [f"{timing.percentile(stage, share):.1f}" for stage in columns]
     print_rows(_table(28, "", *columns), (row or [""] for row in rows), WIDTH)
@@ -241,12 +240,12 @@ def _table(name_width: int, *headings: str) -> Table:
 
 
 def _names(report: Report, timing: Timing) -> list[str]:
-    """What distinguishes a candidate, in up to three lines."""
+    """What distinguishes a candidate, in three lines: what computes, its input, and the file."""
     candidate = timing.candidate
     height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
-    model = [Path(candidate.model).name] if len(report.cards) > 1 else []
-    return [candidate.way, f"{height}x{width}{threads}", *model]
+    model = f"{Path(candidate.model).name}: " if len(report.cards) > 1 else ""
+    return [candidate.way, f"{height}x{width}{threads}", f"{model}{candidate.path.name}"]
 
 
 def _works(report: Report) -> list[str]:

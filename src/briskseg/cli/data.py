@@ -30,8 +30,8 @@ def data(context: typer.Context) -> None:
     table.add_column("recognized by")
     rows = [
         (name if row == 0 else "", layout)
-        for name, format in FORMATS.items()
-        for row, layout in enumerate(format.layouts)
+        for name, entry in FORMATS.items()
+        for row, layout in enumerate(entry.layouts)
     ]
     print_rows(table, rows, WIDTH)
     print(
