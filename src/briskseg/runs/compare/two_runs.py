@@ -68,8 +68,8 @@ class Comparison:
         curves, widest = found.curves, found.widest
         scores = self.scores
         return {
-            "a": _curve_json(self.a, self.axis),
-            "b": _curve_json(self.b, self.axis),
+            "a": self._curve_json(self.a),
+            "b": self._curve_json(self.b),
             "by": self.axis,
             "smoothed_over": self.window,
             "points": len(curves.positions),
@@ -101,44 +101,39 @@ class Comparison:
             "verdict": self.verdict,
         }
 
+    def _curve_json(self, curve: Curve) -> dict[str, Any]:
+        positions, _ = curve.along(self.axis)
+        span = {"first": float(positions[0]), "last": float(positions[-1])}
+        return {"log": str(curve.log), "key": curve.key, "points": len(positions)} | span
+
 
 def compare_runs(
     a: Log, b: Log, axis: Axis = "step", window: float | None = None, rule: Rule | None = None
 ) -> Comparison:
     """Compare run b with run a.
 
-    axis: what is held against what: equal steps, samples seen, or seconds. window: the curves are
+    axis: what is compared with what: equal steps, samples seen, or seconds. window: the curves are
     smoothed over so many steps, samples or seconds, each on its own, before they are aligned.
 
     Raises RequestError for what is not there, an unknown key or axis, or no common stretch;
     DataError or WeightsError for damage.
     """
-    read_a, read_b = a.read(), b.read()
-    along_a, along_b = read_a.along(axis), read_b.along(axis)
-    same_log = all(np.array_equal(x, y) for x, y in zip(along_a, along_b, strict=True))
+    curves = a.read(), b.read()
+    points = [curve.along(axis) for curve in curves]
+    same_log = all(np.array_equal(x, y) for x, y in zip(*points, strict=True))
     if window is not None:
-        along_a, along_b = (
-            (positions, smoothed(positions, values, window))
-            for positions, values in (along_a, along_b)
-        )
-    aligned = align(along_a, along_b)
+        points = [(positions, smoothed(positions, y, window)) for positions, y in points]
+    aligned = align(*points)
     if aligned is None:
-        spans = [f"{along[0][0]:g} to {along[0][-1]:g}" for along in (along_a, along_b)]
+        spans = [f"{positions[0]:g} to {positions[-1]:g}" for positions, _ in points]
         raise RequestError(
-            f"the runs have no stretch in common: {read_a.log} has {spans[0]} {UNITS[axis]}, "
-            f"{read_b.log} {spans[1]}; align them by something else with --by"
+            f"the runs have no stretch in common: {curves[0].log} has {spans[0]} {UNITS[axis]}, "
+            f"{curves[1].log} {spans[1]}; align them by something else with --by"
         )
+    agreement = Agreement(aligned, rule or Rule())
     folders = RunFolder(a.path), RunFolder(b.path)  # of a single log file, one that holds nothing
-    return Comparison(
-        a=read_a,
-        b=read_b,
-        axis=axis,
-        window=window,
-        agreement=Agreement(aligned, rule or Rule()),
-        same_log=same_log,
-        same_weights=_same_weights(*folders),
-        scores=_scores(*folders),
-    )
+    weights, scores = _same_weights(*folders), _score_difference(*folders)
+    return Comparison(*curves, axis, window, agreement, same_log, weights, scores)
 
 
 def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:
@@ -153,20 +148,9 @@ def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:
     )
 
 
-def _scores(a: RunFolder, b: RunFolder) -> ScoreDifference | str | None:
+def _score_difference(a: RunFolder, b: RunFolder) -> ScoreDifference | str | None:
     ours, theirs = a.read_scores(), b.read_scores()
     return None if ours is None or theirs is None else compare_scores(ours, theirs)
-
-
-def _curve_json(curve: Curve, axis: Axis) -> dict[str, Any]:
-    positions, _ = curve.along(axis)
-    return {
-        "log": str(curve.log),
-        "key": curve.key,
-        "points": len(positions),
-        "first": float(positions[0]),
-        "last": float(positions[-1]),
-    }
 
 
 def _shown(error: float, bound: float) -> str:
