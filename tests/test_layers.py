@@ -59,7 +59,6 @@ HEAVY = {
     "nncf": {"export/int8.py"},
     "keras": {"export/keras_.py"},
     "h5py": {"export/keras_file.py"},
-    "lightning": {"training"},
     "matplotlib": {
         "runs/report",
         "runs/compare/curves_chart.py",
@@ -68,7 +67,7 @@ HEAVY = {
         "benchmark/speed_chart.py",
     },
     "tkinter": {"runtime/video/window.py"},
-    "tensorboard": {"runs/compare/tensorboard_.py", "training/events.py"},
+    "tensorboard": {"runs/compare/tensorboard_.py", "training/loggers.py"},
 }
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -40,6 +40,12 @@ class Batch(NamedTuple):
     labels: Tensor
     names: list[str]
 
+    def to(self, device: torch.device) -> Batch:
+        if self.images.device == device:
+            return self
+        images = self.images.to(device, non_blocking=True)
+        return Batch(images, self.labels.to(device, non_blocking=True), self.names)
+
 
 class Samples(Protocol):
     """What a loader reads: samples by their key, for training (epoch, index), else an index."""
