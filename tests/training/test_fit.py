@@ -342,7 +342,7 @@ def test_other_networks_losses_and_optimizers_train(
         "--set=training.precision=bf16", "--set=training.steps=3", "--set=training.ema=null",
     )  # fmt: skip
     assert done.status == 0, done.err
-    (optimizer,) = checkpoint(tmp_path / "run")["optimizer_states"]
+    optimizer = checkpoint(tmp_path / "run")["optimizer"]
     moving = [state["momentum_buffer"].float() for state in optimizer["state"].values()]
     length = sum(buffer.square().sum() for buffer in moving) ** 0.5
     # of three clipped gradients, each of which counts half as much as the next
@@ -385,7 +385,7 @@ def test_progress_counts_small_samples_as_the_less_work_that_they_are(
 ) -> None:
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.fit import fit
-    from briskseg.training.run_folder import RunSession
+    from briskseg.training.session import RunSession
 
     changes = [change.removeprefix("--set=") for change in SMALL]
     grows = "augment.growth={factors: [0.5], until: [0.5]}"

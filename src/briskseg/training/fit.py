@@ -49,7 +49,7 @@ from briskseg.training.samples.loader import (
 )
 from briskseg.training.score_run import EXAMPLES, score_run
 from briskseg.training.segmentation import SegmentationTask
-from briskseg.training.session import RunSession, opened_run, seek_batches, with_recorded_length
+from briskseg.training.session import RunSession, opened_run, refuse_other_batches, with_recorded_length
 from briskseg.training.stages import plan_stages
 
 FILM_IMAGES = 4
@@ -100,7 +100,7 @@ def _train(
         recipe = with_recorded_length(recipe, folder, session.minutes)
     torch.manual_seed(recipe.training.seed)
     data = read_data(recipe, dataset, folder.path, machine, session.counted("read"))
-    seek_batches(data.batches, resume)
+    refuse_other_batches(data.batches, resume)
     network = _begin(recipe, dataset, session, is_new=resume is None)
     task = make_task(recipe, dataset, data, network)
     growth = recipe.augment.growth
@@ -197,7 +197,6 @@ class Data:
         """The same data for a run of another length, by which samples grow."""
         training = recipe.training
         self.samples.epochs = training.epochs_of_all(len(self.batches))
-        self.batches.start_at(0, 0)
         train, val = self.loaders
         if not isinstance(train, ResidentTraining):  # loading processes have a copy of the samples
             workers = machine.workers(training.workers)

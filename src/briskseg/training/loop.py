@@ -230,7 +230,7 @@ class Loop:
     def _batches(self) -> Iterator[Batch]:
         began = time.monotonic()
         self.log.wait()
-        self.batches.go_to(self.at.epoch)
+        self.batches.start_at(self.at.epoch, self.at.batch)
         for batch in self.train_batches:
             batch = batch.to(self.machine.device)
             self.log.begin_step()

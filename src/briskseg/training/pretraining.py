@@ -36,7 +36,7 @@ from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.preflight import refuse_dataless
 from briskseg.training.processes import Processes
 from briskseg.training.samples.loader import Batch, EpochBatches, training_loader, validation_loader
-from briskseg.training.session import RunSession, opened_run, seek_batches, with_recorded_length
+from briskseg.training.session import RunSession, opened_run, refuse_other_batches, with_recorded_length
 from briskseg.training.stages import Stage
 from briskseg.training.task import Normalize, Task
 
@@ -76,7 +76,7 @@ def _train(
     torch.manual_seed(training.seed)
     share = machine.processes.rank, machine.processes.world
     batches = EpochBatches(len(folders.train), training.batch, training.seed, *share)
-    seek_batches(batches, resume)
+    refuse_other_batches(batches, resume)
     classifier = create_classifier(recipe.model.name, len(folders.classes), **recipe.model.options)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     workers = machine.workers(training.workers)
@@ -89,7 +89,6 @@ def _train(
     task = ClassificationTask(classifier, recipe, len(batches))
     if session.minutes is not None and not is_decided:
         recipe, deadline = decide_length(recipe, task, loaders, machine, folder, session)
-        batches.start_at(0, 0)
         task = ClassificationTask(classifier, recipe, len(batches))
     outputs = EncoderOutputs(folder, {"recipe": recipe.name, "images": len(folders.train)})
     training = recipe.training

@@ -239,12 +239,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def seek_batches(batches: EpochBatches, resume: ResumePoint | None) -> None:
-    """Let the batches begin where the checkpoint is.
-
-    Raises:
-        RequestError: it was cut from another number of images, or for other devices.
-    """
+def refuse_other_batches(batches: EpochBatches, resume: ResumePoint | None) -> None:
+    """Raise RequestError for a checkpoint of another number of images, or of other devices."""
     if resume is None:
         return
     if resume.images != batches.samples:
@@ -258,4 +254,3 @@ def seek_batches(batches: EpochBatches, resume: ResumePoint | None) -> None:
             f"{batches.world}; resume it with --devices {resume.processes}, or begin a new run "
             "with --out"
         )
-    batches.start_at(resume.epoch, resume.batch)

@@ -170,15 +170,10 @@ class EpochBatches:
         """Begin with this epoch, from its batch number `first` on."""
         self._epoch, self._start = epoch, (epoch, first)
 
-    def go_to(self, epoch: int) -> None:
-        """Let the next pass be this epoch: whole, or what is left of the one begun with."""
-        self._epoch = epoch
-
     def __len__(self) -> int:
         return self.samples // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        # Counted when the first batch is taken: torch's loader begins some passes that it drops.
         epoch = self._epoch
         self._epoch = epoch + 1
         first = self._start[1] if epoch == self._start[0] else 0
