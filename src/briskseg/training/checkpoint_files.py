@@ -25,12 +25,13 @@ from briskseg.runs.run_folder import RunFolder
 @dataclass(frozen=True)
 class ResumePoint:
     """A whole checkpoint, and where in the run it was saved: the next batch of which epoch, after
-    how many steps. images, processes: what the steps were cut from."""
+    how many steps of `steps`. images, processes: what the steps were cut from."""
 
     path: Path
     epoch: int
     batch: int
     step: int
+    steps: int
     images: int
     processes: int
 
@@ -113,6 +114,5 @@ def read_resume_point(path: Path) -> ResumePoint:
             f"--out DIR --set model.weights={path.parents[1]}"
         )
     at = checkpoint["position"]
-    return ResumePoint(
-        path, at["epoch"], at["batch"], at["step"], checkpoint["images"], checkpoint["processes"]
-    )
+    cut = checkpoint["steps"], checkpoint["images"], checkpoint["processes"]
+    return ResumePoint(path, at["epoch"], at["batch"], at["step"], *cut)

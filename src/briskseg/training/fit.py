@@ -49,7 +49,12 @@ from briskseg.training.samples.loader import (
 )
 from briskseg.training.score_run import EXAMPLES, score_run
 from briskseg.training.segmentation import SegmentationTask
-from briskseg.training.session import RunSession, opened_run, refuse_other_batches, with_recorded_length
+from briskseg.training.session import (
+    RunSession,
+    opened_run,
+    refuse_other_batches,
+    with_recorded_length,
+)
 from briskseg.training.stages import plan_stages
 
 FILM_IMAGES = 4
@@ -127,8 +132,8 @@ def _train(
         growth.work if growth else float,
         deadline,
     )
-    if resume is not None and resume.step >= task.steps:
-        session.say(f"{folder.path} has all its {task.steps} steps: none is left to train")
+    if resume is not None and resume.step >= resume.steps:
+        session.say(f"{folder.path} has all its {resume.steps} steps: none is left to train")
     loop.run(resume, compiling.pays(training.compile, machine.device, task.steps))
 
 

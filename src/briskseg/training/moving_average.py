@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class MovingAverage:
@@ -23,20 +23,21 @@ class MovingAverage:
         self.count = 0  # steps in the average
         self._weights = dict(network.state_dict())  # the network's own tensors
         self._average = {name: t.clone() for name, t in self._weights.items()}
-        self._floats = [name for name, t in self._weights.items() if t.is_floating_point()]
-        self._counters = [name for name in self._weights if name not in self._floats]
+        floats = [name for name, t in self._weights.items() if t.is_floating_point()]
+        counters = self._weights.keys() - floats
+        # as lists, for one kernel over all of them: (average, network's)
+        self._floats = _lists(floats, self._average, self._weights)
+        self._counters = _lists(counters, self._average, self._weights)
 
     @torch.no_grad()
     def update(self) -> None:
         """Count the weights after a step."""
         if self.count == 0:
-            self._copy(self._average, self._weights)
+            _copy(self._average, self._weights)
         else:
             weight = 1 - min(self.decay, (1 + self.count) / (10 + self.count))
-            own, new = self._of(self._average, self._floats), self._of(self._weights, self._floats)
-            torch._foreach_lerp_(own, new, weight)
-            for name in self._counters:
-                self._average[name].copy_(self._weights[name])
+            torch._foreach_lerp_(*self._floats, weight)
+            torch._foreach_copy_(*self._counters)
         self.count += 1
 
     def restart(self) -> None:
@@ -47,25 +48,26 @@ class MovingAverage:
     def applied(self) -> Iterator[None]:
         """While it lasts, the network has the averaged weights."""
         trained = {name: t.clone() for name, t in self._weights.items()}
-        self._copy(self._weights, self._average)
+        _copy(self._weights, self._average)
         try:
             yield
         finally:
-            self._copy(self._weights, trained)
+            _copy(self._weights, trained)
 
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count, "tensors": self._average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.count = state["count"]
-        self._copy(self._average, state["tensors"])
+        _copy(self._average, state["tensors"])
 
-    @staticmethod
-    def _of(tensors: Mapping[str, torch.Tensor], names: list[str]) -> list[torch.Tensor]:
-        return [tensors[name] for name in names]
 
-    @staticmethod
-    @torch.no_grad()
-    def _copy(into: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> None:
-        for name, tensor in into.items():
-            tensor.copy_(new[name])
+def _lists(names: Iterable[str], *held: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    own, new = ([tensors[name] for name in names] for tensors in held)
+    return own, new
+
+
+@torch.no_grad()
+def _copy(into: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> None:
+    for name, tensor in into.items():
+        tensor.copy_(new[name])

@@ -36,7 +36,12 @@ from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.preflight import refuse_dataless
 from briskseg.training.processes import Processes
 from briskseg.training.samples.loader import Batch, EpochBatches, training_loader, validation_loader
-from briskseg.training.session import RunSession, opened_run, refuse_other_batches, with_recorded_length
+from briskseg.training.session import (
+    RunSession,
+    opened_run,
+    refuse_other_batches,
+    with_recorded_length,
+)
 from briskseg.training.stages import Stage
 from briskseg.training.task import Normalize, Task
 

@@ -21,6 +21,7 @@ from briskseg.core.errors import BriskError, Interrupted, RequestError, Training
 if TYPE_CHECKING:
     import torch
 
+SAID_WITHIN_S = 5.0  # a process that fails closes its connections before it says why
 GRACE_S = 20.0  # from the end of one process to that of the others, where none of them notices it
 
 
@@ -162,12 +163,11 @@ def connected(
     except BriskError:
         raise
     except Exception as error:
-        if others is None and not _is_lost(error):
+        is_lost = _is_lost(error)
+        lost = others.lost(SAID_WITHIN_S if is_lost else 0) if others else None
+        if lost is None and not is_lost:
             raise
-        said = others.said() if others else None
-        if said is None and not _is_lost(error):
-            raise
-        raise said or ProcessLost("another process of the run ended") from error
+        raise lost or ProcessLost("another process of the run ended") from error
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -199,9 +199,9 @@ class _Others:
             self._started.append(process)
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def said(self) -> ProcessLost | None:
-        """Why one of them ended, None where none did."""
-        wait([process.sentinel for process in self._started], timeout=5)
+    def lost(self, within_s: float) -> ProcessLost | None:
+        """Why one of them ended, None where none did within so many seconds."""
+        wait([process.sentinel for process in self._started], timeout=within_s)
         if not self._errors.empty():
             rank, message = self._errors.get()
             return ProcessLost(f"process {rank}: {message}", is_whole=True)
@@ -234,15 +234,20 @@ def _work(start: Callable[[Processes], None], processes: Processes, errors: Any)
     except Interrupted as error:
         raise SystemExit(error.exit_status) from None
     except BriskError as error:
-        errors.put((processes.rank, str(error)))
-        raise SystemExit(error.exit_status) from None
+        if _parent().is_alive():
+            errors.put((processes.rank, str(error)))
+            raise SystemExit(error.exit_status) from None
+        _end_now(str(error))
 
 
 def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+    _parent().join()
+    threading.Event().wait(GRACE_S)  # in which the training thread notices it, and says more
     _end_now("the first process of the run ended; go on with --resume")
+
+
+def _parent() -> Any:
+    return multiprocessing.parent_process()
 
 
 def _end_now(message: str) -> None:

@@ -44,12 +44,12 @@ class RunSession:
 
     resume: go on with the unfinished run in the folder. devices: where to compute.
     stop: hears the signals, and knows what a stopped run tells its user to do.
-    listener: is told of progress as {"phase":, "step":, "steps":}. The phases are "read",
-    "measure", "train", "validate", "validated", "predict" (on train, to adjust the logits),
-    "adjust" and "score". Of training it hears also "epoch", "images" a step, "done", the share of
-    the run's work that is (small samples are less work), and "score", the last validation's as
-    (name, value); of a step also "names", of the samples it trained on (on the first device, where
-    there are several); and of what a user should know as {"phase": "notice", "text":}.
+    listener: is told of progress as {"phase":, "step":, "steps":}. The phases are "read", "train",
+    "validate", "validated", "predict" (on train, to adjust the logits), "adjust" and "score". Of
+    training it hears also "epoch", "images" a step, "done", the share of the run's work that is
+    (small samples are less work), and "score", the last validation's as (name, value); of a step
+    also "names", of the samples it trained on (on the first device, where there are several); and
+    of what a user should know as {"phase": "notice", "text":}.
     minutes: from `began` (of `time.monotonic`) to the end of scoring; the run's length is chosen so
     that it fits. None: the recipe says how long.
     processes: this process among several, None to find out.
