@@ -59,10 +59,9 @@ HEAVY = {
     "nncf": {"export/int8.py"},
     "keras": {"export/keras_.py"},
     "h5py": {"export/keras_file.py"},
-    "lightning": {"training"},
     "matplotlib": {"core/plots.py"},
     "tkinter": {"runtime/video/window.py"},
-    "tensorboard": {"runs/compare/tensorboard_.py", "training/events.py"},
+    "tensorboard": {"runs/compare/tensorboard_.py", "training/loggers.py"},
 }
 
 FILES = sorted(SOURCE.rglob("*.py"))
