@@ -2,9 +2,9 @@
 
 `draw_scene` paints one street as a camera behind a windscreen sees it, with exact labels;
 `draw_dataset` writes train and val scenes in the folder layout. The labels follow the habits of
-people who outline: what shows between the bars of a railing or the spokes of a wheel belongs to
-them, grass and hedges are *Tree*, low walls are *Building*, shadows change nothing, and our own
-bonnet and litter bins are ignored.
+people who outline: what shows between the bars of a railing, the spokes of a wheel or the twigs of
+a bare tree belongs to them, grass and bushes are *Tree*, shadows change nothing, and our own bonnet
+is ignored.
 """
 
 from __future__ import annotations
