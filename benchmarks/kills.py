@@ -4,14 +4,19 @@
 
 A third of the stops are signals that let it save. After a kill it may be worse: files lose what was
 not synced, or end in garbage, as after a power cut; the last checkpoint is damaged. Every file of
-the finished folder is compared, bit for bit but for wall time. The run has moving averages, bf16,
-snapshots, checkpoints within the epoch, and loading processes where the other one has none.
+the finished folder is compared, bit for bit but for wall time.
+
+Every other run is the recipe as it is shipped, but for the size of its images and batches and for
+its length, and half of its stops come as soon as a checkpoint is saved, which is at an epoch's end:
+validations follow some of these only. The others have bf16, snapshots, a validation every epoch,
+checkpoints within it, and loading processes where the run left alone has none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import multiprocessing
 import os
@@ -25,11 +30,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-SETTINGS = [
+SHIPPED = ["data.size=null", "training.batch=2", "training.epochs=6"]
+OTHERWISE = [
     "data.size=null", "data.cache_gb=0", "training.batch=2", "training.epochs=3",
     "training.validate_every=1", "training.log_every=1", "training.precision=bf16",
     "training.snapshots=true", "training.stop_after=3", "training.save_every=0.0002",
 ]  # fmt: skip
+STOPS = 3  # of a run at most, so that a few are divided between both
 WALL_TIME = ("seconds", "images_per_s", "waiting")
 # What a new process has to import takes longer than what it has to train here, so it is forked from
 # a server that has imported it and has done nothing else.
@@ -56,42 +63,53 @@ def start(words: list[str], log: Path) -> Any:
     return process
 
 
-def train_words(data: Path, run: Path, *more: str) -> list[str]:
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return ["train", "demo", "--no-check", "--data", str(data), "--out", str(run), *settings, *more]
+def train_words(data: Path, run: Path, settings: list[str], *more: str) -> list[str]:
+    words = [word for setting in settings for word in ("--set", setting)]
+    return ["train", "demo", "--no-check", "--data", str(data), "--out", str(run), *words, *more]
 
 
 def survive(data: Path, folder: Path, kills: int, seed: int) -> Counter[str]:
     """Kill runs until so many kills are survived; raises AssertionError where one was not."""
-    alone = folder / "alone"
-    start(["--version"], folder / "log.txt").join()  # the server is there then
-    began = time.monotonic()
-    process = start(train_words(data, alone), folder / "log.txt")
-    process.join()
-    assert process.exitcode == 0, (folder / "log.txt").read_text()
-    longest = time.monotonic() - began
+    log = folder / "log.txt"
+    start(["--version"], log).join()  # the server is there then
+    alone, longest = {}, {}
+    for name, settings in (("shipped", SHIPPED), ("otherwise", OTHERWISE)):
+        alone[name] = folder / name
+        began = time.monotonic()
+        process = start(train_words(data, alone[name], settings), log)
+        process.join()
+        assert process.exitcode == 0, log.read_text()
+        longest[name] = time.monotonic() - began
     rng, survived = random.Random(seed), Counter[str]()
+    names = itertools.cycle(alone)
     while sum(survived.values()) < kills:
-        run = folder / "killed"
+        name, run = next(names), folder / "killed"
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()  # an empty folder may be "resumed": the command is the same from the start on
-        left = kills - sum(survived.values())
-        survived += _one_run(data, run, rng, longest, left)
-        compare(alone, run)
+        left = min(STOPS, kills - sum(survived.values()))
+        survived += _one_run(data, run, rng, name == "shipped", longest[name], left)
+        compare(alone[name], run)
         print(f"{sum(survived.values())} of {kills} stops survived", file=sys.stderr, flush=True)
     return survived
 
 
-def _one_run(data: Path, run: Path, rng: random.Random, longest: float, kills: int) -> Counter[str]:
+def _one_run(
+    data: Path, run: Path, rng: random.Random, is_shipped: bool, longest: float, kills: int
+) -> Counter[str]:
     """A run that is stopped up to so many times, and then ends."""
     stops: Counter[str] = Counter()
     log = run.with_suffix(".log")
     while True:
-        words = train_words(data, run, "--resume", f"--set=training.workers={rng.choice([0, 2])}")
-        process = start(words, log)
+        settings = SHIPPED
+        if not is_shipped:
+            settings = [*OTHERWISE, f"training.workers={rng.choice([0, 2])}"]
+        process = start(train_words(data, run, settings, "--resume"), log)
         stop = rng.choice([signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT])
         if sum(stops.values()) < kills:
-            process.join(rng.uniform(0, longest))
+            if is_shipped and rng.random() < 0.5:
+                _await_checkpoints(process, run, rng.randint(1, 4))
+            else:
+                process.join(rng.uniform(0, longest))
             if process.is_alive():
                 os.kill(process.pid, stop)
         process.join()
@@ -108,6 +126,22 @@ def _one_run(data: Path, run: Path, rng: random.Random, longest: float, kills: i
             _spoil(run, rng)
 
 
+def _await_checkpoints(process: Any, run: Path, number: int) -> None:
+    """Wait until the run has saved so many, or has ended."""
+    last = run / "checkpoints" / "last.ckpt"
+
+    def saved() -> int | None:
+        with contextlib.suppress(FileNotFoundError):
+            return last.stat().st_mtime_ns
+        return None
+
+    before = saved()
+    while number and process.is_alive():
+        time.sleep(0.002)
+        if saved() not in (before, None):
+            before, number = saved(), number - 1
+
+
 def _spoil(run: Path, rng: random.Random) -> None:
     """What a power cut does besides: unsynced ends of files are lost, zero, or rubbish."""
     import torch
@@ -118,8 +152,7 @@ def _spoil(run: Path, rng: random.Random) -> None:
         synced = 0
         for checkpoint in (before, last):
             with contextlib.suppress(Exception):  # not there, or damaged by us
-                states = torch.load(checkpoint, weights_only=True)["callbacks"]
-                synced = states["Log"]["bytes"]
+                synced = torch.load(checkpoint, weights_only=True)["log"]["bytes"]
         with metrics.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
             file.truncate(rng.randint(min(synced, size), size))

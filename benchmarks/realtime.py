@@ -31,13 +31,13 @@ import numpy as np
 import onnxruntime
 import torch
 
+from briskseg import create_model
 from briskseg.benchmark.candidates import available_backends, find_candidates, read_file
-from briskseg.benchmark.stopwatch import open_predictor
+from briskseg.benchmark.worker import open_predictor
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import resize_image
 from briskseg.data.synthetic import draw_scene
 from briskseg.export import export
-from briskseg.models import create_model
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.model_files import find_files, find_weights
 from briskseg.runtime.predictor import Predictor

@@ -81,7 +81,7 @@ def test_using_it_leaves_all_as_it_was(pixels, streets, weights_file, tmp_path, 
     writer.release()
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG\r\n")
     pytest.importorskip("torch")
-    from briskseg.runtime.video.video_files import open_video
+    from briskseg.runtime.video.sources import open_video
 
     before = settings()
     dataset = open_dataset(streets)

@@ -633,11 +633,11 @@ def test_the_page_is_not_written_through_a_link(command, tmp_path: Path) -> None
 
 
 def test_a_picture_as_tall_as_a_tower_stays_small(tmp_path: Path) -> None:
-    from briskseg.runs.report.pictures import mask_address, photo_address
+    from briskseg.runs.report.sections import mask_url, photo_url
 
     tower = Image.new("P", (1, 300_000))
     tower.save(tmp_path / "a.png")
-    for address in (mask_address, photo_address):
+    for address in (mask_url, photo_url):
         assert len(address(tmp_path / "a.png")) < 1 << 20
 
 

@@ -157,7 +157,7 @@ def test_of_several_processes_only_the_first_checks(command, data, tmp_path, mon
 
 
 def test_warnings_are_one_line_before_training(data, capsys):
-    from briskseg.cli.fitness import refuse_unfit
+    from briskseg.cli.train import refuse_unfit
     from briskseg.recipe import load_recipe
 
     recipe = load_recipe("demo", [f"data.root={json.dumps(str(data))}"])

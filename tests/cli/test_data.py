@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from briskseg.data import FORMATS, open_dataset
+from briskseg import open_dataset
+from briskseg.data import FORMATS
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
         "network  fast_scnn, 5 classes\n"
         "takes    images (N, 32, 48, 3), RGB from 0 to 255\n"
         "gives    logits (N, 32, 48, 5)\n"
+        "ran      model.keras with keras in float32, beside the network itself\n"
         "agrees   to X of the logits' standard deviation, on 3 images\n"
         f"wrote    {model.with_suffix('.keras')}, Keras 3\n"
     )

@@ -93,6 +93,7 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
         "network  fast_scnn, 5 classes\n"
         "takes    images (N, 32, 48, 3), uint8, RGB\n"
         "gives    labels (N, 32, 48), uint8, and logits (N, 5, h, w)\n"
+        "ran      model.onnx with onnx in float32, beside the network itself\n"
         "agrees   to X of the logits' standard deviation, on 3 images, and in every label\n"
         f"wrote    {model.with_suffix('.onnx')}, ONNX\n"
     )

@@ -39,11 +39,10 @@ from briskseg.data.dataset import MaskDataset, Pair
 from briskseg.data.frequencies import count_pixels
 from briskseg.data.stats_cache import StatsCache
 from briskseg.recipe import list_recipes, load_recipe, recipe_text
-from briskseg.runs.compare.metrics_csv import read_metrics
+from briskseg.runs.compare.logs import read_csv, read_text
 from briskseg.runs.compare.miou_change import compare_scores
 from briskseg.runs.compare.mmengine import read_mmengine
 from briskseg.runs.compare.tensorboard_ import read_events
-from briskseg.runs.compare.verdict import read_text
 from briskseg.runs.scores import read_scores
 
 LABELS = LabelSet(("sky", "road", "car"), ((70, 130, 180), (128, 64, 128), (0, 0, 142)))
@@ -425,7 +424,7 @@ def videos() -> list[bytes]:
 
 
 def read_video(path: Path) -> object:
-    from briskseg.runtime.video.video_files import open_video
+    from briskseg.runtime.video.sources import open_video
 
     with open_video(path) as capture:
         shapes = []
@@ -509,7 +508,7 @@ DOORS: dict[str, Door] = {
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
     "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
     "openvino": Door(".xml", openvino_files, read_openvino, [*JSON_WORDS, *XML_WORDS]),
-    "metrics": Door(".csv", tables, lambda path: read_metrics(path, "loss"), [b",", b'"']),
+    "metrics": Door(".csv", tables, lambda path: read_csv(path, "loss"), [b",", b'"']),
     "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),
     "text-log": Door(
         ".log",

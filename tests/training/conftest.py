@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -82,6 +84,18 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def kills() -> ModuleType:
+    """benchmarks/kills.py, which kills as often as one likes, and compares run folders."""
+    path = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    spec = importlib.util.spec_from_file_location("kills", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def sit() -> Callable[..., Path]:
     """`sit(recipe, run, resume=, until=)`: a session of a run, with Ctrl-C during step `until`."""
@@ -89,7 +103,7 @@ def sit() -> Callable[..., Path]:
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
     from briskseg.training.pretraining import pretrain
-    from briskseg.training.run_folder import RunSession
+    from briskseg.training.session import RunSession
 
     def sit(
         recipe: Recipe | PretrainingRecipe, run: Path, resume: bool = False, until: int = 0

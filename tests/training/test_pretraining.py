@@ -54,7 +54,7 @@ def test_metrics_have_top_1_and_top_5(pretrained: Path) -> None:
 
 
 def test_weights_decay_no_more_after_the_published_epochs(pretrained: Path) -> None:
-    groups = checkpoint(pretrained)["optimizer_states"][0]["param_groups"]
+    groups = checkpoint(pretrained)["optimizer"]["param_groups"]
     assert {group["weight_decay"] for group in groups} == {0.0}
 
 

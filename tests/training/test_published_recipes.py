@@ -65,7 +65,7 @@ def test_the_first_stage_trains_the_encoder_alone_and_the_second_begins_afresh(
         last["encoder.layers.0.conv.weight"],
     )
     assert not np.array_equal(first, second)  # goes on in the second stage
-    states = checkpoint(official)["optimizer_states"][0]["state"].values()
+    states = checkpoint(official)["optimizer"]["state"].values()
     assert {int(state["step"]) for state in states} == {6}
 
 
@@ -179,6 +179,27 @@ def test_a_staged_run_resumes_to_the_last_bit(
     timed = {"seconds", "images_per_s", "waiting"}
     curves = [[{k: r[k] for k in r.keys() - timed} for r in rows(run)] for run in (whole, parts)]
     assert curves[0] == curves[1]
+
+
+def test_a_stage_averages_none_of_the_weights_before_it(cityscapes: Path, tmp_path: Path) -> None:
+    """Against a run without averages, of two stages of three epochs of one step each."""
+    from briskseg.training.fit import fit
+
+    after = []
+    for ema in ("null", "0.9"):
+        changes = [
+            f"data.root={cityscapes}", "data.size=[16, 32]", "training.epochs=3",
+            "training.batch=6", "training.snapshots=true", "training.precision=float32",
+            f"training.ema={ema}",
+        ]  # fmt: skip
+        run = fit(load_recipe("erfnet-cityscapes", changes), tmp_path / ema)
+        files = [run / "checkpoints" / f"epoch-00{epoch}.safetensors" for epoch in (4, 5)]
+        after.append([load_file(file) for file in files])
+    (first, second), (average, next_average) = after
+    assert all(np.array_equal(average[name], first[name]) for name in first)
+    for name in first.keys() - {name for name in first if "num_batches" in name}:
+        expected = 2 / 11 * first[name] + 9 / 11 * second[name]  # (1 + n) / (10 + n) after one
+        assert next_average[name] == pytest.approx(expected, rel=1e-4, abs=1e-6), name
 
 
 @pytest.mark.parametrize(

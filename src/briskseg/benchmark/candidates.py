@@ -9,10 +9,10 @@ from pathlib import Path
 from briskseg.benchmark.roofline import available_threads
 from briskseg.benchmark.speed import Candidate
 from briskseg.core.card import Card, read_card
-from briskseg.core.errors import RequestError, nearest
+from briskseg.core.errors import MissingExtraError, RequestError, nearest
 from briskseg.core.exported import read_exported
-from briskseg.runtime.backends import BACKENDS, backends_here
-from briskseg.runtime.model_files import EXPORTED
+from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
+from briskseg.runtime.model_files import find_files, is_exported
 
 Size = tuple[int, int]
 
@@ -29,10 +29,68 @@ class File:
 
 def read_file(path: Path) -> File:
     """Raises as `read_card` and `read_exported`."""
-    if path.suffix.lower() in EXPORTED:
+    if is_exported(path):
         card, exported = read_exported(path)
         return File(path, card, exported.precision, exported.size)
     return File(path, read_card(path))
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is to be measured, each model's card, and sentences on what could not be made."""
+
+    candidates: list[Candidate]
+    cards: dict[str, Card]
+    unmeasured: list[str]
+
+
+def find_all(
+    models: Sequence[str],
+    backends: Sequence[str],
+    threads: Sequence[int | None],
+    sizes: Sequence[Size],
+    folder: Path,
+) -> Search:
+    """All candidates of all models; what must be exported for them goes to `folder`.
+
+    Raises RequestError where one of the models gives none, and as `find_files` and `read_file`.
+    """
+    search = Search([], {}, [])
+    for index, model in enumerate(dict.fromkeys(models)):
+        files = [read_file(path) for path in find_files(Path(model))]
+        search.cards[model] = files[-1].card
+        if _needs_export(files, backends):
+            try:
+                files.append(_exported(files[-1].path, folder / str(index)))
+            except MissingExtraError as error:
+                search.unmeasured.append(f"Only torch is measured: {error}.")
+        found = find_candidates(model, files, backends, threads, sizes)
+        if not found:
+            names = ", ".join(file.path.name for file in files)
+            raise RequestError(
+                f"none of the backends {', '.join(backends)} runs {model} ({names}) at the sizes "
+                "asked for; leave out --backend and --size, or make such a file with: "
+                "briskseg export"
+            )
+        search.candidates.extend(found)
+    return search
+
+
+def _needs_export(files: Sequence[File], backends: Sequence[str]) -> bool:
+    """Whether a backend that runs ONNX files has none to run, of weights in float32."""
+    if files[-1].path.suffix.lower() != WEIGHTS:
+        return False
+    suffixes = {file.path.suffix.lower() for file in files if file.precision == "float32"}
+    kinds = [BACKENDS[name] for name in backends]
+    return any(".onnx" in kind.files and suffixes.isdisjoint(kind.files) for kind in kinds)
+
+
+def _exported(weights: Path, folder: Path) -> File:
+    from briskseg.export import export
+
+    folder.mkdir()
+    export(weights, "onnx", folder / f"{weights.stem}.onnx")
+    return read_file(folder / f"{weights.stem}.onnx")
 
 
 def find_candidates(
@@ -50,11 +108,11 @@ def find_candidates(
     """
     found: dict[tuple[str, str, Size], File] = {}
     for backend in backends:
-        suffixes = BACKENDS[backend].files
-        runs = [file for file in files if file.path.suffix.lower() in suffixes]
-        for file in sorted(runs, key=lambda f: suffixes.index(f.path.suffix.lower())):
-            for size in _sizes(model, file, sizes):
-                found.setdefault((backend, _precision(file, backend), size), file)
+        kind = BACKENDS[backend]
+        for suffix in kind.files:  # its own format first
+            for file in (file for file in files if file.path.suffix.lower() == suffix):
+                for size in _sizes(model, file, sizes):
+                    found.setdefault((backend, kind.computes_in(file.precision), size), file)
     return [
         Candidate(model, file.path, backend, precision, number, size)
         for (backend, precision, size), file in found.items()
@@ -75,10 +133,6 @@ def thread_numbers() -> list[int]:
     """What a search tries: 1, 2, 4 ... and all that there are."""
     most = available_threads()
     return sorted({most, *(2**n for n in range(most.bit_length()) if 2**n <= most)})
-
-
-def _precision(file: File, backend: str) -> str:
-    return "bf16" if backend.endswith("-bf16") and file.precision == "float32" else file.precision
 
 
 def _sizes(model: str, file: File, asked: Sequence[Size]) -> list[Size]:

@@ -4,30 +4,18 @@ its inference comes to what the machine can do."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.speed import Timing
 from briskseg.benchmark.speed_report import Report
-from briskseg.benchmark.stopwatch import STAGES
-from briskseg.core.errors import MissingExtraError
-from briskseg.core.plots import save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from briskseg.benchmark.worker import STAGES
+from briskseg.core import plots
 
 _COLORS = {
-    "read": "#94a3b8",
-    "resize": "#fbbf24",
-    "inference": "#2563eb",
-    "decode": "#10b981",
-    "overlay": "#e2e8f0",
-}
-_STYLE: Any = {
-    "svg.hashsalt": "briskseg",  # the same report gives the same file
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
+    "read": plots.GRAY,
+    "resize": plots.AMBER,
+    "inference": plots.BLUE,
+    "decode": plots.GREEN,
+    "overlay": plots.PALE,
 }
 
 
@@ -36,52 +24,45 @@ def save_picture(report: Report, path: Path) -> None:
 
     Raises MissingExtraError without matplotlib, BriskError where it cannot be written.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MissingExtraError("matplotlib", "the picture", "report") from None
     timings = sorted(report.speed.timings, key=lambda t: t.median("labels"))
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(11, 1.9 + 0.52 * len(timings)), layout="constrained")
+    with plots.new_figure(11, 1.9 + 0.52 * len(timings)) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
         _draw_stages(left, report, timings)
         _draw_shares(right, report, timings)
-        figure.legend(loc="outside lower center", ncols=len(STAGES))
+        plots.name_rows(left, [_name(report, timing) for timing in timings])
+        figure.legend(loc="outside lower center", ncols=len(STAGES) + 1)
         figure.suptitle(f"From the file's bytes to labels: {report.image}")
-        save_figure(figure, path)
+        plots.save_figure(figure, path)
 
 
-def _draw_stages(axes: Axes, report: Report, timings: list[Timing]) -> None:
-    places = list(range(len(timings)))
-    starts = [0.0] * len(timings)
+def _draw_stages(axes: plots.Axes, report: Report, timings: list[Timing]) -> None:
+    rows, starts = range(len(timings)), [0.0] * len(timings)
     for stage in STAGES:
         medians = [timing.median(stage) for timing in timings]
         label = f"{stage} (not in frames/s)" if stage == "overlay" else stage
-        axes.barh(places, medians, left=starts, color=_COLORS[stage], label=label, height=0.7)
+        bars = axes.barh(rows, medians, 0.7, starts, color=_COLORS[stage], label=label)
         starts = [start + median for start, median in zip(starts, medians, strict=True)]
-    longest = max(starts)
-    for place, end, timing in zip(places, starts, timings, strict=True):
-        axes.text(end + 0.01 * longest, place, f"{timing.frames_per_s:.1f} frames/s", va="center")
+    axes.bar_label(bars, [f"{timing.frames_per_s:.1f} frames/s" for timing in timings], padding=4)
     budget = None if report.answer is None else report.answer.budget
-    if budget is not None and budget.milliseconds < longest:  # beyond it all are within
-        axes.axvline(budget.milliseconds, color="#dc2626", linewidth=1.2, linestyle="--")
-        axes.text(budget.milliseconds, -0.62, f" {budget.text}", color="#dc2626", va="center")
-    axes.set_yticks(places, [_name(report, timing) for timing in timings])
-    axes.invert_yaxis()  # the fastest on top
-    axes.set_xlim(0, 1.22 * longest)
-    axes.set_xlabel("ms a frame, medians")
+    if budget is not None and budget.milliseconds < max(starts):  # beyond it all are within
+        label = f"budget {budget.text}"
+        axes.axvline(
+            budget.milliseconds, color=plots.RED, linewidth=1.2, linestyle="--", label=label
+        )
+    axes.set_xlim(0, 1.22 * max(starts))
+    axes.grid(axis="x")
+    axes.set_xlabel("ms per frame, medians")
 
 
-def _draw_shares(axes: Axes, report: Report, timings: list[Timing]) -> None:
-    for place, timing in enumerate(timings):
+def _draw_shares(axes: plots.Axes, report: Report, timings: list[Timing]) -> None:
+    for row, timing in enumerate(timings):
         share = report.peak_share(timing)
         if share is None:
-            axes.text(1, place, "not known", va="center", color="#64748b")
+            axes.text(2, row, "not known", va="center", color=plots.GRAY)
             continue
-        axes.barh(place, 100, color="#f1f5f9", height=0.7)
-        axes.barh(place, 100 * share, color="#7c3aed", height=0.7)
-        axes.text(100 * min(share, 1) + 2, place, f"{share:.0%}", va="center")
+        axes.barh(row, 100, 0.7, color=plots.PALE)
+        bar = axes.barh(row, 100 * share, 0.7, color=plots.PURPLE)
+        axes.bar_label(bar, [f"{100 * share:.0f} %"], padding=3)
     axes.set_xlim(0, 118)
     axes.tick_params(left=False)
     axes.set_xlabel("inference, % of the machine's\nmeasured peak in its precision")

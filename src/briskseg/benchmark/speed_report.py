@@ -1,15 +1,15 @@
-"""What `bench` found, for programs and for the eye: facts of each candidate, and what to mind."""
+"""What `bench` found: numbers of each candidate, and what a reader must know to believe them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
 from briskseg.benchmark.roofline import Peaks, available_threads
 from briskseg.benchmark.speed import BUSY, Candidate, Speed, Timing
-from briskseg.benchmark.stopwatch import STAGES
+from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError
 
@@ -22,13 +22,15 @@ PERCENTILES = (50, 95, 99)
 @dataclass(frozen=True)
 class Report:
     """speed: what was timed. cards: of each model. image: what was run on. work: of each
-    timing's network, None without torch. answer: of `--budget`, None where none was asked."""
+    timing's network, None without torch. answer: of `--budget`, None where none was asked.
+    unmeasured: sentences on what could not be made or opened at all."""
 
     speed: Speed
     cards: Mapping[str, Card]
     image: str
     work: Mapping[tuple[str, tuple[int, int]], Work | None]
     answer: Answer | None = None
+    unmeasured: Sequence[str] = ()
 
     def work_of(self, candidate: Candidate) -> Work | None:
         return self.work[candidate.model, candidate.size_hw]
@@ -52,7 +54,7 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader must know to believe the numbers."""
-        notes = []
+        notes = [*self.unmeasured]
         widest = max(self.speed.timings, key=lambda timing: timing.spread)
         if widest.spread > BUSY:
             notes.append(
@@ -89,6 +91,7 @@ class Report:
         named["size"] = list(named.pop("size_hw"))
         return {
             **named,
+            "ran": timing.candidate.ran._asdict(),
             "frames": timing.frames,
             "milliseconds": {
                 stage: {f"p{p}": timing.percentile(stage, p) for p in PERCENTILES}

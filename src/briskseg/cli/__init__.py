@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from briskseg import __version__
-from briskseg.cli.terminal import plain_output
+from briskseg.cli.console import plain_output
 from briskseg.core.errors import BriskError, Interrupted
 from briskseg.core.files import cache_folder
 from briskseg.core.files.limits import max_pixels

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
+from briskseg.cli.console import (
+    WIDTH,
+    JsonOption,
+    check_json,
+    counter,
+    is_stdout,
+    plain_table,
+    print_rows,
+    write_json,
+)
+from briskseg.cli.options import ClassesOption, DataArgument
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
@@ -18,13 +28,8 @@ if TYPE_CHECKING:
     from briskseg.data.check.fixed_copy import FixedCopy
     from briskseg.data.check.scan import Scan
 
-WIDTH = 100
 FILES = 3  # named of a finding
 
-
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-]
 _Fix = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
@@ -37,8 +42,8 @@ _Picture = Annotated[
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
-    classes: _Classes = None,
+    data: DataArgument,
+    classes: ClassesOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
     picture: _Picture = None,
@@ -52,10 +57,9 @@ def check(
 
     Example: briskseg check data/mine --fix data/repaired
     """
-    check_place("--json", json_file)
+    check_json(json_file)
     if picture is not None:
         check_figure_file(picture)
-    from briskseg.cli.counter import counter
     from briskseg.data.check import report_on, scan_dataset
 
     if fix is not None:
@@ -65,7 +69,7 @@ def check(
     with counter("reading", "pairs") as progress:
         scan = scan_dataset(data, classes, seed, progress)
     report = report_on(scan)
-    form = report.to_json()
+    result = report.to_json()
     is_quiet = is_stdout(json_file)
     if not is_quiet:
         _print(report)
@@ -79,19 +83,18 @@ def check(
     if fix is not None:
         repair, after = _repair(scan, report, fix)
         fit = after is not None and after.fit
-        form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
+        result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
-    write_json(json_file, form)
+    write_json(json_file, result)
     if not fit:
         raise typer.Exit(1)
 
 
 def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[FixedCopy, CheckReport | None]:
-    """The repaired copy, and what checking it finds; None where nothing could be kept."""
-    from briskseg.cli.counter import counter
+    """The repaired copy, and what a check of it finds; None where no pair is left."""
     from briskseg.data.check import check_dataset
     from briskseg.data.check.fixed_copy import write_repaired
 
@@ -162,25 +165,16 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 def _print_classes(report: CheckReport) -> None:
     """The share of each class among the labeled pixels of a split, and the images it occurs in."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("class")
-    for split in report.splits:
-        table.add_column(f"{split} pixels", justify="right")
-        table.add_column("images", justify="right")
+    headings = [heading for split in report.splits for heading in (f"{split} pixels", "images")]
+    rows = []
     for index, name in enumerate(report.classes):
-        cells = []
+        cells = [name]
         for summary in report.splits.values():
-            labeled = max(1, sum(summary.pixels))
-            share = 100 * summary.pixels[index] / labeled
+            share = 100 * summary.pixels[index] / max(1, sum(summary.pixels))
             cells += [f"{share:.2f} %", str(summary.images[index])]
-        table.add_row(Text(name), *cells)
-    ignored = []
+        rows.append(cells)
+    ignored = ["(ignored, of all)"]
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    table.add_row("(ignored, of all)", *ignored)
-    Console(width=WIDTH, highlight=False, markup=False).print(table)
+    print_rows(plain_table("class", *headings), [*rows, ignored], WIDTH)

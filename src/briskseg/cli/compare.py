@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.tables import percent, score_table
+from briskseg.cli.console import (
+    JsonOption,
+    check_json,
+    is_stdout,
+    percent,
+    plain_table,
+    print_rows,
+    write_json,
+)
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.plots import check_figure_file
 
@@ -64,7 +71,7 @@ def compare(
     """
     axis = _axis(by)
     _check_numbers(smooth, mre, mae)
-    check_place("--json", json_file)
+    check_json(json_file)
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
     from briskseg.runs.compare.agreement import Rule
@@ -122,7 +129,7 @@ def _print_curves(found: Comparison) -> None:
     agreement, curves = found.agreement, found.agreement.curves
     for which, curve in (("A", found.a), ("B", found.b)):
         print(f"{which}  {_described(found, curve)}")
-    compared = f"compared at {len(curves.places)} points, {_span(found, curves.places)}"
+    compared = f"compared at {len(curves.positions)} points, {_span(found, curves.positions)}"
     if curves.interpolated:
         compared += f"; B interpolated at {curves.interpolated}"
     if found.window is not None:
@@ -136,25 +143,26 @@ def _print_curves(found: Comparison) -> None:
     if first is None:
         print("first difference   none: the same numbers throughout")
     else:
-        print(f"first difference   {found.place(first)}")
+        print(f"first difference   {found.position(first)}")
         print(
-            f"largest            {found.place(curves.places[widest])}: {curves.a[widest]:.5g} and "
-            f"{curves.b[widest]:.5g}, relative {agreement.relative[widest]:.3g}"
+            f"largest            {found.position(curves.positions[widest])}: "
+            f"{curves.a[widest]:.5g} and {curves.b[widest]:.5g}, "
+            f"relative {agreement.relative[widest]:.3g}"
         )
     parts = agreement.parts_at
-    print(f"the runs part      {'never' if parts is None else f'at {found.place(parts)}'}")
+    print(f"the runs part      {'never' if parts is None else f'at {found.position(parts)}'}")
     if found.same_weights is not None:
         same = "equal to the last bit" if found.same_weights else "not the same bits"
         print(f"model.safetensors  {same}")
 
 
 def _described(found: Comparison, curve: Curve) -> str:
-    places, _ = curve.along(found.axis)
-    return f"{curve.log}: {curve.key} at {len(places)} points, {_span(found, places)}"
+    positions, _ = curve.along(found.axis)
+    return f"{curve.log}: {curve.key} at {len(positions)} points, {_span(found, positions)}"
 
 
-def _span(found: Comparison, places: Floats) -> str:
-    return f"{found.place(places[0])} to {found.place(places[-1])}"
+def _span(found: Comparison, positions: Floats) -> str:
+    return f"{found.position(positions[0])} to {found.position(positions[-1])}"
 
 
 def _unit(found: Comparison) -> str:
@@ -173,17 +181,14 @@ def _print_scores(found: Comparison) -> None:
 
 
 def _print_score_table(scores: ScoreDifference) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
-    table = score_table("IoU", ("A", "B", "B - A", "95 % interval", ""))
-    for name, one in [("mean", scores.miou), *scores.classes.items()]:
-        clear = "*" if one.is_clear else ""
-        table.add_row(
-            Text(name), *map(percent, (one.a, one.b)), _signed(one), _interval(one), clear
-        )
-    Console(highlight=False, markup=False).print(table)
+    print_rows(
+        plain_table("IoU", "A", "B", "B - A", "95 % interval", ""),
+        (
+            (name, percent(one.a), percent(one.b), _signed(one), _interval(one), "*" * one.is_clear)
+            for name, one in [("mean", scores.miou), *scores.classes.items()]
+        ),
+    )
     if scores.note:
         print(scores.note)
     else:

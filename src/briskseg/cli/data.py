@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.sizes import read_size
+from briskseg.cli.console import WIDTH, counter, plain_table, print_rows
+from briskseg.cli.options import ClassesOption, DataArgument, read_size
 from briskseg.core.errors import BriskError, RequestError
 
 data_app = typer.Typer()
@@ -23,21 +24,17 @@ def data(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from briskseg.data import FORMATS
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("kind")
+    table = plain_table("kind")
     table.add_column("recognized by")
-    for name, format in FORMATS.items():
-        for row, layout in enumerate(format.layouts):
-            table.add_row(Text(name if row == 0 else ""), Text(layout))
-    console = Console(width=100, highlight=False, markup=False)
-    console.print(table)
-    console.print(
+    rows = [
+        (name if row == 0 else "", layout)
+        for name, entry in FORMATS.items()
+        for row, layout in enumerate(entry.layouts)
+    ]
+    print_rows(table, rows, WIDTH)
+    print(
         "\nclasses.txt: a class a line as `name` or `name r g b`; labels hold its line's number"
         "\nfrom 0, or its color; 255 is ignored unless a line says `ignore N`."
     )
@@ -60,7 +57,6 @@ def draw(
         what = "is not empty" if folder.is_dir() else "is a file"
         raise RequestError(f"{folder} {what}; name a new folder, nothing is overwritten")
 
-    from briskseg.cli.counter import counter
     from briskseg.data.synthetic import draw_dataset
 
     with counter("drawing") as progress:
@@ -74,14 +70,12 @@ def draw(
 
 @data_app.command()
 def show(
-    data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = Path(
         "pictures"
     ),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
-    classes: Annotated[
-        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-    ] = None,
+    classes: ClassesOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Whose augmentation to show; the usual one of the kind if not named."),
@@ -95,7 +89,6 @@ def show(
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
-    from briskseg.cli.counter import counter
     from briskseg.data import FORMATS, open_dataset
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.samples.show import show_dataset

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
-from briskseg.cli.sizes import read_size
-from briskseg.cli.tables import score_table
-from briskseg.cli.windows import StrideOption, WindowOption, through_windows
+from briskseg.cli.console import (
+    JsonOption,
+    check_json,
+    is_stdout,
+    percent,
+    plain_console,
+    plain_table,
+    print_rows,
+    write_json,
+)
+from briskseg.cli.options import (
+    ClassesOption,
+    ModelArgument,
+    StrideOption,
+    ThreadsOption,
+    WindowOption,
+    load_model,
+    read_size,
+)
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from briskseg.evaluation.accuracy import Evaluation
 
-
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-]
 _Scales = Annotated[
     str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
 ]
@@ -37,6 +45,14 @@ _LabelSize = Annotated[
 ]
 
 
+_Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, or auto, the fastest "
+        "here. By default torch, where it is installed and MODEL is not an exported file."
+    ),
+]
+
 _SEEN = (
     "The model was trained on val of such data too: if these are its images, the scores say\n"
     "nothing about new ones."
@@ -48,12 +64,12 @@ def evaluate(
     model: ModelArgument,
     data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    classes: _Classes = None,
+    classes: ClassesOption = None,
     scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
     window: WindowOption = None,
     stride: StrideOption = None,
-    backend: BackendOption = "auto",
+    backend: _Backend = None,
     threads: ThreadsOption = None,
     label_size: _LabelSize = None,
     json_file: JsonOption = None,
@@ -62,28 +78,37 @@ def evaluate(
 
     Each image is scored at its label's own size. With one scale and no flip the labels are those
     that `predict` gives; otherwise softmax probabilities are averaged over the scales and flips.
+    Of a run the weights are scored; exported files where one is MODEL, or by --backend.
     On Cityscapes the benchmark's own scores are there too: IoU and instance-weighted IoU (iIoU) of
     classes and categories, as cityscapesScripts counts them.
 
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """
     wanted, size_hw = _numbers(scales), read_size(label_size, "--label-size")
-    check_place("--json", json_file)
+    check_json(json_file)
 
-    from briskseg.cli.counter import counter
+    from briskseg.cli.console import counter
     from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate as score
 
-    predictor = through_windows(load_model(model, backend, threads), window, stride)
+    predictor = load_model(model, backend or _usual_backend(model), threads, window, stride)
     dataset = open_dataset(data, classes)
     with counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     if not is_stdout(json_file):
-        _print(result, model)
+        _print(result, f"{model} ({predictor.ran})")
         card = predictor.card
         if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
             typer.echo(_SEEN)
-    write_json(json_file, {**result.to_json(), "model": str(model)})
+    write_json(json_file, {**result.to_json(), "model": str(model), "ran": predictor.ran._asdict()})
+
+
+def _usual_backend(model: Path) -> str:
+    """A run's score is its weights' score, though a faster file lie beside them."""
+    from briskseg.runtime.backends import BACKENDS
+    from briskseg.runtime.model_files import is_exported
+
+    return "torch" if BACKENDS["torch"].installed() and not is_exported(model) else "auto"
 
 
 def _numbers(scales: str) -> tuple[float, ...]:
@@ -95,18 +120,15 @@ def _numbers(scales: str) -> tuple[float, ...]:
         ) from None
 
 
-def _print(result: Evaluation, model: Path) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    scores = result.confusion.scores(result.names)
+def _print(result: Evaluation, ran: str) -> None:
     if result.label_size is not None:
-        console.print(
+        typer.echo(
             f"Labels resized to {_size(result.label_size)} before scoring: not comparable with "
             "scores at the labels' own size.\n"
         )
-    console.print(_class_table(result, scores))
-    console.print()
+    scores = result.confusion.scores(result.names)
+    _print_classes(result, scores)
+    print()
     for name, key in (
         ("mIoU", "miou"),
         ("pixel accuracy", "pixel_accuracy"),
@@ -114,16 +136,16 @@ def _print(result: Evaluation, model: Path) -> None:
         ("frequency-weighted IoU", "frequency_weighted_iou"),
     ):
         beside = _interval(result) if key == "miou" else ""
-        console.print(f"{name:<24}{_percent(scores[key]):>8}{beside}")
-    console.print()
+        print(f"{name:<24}{percent(scores[key], ' %'):>8}{beside}")
+    print()
     if cityscapes := result.benchmark.get("cityscapes"):
-        console.print(_benchmark_table(cityscapes))
-        console.print()
+        _print_benchmark(cityscapes)
+        print()
         if "instanceScoresLeftOut" in cityscapes:
-            console.print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.", soft_wrap=True)
-    console.print(f"{model} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.")
+            print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
     absent = ", ".join(result.confusion.absent(result.names))
-    console.print(
+    plain_console().print(
+        f"{ran} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.\n"
         "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
         "One that is in neither has no IoU and is left out of the mean (-)"
         f"{': ' * bool(absent)}{absent}."
@@ -137,40 +159,47 @@ def _interval(result: Evaluation) -> str:
     low, high = result.miou_interval
     if low is None or high is None:
         return "   no interval from a single image"
-    return f"   {100 * LEVEL:g} % interval over images: {_percent(low)} to {_percent(high)}"
+    span = f"{percent(low, ' %')} to {percent(high, ' %')}"
+    return f"   {100 * LEVEL:g} % interval over images: {span}"
 
 
-def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
-    from rich.text import Text
-
+def _print_classes(result: Evaluation, scores: dict[str, Any]) -> None:
     counts = result.confusion.counts
-    shares = counts.sum(axis=1) / max(1, counts.sum())
-    columns = [
-        ("IoU", [scores["classes"][name]["iou"] for name in result.names]),
-        ("accuracy", [scores["classes"][name]["accuracy"] for name in result.names]),
-        ("share of pixels", shares.tolist()),
-    ]
+    columns = {
+        "IoU": [scores["classes"][name]["iou"] for name in result.names],
+        "accuracy": [scores["classes"][name]["accuracy"] for name in result.names],
+        "share of pixels": (counts.sum(axis=1) / max(1, counts.sum())).tolist(),
+    }
     weighted = result.benchmark.get("cityscapes", {})
     if "classInstScores" in weighted:
-        columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
-    table = score_table("class", [heading for heading, _ in columns])
-    for row, name in enumerate(result.names):
-        table.add_row(Text(name), *(_percent(values[row]) for _, values in columns))
-    return table
+        inst = [weighted["classInstScores"][name] for name in result.names]
+        columns = {"IoU": columns.pop("IoU"), "iIoU": inst, **columns}
+    rows = zip(result.names, *columns.values(), strict=True)
+    print_rows(
+        plain_table("class", *columns),
+        ((name, *(percent(value, " %") for value in values)) for name, *values in rows),
+    )
 
 
-def _benchmark_table(scores: dict[str, Any]) -> Table:
+def _print_benchmark(scores: dict[str, Any]) -> None:
     """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
     weighted = "categoryInstScores" in scores
-    table = score_table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
-    for name, iou in scores["categoryScores"].items():
-        if name != "void":
-            one = [iou, scores["categoryInstScores"][name]] if weighted else [iou]
-            table.add_row(name, *map(_percent, one))
+    rows = [
+        (name, iou, scores["categoryInstScores"][name] if weighted else None)
+        for name, iou in scores["categoryScores"].items()
+        if name != "void"
+    ]
     for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
-        average = [scores[f"averageScore{key}"], scores.get(f"averageScoreInst{key}")]
-        table.add_row(name, *map(_percent, average if weighted else average[:1]))
-    return table
+        average = scores.get(f"averageScoreInst{key}")
+        rows.append((name, scores[f"averageScore{key}"], average))
+    headings = ("IoU", "iIoU") if weighted else ("IoU",)
+    print_rows(
+        plain_table("Cityscapes category", *headings),
+        (
+            (name, *(percent(value, " %") for value in values[: len(headings)]))
+            for name, *values in rows
+        ),
+    )
 
 
 def _seen(result: Evaluation) -> str:
@@ -185,7 +214,3 @@ def _seen(result: Evaluation) -> str:
 
 def _size(size_hw: tuple[int, int]) -> str:
     return f"{size_hw[0]}x{size_hw[1]}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.sizes import read_size
+from briskseg.cli.console import JsonOption, check_json, is_stdout, write_json
+from briskseg.cli.options import ClassesOption, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
     from briskseg.core.types import Progress
-    from briskseg.data import Dataset
     from briskseg.export import Export
     from briskseg.export.int8 import Scored
+    from briskseg.runtime.predictor import Ran
 
 
 _Model = Annotated[
@@ -37,9 +37,6 @@ _Size = Annotated[
 _Data = Annotated[
     str | None,
     typer.Option(help="A data set, of whose val split eight images are compared too."),
-]
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
 ]
 _Int8 = Annotated[
     bool,
@@ -66,7 +63,7 @@ def export(
     to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras.")],
     size: _Size = None,
     data: _Data = None,
-    classes: _Classes = None,
+    classes: ClassesOption = None,
     int8: _Int8 = False,
     max_miou_loss: _MaxMiouLoss = 0.5,
     max_class_loss: _MaxClassLoss = 3.0,
@@ -86,7 +83,7 @@ def export(
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
     `briskseg convert FILE.keras` makes it a file of ours again.
 
-    The file is run beside the network on drawn images and on those of --data, and not kept where
+    The file is run beside the network on drawn images and on those of --data, and deleted where
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
 
@@ -99,15 +96,17 @@ def export(
 
     briskseg export runs/first --to openvino --int8 --data CamVid
     """
-    check_place("--json", json_file)
+    check_json(json_file)
     if int8 and data is None:
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
 
+    from briskseg.data import open_dataset
     from briskseg.export import export as export_model
+    from briskseg.runtime.predictor import Ran
 
     size_hw = read_size(size, "--size")
-    dataset = None if data is None else _open(data, classes)
+    dataset = None if data is None else open_dataset(data, classes)
     images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
@@ -116,15 +115,10 @@ def export(
 
             asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
         done = export_model(model, to, out, size_hw, images, asked)
+    ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
     if not is_stdout(json_file):
-        _print(done)
-    write_json(json_file, done.to_json())
-
-
-def _open(data: str, classes: str | None) -> Dataset:
-    from briskseg.data import open_dataset
-
-    return open_dataset(data, classes)
+        _print(done, ran)
+    write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
 
 
 def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
@@ -132,7 +126,7 @@ def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
     doing = ""
     began = time.monotonic()
 
-    def told(what: str) -> None:
+    def show(what: str) -> None:
         nonlocal doing, began
         doing, began = what, time.monotonic()
         status.update(what)
@@ -142,10 +136,10 @@ def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
         left = (total - done) / rate
         status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
 
-    return told, progress
+    return show, progress
 
 
-def _print(done: Export) -> None:
+def _print(done: Export, ran: Ran) -> None:
     network, agreement, factor = done.card.network, done.agreement, done.exported.factor
     height, width = done.exported.size or ("H", "W")
     small = {None: "h, w", 1: f"{height}, {width}"}.get(
@@ -155,6 +149,7 @@ def _print(done: Export) -> None:
     print(f"network  {network.name}, {network.classes} classes")
     print(f"takes    {done.format.takes.format(**shape)}")
     print(f"gives    {done.format.gives.format(**shape)}")
+    print(f"ran      {ran}, beside the network itself")
     print(
         f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
         f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
@@ -174,7 +169,7 @@ def _print_scores(scored: Scored) -> None:
     print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
     print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
     for name, before, after in rows:
-        told = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]
+        shares = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]
         change = 100 * (after - before)
         points = f"{change:+.2f}" if change == change else "-"
-        print(f"         {name:<24}{told[0]:>10}{told[1]:>10}{points:>9}")
+        print(f"         {name:<24}{shares[0]:>10}{shares[1]:>10}{points:>9}")

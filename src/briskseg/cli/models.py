@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, write_json
+from briskseg.cli.console import (
+    WIDTH,
+    JsonOption,
+    check_json,
+    percent,
+    plain_table,
+    print_rows,
+    write_json,
+)
 
 
 @app.command()
@@ -20,7 +28,7 @@ def models(
 
     Example: briskseg models
     """
-    check_place("--json", json_file)
+    check_json(json_file)
     shipped = _shipped()
     if json_file is None:
         _print(shipped)
@@ -44,46 +52,45 @@ def _networks() -> dict[str, dict[str, Any]]:
 
 
 def _print(shipped: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from briskseg.models import MODELS
-
-    console = Console(width=100, highlight=False)
-    table = Table("name", "network", "paper", "year", box=None, pad_edge=False)
+    table = plain_table("name")
+    for heading in ("network", "paper", "year"):
+        table.add_column(heading)
     table.add_column("parameters", justify="right")
     table.add_column("GFLOP at 512x1024", justify="right")
-    for name, entry in MODELS.items():
-        parameters, gflop = f"{entry.parameters / 1e6:.2f} M", f"{entry.gflop:.1f}"
-        table.add_row(name, entry.title, entry.paper, str(entry.year), parameters, gflop)
-    console.print(table)
+    rows: list[tuple[str, ...]] = []
+    for name, one in _networks().items():
+        size = f"{one['parameters'] / 1e6:.2f} M", f"{one['gflop']:.1f}"
+        rows.append((name, one["title"], one["paper"], str(one["year"]), *size))
+    print_rows(table, rows, WIDTH)
     if not shipped:
         return
-    table = Table("weights", "network", "classes", "input", "val mIoU", box=None, pad_edge=False)
+    table = plain_table("weights")
+    for heading in ("network", "classes", "input", "val mIoU"):
+        table.add_column(heading)
     table.add_column("files", overflow="fold")  # a line a file
+    rows = []
     for name, one in shipped.items():
-        size, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
-        told = "any" if size is None else f"{size[0]}x{size[1]}"
-        score = "-" if miou is None else f"{100 * miou:.2f} %"
-        score = score if before is None else f"{100 * before:.2f} % *"
+        size_hw, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
+        size_text = "any" if size_hw is None else f"{size_hw[0]}x{size_hw[1]}"
+        score = percent(miou, " %") if before is None else f"{percent(before, ' %')} *"
         files = "\n".join(one["files"])
-        table.add_row(name, one["network"], str(one["classes"]), told, score, files)
-    console.print()
-    console.print(table)
+        rows.append((name, one["network"], str(one["classes"]), size_text, score, files))
+    print()
+    print_rows(table, rows, WIDTH)
     if any(one["val_miou_before"] is not None for one in shipped.values()):
-        console.print("* before they were trained on val too")
+        print("* before they were trained on val too")
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """What is known of the weights that come with the package, from their cards."""
     from briskseg.core.card import read_card
     from briskseg.core.exported import read_exported
-    from briskseg.runtime.model_files import WEIGHTS, shipped_files
+    from briskseg.runtime.model_files import is_exported, shipped_files
 
     shipped = {}
     for name, files in shipped_files().items():
-        first = files[-1]
-        card = read_card(first) if first.suffix == WEIGHTS else read_exported(first)[0]
+        last = files[-1]
+        card = read_exported(last)[0] if is_exported(last) else read_card(last)
         shipped[name] = {
             "network": card.network.name,
             "classes": card.network.classes,

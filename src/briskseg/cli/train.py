@@ -8,18 +8,23 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import MissingExtraError, RequestError
+from briskseg.cli.console import counter, percent, plain_table, print_rows
+from briskseg.core.errors import DataError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
+    from briskseg.data.check import CheckReport, Finding
     from briskseg.recipe import PretrainingRecipe, Recipe
     from briskseg.training.repeat import Spread
-    from briskseg.training.run_folder import RunSession
+    from briskseg.training.session import RunSession
+
+FINDINGS = 3  # named in a sentence
 
 _Changes = Annotated[
     list[str] | None,
@@ -29,6 +34,14 @@ _Out = Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if 
 _IsUnchecked = Annotated[
     bool, typer.Option("--no-check", help="Train without checking the data first.")
 ]
+_Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="M",
+        help="Be done in M minutes, checking and scoring included; takes the place of epochs.",
+    ),
+]
 _Repeat = Annotated[
     int | None,
     typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
@@ -37,9 +50,12 @@ _Repeat = Annotated[
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(help="A shipped recipe's name, or a YAML file; chosen if none.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="The data set's folder, or `streets`.")] = None,
     changes: _Changes = None,
+    minutes: _Minutes = None,
     out: _Out = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -58,41 +74,64 @@ def train(
     # Large buffers come and go every step; huge pages save most of their page faults, which is a
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from briskseg.cli.progress import TrainingProgress
-    from briskseg.cli.spread import print_spread
+    began = time.monotonic()
+    from briskseg.cli.training_progress import TrainingProgress
     from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.processes import launched
 
     settings = [*(changes or [])]
     if data is not None:
         settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
+    processes = launched(devices)
+    is_first = processes.is_first  # of several processes one speaks
+    if recipe is None:
+        recipe = _chosen_recipe(data)
+        if is_first:
+            print(f"briskseg: trains the recipe {recipe} (see: briskseg recipes)", file=sys.stderr)
     described = load_recipe(recipe, settings, _notify)
     run = out or Path("runs") / described.name
-    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
-    if repeat is not None and devices > 1:
+    if repeat is not None and (processes.world > 1 or minutes is not None):
+        other = "--minutes" if minutes is not None else "several processes"
         raise RequestError(
-            f"--repeat trains on one device, found --devices {devices}; leave one of them out, or "
-            "start a run for each seed with --set training.seed=N"
+            f"--repeat trains one run after the other on one device, found {other}; leave one of "
+            "them out, or start a run for each seed with --set training.seed=N"
         )
     _refuse(described, run, repeat, resume, is_first, is_unchecked)
     from briskseg.training.stopping import Stop
 
-    how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
+    how = (recipe, data, changes or [], run, device, devices, is_unchecked, minutes, repeat)
     stop = Stop(_resume_command(*how), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.machine import Devices
-        from briskseg.training.run_folder import RunSession
+        from briskseg.training.session import RunSession
 
-        listener = progress.tell if is_first else lambda _: None
-        session = RunSession(resume, Devices(device, devices), stop, listener)
+        listener = progress.show if is_first else lambda _: None
+        session = RunSession(resume, Devices(device, devices), stop, listener, minutes, began)
         spread = _carry_out(described, run, repeat, session)
     if spread is not None:
-        print_spread(spread, run)
+        _print_spread(spread, run)
     elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
 
 def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
+
+
+def _chosen_recipe(data: str | None) -> str:
+    """The recipe for data without one: that of the data set by name, or Fast-SCNN's, the smallest
+    network and the quickest to train, at the size of the images."""
+    from briskseg.data import open_dataset
+
+    if data is None:
+        raise RequestError(
+            "nothing to train: name a recipe, or data with --data DIR; `briskseg recipes` lists "
+            "the recipes, and demo needs no data"
+        )
+    if data == "streets":
+        return "demo"
+    named = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
+    return named.get(open_dataset(data).kind, "fast-scnn")
 
 
 def _refuse(
@@ -104,8 +143,8 @@ def _refuse(
     is_unchecked: bool,
 ) -> None:
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
-    from briskseg.cli.fitness import refuse_unfit
     from briskseg.recipe import Recipe
+    from briskseg.runs.run_folder import RunFolder
     from briskseg.training.preflight import (
         refuse_dataless,
         refuse_folder,
@@ -114,16 +153,64 @@ def _refuse(
     )
 
     refuse_dataless(described)
+    check_can_train()
+    folder = RunFolder(run)
+    if repeat is not None:
+        seed_folders(described, folder, repeat, resume)
+    elif is_first:
+        refuse_folder(folder, resume)
+        refuse_weights(described, folder)
+    if not is_unchecked and is_first and isinstance(described, Recipe):
+        refuse_unfit(described)
+
+
+def check_can_train() -> None:
+    """Raises MissingExtraError where a package that training needs is not installed."""
     for package in ("torch", "lightning"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
-    if repeat is not None:
-        seed_folders(described, run, repeat, resume)
-    elif is_first:
-        refuse_folder(run, resume)
-        refuse_weights(described, run)
-    if not is_unchecked and is_first and isinstance(described, Recipe):
-        refuse_unfit(described)
+
+
+def refuse_unfit(recipe: Recipe) -> None:
+    """Check the recipe's data; what has not changed since the last check is not read again.
+
+    Warnings are one line. Raises DataError, naming the findings of most files, where the data is
+    not fit to train on.
+    """
+    from briskseg.data.check import check_dataset
+    from briskseg.training.preflight import refuse_dataless
+
+    data, root = recipe.data, refuse_dataless(recipe)
+    with counter("checking the data", "pairs") as progress:
+        report = check_dataset(root, data.classes, data.split_seed, progress)
+    words = ["briskseg", "check", root]
+    words += ["--classes", data.classes] if data.classes is not None else []
+    words += ["--seed", str(data.split_seed)] if data.split_seed else []
+    command = f"`{shlex.join(words)}`"
+    if errors := _findings(report, "error"):
+        first = errors[0]
+        file = f", {first.files[0].as_posix()} first" if first.files else ""
+        raise DataError(
+            f"{report.root} is not fit to train on: {_listed(errors)}; {first.kind}{file}: "
+            f"{first.message}; {command} names every file and the cure, --no-check trains without "
+            "looking"
+        )
+    if warnings := _findings(report, "warning"):
+        text = f"briskseg: {_listed(warnings)} in {report.root}; {command} says more"
+        print(text, file=sys.stderr)
+
+
+def _findings(report: CheckReport, severity: str) -> list[Finding]:
+    found = [finding for finding in report.findings if finding.severity == severity]
+    return sorted(found, key=lambda finding: -finding.count)
+
+
+def _listed(findings: list[Finding]) -> str:
+    """ "2 errors, sizes-differ (12) and lossy-labels (3)"."""
+    severity = findings[0].severity
+    named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
+    more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
+    return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
 
 
 def _carry_out(
@@ -149,11 +236,41 @@ def _say_it_saves() -> None:
     os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
 
 
+def _print_spread(spread: Spread, folder: Path) -> None:
+    """Two tables on standard output: a row a seed, and a row a class."""
+    titles = {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}
+    shown = [name for name in spread.each if not name.startswith("iou/")]
+    rows = [
+        (str(seed), *(percent(spread.each[name][index]) for name in shown))
+        for index, seed in enumerate(spread.seeds)
+    ]
+    rows.append(("mean", *(percent(spread.mean(name)) for name in shown)))
+    rows.append(("standard deviation", *(percent(spread.sd(name)) for name in shown)))
+    headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
+    print_rows(plain_table("seed", *headings), rows)
+    classes = [name for name in spread.each if name.startswith("iou/")]
+    if classes:
+        print()
+        rows = []
+        for name in classes:
+            known = spread.known(name)
+            least, most = min(known, default=None), max(known, default=None)
+            values = spread.mean(name), spread.sd(name), least, most
+            rows.append((name.removeprefix("iou/"), *map(percent, values)))
+        print_rows(
+            plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
+        )
+    print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
+    print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}")
+
+
 def _sum_up(run: Path) -> None:
     """Say what came of it and what to do with it."""
     from briskseg.core.card import read_card
+    from briskseg.runs.run_folder import RunFolder
 
-    card = read_card(run / "model.safetensors")
+    weights = RunFolder(run).weights
+    card = read_card(weights)
     score, epoch = card.scores.get("val_miou"), card.training["epoch"]
     if "val_miou" not in card.scores:
         before = card.scores.get("val_miou_before")
@@ -161,18 +278,19 @@ def _sum_up(run: Path) -> None:
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
     else:
         shown = f"val mIoU {score:.4f}, best at epoch {epoch}"
-    print(f"{run}/model.safetensors: {shown}")
+    print(f"{weights}: {shown}")
     print(f"next: briskseg report {run}")
     print(f"      briskseg predict {run} IMAGE")
 
 
 def _sum_up_pretraining(run: Path) -> None:
     """The same of an encoder."""
-    from briskseg.training.encoder_file import FILE, read_facts
+    from briskseg.runs.run_folder import RunFolder
 
-    facts = read_facts(run / FILE)
-    scores = f"val top-1 {facts['val_top1']:.4f}, top-5 {facts['val_top5']:.4f}"
-    print(f"{run / FILE}: {scores}, best at epoch {facts['epoch']}")
+    folder = RunFolder(run)
+    card = folder.read_encoder_card()
+    scores = f"val top-1 {card['val_top1']:.4f}, top-5 {card['val_top5']:.4f}"
+    print(f"{folder.encoder}: {scores}, best at epoch {card['epoch']}")
     print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
 
 
@@ -184,6 +302,7 @@ def _resume_command(
     device: str,
     devices: int,
     is_unchecked: bool,
+    minutes: float | None,
     repeat: int | None,
 ) -> str:
     """The command that goes on with this run."""
@@ -194,5 +313,6 @@ def _resume_command(
     words += ["--device", device] if device != "auto" else []
     words += ["--devices", str(devices)] if devices != 1 else []
     words += ["--no-check"] if is_unchecked else []
+    words += ["--minutes", f"{minutes:g}"] if minutes is not None else []
     words += ["--repeat", str(repeat)] if repeat is not None else []
     return shlex.join([*words, "--resume"])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import named
+from briskseg.runs.run_folder import RunFolder
 
 if sys.platform == "win32":
     import msvcrt
@@ -34,8 +35,6 @@ else:
 
     _TAKEN = (BlockingIOError, PermissionError)
 
-FILE = ".lock"
-
 
 @contextmanager
 def locked(run: Path, say: Callable[[str], None]) -> Iterator[None]:
@@ -44,7 +43,7 @@ def locked(run: Path, say: Callable[[str], None]) -> Iterator[None]:
     Raises:
         RequestError: another process holds it; its name is in the file.
     """
-    path = run / FILE
+    path = RunFolder(run).lock
     with named(path):
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

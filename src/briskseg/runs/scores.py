@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError
-from briskseg.core.metrics.intervals import Counts
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.files.safe_names import fault_of_class_name
+from briskseg.core.metrics.intervals import Counts
 
 
 def _as_class_name(name: str) -> str:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from briskseg.core.errors import BriskError, RequestError, nearest
 from briskseg.core.exported import read_exported
-
-WEIGHTS = ".safetensors"
-EXPORTED = (".onnx", ".xml")
+from briskseg.runtime.backends import EXPORTED, WEIGHTS
 
 ACCEPTED = (
-    "a run folder (runs/NAME), a .safetensors, .onnx or .xml file, or a name that "
-    "`briskseg models` lists"
+    f"a run folder (runs/NAME), a {', '.join((WEIGHTS, *EXPORTED[:-1]))} or {EXPORTED[-1]} file, "
+    "or a name that `briskseg models` lists"
 )
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 
@@ -21,15 +19,22 @@ _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 def find_files(path: Path) -> list[Path]:
     """The files that `path` means, each a full network: exported ones, then weights.
 
-    `path` is a file, a run folder or the name of shipped weights. Exported files that lie beside
-    weights count where they were made of these. Raises RequestError for anything else.
+    `path` is a file, a run folder or a shipped name. Exported files that lie beside weights count
+    where they were made of these. Raises RequestError for anything else.
     """
-    if path.suffix.lower() in EXPORTED and path.is_file():
+    if is_exported(path):
         return [path]
     if not path.exists() and (shipped := shipped_files().get(str(path))):
-        return shipped
+        if shipped[-1].suffix != WEIGHTS:
+            return shipped
+        path = shipped[-1]
     weights = find_weights(path)
     return [*_exported_beside(weights), weights]
+
+
+def is_exported(path: Path) -> bool:
+    """Whether it is an exported file by its name, and there."""
+    return path.suffix.lower() in EXPORTED and path.is_file()
 
 
 def find_weights(path: Path) -> Path:

@@ -54,10 +54,11 @@ def stream_predictions(
 ) -> StreamReport:
     """Predict on a video or a camera and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
 
-    Every frame of a video is written, in order; each keeps its time. An odd width or height gets
-    one more black row or column, as mp4 has only even ones. Video compression blurs colors, so for
-    exact labels predict on frames saved as images. Without `out` nothing is written. The rest is
-    `Stream`'s. Raises RequestError for a camera that is not there, and what `Stream.run` raises.
+    They have the source's rate: a frame is repeated until the next one's time, and of several at
+    one time the last is written. An odd width or height gets one more black row or column, as mp4
+    has only even ones. Video compression blurs colors, so for exact labels predict on frames saved
+    as images. Without `out` nothing is written. The rest is `Stream`'s. Raises RequestError for a
+    camera that is not there, and what `Stream.run` raises.
     """
     label_set = predictor.card.labels.to_label_set()
     if out is None:

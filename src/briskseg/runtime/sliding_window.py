@@ -43,7 +43,7 @@ class WindowPredictor(Predictor):
         window_hw: tuple[int, int],
         stride_hw: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(predictor.backend, predictor.card, predictor.choice)
+        super().__init__(predictor.backend, predictor.card, predictor.ran)
         if min(window_hw) < 1:
             raise RequestError(f"the window is {_text(window_hw)}, expected at least 1x1")
         self.window_hw = window_hw
@@ -81,8 +81,8 @@ class WindowPredictor(Predictor):
     def _averaged(self, image_hwc: Image) -> Iterator[Band]:
         """The bands of the image at the network's size: a row of windows after the other."""
         height, width = image_hwc.shape[:2]
-        tops, window_h = _places(height, self.window_hw[0], self.stride_hw[0])
-        lefts, window_w = _places(width, self.window_hw[1], self.stride_hw[1])
+        tops, window_h = _starts(height, self.window_hw[0], self.stride_hw[0])
+        lefts, window_w = _starts(width, self.window_hw[1], self.stride_hw[1])
         columns = _cover(lefts, window_w, width)
         rows = _cover(tops, window_h, height)[:, None]
         held = np.zeros((self.card.network.classes, window_h, width), dtype=np.float32)
@@ -107,7 +107,7 @@ def softmax(logits_chw: Floats32, size_hw: tuple[int, int]) -> Floats32:
     return values_chw
 
 
-def _places(length: int, window: int, stride: int) -> tuple[list[int], int]:
+def _starts(length: int, window: int, stride: int) -> tuple[list[int], int]:
     """Where the windows along an axis begin, and how long they are."""
     window = min(window, length)
     steps = -(-(length - window) // stride)
@@ -115,7 +115,7 @@ def _places(length: int, window: int, stride: int) -> tuple[list[int], int]:
 
 
 def _cover(starts: list[int], window: int, length: int) -> Floats32:
-    """How many windows cover each place along an axis."""
+    """How many windows cover each row or column along an axis."""
     cover = np.zeros(length, dtype=np.float32)
     for start in starts:
         cover[start : start + window] += 1

@@ -7,18 +7,12 @@ so there, and only there, three keys may change.
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
-
-from lightning.pytorch import Callback, Trainer
-from torch.optim.lr_scheduler import LambdaLR
 
 from briskseg.core.errors import TrainingError
 from briskseg.core.files.atomic import write_whole
-from briskseg.recipe import LengthPart
+from briskseg.runs.run_folder import RunFolder
 
 GENTLER = frozenset({"training.optimizer.lr", "training.clip", "training.precision"})
-_FILE = "checkpoints/diverged.json"  # there from a divergence to the next session
 
 
 class Diverged(TrainingError):
@@ -29,32 +23,6 @@ class Diverged(TrainingError):
         self.step = step
 
 
-def mark(run: Path, error: Diverged) -> None:
+def mark(folder: RunFolder, error: Diverged) -> None:
     """Note in the run folder that its last session ended so."""
-    write_whole(run / _FILE, json.dumps({"step": error.step, "found": str(error)}) + "\n")
-
-
-def has_diverged(run: Path) -> bool:
-    return (run / _FILE).is_file()
-
-
-def unmark(run: Path) -> None:
-    (run / _FILE).unlink(missing_ok=True)
-
-
-class RecipeRate(Callback):
-    """Gives the optimizer and the schedule that a checkpoint restored the recipe's learning rate:
-    the one that they have, unless the run goes on more gently."""
-
-    def __init__(self, training: LengthPart) -> None:
-        self.training = training
-
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        rate, schedule = self.training.optimizer.lr, trainer.lr_scheduler_configs[0].scheduler
-        assert isinstance(schedule, LambdaLR)
-        schedule.base_lrs = [rate for _ in schedule.base_lrs]
-        groups = trainer.optimizers[0].param_groups
-        for group, factor in zip(groups, schedule.lr_lambdas, strict=True):
-            group["initial_lr"] = rate
-            group["lr"] = rate * factor(schedule.last_epoch)
-            group["fused"] = self.training.clip is None
+    write_whole(folder.diverged, json.dumps({"step": error.step, "found": str(error)}) + "\n")

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from briskseg.core.card import Card, load_weights, read_card
-from briskseg.core.errors import BriskError, WeightsError
+from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.data import Dataset
 from briskseg.models import create_model
 from briskseg.models.network import Network
 from briskseg.models.weights.comparison import Shapes, check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
+from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.model_files import find_weights
 from briskseg.training.preflight import fitting_weights
 
@@ -43,13 +44,28 @@ def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset)
     for key in taken:
         check_finite(key, found[key], path)
         own[key].copy_(found[key])
-    told = f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}"
+    said = f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}"
     if card.has_seen_val and _is_of(card, dataset) and "val" not in recipe.data.train_splits:
-        told += ", which were trained on val too: what the run scores there says nothing"
+        said += ", which were trained on val too: what the run scores there says nothing"
     fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
     if not same_classes:
-        return f"{told}; new, for other classes: {', '.join(fresh)}"
-    return f"{told}; new are heads that only training uses" if fresh else told
+        return f"{said}; new, for other classes: {', '.join(fresh)}"
+    return f"{said}; new are heads that only training uses" if fresh else said
+
+
+def find_encoder(name: str) -> Path:
+    """The file that `model.encoder` means: itself, or a run folder's encoder or whole network."""
+    path = Path(name)
+    if not path.is_dir():
+        return path
+    folder = RunFolder(path)
+    for file in (folder.encoder, folder.weights):
+        if file.is_file():
+            return file
+    raise RequestError(
+        f"model.encoder: the folder {path} holds neither {folder.encoder.name} nor "
+        f"{folder.weights.name}; name a run folder that has one, or a file"
+    )
 
 
 def score_before(recipe: Recipe, dataset: Dataset) -> dict[str, float | None]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback
 from torch import nn
 
 from briskseg import __version__
@@ -26,25 +27,16 @@ from briskseg.models import create_model
 from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe
-from briskseg.training.callbacks import (
-    BestWeights,
-    Film,
-    MovingAverage,
-    Patience,
-    ProgressCallback,
-)
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training import compiling
 from briskseg.training.checkpoint_files import ResumePoint
-from briskseg.training.checkpoints import Checkpoints
-from briskseg.training.convolutions import use_matrix_gradients
-from briskseg.training.divergence import RecipeRate
-from briskseg.training.encoder_file import find_encoder
-from briskseg.training.fine_tuning import begin_with, score_before
-from briskseg.training.log import Log
-from briskseg.training.logit_adjustment import adjust_run
+from briskseg.training.fine_tuning import begin_with, find_encoder, score_before
+from briskseg.training.length import decide_length
+from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
+from briskseg.training.loop import Loop, Patience
 from briskseg.training.machine import Machine, choose_machine
-from briskseg.training.module import SegmentationModule
+from briskseg.training.outputs import SegmentationOutputs
 from briskseg.training.preflight import refuse_dataless, refuse_weights
-from briskseg.training.run_folder import RunSession, opened_run, seek_batches
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.gpu_cache import (
     GpuCachedTraining,
@@ -61,9 +53,15 @@ from briskseg.training.samples.loader import (
     training_loader,
     validation_loader,
 )
-from briskseg.training.score_run import score_run
+from briskseg.training.score_run import EXAMPLES, score_run
+from briskseg.training.segmentation import SegmentationTask
+from briskseg.training.session import (
+    RunSession,
+    opened_run,
+    refuse_other_batches,
+    with_recorded_length,
+)
 from briskseg.training.stages import plan_stages
-from briskseg.training.trainer import make_trainer, train
 
 FILM_IMAGES = 4
 
@@ -81,72 +79,106 @@ def fit(recipe: Recipe, run: Path, session: RunSession | None = None) -> Path:
         Interrupted: a signal asked it to stop; it is saved.
         DataError: a damaged or mismatched file, before the first step where it fits in memory.
         WeightsError: the weights or the encoder to begin with are damaged or do not fit.
-        TrainingError: the loss became NaN, or the run folder cannot be written; the last good
-            checkpoint is kept.
+        TrainingError: the loss became NaN, the run folder cannot be written, or another process of
+            the run ended; the last good checkpoint is kept.
     """
-    root = refuse_dataless(recipe)
+    root, folder = refuse_dataless(recipe), RunFolder(run)
     session = session or RunSession()
-    refuse_weights(recipe, run)
+    session = replace(session, began=session.began or time.monotonic())
+    refuse_weights(recipe, folder)
     with session.stop:
         dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
-        machine = choose_machine(recipe.training.precision, session.devices)
-        with opened_run(run, recipe, session, machine.is_first) as kept:
-            _fit(recipe, run, session, dataset, machine, kept)
+        machine = choose_machine(recipe.training.precision, session.devices, session.placed())
+        with opened_run(folder, recipe, session, machine, fit) as resume:
+            _train(recipe, folder, session, dataset, machine, resume)
+            machine.processes.leave()
+            if machine.is_first:
+                _finish(recipe, folder, session, dataset, str(machine.device))
     return run
 
 
-def _fit(
+def _train(
     recipe: Recipe,
-    run: Path,
+    folder: RunFolder,
     session: RunSession,
     dataset: Dataset,
     machine: Machine,
-    kept: ResumePoint | None,
+    resume: ResumePoint | None,
 ) -> None:
+    deadline = None
+    if machine.processes.from_first(folder.length.is_file()):
+        recipe = with_recorded_length(recipe, folder, session.minutes)
+    torch.manual_seed(recipe.training.seed)
+    data = read_data(recipe, dataset, folder.path, machine, session.counted("read"))
+    refuse_other_batches(data.batches, resume)
+    network = _begin(recipe, dataset, session, is_new=resume is None)
+    task = make_task(recipe, dataset, data, network)
+    growth = recipe.augment.progressive_resize
+    if session.minutes is not None and not folder.length.is_file():
+        end = partial(_seconds_to_finish, recipe, dataset)
+        work = growth.work(1.0) / growth.factor(0, 1) ** 2 if growth else 1.0
+        recipe, deadline = decide_length(
+            recipe, task, data.loaders, machine, folder, session, end, work
+        )
+        data = data.with_length(recipe, machine)
+        task = make_task(recipe, dataset, data, network)
     training = recipe.training
-    torch.manual_seed(training.seed)
-    data = read_data(recipe, dataset, run, machine, session.counted("read"))
-    seek_batches(data.batches, kept)
-    if kept is None and (padded := _told_padding(recipe, dataset)):
+    loop = Loop(
+        task,
+        training,
+        data.batches,
+        data.loaders,
+        machine,
+        folder,
+        session,
+        make_outputs(recipe, folder, dataset, network),
+        training.ema,
+        Patience(training.stop_after),
+        growth.work if growth else float,
+        deadline,
+    )
+    if resume is not None and resume.step >= resume.steps:
+        session.say(f"{folder.path} has all its {resume.steps} steps: none is left to train")
+    loop.run(resume, compiling.pays(training.compile, machine.device, task.steps))
+
+
+def _begin(recipe: Recipe, dataset: Dataset, session: RunSession, is_new: bool) -> Network:
+    """The network as the run begins, and what the user should know of it."""
+    if is_new and (padded := _padding(recipe, dataset)):
         session.say(padded)
-    network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
-    if recipe.model.weights is not None and kept is None:
+    network = make_network(recipe, len(dataset.labels.names), from_scratch=is_new)
+    if recipe.model.weights is not None and is_new:
         session.say(begin_with(network, recipe.model.weights, recipe, dataset))
-    elif "val" in recipe.data.train_splits and kept is None:
+    elif "val" in recipe.data.train_splits and is_new:
         session.say("begins with random weights, not with any that were scored on val before")
-    if machine.prefers_matrix_gradients:
-        use_matrix_gradients(network)
-    module = make_module(recipe, dataset, data, network)
-    log = Log(run / "metrics.csv", module.columns, training.log_every)
-    callbacks = make_savers(recipe, run, dataset, network)
-    if training.stop_after is not None:
-        callbacks.append(Patience(training.stop_after))
-    resize = recipe.augment.progressive_resize
-    callbacks += [
-        RecipeRate(training),
-        log,
-        Checkpoints(run, data.batches, log, session.stop, 60 * training.save_every),
-        ProgressCallback(session.listener, resize.work if resize else None),
-    ]
-    trains_all = not training.stages and training.loss.auxiliary > 0
-    if kept is not None and kept.step >= module.steps:
-        session.say(f"{run} has all its {module.steps} steps: none is left to train")
-    since = session.since(kept)
-    trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
-    train(trainer, module, data.loaders, log, kept)
-    if not trainer.is_global_zero:
-        return
-    device = str(machine.device)
-    if training.logit_adjustment:
+    return network
+
+
+def _finish(
+    recipe: Recipe, folder: RunFolder, session: RunSession, dataset: Dataset, device: str
+) -> None:
+    """What follows the last step: logit adjustment where it is asked for, and the scores."""
+    if recipe.training.logit_adjustment:
         phases = session.counted("predict"), session.counted("adjust")
-        if told := adjust_run(run, dataset, device, *phases):
-            session.say(told)
+        if outcome := adjust_run(folder, dataset, device, *phases):
+            session.say(outcome)
     if "val" not in recipe.data.train_splits:
-        score_run(run, dataset, device, session.counted("score"))
+        score_run(folder, dataset, device, session.counted("score"))
 
 
-def _told_padding(recipe: Recipe, dataset: Dataset) -> str:
+def _seconds_to_finish(recipe: Recipe, dataset: Dataset, image_s: float) -> float:
+    """An estimate for `_finish`, from the seconds that the network takes for an image."""
+    seconds = 0.0
+    if recipe.training.logit_adjustment:
+        images, classes = len(dataset.pairs("train")), len(dataset.labels.names)
+        seconds += seconds_to_adjust(image_s, images, classes)
+    if "val" not in recipe.data.train_splits:
+        seconds += (len(dataset.pairs("val")) + 2 * EXAMPLES) * image_s
+    return seconds
+
+
+def _padding(recipe: Recipe, dataset: Dataset) -> str:
     """Said where the first image, unscaled, fills less than half of a sample."""
     sample_hw, first = recipe.augment.size, dataset.pairs("train")[0]
     if sample_hw is None:
@@ -170,6 +202,17 @@ class Data:
     counts: PixelCounts
     batches: EpochBatches
     loaders: tuple[Iterable[Batch], Iterable[Batch]]  # train, val
+    samples: TrainingSamples
+
+    def with_length(self, recipe: Recipe, machine: Machine) -> Data:
+        """The same data for a run of another length, by which samples grow."""
+        training = recipe.training
+        self.samples.epochs = training.epochs_of_all(len(self.batches))
+        train, val = self.loaders
+        if not isinstance(train, GpuCachedTraining):  # loading processes have a copy of the samples
+            workers = machine.workers(training.workers)
+            train = training_loader(self.samples, self.batches, workers)
+        return replace(self, loaders=(train, val))
 
 
 def read_data(
@@ -186,14 +229,14 @@ def read_data(
     counts = count_pixels(dataset, "train", known=train_store.fill(progress))
     val_store.fill(progress)
     if machine.is_first:
-        write_whole(run / "class_counts.json", json.dumps(counts.to_json()) + "\n")
-    process = (machine.rank, machine.world)
-    batches = EpochBatches(len(train_store), training.batch, training.seed, *process)
+        write_whole(RunFolder(run).class_counts, json.dumps(counts.to_json()) + "\n")
+    share = machine.processes.rank, machine.processes.world
+    batches = EpochBatches(len(train_store), training.batch, training.seed, *share)
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
     epochs = training.epochs_of_all(len(batches))
     samples = TrainingSamples(train_store, augmenter, size_hw, training.seed, epochs)
-    val_samples = ValidationSamples(val_store, size_hw, *process)
+    val_samples = ValidationSamples(val_store, size_hw, *share)
     train: Iterable[Batch]
     val: Iterable[Batch]
     if use_gpu_cache(recipe.data.gpu_cache, samples, val_samples, machine.device):
@@ -203,7 +246,7 @@ def read_data(
         workers = machine.workers(training.workers)
         train = training_loader(samples, batches, workers)
         val = validation_loader(val_samples, workers)
-    return Data(counts, batches, (train, val))
+    return Data(counts, batches, (train, val), samples)
 
 
 def make_network(recipe: Recipe, classes: int, from_scratch: bool) -> Network:
@@ -222,27 +265,23 @@ def make_network(recipe: Recipe, classes: int, from_scratch: bool) -> Network:
     return network.train()
 
 
-def make_module(
-    recipe: Recipe, dataset: Dataset, data: Data, network: Network
-) -> SegmentationModule:
+def make_task(recipe: Recipe, dataset: Dataset, data: Data, network: Network) -> SegmentationTask:
     """The network with its stages and their class weights."""
     stages = plan_stages(recipe.training, len(data.batches))
     weights = [torch.from_numpy(class_weights(s.class_weights, data.counts)) for s in stages]
-    return SegmentationModule(network, recipe, dataset.labels, stages, weights, len(data.batches))
+    return SegmentationTask(network, recipe, dataset.labels, stages, weights, len(data.batches))
 
 
-def make_savers(recipe: Recipe, run: Path, dataset: Dataset, network: Network) -> list[Callback]:
-    """What keeps weights and pictures, in the order in which they must act."""
+def make_outputs(
+    recipe: Recipe, folder: RunFolder, dataset: Dataset, network: Network
+) -> SegmentationOutputs:
+    """What validations leave in the run folder."""
     names = [pair.name for pair in dataset.pairs("val")]
     shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
     card = make_card(recipe, dataset, network.options)
-    savers: list[Callback] = [
-        BestWeights(run, card, recipe.training.snapshots, "val" in recipe.data.train_splits),
-        Film(run, shown, dataset.labels),
-    ]
-    if recipe.training.ema is not None:
-        savers.append(MovingAverage(recipe.training.ema))
-    return savers
+    keeps_last = "val" in recipe.data.train_splits
+    snapshots = recipe.training.snapshots
+    return SegmentationOutputs(folder, card, dataset.labels, shown, snapshots, keeps_last)
 
 
 def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:

@@ -6,7 +6,6 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
@@ -17,10 +16,12 @@ from briskseg.core.errors import (
     RequestError,
     TrainingError,
 )
-from briskseg.training.checkpoint_files import read_place
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training.checkpoint_files import read_resume_point
 from briskseg.training.divergence import Diverged, mark
+from briskseg.training.processes import ProcessLost
 
-_CURES = {
+_ADVICE = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there, or have the quota raised",
     errno.EFBIG: "lift the limit on the size of files (ulimit -f)",
@@ -35,8 +36,8 @@ _IN_A_WORKER = re.compile(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", re.M | re.S
 
 
 @contextmanager
-def told_faults(run: Path, how_to_resume: str) -> Iterator[None]:
-    """Let what goes wrong with the run reach the user as one sentence.
+def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
+    """What goes wrong with the run reaches the user as one sentence.
 
     Raises:
         RequestError, Interrupted: as they come, a loading process's without its traceback.
@@ -46,40 +47,47 @@ def told_faults(run: Path, how_to_resume: str) -> Iterator[None]:
         yield
     except Interrupted:
         raise
+    except ProcessLost as error:
+        if error.is_whole:
+            raise
+        raise _resumable(TrainingError, str(error), folder, how_to_resume) from error
     except RequestError as error:
         raised = _IN_A_WORKER.search(str(error))
         if raised is None:
             raise
         raise RequestError(raised[2].strip()) from None
     except Diverged as error:
-        mark(run, error)
+        mark(folder, error)
         raise TrainingError(
-            f"{error}; {_kept(run)}: look at the images and go on, more gently, with: "
+            f"{error}; {_saved(folder)}: look at the images and go on, more gently, with: "
             f"{how_to_resume} --set training.clip=1 (or a lower training.optimizer.lr, or "
             "training.precision=float32)"
         ) from None
     except BriskError as error:
-        raise _going_on(type(error).__mro__, str(error), run, how_to_resume) from error
+        kind = DataError if isinstance(error, DataError) else TrainingError
+        raise _resumable(kind, str(error), folder, how_to_resume) from error
     except OSError as error:
-        lost = _told(error, run, how_to_resume)
-        cure = _CURES.get(error.errno or 0, "see to it")
-        told = f"{error.filename or run}: {error.strerror or error}; {_kept(run)}: {cure}"
-        raise lost or TrainingError(f"{told}, and go on with: {how_to_resume}") from error
+        lost = _recognized(error, folder, how_to_resume)
+        advice = _ADVICE.get(error.errno or 0, "see to it")
+        found = f"{error.filename or folder.path}: {error.strerror or error}; {_saved(folder)}"
+        raise lost or TrainingError(
+            f"{found}: {advice}, and go on with: {how_to_resume}"
+        ) from error
     except Exception as error:
-        told_error = _told(error, run, how_to_resume)
-        if told_error is None:
+        known = _recognized(error, folder, how_to_resume)
+        if known is None:
             raise
-        raise told_error from error
+        raise known from error
 
 
-def _told(error: BaseException, run: Path, how_to_resume: str) -> BriskError | None:
+def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> BriskError | None:
     """A fault that torch reports as text; None where it is not known, and so our own mistake."""
     text = str(error)
     raised = _IN_A_WORKER.search(text)
     if raised is not None and raised[1] == "RequestError":
         return RequestError(raised[2].strip())
     if raised is not None:
-        return _going_on(DataError.__mro__, raised[2].strip(), run, how_to_resume)
+        return _resumable(DataError, raised[2].strip(), folder, how_to_resume)
     if "more than 1 value per channel" in text:
         return TrainingError(
             "batch normalization needs more than one value a channel, and with this size and "
@@ -87,18 +95,18 @@ def _told(error: BaseException, run: Path, how_to_resume: str) -> BriskError | N
         )
     if "shared memory" in text or "Bus error" in text:
         what = "the loading processes ran out of shared memory"
-        cure = "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0"
+        advice = "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0"
     elif "DataLoader worker" in text or _is_lost_connection(error):
         killed = re.search(r"killed by signal: (\w+)", text)
         by = f" ({killed[1]})" if killed else ""
         what = f"the system ended a loading process{by}, most often because memory ran out"
-        cure = "free memory, or set fewer training.workers or a lower data.cache_gb"
+        advice = "free memory, or set fewer training.workers or a lower data.cache_gb"
     elif isinstance(error, torch.OutOfMemoryError | MemoryError):
         what = f"memory ran out ({text.splitlines()[0] if text else 'of the machine'})"
-        cure = "free memory; a smaller training.batch needs a new run"
+        advice = "free memory; a smaller training.batch needs a new run"
     else:
         return None
-    return TrainingError(f"{what}; {_kept(run)}: {cure}, and go on with: {how_to_resume}")
+    return TrainingError(f"{what}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}")
 
 
 def _is_lost_connection(error: BaseException) -> bool:
@@ -108,20 +116,21 @@ def _is_lost_connection(error: BaseException) -> bool:
     return nameless or isinstance(error, ConnectionError | EOFError)
 
 
-def _going_on(kinds: tuple[type, ...], message: str, run: Path, how_to_resume: str) -> BriskError:
-    """The same error with how to go on, of the nearest kind that is made from a message alone."""
-    kind = DataError if DataError in kinds else TrainingError
-    told = _IN_A_WORKER.search(message)
-    if told is not None:
-        message = told[2].strip()
-    return kind(f"{message}; {_kept(run)}; then go on with: {how_to_resume}")
+def _resumable(
+    kind: type[BriskError], message: str, folder: RunFolder, how_to_resume: str
+) -> BriskError:
+    """The same error with how to go on, a loading process's without its traceback."""
+    raised = _IN_A_WORKER.search(message)
+    if raised is not None:
+        message = raised[2].strip()
+    return kind(f"{message}; {_saved(folder)}; then go on with: {how_to_resume}")
 
 
-def _kept(run: Path) -> str:
+def _saved(folder: RunFolder) -> str:
     unreadable = False
-    for name in ("last", "previous"):
+    for path in (folder.last_checkpoint, folder.previous_checkpoint):
         try:
-            step = read_place(run / "checkpoints" / f"{name}.ckpt").step
+            step = read_resume_point(path).step
         except FileNotFoundError:
             continue
         except Exception:

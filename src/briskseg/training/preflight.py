@@ -7,7 +7,7 @@ from pathlib import Path
 from briskseg.core.card import read_card
 from briskseg.core.errors import RequestError
 from briskseg.recipe import PretrainingRecipe, Recipe
-from briskseg.runs.lock import FILE as LOCK
+from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.model_files import find_weights
 
 
@@ -23,14 +23,14 @@ def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
     raise RequestError(f"the recipe '{recipe.name}' names no data; {data}")
 
 
-def refuse_weights(recipe: Recipe | PretrainingRecipe, run: Path) -> None:
-    """As `fitting_weights`, of the weights that a run would begin with which is not begun."""
-    if isinstance(recipe, Recipe) and recipe.model.weights is not None and not is_begun(run):
+def refuse_weights(recipe: Recipe | PretrainingRecipe, folder: RunFolder) -> None:
+    """As `fitting_weights`, where the run has yet to begin with them."""
+    if isinstance(recipe, Recipe) and recipe.model.weights is not None and not folder.is_begun():
         fitting_weights(recipe.model.weights, recipe)
 
 
 def fitting_weights(weights: str, recipe: Recipe) -> Path:
-    """The file that `model.weights` names, as far as its card tells fit for the recipe.
+    """The file that `model.weights` names, where its card fits the recipe.
 
     Raises:
         RequestError: it is not there, or is of another network or of other mean and std.
@@ -53,10 +53,10 @@ def fitting_weights(weights: str, recipe: Recipe) -> Path:
     return path
 
 
-def refuse_folder(run: Path, resume: bool) -> None:
-    """Raise RequestError for what is no folder for this session; an empty one is, and what a run
-    leaves that was refused, or killed as it began."""
-    others, begun = _left_by_steps(run), is_begun(run)
+def refuse_folder(folder: RunFolder, resume: bool) -> None:
+    """Raise RequestError for a folder that this session cannot use. An empty one it can, and one
+    that holds only what a run writes before its first step."""
+    run, others, begun = folder.path, folder.beyond_start(), folder.is_begun()
     if not resume and others:
         what = "already holds a run" if begun else "exists and is not empty"
         raise RequestError(
@@ -67,26 +67,9 @@ def refuse_folder(run: Path, resume: bool) -> None:
         raise RequestError(f"{run} holds no run to resume (no recipe.yaml); leave --resume out")
 
 
-def is_begun(run: Path) -> bool:
-    """Whether the folder holds more of a run than one leaves that was refused before it trained."""
-    return bool(_left_by_steps(run)) and (run / "recipe.yaml").is_file()
-
-
-def _left_by_steps(run: Path) -> list[str]:
-    """What is in the folder beside the files that are written before the first step."""
-    try:
-        there = list(run.iterdir()) if run.exists() else []
-    except OSError as error:
-        raise RequestError(
-            f"the run folder {run} cannot be made: {error.strerror}; name another with --out"
-        ) from error
-    first = {LOCK, "recipe.yaml", "class_counts.json"}
-    return [p.name for p in there if p.name not in first and not p.match(".*.part")]
-
-
 def seed_folders(
-    recipe: Recipe | PretrainingRecipe, folder: Path, number: int, resume: bool
-) -> dict[int, Path]:
+    recipe: Recipe | PretrainingRecipe, folder: RunFolder, number: int, resume: bool
+) -> dict[int, RunFolder]:
     """The run folder of each of so many seeds; RequestError where `folder` is none for them."""
     if isinstance(recipe, Recipe) and "val" in recipe.data.train_splits:
         raise RequestError(
@@ -94,14 +77,14 @@ def seed_folders(
             "out of it"
         )
     first = recipe.training.seed
-    runs = {seed: folder / f"seed-{seed}" for seed in range(first, first + number)}
-    if any(run.exists() for run in runs.values()) and not resume:
+    runs = {seed: folder.seed(seed) for seed in range(first, first + number)}
+    if any(run.path.exists() for run in runs.values()) and not resume:
         raise RequestError(
-            f"{folder} already holds such runs; name another folder with --out, or go on with them "
-            "with --resume"
+            f"{folder.path} already holds such runs; name another folder with --out, or go on with "
+            "them with --resume"
         )
-    if (folder / "recipe.yaml").exists():
-        raise RequestError(f"{folder} is a single run; name another folder with --out")
-    if resume and not folder.is_dir():
-        raise RequestError(f"{folder} is not there, so nothing can go on; leave --resume out")
+    if folder.recipe.exists():
+        raise RequestError(f"{folder.path} is a single run; name another folder with --out")
+    if resume and not folder.path.is_dir():
+        raise RequestError(f"{folder.path} is not there, so nothing can go on; leave --resume out")
     return runs

@@ -8,11 +8,13 @@ encoder.json, its scores.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,20 +28,22 @@ from briskseg.data.classification import (
 )
 from briskseg.models.encoders.classifier import EncoderClassifier, create_classifier
 from briskseg.recipe import PretrainingRecipe
-from briskseg.training.callbacks import ProgressCallback, weights_of
+from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.checkpoint_files import ResumePoint
-from briskseg.training.checkpoints import Checkpoints
-from briskseg.training.divergence import RecipeRate
-from briskseg.training.encoder_file import FACTS, FILE, read_facts, save_encoder
-from briskseg.training.log import Log, epochs_done
+from briskseg.training.length import decide_length
+from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
-from briskseg.training.module import Normalize, seed_step
-from briskseg.training.optimizers import make_optimizer
 from briskseg.training.preflight import refuse_dataless
-from briskseg.training.run_folder import RunSession, opened_run, seek_batches
+from briskseg.training.processes import Processes
 from briskseg.training.samples.loader import Batch, EpochBatches, training_loader, validation_loader
-from briskseg.training.schedules import factor
-from briskseg.training.trainer import make_trainer, train
+from briskseg.training.session import (
+    RunSession,
+    opened_run,
+    refuse_other_batches,
+    with_recorded_length,
+)
+from briskseg.training.stages import Stage
+from briskseg.training.task import Normalize, Task
 
 
 def pretrain(recipe: PretrainingRecipe, run: Path, session: RunSession | None = None) -> Path:
@@ -47,56 +51,60 @@ def pretrain(recipe: PretrainingRecipe, run: Path, session: RunSession | None = 
 
     Arguments and errors are those of `fit`; the data are images in a folder a class.
     """
-    root = refuse_dataless(recipe)
+    root, folder = refuse_dataless(recipe), RunFolder(run)
     session = session or RunSession()
+    session = replace(session, began=session.began or time.monotonic())
     with session.stop:
         folders = open_class_folders(root)
-        machine = choose_machine(recipe.training.precision, session.devices)
-        with opened_run(run, recipe, session, machine.is_first) as kept:
-            _pretrain(recipe, run, session, folders, machine, kept)
+        machine = choose_machine(recipe.training.precision, session.devices, session.placed())
+        with opened_run(folder, recipe, session, machine, pretrain) as resume:
+            _train(recipe, folder, session, folders, machine, resume)
+            machine.processes.leave()
+            if machine.is_first:
+                scores = json.dumps(folder.read_encoder_card(), indent=1)
+                write_whole(folder.encoder_scores, scores + "\n")
     return run
 
 
-def _pretrain(
+def _train(
     recipe: PretrainingRecipe,
-    run: Path,
+    folder: RunFolder,
     session: RunSession,
     folders: ClassFolders,
     machine: Machine,
-    kept: ResumePoint | None,
+    resume: ResumePoint | None,
 ) -> None:
-    training, data = recipe.training, recipe.data
+    is_decided = machine.processes.from_first(folder.length.is_file())
+    if is_decided:
+        recipe = with_recorded_length(recipe, folder, session.minutes)
+    training, data, deadline = recipe.training, recipe.data, None
     torch.manual_seed(training.seed)
-    place = (machine.rank, machine.world)
-    batches = EpochBatches(len(folders.train), training.batch, training.seed, *place)
-    seek_batches(batches, kept)
+    share = machine.processes.rank, machine.processes.world
+    batches = EpochBatches(len(folders.train), training.batch, training.seed, *share)
+    refuse_other_batches(batches, resume)
     classifier = create_classifier(recipe.model.name, len(folders.classes), **recipe.model.options)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = ClassificationModule(classifier, recipe, len(batches))
-    log = Log(run / "metrics.csv", module.columns, training.log_every)
-    callbacks = [
-        BestEncoder(run, {"recipe": recipe.name, "images": len(folders.train)}),
-        RecipeRate(training),
-        log,
-        Checkpoints(run, batches, log, session.stop, 60 * training.save_every),
-        ProgressCallback(session.listener),
-    ]
-    since = session.since(kept)
-    trainer = make_trainer(training, run, machine, callbacks, module.steps, since)
     workers = machine.workers(training.workers)
     samples = CroppedSamples(folders.train, recipe.augment, data.size, training.seed)
-    middles = MiddleSamples(folders.val, data.shorter_side, data.size, *place)
+    middles = MiddleSamples(folders.val, data.shorter_side, data.size, *share)
     loaders = (
         training_loader(samples, batches, workers),
         validation_loader(middles, workers, training.batch),
     )
-    train(trainer, module, loaders, log, kept)
-    if trainer.is_global_zero:
-        write_whole(run / FACTS, json.dumps(read_facts(run / FILE), indent=1) + "\n")
+    task = ClassificationTask(classifier, recipe, len(batches))
+    if session.minutes is not None and not is_decided:
+        recipe, deadline = decide_length(recipe, task, loaders, machine, folder, session)
+        task = ClassificationTask(classifier, recipe, len(batches))
+    outputs = EncoderOutputs(folder, {"recipe": recipe.name, "images": len(folders.train)})
+    training = recipe.training
+    loop = Loop(
+        task, training, batches, loaders, machine, folder, session, outputs, deadline=deadline
+    )
+    loop.run(resume)
 
 
-class ClassificationModule(LightningModule):
-    """A classifier with its loss, its optimizer and its validation scores.
+class ClassificationTask(Task):
+    """A classifier with its loss and its validation scores.
 
     Args:
         network: what is trained.
@@ -110,79 +118,63 @@ class ClassificationModule(LightningModule):
     def __init__(
         self, network: EncoderClassifier, recipe: PretrainingRecipe, steps_per_epoch: int
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.recipe = recipe
-        self.steps_per_epoch = steps_per_epoch
         training = recipe.training
-        self.steps = training.steps or (training.epochs or 1) * steps_per_epoch
+        steps = training.steps or (training.epochs or 1) * steps_per_epoch
+        super().__init__(network, training, [Stage("encoder", "none", 0, steps)], steps_per_epoch)
+        self.decays_until = training.weight_decay_epochs
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)
-        self.validation: dict[str, float] = {}  # the last validation's scores, as in metrics.csv
-        self._sums = torch.zeros(4)  # of a validation: loss, right, right among five, images
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        last = self.recipe.training.weight_decay_epochs
-        if last is not None and self.current_epoch >= last:
-            for group in self.trainer.optimizers[0].param_groups:
+    def prepare(self, optimizer: torch.optim.Optimizer, step: int, epoch: int) -> float:
+        if self.decays_until is not None and epoch >= self.decays_until:
+            for group in optimizer.param_groups:
                 group["weight_decay"] = 0.0
+        return super().prepare(optimizer, step, epoch)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        seed_step(self.recipe.training.seed, self.global_step, self.global_rank)
-        logits = self.network(self.normalize(batch.images))
-        return functional.cross_entropy(logits.float(), batch.labels)
+    def forward(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
+        logits = self.network(self.normalize(images))
+        return functional.cross_entropy(logits.float(), labels)
 
-    def on_validation_epoch_start(self) -> None:
-        self._sums = torch.zeros(4, device=self.device)
+    def begin_validation(self, device: torch.device) -> None:
+        self._sums = torch.zeros(4, device=device)  # loss, right, right among five, images
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validate(self, batch: Batch, stage: int) -> None:
         logits = self.network(self.normalize(batch.images)).float()
         loss = functional.cross_entropy(logits, batch.labels, reduction="sum")
         first = logits.topk(min(5, logits.shape[1])).indices == batch.labels[:, None]
         right, among_five = first[:, 0].sum(), first.sum()
         self._sums += torch.stack([loss, right, among_five, torch.ones_like(right) * len(logits)])
 
-    def on_validation_epoch_end(self) -> None:
-        """Add up the processes' sums and keep the scores under metrics.csv's names."""
-        sums = self._sums
-        if self.trainer.world_size > 1:
-            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        self.validation = dict(zip(self.columns, (sums[:3] / sums[3]).tolist(), strict=True))
-
-    def configure_optimizers(self) -> Any:
-        training = self.recipe.training
-        optimizer = make_optimizer(training.optimizer, self.network, fused=training.clip is None)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: factor(training.schedule, step, self.steps, self.steps_per_epoch),
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+    def end_validation(self, processes: Processes) -> dict[str, float]:
+        sums = processes.reduced(self._sums)
+        return dict(zip(self.columns, (sums[:3] / sums[3]).tolist(), strict=True))
 
 
-class BestEncoder(Callback):
+class EncoderOutputs:
     """encoder.safetensors: the encoder with the best top-1 so far, and its classifier."""
 
-    def __init__(self, run: Path, facts: dict[str, Any]) -> None:
-        self.path, self.facts = run / FILE, facts
+    def __init__(self, folder: RunFolder, card: Mapping[str, Any]) -> None:
+        self.folder, self.card = folder, card
         self.best = -1.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best = state["best"]
 
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        top1 = pl_module.validation["val_top1"]
-        if trainer.is_global_zero and top1 > self.best:
-            self.best = top1
-            facts = {
-                **self.facts,
-                **pl_module.validation,
-                "epoch": epochs_done(trainer),
-                "briskseg": __version__,
-                "torch": torch.__version__,
-            }
-            save_encoder(self.path, weights_of(pl_module.network), facts)
+    def show(self, batch: Batch, predicted: Tensor | None, epoch: int) -> None:
+        """A classification has no pictures."""
+
+    def keep(
+        self,
+        weights: Mapping[str, Any],
+        scores: Mapping[str, float],
+        step: int,
+        epoch: int,
+        stage: Stage,
+    ) -> None:
+        if scores["val_top1"] > self.best:
+            self.best = scores["val_top1"]
+            versions = {"briskseg": __version__, "torch": torch.__version__}
+            card = {**self.card, **scores, "epoch": epoch, **versions}
+            save_encoder(self.folder.encoder, weights, card)

@@ -15,15 +15,11 @@ from typing import Any
 
 from briskseg.core.files.atomic import write_whole
 from briskseg.recipe import PretrainingRecipe, Recipe
-from briskseg.runs.scores import read_scores
-from briskseg.training.encoder_file import FILE as ENCODER
-from briskseg.training.encoder_file import read_facts
+from briskseg.runs.run_folder import RunFolder
 from briskseg.training.fit import fit
 from briskseg.training.preflight import seed_folders
 from briskseg.training.pretraining import pretrain
-from briskseg.training.run_folder import RunSession, is_finished
-
-FILE = "repeat.json"
+from briskseg.training.session import RunSession, is_finished
 
 
 @dataclass(frozen=True)
@@ -67,34 +63,36 @@ def repeat(
         RequestError: the folder is taken or holds none to resume; val is trained on; what `fit` and
             `pretrain` raise.
     """
-    runs = seed_folders(recipe, folder, number, session.resume)
-    for place, (seed, run) in enumerate(runs.items(), 1):
-        _train_one(recipe, seed, run, replace(session, resume=run.exists()), f"{place}/{number}")
+    seeds = RunFolder(folder)
+    runs = seed_folders(recipe, seeds, number, session.resume)
+    for nth, (seed, run) in enumerate(runs.items(), 1):
+        own = replace(session, resume=run.path.exists())
+        _train_one(recipe, seed, run, own, f"{nth}/{number}")
     spread = Spread(tuple(runs), _transposed([_scores(run) for run in runs.values()]))
-    write_whole(folder / FILE, json.dumps(spread.to_json(), indent=1) + "\n")
+    write_whole(seeds.repeat, json.dumps(spread.to_json(), indent=1) + "\n")
     return spread
 
 
 def _train_one(
-    recipe: Recipe | PretrainingRecipe, seed: int, run: Path, session: RunSession, place: str
+    recipe: Recipe | PretrainingRecipe, seed: int, run: RunFolder, session: RunSession, nth: str
 ) -> None:
     training = recipe.training.model_copy(update={"seed": seed})
     seeded = recipe.model_copy(update={"training": training})
     if is_finished(run, seeded):
-        session.say(f"seed {seed} ({place}): finished before")
+        session.say(f"seed {seed} ({nth}): finished before")
         return
-    session.say(f"seed {seed} ({place}): {run}")
+    session.say(f"seed {seed} ({nth}): {run.path}")
     if isinstance(seeded, Recipe):
-        fit(seeded, run, session)
+        fit(seeded, run.path, session)
     else:
-        pretrain(seeded, run, session)
+        pretrain(seeded, run.path, session)
 
 
-def _scores(run: Path) -> dict[str, float | None]:
-    if not (run / "scores.json").is_file():
-        facts = read_facts(run / ENCODER)
-        return {name: facts[name] for name in ("val_top1", "val_top5")}
-    scores = read_scores(run / "scores.json")
+def _scores(run: RunFolder) -> dict[str, float | None]:
+    scores = run.read_scores()
+    if scores is None:
+        card = run.read_encoder_card()
+        return {name: card[name] for name in ("val_top1", "val_top5")}
     found = {
         "miou": scores.miou,
         "pixel_accuracy": scores.pixel_accuracy,

@@ -12,40 +12,43 @@ from briskseg.core.images import write_png
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
 from briskseg.evaluation.accuracy import evaluate
+from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.predictor import Predictor
 
 EXAMPLES = 3
 
 
-def score_run(run: Path, dataset: Dataset, device: str, progress: Progress) -> None:
+def score_run(run: RunFolder, dataset: Dataset, device: str, progress: Progress) -> None:
     """Write the best and worst images' pictures, the mIoU into the card and, last, scores.json of
     `model.safetensors` on val: a run that has it is finished.
 
     It is not `runtime.load` that opens the run: an export that lies beside the weights, from before
     the run went on, is not what is scored.
     """
-    predictor = Predictor(*TorchBackend.open(run / "model.safetensors", device=device))
+    predictor = Predictor(*TorchBackend.open(run.weights, device=device))
     evaluation = evaluate(predictor, dataset, "val", progress=progress)
     ranked = sorted(
         (i for i in evaluation.per_image if i.miou == i.miou), key=lambda i: i.miou, reverse=True
     )
     shown = {"best": ranked[:EXAMPLES], "worst": ranked[::-1][:EXAMPLES]}
     pairs = {pair.name: pair for pair in dataset.pairs("val")}
-    folder = run / "examples"
-    folder.mkdir(exist_ok=True)
-    for stale in folder.glob("*.png"):
+    run.examples.mkdir(exist_ok=True)
+    for stale in run.examples.glob("*.png"):
         stale.unlink()
     for kind, images in shown.items():
-        for place, scored in enumerate(images):
+        for rank, scored in enumerate(images):
             image, truth = dataset.read(pairs[scored.name])
-            stem = f"{kind}-{place}-{file_stem(scored.name)}"
-            palette = dataset.labels.palette
-            write_png(folder / f"{stem}.image.png", image)
-            write_png(folder / f"{stem}.truth.png", truth, palette=palette)
-            write_png(folder / f"{stem}.prediction.png", predictor(image), palette=palette)
-    _restate(run / "model.safetensors", evaluation.miou)
-    write_whole(run / "scores.json", json.dumps(evaluation.to_json(), indent=1))
+            palette, stem = dataset.labels.palette, file_stem(scored.name)
+            for part, array in (
+                ("image", image),
+                ("truth", truth),
+                ("prediction", predictor(image)),
+            ):
+                path = run.example(kind, rank, stem, part)
+                write_png(path, array, palette=None if part == "image" else palette)
+    _restate(run.weights, evaluation.miou)
+    write_whole(run.scores, json.dumps(evaluation.to_json(), indent=1))
 
 
 def _restate(path: Path, miou: float) -> None:

@@ -99,18 +99,6 @@ def test_starting_inside_an_epoch_takes_the_rest_of_it_and_then_the_next() -> No
     assert list(late) == epochs[2]
 
 
-def test_a_pass_begun_and_dropped_takes_nothing_from_the_epoch() -> None:
-    whole = EpochBatches(20, 4, seed=5)
-    epochs = [list(whole) for _ in range(3)]
-    late = EpochBatches(20, 4, seed=5)
-    late.start_at(1, 2)
-    next(iter(late))  # as a loading process does of a pass that Lightning then drops
-    late.go_to(1)
-    assert list(late) == epochs[1][2:]
-    late.go_to(2)
-    assert list(late) == epochs[2]
-
-
 def test_a_set_smaller_than_a_step_is_refused_with_the_cure() -> None:
     with pytest.raises(RequestError, match=r"training\.batch=8.*only 3; set training\.batch=3"):
         EpochBatches(3, 8, seed=0)

@@ -1,4 +1,4 @@
-"""A curve read from a log, and two of them brought to the same places."""
+"""A curve read from a log, and two of them brought to the same positions."""
 
 from __future__ import annotations
 
@@ -22,41 +22,39 @@ class Curve:
     """One key of a log.
 
     log: the file or folder it was read from. values: (n,) as logged, NaN and infinities too.
-    places: for each axis that the log knows, (n,): steps and samples since the start, time in
-    seconds since the start.
+    positions: for each axis that the log knows, (n,): steps and samples since the start, time in
+    seconds since the start. Raises DataError where one is no finite number.
     """
 
     log: Path
     key: str
     values: Floats
-    places: Mapping[Axis, Floats]
+    positions: Mapping[Axis, Floats]
+
+    def __post_init__(self) -> None:
+        for axis, numbers in self.positions.items():
+            if not np.isfinite(numbers).all():
+                index = int(np.isfinite(numbers).argmin())
+                raise DataError(
+                    f"{self.log}: the {axis} of its entry {index + 1} is {numbers[index]}, "
+                    "expected a finite number; correct that line or remove it"
+                )
 
     def along(self, axis: Axis) -> tuple[Floats, Floats]:
-        """Places in rising order, and the value at each; of a place logged twice (a resumed run)
+        """Positions in rising order, and the value at each; of one logged twice (by a resumed run)
         the later entry. Raises RequestError where the log does not know this axis."""
-        if axis not in self.places:
-            known = ", ".join(f"--by {name}" for name in AXES if name in self.places)
+        if axis not in self.positions:
+            known = ", ".join(f"--by {name}" for name in AXES if name in self.positions)
             raise RequestError(f"{self.log} does not say the {axis} of its rows; it allows {known}")
-        places = self.places[axis]
-        order = np.argsort(places, kind="stable")
-        ordered = places[order]
+        positions = self.positions[axis]
+        order = np.argsort(positions, kind="stable")
+        ordered = positions[order]
         last = np.append(ordered[1:] != ordered[:-1], True)
         return ordered[last], self.values[order][last]
 
 
-def check_places(log: Path, places: Mapping[Axis, Floats]) -> None:
-    """Raise DataError where a row's place is no finite number, so that it has none."""
-    for axis, numbers in places.items():
-        if not np.isfinite(numbers).all():
-            index = int(np.isfinite(numbers).argmin())
-            raise DataError(
-                f"{log}: the {axis} of its entry {index + 1} is {numbers[index]}, expected a "
-                "finite number; correct that line or remove it"
-            )
-
-
-def smoothed(places: Floats, values: Floats, window: float) -> Floats:
-    """At each place the mean of the values from `window` before it, that place left out, up to it.
+def smoothed(positions: Floats, values: Floats, window: float) -> Floats:
+    """At each position the mean of the values from `window` before it, exclusive, up to it.
 
     The window is in the axis's own unit, so that logs with differing intervals are smoothed alike.
     Where a value in the window is no finite number, so is the mean (NaN).
@@ -65,7 +63,7 @@ def smoothed(places: Floats, values: Floats, window: float) -> Floats:
     total = np.cumsum(np.concatenate([[0.0], np.where(known, values, 0.0)]))
     unknown = np.cumsum(np.concatenate([[0], ~known]))
     end = np.arange(1, len(values) + 1)
-    start = np.minimum(np.searchsorted(places, places - window, side="right"), end - 1)
+    start = np.minimum(np.searchsorted(positions, positions - window, side="right"), end - 1)
     mean = (total[end] - total[start]) / (end - start)
     mean[unknown[end] > unknown[start]] = np.nan
     return np.asarray(mean)
@@ -73,33 +71,33 @@ def smoothed(places: Floats, values: Floats, window: float) -> Floats:
 
 @dataclass(frozen=True)
 class Aligned:
-    """Two curves at the same n places.
+    """Two curves at the same n positions.
 
-    places, a, b: (n,) float64. interpolated: how many of b lie between two of its own points.
+    positions, a, b: (n,) float64. interpolated: how many of b lie between two of its own points.
     """
 
-    places: Floats
+    positions: Floats
     a: Floats
     b: Floats
     interpolated: int
 
 
 def align(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Aligned | None:
-    """The values of both at the places of `a` that lie within `b`; None where there are none.
+    """The values of both at the positions of `a` that lie within `b`; None where there are none.
 
-    Where `b` has the same place its value is taken as it is, else it is interpolated linearly.
+    Where `b` has the same position its value is taken as it is, else it is interpolated linearly.
     """
     if not len(a[0]) or not len(b[0]):
         return None
     shared = (a[0] >= b[0][0]) & (a[0] <= b[0][-1])
-    places, values = a[0][shared], a[1][shared]
-    if not len(places):
+    positions, values = a[0][shared], a[1][shared]
+    if not len(positions):
         return None
-    after = np.searchsorted(b[0], places)  # the first of b's places not before
-    exact = b[0][after] == places
+    after = np.searchsorted(b[0], positions)  # the first of b's positions not before
+    exact = b[0][after] == positions
     others = np.asarray(b[1][after])
     right = after[~exact]
-    share = (places[~exact] - b[0][right - 1]) / (b[0][right] - b[0][right - 1])
+    share = (positions[~exact] - b[0][right - 1]) / (b[0][right] - b[0][right - 1])
     with np.errstate(invalid="ignore"):  # next to an infinite value the result is NaN, as it should
         others[~exact] = b[1][right - 1] * (1 - share) + b[1][right] * share
-    return Aligned(places, values, others, int((~exact).sum()))
+    return Aligned(positions, values, others, int((~exact).sum()))

@@ -1,7 +1,7 @@
 """The scores of two runs: their difference, and how sure it is, by resampling the images.
 
-The interval is that of `core/intervals.py`, in pairs: the same images are drawn for both runs, and
-the middle 95 % of the differences is the interval.
+The interval is that of `core/metrics/intervals.py`, in pairs: the same images are drawn for both
+runs, and the middle 95 % of the differences is the interval.
 """
 
 from __future__ import annotations
@@ -58,8 +58,11 @@ def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:
         ours, theirs = ", ".join(a.classes), ", ".join(b.classes)
         return f"the scores are of differing classes: A has {ours}; B has {theirs}"
     note = _unpaired(a, b)
-    none: Interval = (None, None)
-    mean, *each = [none] * (1 + len(a.classes)) if note else _intervals(a, b)
+    intervals: list[Interval] = [(None, None)] * (1 + len(a.classes))  # of mIoU, then each class
+    if not note:
+        scores_a, scores_b = resampled(a.counts(), b.counts())
+        intervals = [middle(column) for column in (scores_b - scores_a).T]
+    mean, *each = intervals
     classes = {
         name: Difference(*_gap(a.classes[name].iou, b.classes[name].iou), *interval)
         for name, interval in zip(a.classes, each, strict=True)
@@ -80,8 +83,8 @@ def _unpaired(a: Scores, b: Scores) -> str:
                 f"no intervals: the scores of {which} lack each image's counts; write them again "
                 "with `briskseg evaluate --json`"
             )
-    names = ([image.name for image in a.images], [image.name for image in b.images])
-    if sorted(names[0]) != sorted(names[1]):
+    names = [sorted(image.name for image in scores.images) for scores in (a, b)]
+    if names[0] != names[1]:
         only = sorted(set(names[0]) ^ set(names[1]))
         named = f", as {only[0]}" if only else ""
         return (
@@ -90,12 +93,6 @@ def _unpaired(a: Scores, b: Scores) -> str:
         )
     differ = (a.counts()[1] != b.counts()[1]).any(axis=1)
     if differ.any():
-        name = sorted(names[0])[int(differ.argmax())]
+        name = names[0][int(differ.argmax())]
         return f"no intervals: the labels of image {name} were not the same for both"
     return ""
-
-
-def _intervals(a: Scores, b: Scores) -> list[Interval]:
-    """(low, high) of mIoU, then of each class."""
-    scores_a, scores_b = resampled(a.counts(), b.counts())
-    return [middle(column) for column in (scores_b - scores_a).T]

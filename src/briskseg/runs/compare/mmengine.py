@@ -13,10 +13,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from briskseg.runs.compare.curve import Axis, Curve, check_places
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Axis, Curve
 
 _NOT_CURVES = {"step", "iter", "epoch", "mode", "memory", "time", "data_time"}
 
@@ -34,12 +34,11 @@ def read_mmengine(path: Path, key: str) -> Curve:
     name = "step" if all("step" in entry for _, entry in held) else "iter"
     steps = _column(path, held, name)
     _refuse_counts_within_epochs(path, held, steps)
-    places: dict[Axis, Floats] = {"step": steps}
+    positions: dict[Axis, Floats] = {"step": steps}
     if all("time" in entry for _, entry in held):
         taken = _column(path, held, "time") * np.diff(steps, prepend=0)
-        places["time"] = np.cumsum(taken)
-    check_places(path, places)
-    return Curve(path, key, _column(path, held, key), places)
+        positions["time"] = np.cumsum(taken)
+    return Curve(path, key, _column(path, held, key), positions)
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -81,11 +80,11 @@ def _refuse_counts_within_epochs(
     path: Path, held: list[tuple[int, dict[str, Any]]], steps: Floats
 ) -> None:
     """MMCV 1 counts `iter` anew in each epoch, and does not say how long an epoch is."""
-    for place in np.flatnonzero(np.diff(steps) <= 0):
-        before, after = (held[place + k][1].get("epoch") for k in (0, 1))
+    for index in np.flatnonzero(np.diff(steps) <= 0):
+        before, after = (held[index + k][1].get("epoch") for k in (0, 1))
         if _is_number(before) and _is_number(after) and before < after:
             raise RequestError(
-                f"{path}, line {held[place + 1][0]}: 'iter' begins again with epoch {after}, and "
+                f"{path}, line {held[index + 1][0]}: 'iter' begins again with epoch {after}, and "
                 "no 'step' counts from the start of the run; compare the TensorBoard files of "
                 "these runs instead"
             )

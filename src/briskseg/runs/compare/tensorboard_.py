@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.runs.compare.curve import Axis, Curve, check_places
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.errors import DataError, MissingExtraError, RequestError, nearest
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
+from briskseg.runs.compare.curve import Axis, Curve
 
 
 def read_events(path: Path, key: str) -> Curve:
@@ -41,10 +41,10 @@ def read_events(path: Path, key: str) -> Curve:
             ]
         else:
             known = [*tags["scalars"], *tags["tensors"]]
-            told = nearest(key, known) if known else "it holds no scalars at all"
-            raise RequestError(f"{path} has no tag '{key}'; {told}")
+            hint = nearest(key, known) if known else "it holds no scalars at all"
+            raise RequestError(f"{path} has no tag '{key}'; {hint}")
         table = np.array(rows, np.float64)
-        places: dict[Axis, Floats] = {
+        positions: dict[Axis, Floats] = {
             "step": table[:, 0],
             "time": table[:, 1] - found.FirstEventTimestamp(),
         }
@@ -55,8 +55,7 @@ def read_events(path: Path, key: str) -> Curve:
             f"{path} cannot be read as TensorBoard events ({type(error).__name__}: {error}); copy "
             "it again"
         ) from None
-    check_places(path, places)
-    return Curve(path, key, table[:, 2], places)
+    return Curve(path, key, table[:, 2], positions)
 
 
 def _scalar(tensor: Any, make_ndarray: Any) -> float:

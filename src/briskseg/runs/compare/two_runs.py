@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from briskseg.core.card import load_weights
+from briskseg.core.errors import RequestError
 from briskseg.runs.compare.agreement import Agreement, Rule
 from briskseg.runs.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.runs.compare.logs import Log
 from briskseg.runs.compare.miou_change import ScoreDifference, compare_scores
-from briskseg.core.card import load_weights
-from briskseg.core.errors import RequestError
-from briskseg.runs.scores import read_scores
+from briskseg.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Comparison:
     """Run b against run a, the reference.
 
     window: what the curves were smoothed over, in the axis's unit. same_log: whether the logs hold
-    the same places and numbers throughout. same_weights: whether the weights are the same bits;
+    the same positions and numbers throughout. same_weights: whether the weights are the same bits;
     None where a run has none. scores: None where a run has none, a sentence where they do not fit.
     """
 
@@ -40,10 +39,12 @@ class Comparison:
     def verdict(self) -> str:
         """Whether the rule passed, by which of its two bounds, with the numbers."""
         found, rule = self.agreement, self.agreement.rule
-        if len(found.unknown):
+        if len(found.not_finite):
+            i = int(np.searchsorted(found.curves.positions, found.not_finite[0]))
             return (
-                f"NOT EQUAL: {self.a.key} is no finite number at {len(found.unknown)} places, "
-                f"first at {self.place(found.unknown[0])} ({self._who(found.unknown[0])})"
+                f"NOT EQUAL: {self.a.key} is no finite number at {len(found.not_finite)} points, "
+                f"first at {self.position(found.not_finite[0])} "
+                f"(A {found.curves.a[i]:g}, B {found.curves.b[i]:g})"
             )
         parts = [
             f"MeanRelativeError {_shown(found.relative_error, rule.relative)}",
@@ -57,14 +58,9 @@ class Comparison:
         first, second = parts if passed else parts[::-1]
         return f"EQUAL within the rule: {first} ({second}; one is enough)"
 
-    def place(self, at: float) -> str:
-        """A place as people say it: step 120, 12.5 s."""
+    def position(self, at: float) -> str:
+        """A position with its unit: step 120, 12.5 s."""
         return f"{at:.1f} s" if self.axis == "time" else f"{self.axis} {at:.0f}"
-
-    def _who(self, at: float) -> str:
-        curves = self.agreement.curves
-        index = int(np.searchsorted(curves.places, at))
-        return f"A {curves.a[index]:g}, B {curves.b[index]:g}"
 
     def to_json(self) -> dict[str, Any]:
         """Everything found, for JSON; null where a number does not exist or is infinite."""
@@ -72,14 +68,14 @@ class Comparison:
         curves, widest = found.curves, found.widest
         scores = self.scores
         return {
-            "a": _curve_facts(self.a, self.axis),
-            "b": _curve_facts(self.b, self.axis),
+            "a": self._curve_json(self.a),
+            "b": self._curve_json(self.b),
             "by": self.axis,
             "smoothed_over": self.window,
-            "points": len(curves.places),
+            "points": len(curves.positions),
             "interpolated": curves.interpolated,
-            "first": float(curves.places[0]),
-            "last": float(curves.places[-1]),
+            "first": float(curves.positions[0]),
+            "last": float(curves.positions[-1]),
             "mean_relative_error": _finite(found.relative_error),
             "mean_absolute_error": _finite(found.absolute_error),
             "mean_relative_difference": _finite(found.relative_bias),
@@ -94,16 +90,21 @@ class Comparison:
             "first_difference": found.first_difference,
             "parts_at": found.parts_at,
             "widest": {
-                "at": float(curves.places[widest]),
+                "at": float(curves.positions[widest]),
                 "a": _finite(curves.a[widest]),
                 "b": _finite(curves.b[widest]),
                 "relative": _finite(found.relative[widest]),
             },
-            "no_numbers_at": found.unknown.tolist(),
+            "no_numbers_at": found.not_finite.tolist(),
             "scores": scores.to_json() if isinstance(scores, ScoreDifference) else None,
             "scores_note": scores if isinstance(scores, str) else None,
             "verdict": self.verdict,
         }
+
+    def _curve_json(self, curve: Curve) -> dict[str, Any]:
+        positions, _ = curve.along(self.axis)
+        span = {"first": float(positions[0]), "last": float(positions[-1])}
+        return {"log": str(curve.log), "key": curve.key, "points": len(positions)} | span
 
 
 def compare_runs(
@@ -111,43 +112,34 @@ def compare_runs(
 ) -> Comparison:
     """Compare run b with run a.
 
-    axis: what is held against what: equal steps, samples seen, or seconds. window: the curves are
+    axis: what is compared with what: equal steps, samples seen, or seconds. window: the curves are
     smoothed over so many steps, samples or seconds, each on its own, before they are aligned.
 
     Raises RequestError for what is not there, an unknown key or axis, or no common stretch;
     DataError or WeightsError for damage.
     """
-    read_a, read_b = a.read(), b.read()
-    along_a, along_b = read_a.along(axis), read_b.along(axis)
-    same_log = all(np.array_equal(x, y) for x, y in zip(along_a, along_b, strict=True))
+    curves = a.read(), b.read()
+    points = [curve.along(axis) for curve in curves]
+    same_log = all(np.array_equal(x, y) for x, y in zip(*points, strict=True))
     if window is not None:
-        along_a, along_b = (
-            (places, smoothed(places, values, window)) for places, values in (along_a, along_b)
-        )
-    aligned = align(along_a, along_b)
+        points = [(positions, smoothed(positions, y, window)) for positions, y in points]
+    aligned = align(*points)
     if aligned is None:
-        spans = [f"{along[0][0]:g} to {along[0][-1]:g}" for along in (along_a, along_b)]
+        spans = [f"{positions[0]:g} to {positions[-1]:g}" for positions, _ in points]
         raise RequestError(
-            f"the runs have no stretch in common: {read_a.log} has {spans[0]} {UNITS[axis]}, "
-            f"{read_b.log} {spans[1]}; align them by something else with --by"
+            f"the runs have no stretch in common: {curves[0].log} has {spans[0]} {UNITS[axis]}, "
+            f"{curves[1].log} {spans[1]}; align them by something else with --by"
         )
-    return Comparison(
-        a=read_a,
-        b=read_b,
-        axis=axis,
-        window=window,
-        agreement=Agreement(aligned, rule or Rule()),
-        same_log=same_log,
-        same_weights=_same_weights(a.path, b.path),
-        scores=_scores(a.path, b.path),
-    )
+    agreement = Agreement(aligned, rule or Rule())
+    folders = RunFolder(a.path), RunFolder(b.path)  # of a single log file, one that holds nothing
+    weights, scores = _same_weights(*folders), _score_difference(*folders)
+    return Comparison(*curves, axis, window, agreement, same_log, weights, scores)
 
 
-def _same_weights(a: Path, b: Path) -> bool | None:
-    files = [path / "model.safetensors" for path in (a, b)]
-    if not all(file.is_file() for file in files):
+def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:
+    if not (a.weights.is_file() and b.weights.is_file()):
         return None
-    ours, theirs = (load_weights(file)[0] for file in files)
+    ours, theirs = load_weights(a.weights)[0], load_weights(b.weights)[0]
     return ours.keys() == theirs.keys() and all(
         tensor.dtype == theirs[name].dtype
         and tensor.shape == theirs[name].shape
@@ -156,26 +148,13 @@ def _same_weights(a: Path, b: Path) -> bool | None:
     )
 
 
-def _scores(a: Path, b: Path) -> ScoreDifference | str | None:
-    files = [path / "scores.json" for path in (a, b)]
-    if not all(file.is_file() for file in files):
-        return None
-    return compare_scores(*(read_scores(file) for file in files))
-
-
-def _curve_facts(curve: Curve, axis: Axis) -> dict[str, Any]:
-    places, _ = curve.along(axis)
-    return {
-        "log": str(curve.log),
-        "key": curve.key,
-        "points": len(places),
-        "first": float(places[0]),
-        "last": float(places[-1]),
-    }
+def _score_difference(a: RunFolder, b: RunFolder) -> ScoreDifference | str | None:
+    ours, theirs = a.read_scores(), b.read_scores()
+    return None if ours is None or theirs is None else compare_scores(ours, theirs)
 
 
 def _shown(error: float, bound: float) -> str:
-    """As the zoo prints it, with the bound it is held against."""
+    """The error with the bound that it is compared with."""
     return f"{error:.3g} {'<=' if error <= bound else '>'} {bound:g}"
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from briskseg.runs.report.pictures import MOST_TALL, open_picture
-from briskseg.runs.report.run_content import Film, Run
+from briskseg.runs.report.run_content import Film, Run, open_picture
 
 MOST_FRAMES = 48
+MOST_TALL = 8  # times as tall as wide; what is taller is squeezed
 _TILE_PX = 200  # the width of one image
 _GAP_PX = 4
 _STRIP_PX = 34  # the height of the line that the epoch is written in
@@ -55,8 +55,8 @@ def film_gif(run: Run) -> bytes | None:
 
 
 def _spread(epochs: list[int]) -> list[int]:
-    places = np.linspace(0, len(epochs) - 1, min(len(epochs), MOST_FRAMES)).round().astype(int)
-    return [epochs[place] for place in places]
+    chosen = np.linspace(0, len(epochs) - 1, min(len(epochs), MOST_FRAMES)).round().astype(int)
+    return [epochs[index] for index in chosen]
 
 
 class _Palette:
@@ -80,9 +80,9 @@ class _Palette:
 
     def mask(self, path: Path) -> Indices:
         rgb = _rgb(path)
-        colors, places = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
+        colors, where = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
         distance = np.abs(colors[:, None].astype(int) - self.fixed.astype(int)).sum(axis=2)
-        indices: Indices = distance.argmin(axis=1).astype(np.uint8)[places.reshape(rgb.shape[:2])]
+        indices: Indices = distance.argmin(axis=1).astype(np.uint8)[where.reshape(rgb.shape[:2])]
         return indices
 
     def photo(self, path: Path) -> Indices:
@@ -102,9 +102,9 @@ def _rgb(path: Path) -> Colors:
 
 def _frame(run: Run, film: Film, palette: _Palette, epoch: int, epochs: list[int]) -> Image.Image:
     columns = []
-    for place in film.images:
-        column = [palette.photo(film.images[place]), palette.mask(film.truths[place])]
-        columns.append([*column, palette.mask(film.shots[epoch][place])])
+    for image in film.images:
+        column = [palette.photo(film.images[image]), palette.mask(film.truths[image])]
+        columns.append([*column, palette.mask(film.shots[epoch][image])])
     heights = [max(tiles[row].shape[0] for tiles in columns) for row in range(3)]
     width = len(columns) * (_TILE_PX + _GAP_PX) + _GAP_PX
     height = sum(heights) + 4 * _GAP_PX + _STRIP_PX

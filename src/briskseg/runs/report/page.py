@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 from briskseg.core.errors import BriskError
 from briskseg.core.files.atomic import write_whole
+from briskseg.runs.report import sections
 from briskseg.runs.report.run_content import Run, read_run
-from briskseg.runs.report.sections import (
-    class_section,
-    confusion_section,
-    curve_section,
-    example_section,
-    film_section,
-    headline,
-    recipe_section,
-)
-from briskseg.runs.report.style import STYLE
 
 
 def write_report(folder: Path) -> Path:
@@ -27,8 +19,8 @@ def write_report(folder: Path) -> Path:
     Raises RequestError for a folder that is no run, DataError or WeightsError naming a damaged
     file, MissingExtraError without matplotlib.
     """
-    page = report_html(read_run(folder))
-    path = folder / "report.html"
+    run = read_run(folder)
+    page, path = report_html(run), run.folder.report
     try:
         write_whole(path, page.encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -38,42 +30,45 @@ def write_report(folder: Path) -> Path:
 
 def report_html(run: Run) -> str:
     """The whole page."""
-    name = escape(run.folder.resolve().name)
-    scored = run.scores is not None
+    name = escape(run.folder.path.resolve().name)
+    footer = "Written by briskseg from the files of this run folder alone"
+    if run.scores is not None:
+        footer += f"; the scores are those of {run.folder.weights.name}"
     parts = [
         f'<h1>{name}</h1><p class="soft">{escape(_summary(run))}</p>',
-        headline(run),
+        sections.headline(run),
         _missing(run),
-        curve_section(run),
-        film_section(run),
-        class_section(run, run.scores) if run.scores is not None else "",
-        confusion_section(run.scores) if run.scores is not None else "",
-        example_section(run, "best", "Best images"),
-        example_section(run, "worst", "Worst images"),
-        recipe_section(run),
-        "<footer>Written by briskseg from the files of this run folder alone"
-        f"{'; the scores are those of model.safetensors' if scored else ''}.</footer>",
+        sections.curve_section(run),
+        sections.film_section(run),
+        sections.class_section(run),
+        sections.confusion_section(run),
+        sections.example_section(run, "best"),
+        sections.example_section(run, "worst"),
+        sections.recipe_section(run),
+        f"<footer>{footer}.</footer>",
     ]
+    body = "\n".join(part for part in parts if part)
+    style = files("briskseg.runs.report").joinpath("page.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name} - briskseg</title><style>{STYLE}</style></head>\n"
-        f"<body><main>{chr(10).join(part for part in parts if part)}</main></body></html>\n"
+        f"<title>{name} - briskseg</title><style>\n{style}</style></head>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 
 def _summary(run: Run) -> str:
     if run.card is None:
         return "A training run"
-    facts = run.card.training
+    training = run.card.training
     text = f"{run.card.network.name}, {run.card.network.classes} classes"
-    if facts.get("recipe"):
-        text += f", recipe {facts['recipe']}"
-    if facts.get("data"):
-        text += f", data {facts['data']}"
-    if facts.get("epoch"):
+    if training.get("recipe"):
+        text += f", recipe {training['recipe']}"
+    if training.get("data"):
+        text += f", data {training['data']}"
+    if training.get("epoch"):
         best = "" if run.scores_nothing else "best "
-        text += f"; the {best}weights are those of epoch {facts['epoch']}"
+        text += f"; the {best}weights are those of epoch {training['epoch']}"
     if run.scores_nothing:
         text += "; val was trained on, so nothing is scored"
     return text
@@ -81,15 +76,18 @@ def _summary(run: Run) -> str:
 
 def _missing(run: Run) -> str:
     """What an unfinished run has not written yet."""
-    lacking = {
-        "metrics.csv (curves)": not run.metrics,
-        "model.safetensors (the best weights)": run.card is None,
-        "scores.json (scores by class)": run.scores is None and not run.scores_nothing,
-        "film/ (prediction film)": run.film is None,
-        "examples/ (best and worst images)": not run.examples and not run.scores_nothing,
-        "recipe.yaml": run.recipe is None,
+    folder = run.folder
+    is_missing = {
+        f"{folder.metrics.name} (curves)": not run.metrics,
+        f"{folder.weights.name} (the best weights)": run.card is None,
+        f"{folder.scores.name} (scores by class)": run.scores is None and not run.scores_nothing,
+        f"{folder.film.name}/ (prediction film)": run.film is None,
+        f"{folder.examples.name}/ (best and worst images)": not (
+            run.examples or run.scores_nothing
+        ),
+        folder.recipe.name: run.recipe is None,
     }
-    names = [name for name, lacks in lacking.items() if lacks]
+    names = [name for name, missing in is_missing.items() if missing]
     if not names:
         return ""
     return (

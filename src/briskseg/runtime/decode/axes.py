@@ -27,12 +27,13 @@ def neighbors(
     """
     at = np.arange(pixels, dtype=np.float32)
     if align_corners:
-        place = at * np.float32((cells - 1) / max(1, pixels - 1))
+        position = at * np.float32((cells - 1) / max(1, pixels - 1))
     else:
-        place = np.maximum((at + np.float32(0.5)) * np.float32(cells / pixels) - np.float32(0.5), 0)
-    before = np.minimum(place.astype(np.intp), cells - 1)
+        half = np.float32(0.5)
+        position = np.maximum((at + half) * np.float32(cells / pixels) - half, 0)
+    before = np.minimum(position.astype(np.intp), cells - 1)
     after = np.minimum(before + 1, cells - 1)
-    return before, after, np.clip(place - before.astype(np.float32), 0, 1)
+    return before, after, np.clip(position - before.astype(np.float32), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Runs:
     """An axis as runs: neighboring pixels between the same two cells.
 
     nearest: each pixel's cell before it. before, after: each run's two cells, the same cell where
-    its pixels take nothing of the other. pixels, weights: (longest run, runs) each place's pixel
+    its pixels take nothing of the other. pixels, weights: (longest run, runs) each position's pixel
     and the weight of the cell after it; a shorter run repeats its last pixel.
     """
 
@@ -72,8 +73,7 @@ def _starts(before: Indices, weight: Floats32) -> Indices:
     clamped = int(np.argmax(weight > 0)) if (weight > 0).any() else 0
     edges = {0, before.size, *(np.flatnonzero(np.diff(before)) + 1).tolist(), clamped}
     starts: list[int] = []
-    places = sorted(edges)
-    for start, end in pairwise(places):
+    for start, end in pairwise(sorted(edges)):
         pieces = -(-(end - start) // _LONGEST)
         starts += [start + (end - start) * piece // pieces for piece in range(pieces)]
     return np.array(starts, dtype=np.intp)

@@ -71,7 +71,7 @@ class Patches:
         return down, self.columns.weights.take(self.column[some], axis=1)
 
     def write(self, some: Indices, labels: Labels) -> None:
-        """Put labels (run down, run across, patches) to their places."""
+        """Write labels (run down, run across, patches) to their pixels."""
         y = self.rows.pixels.take(self.row[some], axis=1) * self.labels_hw.shape[1]
         x = self.columns.pixels.take(self.column[some], axis=1)
         self.labels_hw.reshape(-1)[y[:, None] + x] = labels

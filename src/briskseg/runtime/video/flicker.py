@@ -9,7 +9,7 @@ from briskseg.core.types import Image, Labels
 
 _WIDTH = 320  # px; motion is measured at this width, which costs about 10 ms a frame
 _SMALLEST = 16  # px a side; below it there is no motion to measure
-_ASTRAY = 1.0  # px at that width; how far a pixel may be off after going back and forth
+_ERROR = 1.0  # px at that width; how far a pixel may be off after going back and forth
 
 
 class FlickerMeter:
@@ -18,7 +18,7 @@ class FlickerMeter:
     Each pixel of a frame is followed back into the frame before by optical flow (Kroeger et al.,
     "Fast Optical Flow using Dense Inverse Search", ECCV 2016). It counts where flow back and forth
     ends within a pixel of where it began, so that what was hidden, left the picture or has no
-    texture to follow does not; and it has changed where none of the four pixels around the place it
+    texture to follow does not; and it has changed where none of the four pixels around the point it
     came from had its label. Frames come in order, all of one size.
     """
 
@@ -51,8 +51,8 @@ class FlickerMeter:
         y, x = np.indices((height, width), dtype=np.float32)
         from_x, from_y = x + back[..., 0], y + back[..., 1]
         there = cv2.remap(forth, from_x, from_y, cv2.INTER_LINEAR)
-        astray = back + there
-        counts = astray[..., 0] ** 2 + astray[..., 1] ** 2 < _ASTRAY**2
+        error = back + there
+        counts = error[..., 0] ** 2 + error[..., 1] ** 2 < _ERROR**2
         counts &= (from_x >= 0) & (from_y >= 0) & (from_x <= width - 1) & (from_y <= height - 1)
         left = np.clip(np.floor(from_x).astype(np.intp), 0, width - 1)
         top = np.clip(np.floor(from_y).astype(np.intp), 0, height - 1)

@@ -1,125 +1,95 @@
-"""Threads in a line, each working on what the one before it made, over bounded channels."""
+"""A stream's stages: each works in a thread of its own, a little ahead of who takes its results."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 Item = TypeVar("Item")
 
-# Measurements kept of a stage: enough for percentiles, and a stream may go on for days.
-_KEPT = 4096
+# Measurements remembered of a stage: enough for percentiles, and a stream may go on for days.
+_MEASUREMENTS = 4096
 # How long a thread that will not end, as in a camera that hangs, is waited for.
 _PATIENCE_S = 2.0
 
 
-class Channel(Generic[Item]):
-    """Holds up to `size` items between two threads; iterate over it to take them.
+class Ahead(Generic[Item]):
+    """The items of an iterable, made in a thread of their own; iterate over it, once, to take them.
 
-    A full one makes the giver wait, or with `drops` forgets its oldest item and counts it.
+    A generator is closed there too.
+
+    Up to `size` wait to be taken; then the thread waits too, or with `drops` forgets the oldest one
+    and counts it in `dropped`. What making an item raises is raised behind those before it.
+    `cancel` all stages of a line before one of them is waited for (`join`).
     """
 
-    def __init__(self, size: int, drops: bool = False) -> None:
+    def __init__(self, items: Iterable[Item], size: int = 1, drops: bool = False) -> None:
         self.dropped = 0
-        self._items: deque[Item] = deque()
-        self._size, self._drops = size, drops
+        self._items, self._size, self._drops = items, size, drops
+        self._made: deque[Item] = deque()
+        self._error: BaseException | None = None
         self._ended = self._cancelled = False
         self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def put(self, item: Item) -> bool:
-        """Whether there is still somebody to take items."""
-        with self._changed:
-            if self._drops and len(self._items) >= self._size:
-                self._items.popleft()
-                self.dropped += 1
-            self._changed.wait_for(lambda: self._cancelled or len(self._items) < self._size)
-            if not self._cancelled:
-                self._items.append(item)
+    def __iter__(self) -> Iterator[Item]:
+        self._thread.start()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._made or self._ended)
+                if not self._made:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item = self._made.popleft()
                 self._changed.notify_all()
-            return not self._cancelled
-
-    def end(self) -> None:
-        """No more items will come; those held are still taken."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+            yield item
 
     def cancel(self) -> None:
         """Nobody takes items any more."""
         with self._changed:
             self._ended = self._cancelled = True
-            self._items.clear()
+            self._made.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._items or self._ended)
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
+    def join(self) -> None:
+        """Wait for the thread's end, though not for ever."""
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE_S)
 
-
-class Pipeline:
-    """A line of threads; leaving its context stops them, whatever they still hold.
-
-    `failure` is the first error of a thread. The threads behind it finish what they have.
-    """
-
-    def __init__(self) -> None:
-        self.failure: BaseException | None = None
-        self._channels: list[Channel[Any]] = []
-        self._threads: list[threading.Thread] = []
-
-    def feed(self, items: Iterator[Any], target: Channel[Any]) -> None:
-        """Put `items` into `target`, from a thread of its own, which also closes a generator."""
-        self._channels.append(target)
-        self._threads.append(threading.Thread(target=self._run, args=(items, target), daemon=True))
-
-    def work(self, source: Channel[Item], do: Callable[[Item], Any], target: Channel[Any]) -> None:
-        """Put `do(item)` into `target` for every item of `source`, from a thread of its own."""
-        self.feed(map(do, source), target)
-
-    def _run(self, items: Iterator[Any], target: Channel[Any]) -> None:
+    def _run(self) -> None:
         try:
-            for item in items:
-                if not target.put(item):
+            for item in self._items:
+                if not self._put(item):
                     break
-            if isinstance(items, Generator):
-                items.close()
+            if isinstance(self._items, Generator):
+                self._items.close()
         except BaseException as error:
-            self.failure = self.failure or error
-        finally:
-            target.end()
-            self._ended(target)
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    def _ended(self, target: Channel[Any]) -> None:
-        """Let the threads before this one end too: nobody takes what they make."""
-        for channel in self._channels[: self._channels.index(target)]:
-            channel.cancel()
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for channel in self._channels:
-            channel.cancel()
-        end = time.monotonic() + _PATIENCE_S
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+    def _put(self, item: Item) -> bool:
+        """Whether there is still somebody to take items."""
+        with self._changed:
+            if self._drops and len(self._made) >= self._size:
+                self._made.popleft()
+                self.dropped += 1
+            self._changed.wait_for(lambda: self._cancelled or len(self._made) < self._size)
+            if not self._cancelled:
+                self._made.append(item)
+                self._changed.notify_all()
+            return not self._cancelled
 
 
-class Stopwatch:
+class StageTimes:
     """How long each stage took, of the latest few thousand times, in ms."""
 
     def __init__(self) -> None:
@@ -132,7 +102,7 @@ class Stopwatch:
         self.add(stage, time.perf_counter() - start)
 
     def add(self, stage: str, seconds: float) -> None:
-        self._took.setdefault(stage, deque(maxlen=_KEPT)).append(seconds * 1e3)
+        self._took.setdefault(stage, deque(maxlen=_MEASUREMENTS)).append(seconds * 1e3)
 
     def percentiles(self, stage: str) -> tuple[float, float] | None:
         """Median and 95th percentile in ms, None where nothing was timed."""

@@ -1,13 +1,12 @@
-"""Pictures to mp4 videos whose frames keep their times.
+"""Pictures to mp4 videos of a constant rate, each shown from its time on.
 
 OpenCV's writer knows a constant rate alone, and the packages that know more bring encoders under
-the GPL. So each video is written at a constant rate, and when it is closed its index (`mp4_times`)
-gets the frames' own times.
+the GPL. So the time is cut into slots of 1/rate: a picture is repeated until the next one's slot,
+and of those that fall into one slot the last is written.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,21 +15,25 @@ import numpy as np
 
 from briskseg.core.errors import BriskError
 from briskseg.core.types import Image
-from briskseg.runtime.video.mp4_times import set_frame_times
+
+# A longer pause between two frames is cut to this: a damaged video may state any time, and every
+# slot of it would be written.
+_LONGEST_PAUSE_S = 10.0
 
 
 class Recording:
     """One mp4 file a path, all with the same frame times; nothing is made before the first frame.
 
-    rate: frames/s, for the last frame's length. Close it, whatever happens: an mp4 file that was
-    not closed has no index and cannot be played.
+    rate: frames/s. Close it, whatever happens: an mp4 file that was not closed has no index and
+    cannot be played.
     """
 
     def __init__(self, paths: Sequence[Path], rate: float) -> None:
         self.paths = list(paths)
         self._rate = rate
         self._writers: list[cv2.VideoWriter] = []
-        self._seconds = array("d")
+        self._waiting: list[Image] = []  # the latest pictures, until it is known how long they last
+        self._slot, self._seconds = 0.0, 0.0  # where they begin, in slots and in the source's time
 
     @property
     def written(self) -> list[Path]:
@@ -41,18 +44,25 @@ class Recording:
         """Add a picture (H, W, 3) uint8 RGB to each file; odd sides get a black row or column, as
         mp4 has only even ones. Raises BriskError where a file cannot be written."""
         shots = [_even_bgr(picture) for picture in pictures_hwc]
-        if not self._writers:
+        if self._writers:
+            pause = min(max(0.0, seconds - self._seconds), _LONGEST_PAUSE_S)
+            following = self._slot + pause * self._rate
+            self._repeat(round(following) - round(self._slot))
+            self._slot = following
+        else:
             self._open(shots)
-        self._seconds.append(seconds)
-        for writer, shot in zip(self._writers, shots, strict=True):
-            writer.write(shot)
+        self._waiting, self._seconds = shots, seconds
 
     def close(self) -> None:
-        """Finish the files. Raises BriskError where that fails."""
+        """Finish the files."""
+        self._repeat(1)
         for writer in self._writers:
             writer.release()
-        for path in self.written:
-            set_frame_times(path, self._seconds, self._rate)
+
+    def _repeat(self, times: int) -> None:
+        for _ in range(times):
+            for writer, shot in zip(self._writers, self._waiting, strict=False):
+                writer.write(shot)
 
     def _open(self, shots: Sequence[Image]) -> None:
         for path, shot in zip(self.paths, shots, strict=True):

@@ -1,11 +1,12 @@
-"""Where a stream's frames come from: a video file, or a camera."""
+"""Where a stream's frames come from: a video file that others made, or a camera."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,12 +15,20 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
-from briskseg.runtime.video.video_files import open_video
 
 # The rate of what states none, in frames/s.
 _USUAL_RATE = 25.0
+
+# How files of the kinds in VIDEO_SUFFIXES begin. FFmpeg goes by the content, and text can be to it
+# a list of further files and addresses to read, whatever its name says.
+_START = re.compile(
+    rb"(?s)RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]|G.{187}G"
+    rb"|.{4}(ftyp|moov|mdat|free|skip|wide|pnot)"
+)
+_START_BYTES = 189
 
 
 @dataclass(frozen=True)
@@ -126,3 +135,42 @@ def _pictures(capture: cv2.VideoCapture) -> Iterator[Image]:
         if not there:
             return
         yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
+    """The video, from whose header the frames' size is known to be in bounds.
+
+    Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
+    """
+    _check_start(path)
+    # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
+    with opencv_silenced():
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise DataError(
+                f"{path} cannot be read as a video; it is damaged or of no known format"
+            )
+        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if not width * height <= (bound := max_pixels()):
+            raise too_many_pixels(path, width, height, bound)
+        yield capture
+    finally:
+        capture.release()
+
+
+def _check_start(path: Path) -> None:
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} is no regular file, expected a video")
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not _START.match(start):
+        raise DataError(
+            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
+            "of mp4, mov, mkv, webm, avi, mpg"
+        )

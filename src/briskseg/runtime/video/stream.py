@@ -19,7 +19,7 @@ from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Image, Labels, Progress
 from briskseg.runtime.video.flicker import FlickerMeter
-from briskseg.runtime.video.pipeline import Channel, Pipeline, Stopwatch
+from briskseg.runtime.video.pipeline import Ahead, StageTimes
 from briskseg.runtime.video.recording import Recording
 from briskseg.runtime.video.smoothing import LabelSmoother
 from briskseg.runtime.video.sources import Frame, FrameSource
@@ -77,7 +77,7 @@ def _spread(times: tuple[float, float]) -> dict[str, float]:
 
 
 @dataclass
-class _Shot:
+class _Labeled:
     """A frame on its way."""
 
     frame: Frame
@@ -111,40 +111,46 @@ class Stream:
         kinds = ("color", "overlay") if base is not None else ()
         paths = [base.with_name(f"{base.name}_{kind}.mp4") for kind in kinds if base is not None]
         self._recording = Recording(paths, source.rate)
-        self._watch = Stopwatch()
+        self._times = StageTimes()
         self._legend: Image | None = None
         self._frames, self._begun, self._finished = 0, 0.0, 0.0
 
     def run(self, progress: Progress | None = None) -> StreamReport:
         """Go on until the source ends, Ctrl-C or `show` says so; then close files and source.
 
-        Of a source that is not live every frame is written, in order, with its time.
+        Of a source that is not live every frame is labeled, in order.
         Raises DataError where the source ended too early and BriskError where writing failed; what
-        was done until then is kept, in files that play.
+        was done until then is in files that play.
         """
-        # A live source's newest frame waits; any other may be one ahead.
-        read: Channel[_Shot] = Channel(1 if self._source.live else 2, drops=self._source.live)
-        labeled: Channel[_Shot] = Channel(1)
-        drawn: Channel[_Shot] = Channel(1)
-        line = Pipeline()
-        line.feed(self._read(), read)
-        line.work(read, self._infer, labeled)
-        line.work(labeled, self._draw, drawn)
+        # Of a live source the newest frame waits; any other is read up to two ahead.
+        live = self._source.live
+        read = Ahead(self._read(), 1 if live else 2, drops=live)
+        inferred = Ahead(map(self._infer, read))
+        drawn = Ahead(map(self._draw, inferred))
         ended: Literal["source", "interrupted", "closed"] = "source"
-        with closing(self._recording):
-            try:
-                with line:
-                    for shot in drawn:
-                        if not self._finish(shot, read.dropped, progress):
-                            ended = "closed"
-                            break
-            except KeyboardInterrupt:
-                ended = "interrupted"
-        if ended == "source" and line.failure is not None:
-            self._fail(line.failure)
+        try:
+            for frame in drawn:
+                if not self._finish(frame, read.dropped, progress):
+                    ended = "closed"
+                    break
+        except KeyboardInterrupt:
+            ended = "interrupted"
+        except DataError as error:
+            raise DataError(f"{error}{self._done_before()}") from error
+        except OSError as error:
+            raise BriskError(f"{self._source.name}: {error}") from error
+        finally:
+            self._close(read, inferred, drawn)
         return self._report(read.dropped, ended)
 
-    def _read(self) -> Iterator[_Shot]:
+    def _close(self, *stages: Ahead[_Labeled]) -> None:
+        for stage in stages:
+            stage.cancel()
+        for stage in stages:
+            stage.join()
+        self._recording.close()
+
+    def _read(self) -> Iterator[_Labeled]:
         """The frames as they come; the thread that reads them also closes the source."""
         with closing(self._source):
             start = self._begun = time.perf_counter()
@@ -157,25 +163,25 @@ class Stream:
                         f"{self._source.name}: frame {number} is {_size(frame.image_hwc.shape)}, "
                         f"expected {_size(first_hwc)} as those before; cut the video there"
                     )
-                self._watch.add("read", now - start)
-                yield _Shot(frame, now)
+                self._times.add("read", now - start)
+                yield _Labeled(frame, now)
                 start = time.perf_counter()
 
-    def _infer(self, shot: _Shot) -> _Shot:
-        with self._watch.time("infer"):
+    def _infer(self, shot: _Labeled) -> _Labeled:
+        with self._times.time("infer"):
             shot.labels_hw = self._predict(shot.frame.image_hwc)
         return shot
 
-    def _draw(self, shot: _Shot) -> _Shot:
+    def _draw(self, shot: _Labeled) -> _Labeled:
         image_hwc, labels_hw = shot.frame.image_hwc, shot.labels_hw
         assert labels_hw is not None
         if self._smoother is not None:
-            with self._watch.time("smooth"):
+            with self._times.time("smooth"):
                 labels_hw = self._smoother(labels_hw)
         if self._flicker is not None:
-            with self._watch.time("flicker"):
+            with self._times.time("flicker"):
                 self._flicker.add(image_hwc, labels_hw)
-        with self._watch.time("draw"):
+        with self._times.time("draw"):
             if self._recording.paths:
                 shot.pictures["color"] = self._label_set.colorize(labels_hw)
             if self._recording.paths or self._show is not None:
@@ -193,36 +199,32 @@ class Stream:
         paper[:height, :width] = picture_hwc
         return paper
 
-    def _finish(self, shot: _Shot, dropped: int, progress: Progress | None) -> bool:
+    def _finish(self, shot: _Labeled, dropped: int, progress: Progress | None) -> bool:
         """Write and show a frame; whether to go on."""
         if self._recording.paths:
-            with self._watch.time("write"):
+            with self._times.time("write"):
                 self._recording.write([*shot.pictures.values()], shot.frame.seconds)
         self._frames += 1
-        seek_batches = True
+        go_on = True
         if self._show is not None:
             rate = self._frames / (time.perf_counter() - self._begun)
             caption = f"{rate:.1f} frames/s" + (f", {dropped} dropped" if dropped else "")
-            with self._watch.time("show"):
-                seek_batches = self._show(shot.pictures["overlay"], caption)
+            with self._times.time("show"):
+                go_on = self._show(shot.pictures["overlay"], caption)
         self._finished = time.perf_counter()
-        self._watch.add("latency", self._finished - shot.arrived)
+        self._times.add("latency", self._finished - shot.arrived)
         if progress is not None:
             progress(self._frames, max(self._frames, self._source.total))
-        return seek_batches
+        return go_on
 
-    def _fail(self, failure: BaseException) -> None:
-        if isinstance(failure, DataError) and self._recording.written:
-            places = " and ".join(map(str, self._recording.written))
-            raise DataError(f"{failure}; the {self._frames} labeled are in {places}") from failure
-        if isinstance(failure, OSError):
-            raise BriskError(f"{self._source.name}: {failure}") from failure
-        raise failure
+    def _done_before(self) -> str:
+        files = " and ".join(map(str, self._recording.written))
+        return f"; the {self._frames} labeled are in {files}" if files else ""
 
     def _report(
         self, dropped: int, ended: Literal["source", "interrupted", "closed"]
     ) -> StreamReport:
-        took = {stage: self._watch.percentiles(stage) for stage in STAGES}
+        took = {stage: self._times.percentiles(stage) for stage in STAGES}
         return StreamReport(
             name=self._source.name,
             live=self._source.live,
@@ -230,7 +232,7 @@ class Stream:
             dropped=dropped,
             seconds=max(0.0, self._finished - self._begun),
             stages={stage: each for stage, each in took.items() if each is not None},
-            latency=self._watch.percentiles("latency"),
+            latency=self._times.percentiles("latency"),
             flicker=None if self._flicker is None else self._flicker.score,
             paths=self._recording.written,
             ended=ended,

@@ -41,6 +41,12 @@ class Batch(NamedTuple):
     labels: Tensor
     names: list[str]
 
+    def to(self, device: torch.device) -> Batch:
+        if self.images.device == device:
+            return self
+        images = self.images.to(device, non_blocking=True)
+        return Batch(images, self.labels.to(device, non_blocking=True), self.names)
+
 
 class Samples(Protocol):
     """What a loader reads: samples by their key, for training (epoch, index), else an index."""
@@ -184,15 +190,10 @@ class EpochBatches:
         """Begin with this epoch, from its batch number `first` on."""
         self._epoch, self._start = epoch, (epoch, first)
 
-    def go_to(self, epoch: int) -> None:
-        """Let the next pass be this epoch: whole, or what is left of the one begun with."""
-        self._epoch = epoch
-
     def __len__(self) -> int:
         return self.samples // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        # Counted when the first batch is taken: torch's loader begins some passes that it drops.
         epoch = self._epoch
         self._epoch = epoch + 1
         first = self._start[1] if epoch == self._start[0] else 0

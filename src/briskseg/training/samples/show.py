@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import BriskError
 from briskseg.core.images import resize_image, write_png
-from briskseg.core.overlay import overlay, with_legend
+from briskseg.core.overlay import PAPER, draw_text, overlay, with_legend
 from briskseg.core.types import Progress
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import count_pixels
@@ -26,7 +25,6 @@ Picture = npt.NDArray[np.uint8]
 EPOCHS = 5  # the columns of the augmentation: each sample in so many epochs
 _CELL = 360  # pixels, at most, along a cell's longer side
 _GAP, _STRIP, _LETTERS = 6, 24, 13  # pixels between cells, of a line of text, of its letters
-_PAPER, _INK, _FONT = (250, 250, 250), (25, 25, 25), cv2.FONT_HERSHEY_SIMPLEX
 
 
 def show_dataset(
@@ -125,22 +123,15 @@ def _sheet(titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Picture]]])
         _STRIP + sum(heights) + (_STRIP + _GAP) * len(rows),
         _GAP + (width + _GAP) * len(titles),
     )
-    paper = np.full((*shape_hw, 3), _PAPER, np.uint8)
+    paper = np.full((*shape_hw, 3), PAPER, np.uint8)
     for column, title in enumerate(titles):
-        _write(paper, title, _GAP + column * (width + _GAP), _STRIP)
+        draw_text(paper, title, _GAP + column * (width + _GAP), _STRIP - 7, _LETTERS)
     top = _STRIP
     for (name, cells), height in zip(rows, heights, strict=True):
-        _write(paper, name, _GAP, top + _STRIP)
+        draw_text(paper, name, _GAP, top + _STRIP - 7, _LETTERS)
         top += _STRIP
         for column, cell in enumerate(cells):
             left = _GAP + column * (width + _GAP)
             paper[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
         top += height + _GAP
     return paper
-
-
-def _write(paper: Picture, text: str, left: int, bottom: int) -> None:
-    """OpenCV's font has ASCII only: other characters show as `?`."""
-    shown = text.encode("ascii", "replace").decode()
-    scale = cv2.getFontScaleFromHeight(_FONT, _LETTERS)
-    cv2.putText(paper, shown, (left, bottom - 7), _FONT, scale, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,440 @@
+"""The training loop, one for every kind of run.
+
+    for each epoch:
+        for each batch:   seed, forward, loss, backward, clip, optimizer, average; log; save where
+                          it is due; stop where a signal asked for it
+        validate, keep the best weights, save
+
+A step is a function of (seed, step, process) and its batch, and a batch of (seed, epoch, number),
+so `Loop.state_dict` is all that a run needs to go on with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from briskseg.recipe import LengthPart
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training.checkpoint_files import ResumePoint, load_checkpoint, save_checkpoint
+from briskseg.training.divergence import Diverged
+from briskseg.training.log import Log
+from briskseg.training.loggers import make_loggers
+from briskseg.training.machine import Machine
+from briskseg.training.moving_average import MovingAverage
+from briskseg.training.optimizers import make_optimizer
+from briskseg.training.samples.loader import Batch, EpochBatches
+from briskseg.training.session import RunSession
+from briskseg.training.stages import Stage
+from briskseg.training.sync_batch_norm import synced
+from briskseg.training.task import Task, weights_of
+
+# A validation of at least so long may be left by a signal: a checkpoint is saved before it.
+LONG_VALIDATION_S = 10.0
+# Several processes agree on what to do; that waits for all of them, so not at every step.
+AGREE_EVERY = 10
+PACE_EVERY = 20  # steps from one look at the deadline to the next
+
+
+@dataclass
+class Position:
+    """Where a run is: optimizer steps done; epoch and batch that come next, from 0 on; and the step
+    whose weights were validated last."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    validated: int = 0
+
+
+class Outputs(Protocol):
+    """What a validation leaves in the run folder."""
+
+    def show(self, batch: Batch, predicted: Tensor | None, epoch: int) -> None: ...
+
+    def keep(
+        self,
+        weights: Mapping[str, Any],
+        scores: Mapping[str, float],
+        step: int,
+        epoch: int,
+        stage: Stage,
+    ) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class Patience:
+    """Ends a run after so many validations without a new best; None: never."""
+
+    def __init__(self, validations: int | None) -> None:
+        self.validations = validations
+        self.best = float("-inf")
+        self.without = 0
+
+    def count(self, score: float) -> None:
+        score = 0.0 if score != score else score
+        self.without = 0 if score > self.best else self.without + 1
+        self.best = max(self.best, score)
+
+    @property
+    def is_over(self) -> bool:
+        return self.validations is not None and self.without >= self.validations
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "without": self.without}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best, self.without = state["best"], state["without"]
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When a run must have ended (`time.monotonic`), of which `end` seconds are for what follows
+    the last validation, and `validation` for that one."""
+
+    at: float
+    end: float
+    validation: float
+
+    def steps_left(self, step: float, per_validation: int) -> int:
+        """The steps that still fit, of so many seconds each, with their validations."""
+        left = self.at - time.monotonic() - self.end - self.validation
+        return max(0, int(left / (step + self.validation / per_validation)))
+
+
+class TrainStep:
+    """One optimizer step: a function of the batch alone (and of the network, the optimizer and the
+    random state, which it changes), that waits for nothing on the device."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        machine: Machine,
+        clip: float | None,
+    ) -> None:
+        self.model, self.optimizer, self.machine, self.clip = model, optimizer, machine, clip
+        # fp16 gradients would vanish unscaled; for other precisions the scaler does nothing
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
+
+    def __call__(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
+        """The loss before the step, a scalar on the device."""
+        self.optimizer.zero_grad()
+        with self.machine.autocast():
+            loss: Tensor = self.model(images, labels, stage)
+        torch.autograd.backward(self.scaler.scale(loss))
+        if self.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+
+class Loop:
+    """Trains a task to its end, from where a run is.
+
+    Args:
+        task: what is trained.
+        training: the recipe's part.
+        batches: the sampler of the training batches, and
+        loaders: the batches for training and for validation.
+        machine: where to compute.
+        folder: of the run.
+        session: hears signals, and is told of progress.
+        outputs: what validations leave.
+        ema: the decay of the moving average; None: the weights themselves are validated.
+        patience: when to stop early.
+        work: turns a share of the steps into the pixels in them, in any unit.
+        deadline: the run becomes shorter where it would end later.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        training: LengthPart,
+        batches: EpochBatches,
+        loaders: tuple[Iterable[Batch], Iterable[Batch]],
+        machine: Machine,
+        folder: RunFolder,
+        session: RunSession,
+        outputs: Outputs,
+        ema: float | None = None,
+        patience: Patience | None = None,
+        work: Callable[[float], float] = float,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.task, self.training, self.batches, self.machine = task, training, batches, machine
+        self.train_batches, self.val_batches = loaders
+        self.folder, self.session, self.outputs, self.work = folder, session, outputs, work
+        self.processes, self.stop = machine.processes, session.stop
+        task.to(machine.device)
+        task.network = synced(task.network, machine)
+        self.optimizer = make_optimizer(
+            training.optimizer, task.network, fused=training.clip is None
+        )
+        self.step = TrainStep(task, self.optimizer, machine, training.clip)
+        self.average = None if ema is None else MovingAverage(task.network, ema)
+        self.patience = patience or Patience(None)
+        self.deadline = deadline
+        self.at = Position()
+        self.scores: Mapping[str, float] = {}  # the last validation's, as in metrics.csv
+        self.log = Log(folder, task.columns, training.log_every, machine, ())
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+        self._validation_s: float | None = None
+        self._training_s = 0.0  # of this session, without validations
+        self._steps_here = 0  # of this session
+        self.compiles = False
+        self._compiled_for: set[tuple[int, ...]] = set()
+
+    # --- the loop
+
+    def run(self, resume: ResumePoint | None, compiles: bool = False) -> None:
+        """Train, and leave the last weights validated and everything saved."""
+        self._begin(resume, compiles)
+        try:
+            while not self._is_done():
+                self._train_epoch()
+                if self._validation_is_due():
+                    self._validate()
+                self.at.epoch, self.at.batch = self.at.epoch + 1, 0
+                self._save()
+                self._stop_if_asked()
+        finally:
+            self.stop.waits = False
+            self.log.close()
+
+    def _train_epoch(self) -> None:
+        """Take the steps of the epoch, or what is left of them."""
+        if self._epoch_is_over():
+            return
+        for batch in self._batches():
+            self._take_step(batch)
+            if self._epoch_is_over():
+                self._tell("train", names=batch.names)
+                return
+            self._save_where_due()
+            self._tell("train", names=batch.names)
+            self._meet_deadline()
+
+    def _batches(self) -> Iterator[Batch]:
+        began = time.monotonic()
+        self.log.wait()
+        self.batches.start_at(self.at.epoch, self.at.batch)
+        for batch in self.train_batches:
+            batch = batch.to(self.machine.device)
+            self.log.begin_step()
+            yield batch
+            self.log.wait()
+            self._training_s += time.monotonic() - began
+            self._steps_here += 1
+            began = time.monotonic()
+
+    def _take_step(self, batch: Batch) -> None:
+        at, task = self.at, self.task
+        if self.compiles and batch.images.shape not in self._compiled_for:
+            self._compile_for(batch.images)
+        if task.begins_stage(at.step):
+            self.optimizer.state.clear()
+            if self.average is not None:
+                self.average.restart()
+        seed_step(self.training.seed, at.step, self.processes.rank)
+        rate = task.prepare(self.optimizer, at.step, at.epoch)
+        loss = self.step(batch.images, batch.labels, task.stage(at.step))
+        if self.average is not None:
+            self.average.update()
+        at.step, at.batch = at.step + 1, at.batch + 1
+        self.log.step(at.step, at.epoch, loss, batch.names, rate)
+
+    def _epoch_is_over(self) -> bool:
+        return self.at.step >= self.task.steps or self.at.batch >= len(self.batches)
+
+    def _validation_is_due(self) -> bool:
+        at = self.at
+        is_last = at.step >= self.task.steps
+        return at.validated != at.step and (
+            is_last or (at.epoch + 1) % self.training.validate_every == 0
+        )
+
+    def _is_done(self) -> bool:
+        at = self.at
+        return self.patience.is_over or (at.step >= self.task.steps and at.validated == at.step)
+
+    def _validate(self) -> None:
+        """Score the weights, or their average, and keep them where they are the best."""
+        if self._validation_s is None or self._validation_s > LONG_VALIDATION_S:
+            self._save()  # so that a signal may leave the validation, and lose no step
+        self._tell("validate")
+        began, at, task = time.monotonic(), self.at, self.task
+        stage, epoch = task.stage(at.step - 1), self.epochs_begun
+        average = nullcontext() if self.average is None else self.average.applied()
+        task.eval()
+        with average, torch.no_grad(), self.machine.autocast():
+            task.begin_validation(self.machine.device)
+            for batch in self.val_batches:
+                batch = batch.to(self.machine.device)
+                self.outputs.show(batch, task.validate(batch, stage), epoch)
+                if self.stop.asked and self._saved_step == at.step and self.processes.world == 1:
+                    self.stop.now(" while validating", "all steps are saved")
+            weights = weights_of(task.network) if self.machine.is_first else {}
+        task.train()
+        self.scores = task.end_validation(self.processes)
+        self.log.check()  # before weights are kept that a NaN had spoiled
+        if self.machine.is_first:
+            self.outputs.keep(weights, self.scores, at.step, epoch, task.stages[stage])
+        self.log.validation(at.step, epoch, self.scores)
+        self.patience.count(self.scores[task.score[0]])
+        at.validated = at.step
+        self._validation_s = time.monotonic() - began
+        self._tell("validated")
+
+    @property
+    def epochs_begun(self) -> int:
+        return -(-self.at.step // self.task.steps_per_epoch)
+
+    # --- beginning, saving, stopping
+
+    def _begin(self, resume: ResumePoint | None, compiles: bool) -> None:
+        if self.machine.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
+        if self.machine.is_first:
+            self.log.loggers = make_loggers(
+                self.training.loggers, self.folder, self.session.since(resume)
+            )
+        if resume is not None:
+            self.load_state_dict(load_checkpoint(resume.path))
+        self.task.train()
+        self.compiles = compiles
+        if self.processes.world > 1:
+            self.step.model = nn.parallel.DistributedDataParallel(
+                self.task,
+                broadcast_buffers=False,  # batch norm is synced, so they are the same
+                find_unused_parameters=not self.task.trains_all,
+            )
+        self.log.open(self.at.step)
+        self._saved_at = time.monotonic()
+        if self.stop.asked:
+            self.stop.now("", "what was saved before is kept")
+        self.stop.waits = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to go on, and what its steps were cut from."""
+        return {
+            "position": asdict(self.at),
+            "images": self.batches.samples,
+            "processes": self.processes.world,
+            "steps": self.task.steps,
+            "network": self.task.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.step.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "outputs": self.outputs.state_dict(),
+            "patience": self.patience.state_dict(),
+            "log": self.log.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.at = Position(**state["position"])
+        self.task.end_at(state["steps"])
+        self.task.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:  # a run may go on with another clip
+            group["fused"] = self.training.clip is None
+        self.step.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.outputs.load_state_dict(state["outputs"])
+        self.patience.load_state_dict(state["patience"])
+        self.log.load_state_dict(state["log"])
+
+    def _compile_for(self, images: Tensor) -> None:
+        """Compiling takes minutes, so it is for a signal to interrupt; everything is saved."""
+        if self._saved_step != self.at.step > 0:
+            self._save()
+        self.stop.waits = False
+        self.compiles = self.task.compile_for(images, self.machine)
+        self._compiled_for.add(tuple(images.shape))
+        if self.stop.asked:
+            self.stop.now("", "what was saved before is kept")
+        self.stop.waits = True
+
+    def _save_where_due(self) -> None:
+        """Within an epoch: where a signal asks the run to stop, and where time has passed."""
+        if self.processes.world > 1 and self.at.step % AGREE_EVERY:
+            return
+        is_late = time.monotonic() - self._saved_at > 60 * self.training.save_every
+        asked, is_late = self.processes.any(bool(self.stop.asked), is_late)
+        if asked or is_late:
+            self._save()
+        if asked:
+            self._stop_saved()
+
+    def _meet_deadline(self) -> None:
+        """Let the run end earlier where it has turned out slower than it was planned."""
+        at, task = self.at, self.task
+        if self.deadline is None or at.step % PACE_EVERY or at.step <= task.stages[-1].first:
+            return
+        per_validation = len(self.batches) * self.training.validate_every
+        pace = self._training_s / max(1, self._steps_here)
+        end = at.step + max(1, self.deadline.steps_left(pace, per_validation))
+        task.end_at(min(task.steps, self.processes.from_first(end)))
+
+    def _save(self) -> None:
+        """Save a checkpoint; what else is in the folder is synced first, so it is never behind."""
+        self.log.check()
+        self._check_weights()
+        self.log.sync()
+        if self.machine.is_first:
+            save_checkpoint(self.folder, self.state_dict())
+        self._saved_at, self._saved_step = time.monotonic(), self.at.step
+
+    def _check_weights(self) -> None:
+        """Raise Diverged where a finite loss left weights that are not: none such is saved."""
+        named = self.task.network.state_dict()
+        floats = [(name, t) for name, t in named.items() if t.is_floating_point()]
+        finite = torch.stack([t.isfinite().all() for _, t in floats]).tolist()  # one wait for all
+        for (name, _), is_finite in zip(floats, finite, strict=True):
+            if not is_finite:
+                step = self.at.step
+                raise Diverged(f"after step {step} the weights '{name}' are not finite", step)
+
+    def _stop_if_asked(self) -> None:
+        if self.processes.any(bool(self.stop.asked))[0]:
+            self._stop_saved()
+
+    def _stop_saved(self) -> None:
+        self.stop.now(f" at step {self.at.step}", "everything is saved")
+
+    def _tell(self, phase: str, **more: Any) -> None:
+        """Tell the session's listener how far the run is."""
+        if not self.machine.is_first:
+            return
+        (column, name), steps = self.task.score, self.task.steps
+        self.session.listener(
+            {
+                "phase": phase,
+                "step": self.at.step,
+                "steps": steps,
+                "done": self.work(self.at.step / steps) / self.work(1.0),
+                "epoch": self.epochs_begun,
+                "score": (name, self.scores.get(column)),
+                "images": self.training.batch * self.processes.world,
+                **more,
+            }
+        )
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Let a step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
+    run goes on with the same ones."""
+    torch.manual_seed(hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF)
