@@ -36,7 +36,7 @@ def open_dataset(
     """Open the data set in a folder, whatever its kind, with every image paired with its labels.
 
     root: a folder, or "streets" where there is no such folder: the drawn streets, which are drawn
-    once into the user's cache (`progress` is told of that). classes: the class set, where a kind
+    once into the user's cache (which `progress` follows). classes: the class set, where a kind
     has several (CamVid: "camvid11" or "camvid32"). seed: of the split, where the data has none.
 
     Raises RequestError when the folder is missing, of no known layout, or has not the class set;
@@ -83,7 +83,7 @@ def _drawn_streets(progress: Progress | None) -> Path:
     streets = cache_folder() / f"{STREETS}-{VERSION}"
     if folder.recognizes_streets(streets):
         return streets
-    # Drawn beside its place and moved there when complete: an interrupted drawing leaves nothing
+    # Drawn under another name and renamed when complete: an interrupted drawing leaves nothing
     # that looks finished, and of two processes that draw at once the second's is thrown away.
     unfinished = streets.with_name(f"{streets.name}.unfinished-{os.getpid()}")
     try:

@@ -17,7 +17,7 @@ from briskseg.core.types import RGB, Array
 
 
 class CityscapesLabel(NamedTuple):
-    """One row of the table; its label id is its place in `LABELS`.
+    """One row of the table; its label id is its index in `LABELS`.
 
     scored: whether pixels of it count; those that do not are ignored, whatever was predicted.
     instances: whether the data tells its objects apart.

@@ -71,40 +71,44 @@ def surplus_copies(scan: Scan) -> set[Path]:
 
 
 def look_alikes(scan: Scan) -> Iterator[Finding]:
-    """Images that are nearly the same across splits, neighboring video frames told apart."""
+    """Images that are nearly the same across splits, apart from neighboring video frames."""
     items = [item for item in scan.pairs if item.image is not None and item.image.look]
-    digests = {id(f): f.image.digest for f in items if f.image is not None}
-    frames = _neighbors(items)
-    found = [alike for alike in frames if digests[id(alike.one)] != digests[id(alike.other)]]
+    found = [alike for alike in _neighbors(items) if alike.differ]
     if found:
-        told = max(found, key=lambda alike: alike.cosine)
-        message = (
-            f"{len(found)} pairs of neighboring video frames lie in different splits, such as "
-            f"{_name(told.one)} in {told.one.split} and {_name(told.other)} in {told.other.split}"
-        )
-        files = dict.fromkeys(path for alike in found for path in _images(alike))
-        yield finding("video-neighbors", map(scan.named, files), message)
-    videos = {frozenset((_sequence(a.one)[0], _sequence(a.other)[0])) for a in found}
-    near = [
-        alike
-        for alike in _near(items)
-        if digests[id(alike.one)] != digests[id(alike.other)]
-        and frozenset((_sequence(alike.one)[0], _sequence(alike.other)[0])) not in videos
-    ]
+        what = "pairs of neighboring video frames lie in different splits"
+        yield _alike_finding(scan, "video-neighbors", found, what)
+    videos = {alike.videos for alike in found}
+    near = [alike for alike in _near(items) if alike.differ and alike.videos not in videos]
     if near:
-        told = max(near, key=lambda alike: alike.cosine)
-        message = (
-            f"{len(near)} images lie in more than one split in another form, such as "
-            f"{_name(told.one)} in {told.one.split} and {_name(told.other)} in {told.other.split}"
-        )
-        files = dict.fromkeys(path for alike in near for path in _images(alike))
-        yield finding("near-duplicates", map(scan.named, files), message)
+        what = "images lie in more than one split in another form"
+        yield _alike_finding(scan, "near-duplicates", near, what)
+
+
+def _alike_finding(scan: Scan, kind: str, found: list[_Alike], what: str) -> Finding:
+    """A finding that names the two that are closest."""
+    one, other, _ = max(found, key=lambda alike: alike.cosine)
+    message = (
+        f"{len(found)} {what}, such as {one.pair.image.name} in {one.split} and "
+        f"{other.pair.image.name} in {other.split}"
+    )
+    files = [item.pair.image for alike in found for item in (alike.one, alike.other)]
+    return finding(kind, map(scan.named, dict.fromkeys(files)), message)
 
 
 class _Alike(NamedTuple):
     one: PairStats
     other: PairStats
     cosine: float
+
+    @property
+    def differ(self) -> bool:
+        """Whether they are not the same pixel for pixel, which is another finding."""
+        digests = {item.image.digest for item in (self.one, self.other) if item.image is not None}
+        return len(digests) > 1
+
+    @property
+    def videos(self) -> frozenset[str]:
+        return frozenset((_sequence(self.one)[0], _sequence(self.other)[0]))
 
 
 def _same_images(scan: Scan) -> list[list[PairStats]]:
@@ -145,8 +149,8 @@ def _near(items: list[PairStats]) -> list[_Alike]:
         for split, some in by_split.items()
     }
     splits, found = sorted(by_split, key=_rank), []
-    for place, first in enumerate(splits):
-        for second in splits[place + 1 :]:
+    for index, first in enumerate(splits):
+        for second in splits[index + 1 :]:
             for start in range(0, len(looks[first]), _ROWS):
                 cosines = looks[first][start : start + _ROWS] @ looks[second].T
                 nearest = cosines.argmax(1)
@@ -164,14 +168,6 @@ def _sequence(item: PairStats) -> tuple[str, int | None]:
 
 def _rank(split: str) -> int:
     return _KEPT_FIRST.index(split) if split in _KEPT_FIRST else len(_KEPT_FIRST)
-
-
-def _name(item: PairStats) -> str:
-    return item.pair.image.name
-
-
-def _images(alike: _Alike) -> tuple[Path, Path]:
-    return alike.one.pair.image, alike.other.pair.image
 
 
 def _files(scan: Scan, groups: list[list[PairStats]]) -> list[Path]:
