@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.console import counter, percent, plain_table, print_rows
+from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def train(
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     began = time.monotonic()
-    from briskseg.cli.training_progress import TrainingProgress
+    from briskseg.cli.training_output import TrainingProgress, print_spread
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.processes import launched
 
@@ -109,7 +109,7 @@ def train(
         session = RunSession(resume, Devices(device, devices), stop, listener, minutes, began)
         spread = _carry_out(described, run, repeat, session)
     if spread is not None:
-        _print_spread(spread, run)
+        print_spread(spread, run)
     elif is_first:
         (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
 
@@ -234,34 +234,6 @@ def _carry_out(
 def _say_it_saves() -> None:
     """At once, where a step may take seconds; print is not for a signal's handler."""
     os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
-
-
-def _print_spread(spread: Spread, folder: Path) -> None:
-    """Two tables on standard output: a row a seed, and a row a class."""
-    titles = {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}
-    shown = [name for name in spread.each if not name.startswith("iou/")]
-    rows = [
-        (str(seed), *(percent(spread.each[name][index]) for name in shown))
-        for index, seed in enumerate(spread.seeds)
-    ]
-    rows.append(("mean", *(percent(spread.mean(name)) for name in shown)))
-    rows.append(("standard deviation", *(percent(spread.sd(name)) for name in shown)))
-    headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
-    print_rows(plain_table("seed", *headings), rows)
-    classes = [name for name in spread.each if name.startswith("iou/")]
-    if classes:
-        print()
-        rows = []
-        for name in classes:
-            known = spread.known(name)
-            least, most = min(known, default=None), max(known, default=None)
-            values = spread.mean(name), spread.sd(name), least, most
-            rows.append((name.removeprefix("iou/"), *map(percent, values)))
-        print_rows(
-            plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
-        )
-    print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
-    print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}")
 
 
 def _sum_up(run: Path) -> None:

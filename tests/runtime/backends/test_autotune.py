@@ -194,6 +194,13 @@ def test_without_torch_what_is_exported_runs(exported, small_data, tmp_path):
     assert "pip install 'briskseg[train]'" in done.stderr
 
 
+def test_weights_alone_load_no_other_backend(weights_file):
+    load = f"briskseg.load({str(weights_file)!r})"
+    code = f"import briskseg, sys; {load}; print('openvino' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_what_is_installed_runs_though_another_file_lies_there(exported, cache, monkeypatch):
     """An .xml file beside the weights is no reason to ask for OpenVINO."""
     find = importlib.util.find_spec

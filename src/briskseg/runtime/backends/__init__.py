@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -112,9 +113,9 @@ EXPORTED: tuple[str, ...] = tuple(
 )
 
 
-def backends_here() -> list[str]:
-    """The backends that are installed and whose precision this processor computes in hardware."""
-    here = [name for name, kind in BACKENDS.items() if kind.installed()]
+def backends_here(names: Iterable[str] = BACKENDS) -> list[str]:
+    """Those that are installed and whose precision this processor computes in hardware."""
+    here = [name for name in names if BACKENDS[name].installed()]
     if "openvino-bf16" in here:
         from briskseg.runtime.backends.openvino_backend import has_bfloat16
 

@@ -75,7 +75,10 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
     runs = [(file, name) for file in files for name in asked if BACKENDS[name].opens(file)]
     if not runs:
         raise _cannot_run(files, backend)
-    here = backends_here() if backend == "auto" else [n for n in asked if BACKENDS[n].installed()]
+    if backend == "auto":
+        here = backends_here(dict.fromkeys(name for _, name in runs))
+    else:  # the user's word counts, though this processor be slow at it
+        here = asked if BACKENDS[backend].installed() else []
     found = [(file, name) for file, name in runs if name in here]
     if not found:
         file, name = runs[0]

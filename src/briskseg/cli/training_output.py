@@ -1,17 +1,21 @@
-"""How a training run shows itself: a bar with rate and time left, or lines where nobody watches.
-
-Written to standard error, so that standard output holds results alone.
-"""
+"""What `train` prints: a bar with rate and time left, or lines where nobody watches, to standard
+error; and of several seeds the scores and how far they lie apart, to standard output."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from briskseg.cli.console import percent, plain_table, print_rows
+
+if TYPE_CHECKING:
+    from briskseg.training.repeat import Spread
 
 PHASES = {
     "read": "reading images",
@@ -104,3 +108,31 @@ class TrainingProgress:
             rate=rate,
             left=left,
         )
+
+
+def print_spread(spread: Spread, folder: Path) -> None:
+    """Two tables on standard output: a row a seed, and a row a class."""
+    titles = {"miou": "mIoU", "val_top1": "top-1", "val_top5": "top-5"}
+    shown = [name for name in spread.each if not name.startswith("iou/")]
+    rows = [
+        (str(seed), *(percent(spread.each[name][index]) for name in shown))
+        for index, seed in enumerate(spread.seeds)
+    ]
+    rows.append(("mean", *(percent(spread.mean(name)) for name in shown)))
+    rows.append(("standard deviation", *(percent(spread.sd(name)) for name in shown)))
+    headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
+    print_rows(plain_table("seed", *headings), rows)
+    classes = [name for name in spread.each if name.startswith("iou/")]
+    if classes:
+        print()
+        rows = []
+        for name in classes:
+            known = spread.known(name)
+            least, most = min(known, default=None), max(known, default=None)
+            values = spread.mean(name), spread.sd(name), least, most
+            rows.append((name.removeprefix("iou/"), *map(percent, values)))
+        print_rows(
+            plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
+        )
+    print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
+    print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}")
