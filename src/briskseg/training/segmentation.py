@@ -48,7 +48,7 @@ class SegmentationTask(Task):
         self.classes = network.classes
         self.auxiliary = recipe.training.loss.auxiliary
         self.losses = nn.ModuleList(
-            SegmentationLoss(recipe.training.loss, weights, stage.output)
+            SegmentationLoss(recipe.training.loss, weights, stage.output, network.outputs)
             for stage, weights in zip(stages, class_weights, strict=True)
         )
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)

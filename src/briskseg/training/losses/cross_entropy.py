@@ -1,60 +1,13 @@
-"""Cross entropy over labeled pixels, weighted by class, on every output that training has."""
+"""Cross entropy over labeled pixels, weighted by class: of all of them, or of the hardest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from briskseg.core.labels import IGNORED
-from briskseg.recipe import LossPart, OhemPart
-
-
-class SegmentationLoss(nn.Module):
-    """The main output's loss plus `auxiliary` times the loss of each further output.
-
-    Args:
-        part: the recipe's `training.loss`; hard pixels are mined on the main output alone.
-        class_weights: (classes,) float, one factor a class.
-        main: the main output's name.
-    """
-
-    class_weights: Tensor
-
-    def __init__(self, part: LossPart, class_weights: Tensor, main: str = "logits") -> None:
-        super().__init__()
-        self.register_buffer("class_weights", class_weights, persistent=False)
-        self.part = part
-        self.main = main
-
-    def forward(self, outputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
-        """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
-
-        Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
-        ERFNet's official encoder training does, or with `size: full` the output is enlarged
-        (bilinear), as MMSegmentation does.
-        """
-        terms = []
-        for name, output in outputs.items():
-            ohem = self.part.ohem if name == self.main else None
-            weight = 1.0 if name == self.main else self.part.auxiliary
-            terms.append(weight * self._term(output, labels, ohem))
-        return torch.stack(terms).sum()
-
-    def _term(self, output: Tensor, labels: Tensor, ohem: OhemPart | None) -> Tensor:
-        part = self.part
-        size_hw = labels.shape[-2:]
-        if output.shape[-2:] != size_hw and part.size == "full":
-            output = F.interpolate(output.float(), size_hw, mode="bilinear")
-        elif output.shape[-2:] != size_hw:
-            labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
-        if part.kind == "sigmoid":
-            return sigmoid_cross_entropy(output, labels.long(), self.class_weights, part.mean)
-        if ohem is not None:
-            return hard_cross_entropy(output, labels.long(), self.class_weights, ohem)
-        return cross_entropy(output, labels.long(), self.class_weights, part.mean)
+from briskseg.recipe import OhemPart
 
 
 def cross_entropy(
