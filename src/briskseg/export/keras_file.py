@@ -28,6 +28,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx.node import map_arg
 
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError
@@ -169,15 +170,14 @@ class Writer:
         raise AssertionError("a program without output")
 
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
-        look_up = lambda part: torch.fx.node.map_arg(part, values.__getitem__)  # noqa: E731
-        args, options = look_up(node.args), look_up(node.kwargs)
+        args, options = _replaced(node, values)
         inputs = [values[one] for one in node.all_input_nodes]
         operation = node.target.overloadpacket.__name__
         if not any(isinstance(one, self._keras_tensor) for one in inputs):
             plain = [self._state[one] if isinstance(one, Weight) else one for one in inputs]
             found = dict(zip(node.all_input_nodes, plain, strict=True))
-            replaced = torch.fx.node.map_arg((node.args, node.kwargs), found.__getitem__)
-            values[node] = node.target(*replaced[0], **replaced[1])
+            args, options = _replaced(node, found)
+            values[node] = node.target(*args, **options)
             return
         known = OPERATIONS.get(operation.removesuffix("_"))
         if known is None:
@@ -196,9 +196,7 @@ class Writer:
             options["data_format"] = "channels_last"
         return getattr(self._layers, layer)(name=name, dtype="float32", **options)(x)
 
-    def add_weighted(
-        self, layer: str, x: Any, weights: list[Weight | None], **options: Any
-    ) -> Any:
+    def add_weighted(self, layer: str, x: Any, weights: list[Weight | None], **options: Any) -> Any:
         """As `add`, of a layer that has tensors and is named by their module."""
         present = [name for name in weights if name is not None]
         ours = [name.removeprefix("form.network.") for name in present]
@@ -223,6 +221,12 @@ class Writer:
     def _number(self, layer: str) -> str:
         self._numbers[layer] += 1
         return f"{layer}_{self._numbers[layer]}"
+
+
+def _replaced(node: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
+    """The arguments of an operation, with the values of the nodes among them."""
+    found: tuple[Any, Any] = map_arg((node.args, node.kwargs), values.__getitem__)
+    return found
 
 
 def _convolution(
@@ -353,6 +357,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "cat": _concatenate,
     "max_pool2d": _max_pool,
     "slice": _slice,
+    "alias": lambda writer, x: x,
     "clone": lambda writer, x: x,
     "matmul": _matmul,
     "index_select": _index_select,
