@@ -54,7 +54,7 @@ class Deployed(nn.Module):
         network's part of the graph is of any size too, and can be cut out of it.
         """
         seen_hw = tuple((images if seen is None else seen).shape[1:3])
-        x = self.extended(images if seen is None else seen)
+        x = self.extended(images if seen is None else seen, (1, 2))
         x = x.permute(0, 3, 1, 2).float() * self.scale + self.shift
         found = self.form.forward_labels(x)
         logits = self.form(x) if found is None else found[1]
@@ -65,12 +65,11 @@ class Deployed(nn.Module):
             return labels, logits, resize_images(images, self.size_hw)
         if found is not None:
             return crop(found[0], seen_hw), logits
-        full = self.full(logits, seen_hw) if self.factor else self.enlarged(logits, seen_hw)
-        return best(full), logits
+        return best(self.full(logits, seen_hw)), logits
 
-    def extended(self, images: Tensor) -> Tensor:
-        """As `Network.extended`, of (N,H,W,3) and of any size at run time."""
-        for axis in (1, 2):
+    def extended(self, images: Tensor, axes: tuple[int, int]) -> Tensor:
+        """As `Network.extended`, of any size at run time; `axes` are those of height and width."""
+        for axis in axes:
             size = images.shape[axis]
             wanted = extended_side(size, *self.extends)
             if self.extends != (1, 1) and not (isinstance(size, int) and wanted == size):
@@ -90,8 +89,9 @@ class Deployed(nn.Module):
         return best(self.enlarged(logits, caller_hw))
 
     def full(self, logits: Tensor, seen_hw: tuple[int, ...]) -> Tensor:
-        """Logits `factor` times as large, cropped to the images that the network saw."""
-        assert self.factor is not None
+        """Logits of the size of the images that the network saw."""
+        if self.factor is None:
+            return self.enlarged(logits, seen_hw)
         if self.factor > 1:
             height, width = (side * self.factor for side in logits.shape[2:])
             logits = self.enlarged(logits, (height, width))
@@ -101,6 +101,17 @@ class Deployed(nn.Module):
         """Bilinearly."""
         corners = self.align_corners
         return F.interpolate(logits, size_hw, mode="bilinear", align_corners=corners)
+
+
+class FullLogits(Deployed):
+    """Normalized images (N,3,H,W) -> logits (N,classes,H,W); batch norms are as they were."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, InputCard(), None)
+        self.form = network.export_form().requires_grad_(False)
+
+    def forward(self, images: Tensor, seen: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        return self.full(self.form(self.extended(images, (2, 3))), tuple(images.shape[2:]))
 
 
 def best(logits: Tensor) -> Tensor:
