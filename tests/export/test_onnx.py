@@ -49,7 +49,7 @@ def smooth(size_hw: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.resize(patches, size_hw[::-1], interpolation=cv2.INTER_CUBIC))
 
 
-@pytest.fixture(scope="module", params=["erfnet", "erfnet_fcn", "fast_scnn"])
+@pytest.fixture(scope="module", params=["erfnet", "tramac"])
 def sized(request, deployed, tmp_path_factory):
     """NAME.onnx beside NAME.safetensors, whose card names an input size of 24x40."""
     from briskseg.export import export
@@ -62,10 +62,10 @@ def sized(request, deployed, tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 9, 3), (1, 33, 47), (3, 40, 64)])
-def test_any_number_of_images_of_any_size(case, size, deployed):
+def test_any_number_of_images_of_any_size(deployed_case, size, deployed):
     images = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
-    full, coarse = network(deployed, case)(images)
-    run = session((deployed / f"{case.name}.onnx").read_bytes())
+    full, coarse = network(deployed, deployed_case)(images)
+    run = session((deployed / f"{deployed_case.name}.onnx").read_bytes())
     labels, logits = run.run(["labels", "logits"], {"images": images})
     assert (labels.shape, labels.dtype) == (size, np.uint8)
     np.testing.assert_allclose(logits, coarse, atol=2e-4)
@@ -73,8 +73,8 @@ def test_any_number_of_images_of_any_size(case, size, deployed):
     np.testing.assert_allclose(chosen, full.max(axis=1), atol=1e-3)  # the best, or as good
 
 
-def test_the_card_is_inside_and_no_path_of_this_machine(case, deployed):
-    file = deployed / f"{case.name}.onnx"
+def test_the_card_is_inside_and_no_path_of_this_machine(deployed_case, deployed):
+    file = deployed / f"{deployed_case.name}.onnx"
     model = onnx.load(file)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     card = Card.from_json(metadata["briskseg.card"], file)
@@ -84,16 +84,16 @@ def test_the_card_is_inside_and_no_path_of_this_machine(case, deployed):
     assert b"site-packages" not in file.read_bytes()
 
 
-def test_graphs_are_compact(case, deployed):
-    nodes = [node.op_type for node in onnx.load(deployed / f"{case.name}.onnx").graph.node]
+def test_graphs_are_compact(deployed_case, deployed):
+    nodes = [node.op_type for node in onnx.load(deployed / f"{deployed_case.name}.onnx").graph.node]
     assert len(nodes) < 220
     assert not {"Loop", "If", "ScatterND", "Identity", "Dropout"} & set(nodes)
     assert nodes.count("BatchNormalization") <= 3  # of what ERFNet concatenates
 
 
 @pytest.mark.parametrize(("output", "without"), [("logits", {"ArgMax"}), ("labels", {})])
-def test_who_reads_one_output_does_not_pay_for_the_other(case, output, without, deployed):
-    whole = (deployed / f"{case.name}.onnx").read_bytes()
+def test_who_reads_one_output_does_not_pay_for_the_other(deployed_case, output, without, deployed):
+    whole = (deployed / f"{deployed_case.name}.onnx").read_bytes()
     pruned = prune(whole, output)
     model = onnx.load_from_string(pruned)
     onnx.checker.check_model(model)
@@ -218,7 +218,7 @@ def test_an_operation_that_onnx_has_not_is_one_sentence(model, command, monkeypa
 
 
 def test_damaged_files_are_named_in_one_sentence(deployed, tmp_path):
-    whole = (deployed / "fast_scnn.onnx").read_bytes()
+    whole = (deployed / "tramac.onnx").read_bytes()
     rng = np.random.default_rng(5)
     bad = tmp_path / "bad.onnx"
     noise = [rng.bytes(int(n)) for n in rng.integers(1, 300, 40)]

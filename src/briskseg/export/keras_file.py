@@ -41,8 +41,8 @@ from briskseg.models.network import Network
 
 # Layers that ask where the channels are; the user's own setting must not decide.
 _WITH_CHANNELS = {
-    *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D", "ZeroPadding2D"),
-    *("Cropping2D", "Resizing", "SpatialDropout2D"),
+    *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D"),
+    *("ZeroPadding2D", "Cropping2D", "Resizing", "SpatialDropout2D"),
 }
 _KERAS_AXIS = {0: 0, 1: 3, 2: 1, 3: 2}  # of each axis of (N,C,H,W) in (N,H,W,C)
 
@@ -128,17 +128,12 @@ class Writer:
         """What the exported program gives for `image`."""
         values = dict[Any, Any]()
         signature = program.graph_signature
-        weights = signature.inputs_to_parameters | signature.inputs_to_buffers
+        names = signature.inputs_to_parameters | signature.inputs_to_buffers
+        names |= signature.inputs_to_lifted_tensor_constants
         self.state = {**program.state_dict, **program.constants}
         for node in program.graph.nodes:
             if node.op == "placeholder":
-                if node.name in weights:
-                    values[node] = Weight(weights[node.name])
-                elif node.name in signature.inputs_to_lifted_tensor_constants:
-                    name = signature.inputs_to_lifted_tensor_constants[node.name]
-                    values[node] = program.constants[name]
-                else:
-                    values[node] = image
+                values[node] = Weight(names[node.name]) if node.name in names else image
             elif node.op == "output":
                 return values[node.args[0][0]]
             else:
@@ -209,8 +204,8 @@ def _convolution(
     writer: Writer, x: Any, weight: Weight, bias: Weight | None = None, *numbers: Any
 ) -> Any:
     """numbers: stride, padding, dilation, groups; those that are as usual may be missing."""
-    usual = ((1, 1), (0, 0), (1, 1), 1)
-    stride, padding, dilation, groups = (*numbers, *usual[len(numbers) :])
+    usual: list[Any] = [(1, 1), (0, 0), (1, 1), 1]
+    stride, padding, dilation, groups = [*numbers, *usual[len(numbers) :]]
     out_channels, _, *kernel = writer.state[weight].shape
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     same = [*stride] == [1, 1] and [2 * p for p in padding] == reach
