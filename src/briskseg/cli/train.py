@@ -217,17 +217,12 @@ def _carry_out(
     described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
 ) -> Spread | None:
     """Train; of several seeds, how far they lie apart."""
-    from briskseg.recipe import Recipe
     from briskseg.training.fit import fit
-    from briskseg.training.pretraining import pretrain
     from briskseg.training.repeat import repeat as train_seeds
 
     if repeat is not None:
         return train_seeds(described, run, repeat, session)
-    if isinstance(described, Recipe):
-        fit(described, run, session)
-    else:
-        pretrain(described, run, session)
+    fit(described, run, session)
     return None
 
 

@@ -30,7 +30,7 @@ WINDOW_S = 30.0  # the steps by which rate and time left are judged
 
 
 class TrainingProgress:
-    """Use as a context; `show` is the listener that `fit` and `pretrain` want."""
+    """Use as a context; `show` is the listener that `fit` wants."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr)
