@@ -18,9 +18,7 @@ import numpy as np
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
-from briskseg.core.images import write_jpeg
 from briskseg.core.types import Progress
-from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.predictor import Ran
 
 ROUNDS = 5
@@ -173,16 +171,6 @@ def _measure_group(
                 done += 1
                 yield done
     speed.timings.extend(timing for timing, _ in running)
-
-
-def draw_streets(sizes: set[tuple[int, int]], folder: Path) -> dict[tuple[int, int], Path]:
-    """A street of each size as a JPEG file, as cameras give them."""
-    drawn = {}
-    for height, width in sizes:
-        drawn[height, width] = folder / f"street-{height}x{width}.jpg"
-        image_hwc, _ = draw_scene(0, (height, width))
-        write_jpeg(drawn[height, width], image_hwc)
-    return drawn
 
 
 def _file_bytes(path: Path) -> int:
