@@ -59,9 +59,15 @@ def find_all(
     for index, model in enumerate(dict.fromkeys(models)):
         files = [read_file(path) for path in find_files(Path(model))]
         search.cards[model] = files[-1].card
-        if _needs_export(files, backends):
+        weights = files[-1].path
+        if weights.suffix.lower() == WEIGHTS and _lacks_onnx(files, backends):
+            from briskseg.export import export
+
+            (folder / str(index)).mkdir()
+            file = folder / str(index) / f"{weights.stem}.onnx"
             try:
-                files.append(_exported(files[-1].path, folder / str(index)))
+                export(weights, "onnx", file)
+                files.append(read_file(file))
             except MissingExtraError as error:
                 search.unmeasured.append(f"Only torch is measured: {error}.")
         found = find_candidates(model, files, backends, threads, sizes)
@@ -76,21 +82,11 @@ def find_all(
     return search
 
 
-def _needs_export(files: Sequence[File], backends: Sequence[str]) -> bool:
-    """Whether a backend that runs ONNX files has none to run, of weights in float32."""
-    if files[-1].path.suffix.lower() != WEIGHTS:
-        return False
+def _lacks_onnx(files: Sequence[File], backends: Sequence[str]) -> bool:
+    """Whether a backend that runs ONNX files has none in float32 to run."""
     suffixes = {file.path.suffix.lower() for file in files if file.precision == "float32"}
     kinds = [BACKENDS[name] for name in backends]
     return any(".onnx" in kind.files and suffixes.isdisjoint(kind.files) for kind in kinds)
-
-
-def _exported(weights: Path, folder: Path) -> File:
-    from briskseg.export import export
-
-    folder.mkdir()
-    export(weights, "onnx", folder / f"{weights.stem}.onnx")
-    return read_file(folder / f"{weights.stem}.onnx")
 
 
 def find_candidates(

@@ -119,21 +119,16 @@ def measure(
     A candidate that fails is reported with its sentence, and the others go on. Raises BriskError
     where all fail.
     """
-    report = progress or (lambda done, total: None)
-    speed, total = Speed(), _steps(len(candidates))
+    speed, steps = Speed(), ROUNDS + 1  # of a candidate: opening is a step, and so is every round
     for start in range(0, len(candidates), TOGETHER):
         group = candidates[start : start + TOGETHER]
         for done in _measure_group(group, images, seconds, speed):
-            report(_steps(start) + done, total)
+            if progress is not None:
+                progress(steps * start + done, steps * len(candidates))
     if not speed.timings:
         candidate, error = speed.failures[0]
         raise BriskError(f"nothing could be measured; {candidate}: {error}")
     return speed
-
-
-def _steps(candidates: int) -> int:
-    """Opening is a step, and so is every round."""
-    return candidates * (ROUNDS + 1)
 
 
 def _measure_group(
@@ -150,21 +145,29 @@ def _measure_group(
         for one in group:
             worker = stack.enter_context(Worker())
             try:
-                worker.open(one.path, one.backend, one.threads, one.size_hw, images[one.size_hw])
+                worker.ask(
+                    "open",
+                    path=str(one.path),
+                    backend=one.backend,
+                    threads=one.threads,
+                    size_hw=one.size_hw,
+                    image=str(images[one.size_hw]),
+                )
                 running.append((Timing(one, _file_bytes(one.path)), worker))
                 done += 1
             except BriskError as error:
                 speed.failures.append((one, str(error)))
-                done += _steps(1)
+                done += ROUNDS + 1
             yield done
         for _ in range(ROUNDS):
             for threads in sorted({t.candidate.threads for t, _ in running}, key=str):
-                found = probe.peaks(threads)
+                found = Peaks(**probe.ask("peaks", threads=threads))
                 speed.peaks[threads] = found.best(speed.peaks.get(threads, found))
             for timing, worker in [*running]:
                 try:
-                    frames, timing.memory = worker.frames(seconds / ROUNDS, LEAST)
-                    timing.rounds.append(frames)
+                    measured = worker.ask("frames", seconds=seconds / ROUNDS, least=LEAST)
+                    timing.rounds.append(measured["frames"])
+                    timing.memory = measured["memory"]
                 except BriskError as error:
                     speed.failures.append((timing.candidate, str(error)))
                     running.remove((timing, worker))

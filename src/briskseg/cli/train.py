@@ -80,13 +80,11 @@ def train(
     from briskseg.recipe import PretrainingRecipe, load_recipe
     from briskseg.training.processes import launched
 
-    settings = [*(changes or [])]
-    if data is not None:
-        settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
+    root = [] if data is None else [f"data.root={json.dumps(data)}"]  # as YAML, whatever it holds
     processes = launched(devices)
     is_first = processes.is_first  # of several processes one speaks
     recipe = recipe or _chosen_recipe(data, is_first)
-    described = load_recipe(recipe, settings, _notify)
+    described = load_recipe(recipe, [*(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
     if repeat is not None and (processes.world > 1 or minutes is not None):
         other = "--minutes" if minutes is not None else "several processes"

@@ -26,6 +26,8 @@ from briskseg.runtime.video.sources import Frame, FrameSource
 
 Show = Callable[[Image, str], bool]  # (picture, caption) -> whether to go on
 
+End = Literal["source", "interrupted", "closed"]
+
 STAGES = ("read", "infer", "smooth", "flicker", "draw", "write", "show")
 
 
@@ -50,7 +52,7 @@ class StreamReport:
     latency: tuple[float, float] | None
     flicker: float | None
     paths: list[Path] = field(default_factory=list)
-    ended: Literal["source", "interrupted", "closed"] = "source"
+    ended: End = "source"
     total: int = 0
 
     @property
@@ -60,20 +62,19 @@ class StreamReport:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it, times in ms."""
+        keys = ("p50", "p95")
+        stages = {name: dict(zip(keys, times, strict=True)) for name, times in self.stages.items()}
+        latency = None if self.latency is None else dict(zip(keys, self.latency, strict=True))
         return {
             "frames": self.frames,
             "dropped": self.dropped,
             "seconds": self.seconds,
             "frames_per_second": self.rate,
-            "stages_ms": {name: _spread(times) for name, times in self.stages.items()},
-            "latency_ms": None if self.latency is None else _spread(self.latency),
+            "stages_ms": stages,
+            "latency_ms": latency,
             "flicker": self.flicker,
             "ended": self.ended,
         }
-
-
-def _spread(times: tuple[float, float]) -> dict[str, float]:
-    return {"p50": times[0], "p95": times[1]}
 
 
 @dataclass
@@ -127,7 +128,7 @@ class Stream:
         read = Ahead(self._read(), 1 if live else 2, drops=live)
         inferred = Ahead(map(self._infer, read))
         drawn = Ahead(map(self._draw, inferred))
-        ended: Literal["source", "interrupted", "closed"] = "source"
+        ended: End = "source"
         try:
             for frame in drawn:
                 if not self._finish(frame, read.dropped, progress):
@@ -136,19 +137,18 @@ class Stream:
         except KeyboardInterrupt:
             ended = "interrupted"
         except DataError as error:
-            raise DataError(f"{error}{self._done_before()}") from error
+            files = " and ".join(map(str, self._recording.written))
+            done = f"; the {self._frames} labeled are in {files}" if files else ""
+            raise DataError(f"{error}{done}") from error
         except OSError as error:
             raise BriskError(f"{self._source.name}: {error}") from error
         finally:
-            self._close(read, inferred, drawn)
+            for stage in (read, inferred, drawn):
+                stage.cancel()
+            for stage in (read, inferred, drawn):
+                stage.join()
+            self._recording.close()
         return self._report(read.dropped, ended)
-
-    def _close(self, *stages: Ahead[_Labeled]) -> None:
-        for stage in stages:
-            stage.cancel()
-        for stage in stages:
-            stage.join()
-        self._recording.close()
 
     def _read(self) -> Iterator[_Labeled]:
         """The frames as they come; the thread that reads them also closes the source."""
@@ -217,13 +217,7 @@ class Stream:
             progress(self._frames, max(self._frames, self._source.total))
         return go_on
 
-    def _done_before(self) -> str:
-        files = " and ".join(map(str, self._recording.written))
-        return f"; the {self._frames} labeled are in {files}" if files else ""
-
-    def _report(
-        self, dropped: int, ended: Literal["source", "interrupted", "closed"]
-    ) -> StreamReport:
+    def _report(self, dropped: int, ended: End) -> StreamReport:
         took = {stage: self._times.percentiles(stage) for stage in STAGES}
         return StreamReport(
             name=self._source.name,
