@@ -91,25 +91,21 @@ def main() -> None:
     where an error came from.
     """
     with plain_output():
-        _run()
-
-
-def _run() -> None:
-    try:
-        _prepare_process()
-        _register()
-        app()
-    except BriskError as error:
-        _fail(error, str(error), error.exit_status)
-    except KeyboardInterrupt as error:
-        _fail(error, "interrupted", 130)
-    except Exception as error:  # our own mistake: still a sentence, with the way to report it
-        _fail(
-            error,
-            f"a defect in briskseg: {type(error).__name__}: {error}; set "
-            "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
-            1,
-        )
+        try:
+            _prepare_process()
+            _register()
+            app()
+        except BriskError as error:
+            _fail(error, str(error), error.exit_status)
+        except KeyboardInterrupt as error:
+            _fail(error, "interrupted", 130)
+        except Exception as error:  # our own mistake: still a sentence, with the way to report it
+            _fail(
+                error,
+                f"a defect in briskseg: {type(error).__name__}: {error}; set "
+                "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
+                1,
+            )
 
 
 def _prepare_process() -> None:

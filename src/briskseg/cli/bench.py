@@ -139,10 +139,10 @@ def _images(
 def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
     """The mIoU of a candidate: on the data set's val, or as its card has it."""
     from briskseg.benchmark.budget import card_score
-    from briskseg.benchmark.candidates import read_file
+    from briskseg.runtime.model_files import read_file
 
     if data is None:
-        return lambda one: card_score(read_file(one.path).card, one.precision, one.size_hw)
+        return lambda one: card_score(read_file(one.path)[0], one.precision, one.size_hw)
 
     from briskseg.benchmark.worker import open_predictor
     from briskseg.data import open_dataset
@@ -185,10 +185,10 @@ def _print(report: Report) -> None:
     for line in dict.fromkeys(works):  # once where several models have the same network
         lines.print(line)
     for threads, peaks in report.speed.peaks.items():
-        int8 = "" if peaks.int8 is None else f"int8 {peaks.int8 / 1e9:.0f}, "
         lines.print(
             f"This machine's peaks on {_threads(threads)}: float32 {peaks.float32 / 1e9:.0f}, "
-            f"{int8}in 10^9 operations/s; memory copy {peaks.copy / 1e9:.1f} GB/s."
+            f"int8 {peaks.int8 / 1e9:.0f}, in 10^9 operations/s; "
+            f"memory copy {peaks.copy / 1e9:.1f} GB/s."
         )
     for note in report.notes:
         lines.print(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,20 +57,17 @@ def convert(
     if is_keras and labels is not None:
         raise RequestError(f"{file} has its classes in its card; leave --labels out")
     label_set = None if labels is None else _label_set(labels)
-    try:
-        if is_keras:
-            from briskseg.export.keras_reader import convert_keras
-        else:
-            from briskseg.models.weights.convert import convert as convert_weights
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
+    if importlib.util.find_spec("torch") is None:
         what = "a .keras file" if is_keras else "published weights"
-        raise MissingExtraError("torch", f"reading {what}", "train") from error
+        raise MissingExtraError("torch", f"reading {what}", "train")
     if is_keras:
+        from briskseg.export.keras_reader import convert_keras
+
         card, written = convert_keras(file, out)
         recognized = "Keras, as `briskseg export` writes it"
     else:
+        from briskseg.models.weights.convert import convert as convert_weights
+
         done = convert_weights(file, label_set, out)
         card, written = done.card, done.out
         dropped = ", the last one (ignored pixels) left out" if done.void_dropped else ""

@@ -57,14 +57,11 @@ def _print_shipped(shipped: dict[str, dict[str, Any]]) -> None:
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """What is known of the weights that come with the package, from their cards."""
-    from briskseg.core.card import read_card
-    from briskseg.core.exported import read_exported
-    from briskseg.runtime.model_files import is_exported, shipped_files
+    from briskseg.runtime.model_files import read_file, shipped_files
 
     shipped = {}
     for name, files in shipped_files().items():
-        last = files[-1]
-        card = read_exported(last)[0] if is_exported(last) else read_card(last)
+        card, _ = read_file(files[-1])
         shipped[name] = {
             "network": card.network.name,
             "classes": card.network.classes,

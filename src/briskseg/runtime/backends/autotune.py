@@ -25,13 +25,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.card import read_card
 from briskseg.core.errors import BriskError, RequestError
-from briskseg.core.exported import read_exported
 from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
-from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
-from briskseg.runtime.model_files import sha256
+from briskseg.runtime.backends import BACKENDS, backends_here
+from briskseg.runtime.model_files import read_file, sha256
 from briskseg.runtime.predictor import Predictor
 
 # Which backend is fastest depends on the size, so they are measured at the one that runs. Where
@@ -152,10 +150,8 @@ def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], flo
 
 def _size(file: Path) -> tuple[int, int]:
     """The (height, width) at which a file runs: its one size, or its card's, or the usual one."""
-    if file.suffix.lower() == WEIGHTS:
-        return read_card(file).input.size or _USUAL_HW
-    card, exported = read_exported(file)
-    return exported.size or card.input.size or _USUAL_HW
+    card, exported = read_file(file)
+    return (exported and exported.size) or card.input.size or _USUAL_HW
 
 
 def _image(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from briskseg.core.errors import BriskError, DataError
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
@@ -21,7 +23,6 @@ from briskseg.core.types import Image, Labels, Progress
 from briskseg.runtime.video.flicker import FlickerMeter
 from briskseg.runtime.video.pipeline import Ahead, StageTimes
 from briskseg.runtime.video.recording import Recording
-from briskseg.runtime.video.smoothing import LabelSmoother
 from briskseg.runtime.video.sources import Frame, FrameSource
 
 Show = Callable[[Image, str], bool]  # (picture, caption) -> whether to go on
@@ -148,7 +149,20 @@ class Stream:
             for stage in (read, inferred, drawn):
                 stage.join()
             self._recording.close()
-        return self._report(read.dropped, ended)
+        times = {stage: self._times.percentiles(stage) for stage in STAGES}
+        return StreamReport(
+            name=self._source.name,
+            live=live,
+            frames=self._frames,
+            dropped=read.dropped,
+            seconds=max(0.0, self._finished - self._begun),
+            stages={stage: each for stage, each in times.items() if each is not None},
+            latency=self._times.percentiles("latency"),
+            flicker=None if self._flicker is None else self._flicker.score,
+            paths=self._recording.written,
+            ended=ended,
+            total=self._source.total,
+        )
 
     def _read(self) -> Iterator[_Labeled]:
         """The frames as they come; the thread that reads them also closes the source."""
@@ -217,22 +231,37 @@ class Stream:
             progress(self._frames, max(self._frames, self._source.total))
         return go_on
 
-    def _report(self, dropped: int, ended: End) -> StreamReport:
-        took = {stage: self._times.percentiles(stage) for stage in STAGES}
-        return StreamReport(
-            name=self._source.name,
-            live=self._source.live,
-            frames=self._frames,
-            dropped=dropped,
-            seconds=max(0.0, self._finished - self._begun),
-            stages={stage: each for stage, each in took.items() if each is not None},
-            latency=self._times.percentiles("latency"),
-            flicker=None if self._flicker is None else self._flicker.score,
-            paths=self._recording.written,
-            ended=ended,
-            total=self._source.total,
-        )
-
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
+
+
+class LabelSmoother:
+    """A pixel changes its label only once the network has given it the new one `frames` times in a
+    row; until then it keeps the old one. So a label that flashes up for fewer frames is never seen,
+    and every change comes `frames - 1` frames late. 1 changes nothing.
+
+    It holds the last frame's labels: one smoother a stream, called with its frames in order, all of
+    one size.
+    """
+
+    def __init__(self, frames: int) -> None:
+        if not 1 <= frames <= 255:
+            raise ValueError(f"{frames} frames, expected 1 to 255")
+        self.frames = frames
+        self._shown: Labels | None = None
+
+    def __call__(self, labels_hw: Labels) -> Labels:
+        """Labels (H, W) uint8 of the next frame -> the labels to show, an array of their own."""
+        if self._shown is None:
+            self._shown, self._latest = labels_hw.copy(), labels_hw
+            # How often in a row the latest label has come, before this frame; `frames` is enough.
+            self._times = np.full(labels_hw.shape, self.frames, dtype=np.uint8)
+            return self._shown.copy()
+        again = labels_hw == self._latest
+        np.minimum(self._times, self.frames - 1, out=self._times)
+        self._times *= again.view(np.uint8)
+        self._times += 1
+        np.copyto(self._shown, labels_hw, where=self._times >= self.frames)
+        self._latest = labels_hw
+        return self._shown.copy()
