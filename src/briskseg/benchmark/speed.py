@@ -153,7 +153,11 @@ def _measure_group(
                     size_hw=one.size_hw,
                     image=str(images[one.size_hw]),
                 )
-                running.append((Timing(one, _file_bytes(one.path)), worker))
+                files = [one.path]
+                if one.path.suffix.lower() == ".xml":  # whose weights lie in a second file
+                    files.append(one.path.with_suffix(".bin"))
+                size = sum(file.stat().st_size for file in files)
+                running.append((Timing(one, size), worker))
                 done += 1
             except BriskError as error:
                 speed.failures.append((one, str(error)))
@@ -174,10 +178,3 @@ def _measure_group(
                 done += 1
                 yield done
     speed.timings.extend(timing for timing, _ in running)
-
-
-def _file_bytes(path: Path) -> int:
-    """Of the file, and of the second one that an OpenVINO model has."""
-    weights = path.with_suffix(".bin")
-    more = [weights] if path.suffix.lower() == ".xml" and weights.is_file() else []
-    return sum(file.stat().st_size for file in [path, *more])

@@ -6,6 +6,7 @@ inside the verb's function, so that `briskseg --help` answers at once.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -58,14 +59,6 @@ def _options(
     pass  # the option's callback has printed
 
 
-def _register() -> None:
-    """Import every verb's file; each adds itself to `app` by a decorator on its function."""
-    import importlib
-
-    for verb in VERBS:
-        importlib.import_module(f"briskseg.cli.{verb}")
-
-
 # In the order in which one meets them; `briskseg --help` lists them so.
 VERBS: tuple[str, ...] = (
     "check",
@@ -82,6 +75,12 @@ VERBS: tuple[str, ...] = (
     "data",
     "demo",
 )
+
+
+def _register() -> None:
+    """Import every verb's file; each adds itself to `app` by a decorator on its function."""
+    for verb in VERBS:
+        importlib.import_module(f"briskseg.cli.{verb}")
 
 
 def main() -> None:

@@ -48,8 +48,14 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
             continue
         for path, name in _expand(text, out.resolve()):
             found.setdefault(path, (name, None))
-    taken: set[str] = set()
-    return [Input(path, _free(name, taken), camera) for path, (name, camera) in found.items()]
+    inputs: dict[str, Input] = {}
+    for path, (name, camera) in found.items():
+        free, number = name, 1
+        while free.casefold() in inputs:  # case is no difference on some file systems
+            number += 1
+            free = f"{name}-{number}"
+        inputs[free.casefold()] = Input(path, free, camera)
+    return [*inputs.values()]
 
 
 def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
@@ -82,16 +88,6 @@ def _is_input(file: Path, out: Path) -> bool:
         return False
     check_file_name(file)
     return True
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or it with the first free number; case is no difference on some file systems."""
-    free, number = name, 1
-    while free.casefold() in taken:
-        number += 1
-        free = f"{name}-{number}"
-    taken.add(free.casefold())
-    return free
 
 
 _CAMERA = re.compile(r"camera:(\d{1,3})")

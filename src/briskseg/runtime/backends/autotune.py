@@ -138,7 +138,10 @@ def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], flo
     first where that is clearly slower than the `fastest` so far."""
     backend, card = BACKENDS[config.backend].open(config.file, config.threads)
     predictor = Predictor(backend, card.model_copy(update={"input": type(card.input)()}))
-    image_hwc = _image(_size(config.file))
+    # Smooth patches of color, so that labels have regions and borders as those of a photo do.
+    patches = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    enlarged = cv2.resize(patches, _size(config.file)[::-1], interpolation=cv2.INTER_CUBIC)
+    image_hwc = np.asarray(enlarged, dtype=np.uint8)
     labels_hw = predictor(image_hwc)  # the first run prepares
     seconds: list[float] = []
     while len(seconds) < _RUNS and min(seconds, default=0.0) <= _CLEARLY * fastest:
@@ -152,13 +155,6 @@ def _size(file: Path) -> tuple[int, int]:
     """The (height, width) at which a file runs: its one size, or its card's, or the usual one."""
     card, exported = read_file(file)
     return (exported and exported.size) or card.input.size or _USUAL_HW
-
-
-def _image(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Smooth patches of color."""
-    patches = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    image = cv2.resize(patches, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(image, dtype=np.uint8)
 
 
 def _key(candidates: Sequence[Config]) -> str:

@@ -36,18 +36,15 @@ class OnnxBackend(ExportedBackend):
         self._lock = threading.Lock()
 
     def _run(self, output: str, image_hwc: Image) -> Any:
-        session = self._session(output)
+        with self._lock:
+            if output not in self._sessions:
+                self._sessions[output] = self._open(output)
+            session = self._sessions[output]
         try:
             images = np.ascontiguousarray(image_hwc)[None]
             return session.run([output], {session.get_inputs()[0].name: images})[0][0]
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise WeightsError(f"{self.path} cannot be run: {_first_line(error)}") from None
-
-    def _session(self, output: str) -> Any:
-        with self._lock:
-            if output not in self._sessions:
-                self._sessions[output] = self._open(output)
-            return self._sessions[output]
 
     def _open(self, output: str) -> Any:
         options = onnxruntime.SessionOptions()
