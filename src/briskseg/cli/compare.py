@@ -126,7 +126,7 @@ def _print(found: Comparison) -> None:
 
 
 def _print_curves(found: Comparison) -> None:
-    agreement, curves = found.agreement, found.agreement.curves
+    agreement = curves = found.agreement
     for which, curve in (("A", found.a), ("B", found.b)):
         print(f"{which}  {_described(found, curve)}")
     compared = f"compared at {len(curves.positions)} points, {_span(found, curves.positions)}"
