@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.protobuf import varint
-from briskseg.core.types import Floats32
+from briskseg.core.types import Array, Floats32
 
 SIDES = (512, 1024)  # of the square matrices: for small caches and for large ones
 COPIED_BYTES = 1 << 26  # beyond most caches, so that it is memory that is measured
@@ -62,7 +62,7 @@ def available_threads() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _product(b: Floats32 | npt.NDArray[np.int8], threads: int) -> float:
+def _product(b: Array, threads: int) -> float:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

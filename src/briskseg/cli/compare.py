@@ -110,14 +110,14 @@ def _print_curves(found: Comparison) -> None:
     def span(positions: Floats) -> str:
         return f"{found.position(positions[0])} to {found.position(positions[-1])}"
 
-    agreement, curves = found.agreement, found.agreement.curves
+    agreement = found.agreement
     for which, curve in (("A", found.a), ("B", found.b)):
         positions, _ = curve.along(found.axis)
         points = f"{len(positions)} points, {span(positions)}"
         print(f"{which}  {curve.log}: {curve.key} at {points}")
-    compared = f"compared at {len(curves.positions)} points, {span(curves.positions)}"
-    if curves.interpolated:
-        compared += f"; B interpolated at {curves.interpolated}"
+    compared = f"compared at {len(agreement.positions)} points, {span(agreement.positions)}"
+    if agreement.interpolated:
+        compared += f"; B interpolated at {agreement.interpolated}"
     if found.window is not None:
         compared += f"; smoothed over {found.window:g} {UNITS[found.axis]}"
     print(compared)
@@ -131,8 +131,8 @@ def _print_curves(found: Comparison) -> None:
     else:
         print(f"first difference   {found.position(first)}")
         print(
-            f"largest            {found.position(curves.positions[widest])}: "
-            f"{curves.a[widest]:.5g} and {curves.b[widest]:.5g}, "
+            f"largest            {found.position(agreement.positions[widest])}: "
+            f"{agreement.a[widest]:.5g} and {agreement.b[widest]:.5g}, "
             f"relative {agreement.relative[widest]:.3g}"
         )
     parts = agreement.parts_at
