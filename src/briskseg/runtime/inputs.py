@@ -42,9 +42,8 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """
     found: dict[Path, tuple[str, int | None]] = {}
     for text in texts:
-        camera = _CAMERA.fullmatch(text)
-        if camera:
-            found.setdefault(Path(text), (f"camera-{camera[1]}", int(camera[1])))
+        if match := _CAMERA.fullmatch(text):
+            found.setdefault(Path(text), (f"camera-{match[1]}", int(match[1])))
             continue
         for path, name in _expand(text, out.resolve()):
             found.setdefault(path, (name, None))
