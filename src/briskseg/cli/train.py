@@ -259,7 +259,7 @@ def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
         value = context.params[option.name or ""]
         if option.name in ("recipe", "out", "resume") or value in (None, False, option.default):
             continue
-        for each in value if isinstance(value, list) else [value]:
+        for each in value if isinstance(value, (list, tuple)) else [value]:
             number = f"{each:g}" if isinstance(each, float) else str(each)
             words += [option.opts[0]] if each is True else [option.opts[0], number]
     return shlex.join([*words, "--resume"])
