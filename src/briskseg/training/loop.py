@@ -280,7 +280,6 @@ class Loop:
         self.stop.now(f" at step {self.at.step}", "everything is saved")
 
     def _tell(self, phase: str, **more: Any) -> None:
-        """Tell the session's listener how far the run is."""
         if not self.machine.is_first:
             return
         (column, name), steps = self.task.score, self.task.steps
