@@ -174,9 +174,10 @@ def _refuse(
 
 
 def check_can_train() -> None:
-    """Raises MissingExtraError where torch is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError("torch", "training", "train")
+    """Raises MissingExtraError where a package that training needs is not installed."""
+    for package in ("torch", "tensorboard"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "training", "train")
 
 
 def refuse_unfit(recipe: Recipe) -> None:

@@ -7,22 +7,20 @@ is inherited. The data set alone says how many classes there are.
 from __future__ import annotations
 
 from briskseg.recipe.loading import AnyRecipe, list_recipes, load_recipe, read_recipe, recipe_text
-from briskseg.recipe.parts import (
+from briskseg.recipe.parts import LengthPart, OptimizerPart, SchedulePart
+from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
+from briskseg.recipe.segmentation import (
     AugmentPart,
     DataPart,
     Factor,
-    LengthPart,
     LossPart,
     ModelPart,
     OhemPart,
-    OptimizerPart,
     ProgressiveResizePart,
     Recipe,
-    SchedulePart,
     StagePart,
     TrainingPart,
 )
-from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
 
 __all__ = [
     "AnyRecipe",

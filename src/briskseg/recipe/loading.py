@@ -14,12 +14,18 @@ from pydantic import BaseModel, ValidationError
 from briskseg.core.errors import RecipeError, nearest
 from briskseg.core.files.limits import check_size
 from briskseg.core.files.safe_names import printable
-from briskseg.recipe.parts import Recipe
 from briskseg.recipe.pretraining import PretrainingRecipe
-from briskseg.recipe.renamed_keys import current_key, rename_keys
+from briskseg.recipe.segmentation import Recipe
 from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 
 _FAULTS_NAMED = 20
+
+# Keys that recipes had under other names still load, and the new name is said.
+RENAMED = {
+    "augment.class_max": "augment.cat_max_ratio",
+    "augment.growth": "augment.progressive_resize",
+    "data.resident": "data.gpu_cache",
+}
 
 AnyRecipe = Recipe | PretrainingRecipe
 TASKS: dict[str, type[AnyRecipe]] = {"segmentation": Recipe, "pretraining": PretrainingRecipe}
@@ -46,10 +52,10 @@ def load_recipe(
     """
     values = _parse(recipe_text(name_or_path), name_or_path)
     values.setdefault("name", Path(name_or_path).name.removesuffix(".yaml").removesuffix(".yml"))
-    values, notices = rename_keys(values, name_or_path)
+    values, notices = _rename_keys(values, name_or_path)
     for change in changes:
         key = change.partition("=")[0]
-        if (now := current_key(key)) != key:
+        if (now := _current_key(key)) != key:
             notices.append(f"--set {change}: '{key}' is now called '{now}'; it is set all the same")
         _apply(values, now + change.removeprefix(key))
     if notify is not None:
@@ -88,6 +94,36 @@ def read_recipe(values: Mapping[str, Any], source: str) -> AnyRecipe:
         if len(faults) == _FAULTS_NAMED:
             faults.append(f"and more, {error.error_count()} in all")
         raise RecipeError(f"recipe {source}: " + "; ".join(faults)) from None
+
+
+def _current_key(key: str) -> str:
+    """A dotted key, or one below it, under its name of today."""
+    for old, new in RENAMED.items():
+        if key == old or key.startswith(f"{old}."):
+            return new + key.removeprefix(old)
+    return key
+
+
+def _rename_keys(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], list[str]]:
+    """A recipe's values under the names of today, and a sentence for each key that was renamed.
+
+    Raises RecipeError where a key is there under both of its names.
+    """
+    renamed, notices = dict(values), []
+    for old, new in RENAMED.items():
+        part, _, name = old.partition(".")
+        inner = renamed.get(part)
+        if not isinstance(inner, dict) or name not in inner:
+            continue
+        new_name = new.partition(".")[2]
+        if new_name in inner:
+            raise RecipeError(
+                f"recipe {source}: '{old}' is the former name of '{new}', and both are given; "
+                f"remove '{old}'"
+            )
+        renamed[part] = {new_name if key == name else key: v for key, v in inner.items()}
+        notices.append(f"recipe {source}: '{old}' is now called '{new}'; it is read all the same")
+    return renamed, notices
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:

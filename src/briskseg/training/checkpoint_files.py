@@ -53,7 +53,10 @@ def save_checkpoint(folder: RunFolder, checkpoint: Mapping[str, Any]) -> None:
     with written_whole(last) as part:
         part.write_bytes(written.getbuffer())
         sync(part)
-        if _read_from_disk(part) != written.getbuffer():
+        if hasattr(os, "posix_fadvise"):  # else the system's own copy is read, not the disk's
+            with part.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if part.read_bytes() != written.getbuffer():
             raise OSError(5, "what was written reads back otherwise")
         if last.exists():
             last.replace(folder.previous_checkpoint)
@@ -63,14 +66,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Tensors and plain values alone, on the CPU; nothing in the file is executed."""
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
-
-
-def _read_from_disk(path: Path) -> bytes:
-    """A synced file's bytes, as the disk has them where the system can forget its own copy."""
-    if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return path.read_bytes()
 
 
 def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> ResumePoint | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -32,8 +32,8 @@ def make_loggers(names: Sequence[str], folder: RunFolder, since: int | None) -> 
     Raises MissingExtraError where a package is not installed.
     """
     loggers: list[Logger] = [TensorBoard(folder, since)]
-    kinds: dict[str, type[WeightsAndBiases | MLflow]] = {"wandb": WeightsAndBiases}
-    kinds["mlflow"] = MLflow
+    kinds: dict[str, Callable[[RunFolder], Logger]]
+    kinds = {"wandb": WeightsAndBiases, "mlflow": MLflow}
     for name in names:
         try:
             loggers.append(kinds[name](folder))
@@ -55,16 +55,14 @@ class TensorBoard:
     def log(self, values: Mapping[str, float], step: int) -> None:
         with named(self.folder.path / "events"):
             if self._writer is None:
-                self._open()
+                from torch.utils.tensorboard import SummaryWriter
+
+                _silence_writer_thread()
+                purge = None if self.since is None else self.since + 1
+                folder = str(self.folder.path)
+                self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=30)
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
-
-    def _open(self) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        _silence_writer_thread()
-        purge = None if self.since is None else self.since + 1
-        self._writer = SummaryWriter(str(self.folder.path), purge_step=purge, flush_secs=30)
 
     def save(self) -> None:
         if self._writer is not None:

@@ -82,8 +82,6 @@ class Loop:
         self.compiles = task.pays_to_compile(machine.device)
         self._compiled_for: set[tuple[int, ...]] = set()
 
-    # --- the loop
-
     def run(self, resume: ResumePoint | None) -> None:
         """Train, and leave the last weights validated and everything saved."""
         self._begin(resume)
@@ -127,13 +125,8 @@ class Loop:
             self.optimizer.state.clear()
             if self.average is not None:
                 self.average.restart()
-        # A step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
-        # run goes on with the same ones.
-        seed = hash((self.training.seed, at.step, self.processes.rank))
-        torch.manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
-        stage = task.stage(at.step)
-        rate = self.step.set_rate(at.step, at.epoch)
-        loss = self.step(batch.images, batch.labels, stage)
+        rate = self.step.prepare(at.step, at.epoch)
+        loss = self.step(batch.images, batch.labels, task.stage(at.step))
         if self.average is not None:
             self.average.update()
         at.step, at.batch = at.step + 1, at.batch + 1
@@ -194,8 +187,6 @@ class Loop:
     @property
     def epochs_begun(self) -> int:
         return -(-self.at.step // len(self.task.batches))
-
-    # --- beginning, saving, stopping
 
     def _begin(self, resume: ResumePoint | None) -> None:
         if self.machine.is_first:
@@ -289,7 +280,6 @@ class Loop:
         self.stop.now(f" at step {self.at.step}", "everything is saved")
 
     def _tell(self, phase: str, **more: Any) -> None:
-        """Tell the session's listener how far the run is."""
         if not self.machine.is_first:
             return
         (column, name), steps = self.task.score, self.task.steps

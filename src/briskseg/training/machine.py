@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from briskseg.core.errors import RequestError
 from briskseg.training.processes import Processes
-
-Precision = Literal["float32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Machine:
     """What this process of a run computes with."""
 
     device: torch.device
-    precision: Precision
+    precision: str  # float32, bf16 or fp16
     processes: Processes
 
     @property
@@ -69,7 +66,9 @@ def choose_machine(precision: str, devices: Devices, processes: Processes) -> Ma
             )
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has_bf16 = kind == "cpu" and _cpu_computes_bf16()
+        # in hardware: emulated bf16 is slower than float32
+        in_hardware = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        has_bf16 = kind == "cpu" and in_hardware
     if precision == "auto":
         precision = "bf16" if has_bf16 else "fp16" if kind == "cuda" else "float32"
     if precision == "fp16" and kind == "cpu":
@@ -82,11 +81,4 @@ def choose_machine(precision: str, devices: Devices, processes: Processes) -> Ma
         device = torch.device(kind, processes.local_rank)
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
-    names: dict[str, Precision] = {"float32": "float32", "bf16": "bf16", "fp16": "fp16"}
-    return Machine(device, names[precision], processes)
-
-
-def _cpu_computes_bf16() -> bool:
-    """In hardware: emulated bf16 is slower than float32."""
-    cpu = torch.cpu
-    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+    return Machine(device, precision, processes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,11 +23,12 @@ class MovingAverage:
         self.count = 0  # steps in the average
         self._weights = dict(network.state_dict())  # the network's own tensors
         self._average = {name: t.clone() for name, t in self._weights.items()}
-        floats = [name for name, t in self._weights.items() if t.is_floating_point()]
-        counters = self._weights.keys() - floats
         # as lists, for one kernel over all of them: (average, network's)
-        self._floats = _lists(floats, self._average, self._weights)
-        self._counters = _lists(counters, self._average, self._weights)
+        floats = [name for name, t in self._weights.items() if t.is_floating_point()]
+        self._floats, self._counters = (
+            ([self._average[name] for name in names], [self._weights[name] for name in names])
+            for names in (floats, self._weights.keys() - floats)
+        )
 
     @torch.no_grad()
     def update(self) -> None:
@@ -60,11 +61,6 @@ class MovingAverage:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.count = state["count"]
         _copy(self._average, state["tensors"])
-
-
-def _lists(names: Iterable[str], *held: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    own, new = ([tensors[name] for name in names] for tensors in held)
-    return own, new
 
 
 @torch.no_grad()

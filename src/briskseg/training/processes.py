@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SAID_WITHIN_S = 5.0  # a process that fails closes its connections before it says why
 SEEN_WITHIN_S = 2.0  # of a process that is killed, connections may close before it is gone
+# What gloo and NCCL say where a process they speak with is gone.
+_GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
 GRACE_S = 20.0  # from the end of one process to that of the others, where none of them notices it
 
 
@@ -56,16 +58,20 @@ class Processes:
         """What any of the processes wishes; all must ask at the same step."""
         if self.world == 1:
             return wishes
+        import torch
         import torch.distributed as dist
 
-        return tuple(map(bool, self.reduced(_on_device(wishes), dist.ReduceOp.MAX).tolist()))
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        asked = torch.tensor(wishes, dtype=torch.int32, device=device)
+        dist.all_reduce(asked, dist.ReduceOp.MAX)
+        return tuple(map(bool, asked.tolist()))
 
-    def reduced(self, values: torch.Tensor, how: Any = None) -> torch.Tensor:
-        """Added up over all processes, or reduced as `how` says; the argument is changed."""
+    def reduced(self, values: torch.Tensor) -> torch.Tensor:
+        """Added up over all processes; the argument is changed."""
         if self.world > 1:
             import torch.distributed as dist
 
-            dist.all_reduce(values, how or dist.ReduceOp.SUM)
+            dist.all_reduce(values)
         return values
 
     def from_first(self, value: Any) -> Any:
@@ -146,8 +152,7 @@ def connected(
     backend = "nccl" if device == "cuda" else "gloo"
     if processes.launcher != "devices":
         if processes.launcher == "srun":
-            os.environ.setdefault("MASTER_ADDR", _first_node())
-            os.environ.setdefault("MASTER_PORT", str(20_000 + _slurm_id() % 10_000))
+            _set_slurm_address()
         dist.init_process_group(backend, rank=processes.rank, world_size=processes.world)
         others = None
     else:
@@ -164,7 +169,7 @@ def connected(
     except BriskError:
         raise
     except Exception as error:
-        is_lost = _is_lost(error)
+        is_lost = any(word in str(error) for word in _GONE)
         lost = others.lost(SAID_WITHIN_S if is_lost else 0) if others else None
         if lost is None and not is_lost:
             raise
@@ -176,13 +181,14 @@ def connected(
             others.is_over = True
 
 
-def _is_lost(error: Exception) -> bool:
-    """What gloo and NCCL say where a process they speak with is gone."""
-    text = str(error)
-    return any(
-        word in text
-        for word in ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
-    )
+def _set_slurm_address() -> None:
+    # rank 0 runs on the first of "node[03-07,9],other"; a job's steps each get a port
+    nodes = os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")
+    node = re.match(r"([^,\[]+)(?:\[([^,\-\]]+))?", nodes)
+    name = f"{node[1]}{node[2] or ''}" if node else nodes
+    step = sum(int(os.environ.get(f"SLURM_{kind}_ID", "0")) for kind in ("JOB", "STEP"))
+    os.environ.setdefault("MASTER_ADDR", name)
+    os.environ.setdefault("MASTER_PORT", str(20_000 + step % 10_000))
 
 
 class _Others:
@@ -229,48 +235,27 @@ class _Others:
 
 def _work(start: Callable[[Processes], None], processes: Processes, errors: Any) -> None:
     """What a further process of `--devices` does; the first one says what went wrong in it."""
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        threading.Event().wait(GRACE_S)  # in which the training thread notices it, and says more
+        _end_now("the first process of the run ended; go on with --resume")
+
+    threading.Thread(target=follow, daemon=True).start()
     try:
         start(processes)
     except Interrupted as error:
         raise SystemExit(error.exit_status) from None
     except BriskError as error:
         errors.put((processes.rank, str(error)))
-        _parent().join(SEEN_WITHIN_S)
-        if not _parent().is_alive():  # so nobody reads it
+        parent.join(SEEN_WITHIN_S)
+        if not parent.is_alive():  # so nobody reads it
             _end_now(str(error))
         raise SystemExit(error.exit_status) from None
-
-
-def _follow_parent() -> None:
-    _parent().join()
-    threading.Event().wait(GRACE_S)  # in which the training thread notices it, and says more
-    _end_now("the first process of the run ended; go on with --resume")
-
-
-def _parent() -> Any:
-    return multiprocessing.parent_process()
 
 
 def _end_now(message: str) -> None:
     os.write(2, f"briskseg: {message}\n".encode())
     os._exit(1)
-
-
-def _on_device(wishes: tuple[bool, ...]) -> torch.Tensor:
-    import torch
-    import torch.distributed as dist
-
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    return torch.tensor(wishes, dtype=torch.int32, device=device)
-
-
-def _first_node() -> str:
-    """The first name of "node[03-07,9],other": where rank 0 runs."""
-    nodes = os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")
-    found = re.match(r"([^,\[]+)(?:\[([^,\-\]]+))?", nodes)
-    return f"{found[1]}{found[2] or ''}" if found else nodes
-
-
-def _slurm_id() -> int:
-    return int(os.environ.get("SLURM_JOB_ID", "0")) + int(os.environ.get("SLURM_STEP_ID", "0"))

@@ -1,5 +1,4 @@
-"""What follows the last step: logit adjustment where it is asked for, and the scores of the best
-weights, through the same evaluator that users run."""
+"""What a finished run scores: its best weights, through the same evaluator that users run."""
 
 from __future__ import annotations
 
@@ -12,40 +11,14 @@ from briskseg.core.images import write_png
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
 from briskseg.evaluation.accuracy import evaluate
-from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.predictor import Predictor
-from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
-from briskseg.training.session import RunSession
 
 EXAMPLES = 3
 
 
-def finish_run(
-    recipe: Recipe, folder: RunFolder, dataset: Dataset, device: str, session: RunSession
-) -> None:
-    """Adjust and score the best weights, each where the recipe has it so."""
-    if recipe.training.logit_adjustment:
-        phases = session.counted("predict"), session.counted("adjust")
-        if outcome := adjust_run(folder, dataset, device, *phases):
-            session.say(outcome)
-    if "val" not in recipe.data.train_splits:
-        _score_run(folder, dataset, device, session.counted("score"))
-
-
-def seconds_to_finish(recipe: Recipe, dataset: Dataset, image_s: float) -> float:
-    """An estimate for `finish_run`, from the seconds that the network takes for an image."""
-    seconds = 0.0
-    if recipe.training.logit_adjustment:
-        images, classes = len(dataset.pairs("train")), len(dataset.labels.names)
-        seconds += seconds_to_adjust(image_s, images, classes)
-    if "val" not in recipe.data.train_splits:
-        seconds += (len(dataset.pairs("val")) + 2 * EXAMPLES) * image_s
-    return seconds
-
-
-def _score_run(run: RunFolder, dataset: Dataset, device: str, progress: Progress) -> None:
+def score_run(run: RunFolder, dataset: Dataset, device: str, progress: Progress) -> None:
     """Write the best and worst images' pictures, the mIoU into the card and, last, scores.json of
     `model.safetensors` on val: a run that has it is finished.
 

@@ -25,6 +25,7 @@ from briskseg.recipe import LengthPart, Recipe, StagePart
 from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.compiling import compile_network, pays
 from briskseg.training.fine_tuning import begin_network
+from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
@@ -45,7 +46,7 @@ from briskseg.training.samples.loader import (
     training_loader,
     validation_loader,
 )
-from briskseg.training.score_run import finish_run, seconds_to_finish
+from briskseg.training.score_run import EXAMPLES, score_run
 from briskseg.training.session import RunSession
 from briskseg.training.task import Normalize, Task
 
@@ -83,11 +84,8 @@ class SegmentationTask(Task):
         training, loss = recipe.training, recipe.training.loss
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
         self.columns += [f"val_iou/{name}" for name in dataset.labels.names]
-        self.ema, self.stop_after, self.auxiliary = (
-            training.ema,
-            training.stop_after,
-            loss.auxiliary,
-        )
+        self.ema, self.stop_after = training.ema, training.stop_after
+        self.auxiliary = loss.auxiliary
         plan = training.stages or (StagePart(output="logits", class_weights=loss.class_weights),)
         counts = self._read(machine, session.counted("read"))
         self.outputs = [part.output for part in plan]
@@ -250,7 +248,18 @@ class SegmentationTask(Task):
             save(self.folder.snapshot(epoch))
 
     def finish(self, device: str, session: RunSession) -> None:
-        finish_run(self.recipe, self.folder, self.dataset, device, session)
+        if self.recipe.training.logit_adjustment:
+            phases = session.counted("predict"), session.counted("adjust")
+            if outcome := adjust_run(self.folder, self.dataset, device, *phases):
+                session.say(outcome)
+        if "val" not in self.recipe.data.train_splits:
+            score_run(self.folder, self.dataset, device, session.counted("score"))
 
     def seconds_to_finish(self, image_s: float) -> float:
-        return seconds_to_finish(self.recipe, self.dataset, image_s)
+        seconds = 0.0
+        if self.recipe.training.logit_adjustment:
+            images = len(self.dataset.pairs("train"))
+            seconds += seconds_to_adjust(image_s, images, self.network.classes)
+        if "val" not in self.recipe.data.train_splits:
+            seconds += (len(self.dataset.pairs("val")) + 2 * EXAMPLES) * image_s
+        return seconds

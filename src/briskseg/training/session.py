@@ -201,7 +201,6 @@ def with_recorded_length(recipe: AnyRecipe, folder: RunFolder, minutes: float | 
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:

@@ -26,8 +26,14 @@ class TrainStep:
         # fp16 gradients would vanish unscaled; for other precisions the scaler does nothing
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
 
-    def set_rate(self, step: int, epoch: int) -> float:
-        """Give the optimizer the learning rate of this step, from 0 on, and return it."""
+    def prepare(self, step: int, epoch: int) -> float:
+        """Give the optimizer the learning rate of this step, from 0 on, and return it.
+
+        The step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
+        run goes on with the same ones.
+        """
+        seed = hash((self.task.training_part.seed, step, self.machine.processes.rank))
+        torch.manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
         training, stage = self.task.training_part, self.task.stages[self.task.stage(step)]
         done, per_epoch = step - stage.first, len(self.task.batches)
         rate = training.optimizer.lr * factor(training.schedule, done, stage.steps, per_epoch)

@@ -129,7 +129,9 @@ def read_text(path: Path, key: str, pattern: str) -> Curve:
         with path.open(encoding="utf-8", errors="replace") as file:
             for lines, text in enumerate(file, start=1):
                 if match := compiled.search(text):
-                    rows.append([_group(path, lines, match, name) for name in names])
+                    groups = [(f"the group '{name}'", match[name]) for name in names]
+                    cure = "correct the --pattern"
+                    rows.append([_number(path, lines, *group, cure) for group in groups])
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     if not rows:
@@ -154,10 +156,6 @@ def _compile(pattern: str, key: str) -> re.Pattern[str]:
         hint = nearest(min(unused), [key, *AXES])
         raise RequestError(f"--pattern {pattern}: no use for the group '{min(unused)}'; {hint}")
     return compiled
-
-
-def _group(path: Path, line: int, match: re.Match[str], name: str) -> float:
-    return _number(path, line, f"the group '{name}'", match[name], "correct the --pattern")
 
 
 def _number(path: Path, line: int, what: str, text: str | None, cure: str) -> float:

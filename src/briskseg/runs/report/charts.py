@@ -26,7 +26,12 @@ def curves(run: Run) -> dict[str, str]:
     if run.validations:
         charts["Validation scores"] = _svg(run, _draw_scores)
     if any("lr" in row for row in run.metrics):
-        charts["Learning rate"] = _svg(run, _draw_rate)
+        charts["Learning rate"] = _svg(
+            run,
+            lambda axes, run: plots.draw_line(
+                axes, *_points(run, run.metrics, "lr"), plots.BLUE, "learning rate"
+            ),
+        )
     return charts
 
 
@@ -62,10 +67,6 @@ def _draw_scores(axes: plots.Axes, run: Run) -> None:
         plots.draw_line(axes, at, 100 * share, color, label)
     axes.set_ylabel("%")
     plots.legend_above(axes, 2)
-
-
-def _draw_rate(axes: plots.Axes, run: Run) -> None:
-    plots.draw_line(axes, *_points(run, run.metrics, "lr"), plots.BLUE, "learning rate")
 
 
 def _points(run: Run, rows: Iterable[Row], key: str) -> tuple[Floats, Floats]:

@@ -75,7 +75,6 @@ def _summary(run: Run) -> str:
 
 
 def _missing(run: Run) -> str:
-    """What an unfinished run has not written yet."""
     folder = run.folder
     is_missing = {
         f"{folder.metrics.name} (curves)": not run.metrics,

@@ -195,7 +195,6 @@ def _interval(scores: Scores) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Seconds as people say them."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

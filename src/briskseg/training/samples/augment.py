@@ -100,7 +100,11 @@ class Augmenter:
         part = self.part
         size_hw = _shrunk(part.size or base_hw, factor)
         base_hw = _shrunk(base_hw, factor)
-        pose = self._draw_pose(rng, factor)
+        zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
+        angle = np.radians(rng.uniform(-part.rotate, part.rotate))
+        reach = int(part.translate)
+        moved_xy = factor * rng.integers(-reach, reach + 1, 2).astype(np.float64)
+        pose = Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
         crop_xy = rng.random(2)
         brightness = draw_factor(rng, part.brightness)
         contrast = draw_factor(rng, part.contrast)
@@ -122,14 +126,6 @@ class Augmenter:
             draw_shadow(np.random.default_rng(shadow_seed)) if has_shadow else None,
             draw_distortion(rng, part.photometric),
         )
-
-    def _draw_pose(self, rng: np.random.Generator, factor: float) -> Pose:
-        part = self.part
-        zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
-        angle = np.radians(rng.uniform(-part.rotate, part.rotate))
-        reach = int(part.translate)
-        moved_xy = factor * rng.integers(-reach, reach + 1, 2).astype(np.float64)
-        return Pose(zoom, angle, moved_xy, bool(rng.random() < part.flip))
 
     def apply(
         self, image_hwc: Image, labels_hw: Image, params: AugmentParams

@@ -37,7 +37,6 @@ class GpuAugmenter:
         self.fill = self._put(np.array(fill))[:, None, None]
 
     def _put(self, values: object) -> Tensor:
-        """Numbers as float32 on the device."""
         numbers = torch.from_numpy(np.asarray(values, np.float32))
         if self.device.type == "cuda":  # copied while the device goes on computing
             numbers = numbers.pin_memory()

@@ -6,7 +6,7 @@ come out but for rounding, and a run goes on where it stopped in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -87,18 +87,16 @@ class GpuCachedTraining:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        for keys, params in thread_map(self._draw, self.batches, threads=1, ahead=AHEAD):
-            yield self._make(keys, params)
-
-    def _draw(self, keys: Keys) -> tuple[Keys, list[AugmentParams]]:
         store = self.samples.store
-        return keys, [self.samples.params(key, store[key[1]][0].shape[:2]) for key in keys]
 
-    def _make(self, keys: Keys, params: Sequence[AugmentParams]) -> Batch:
-        indices = [index for _, index in keys]
-        rows = torch.tensor(indices).to(self.images.device, non_blocking=True)
-        images, labels = self._augmenter(self.images[rows], self.labels[rows], params)
-        return Batch(images, labels, [self.samples.store.pairs[index].name for index in indices])
+        def draw(keys: Keys) -> tuple[list[int], list[AugmentParams]]:
+            params = [self.samples.params(key, store[key[1]][0].shape[:2]) for key in keys]
+            return [index for _, index in keys], params
+
+        for indices, params in thread_map(draw, self.batches, threads=1, ahead=AHEAD):
+            rows = torch.tensor(indices).to(self.images.device, non_blocking=True)
+            images, labels = self._augmenter(self.images[rows], self.labels[rows], params)
+            yield Batch(images, labels, [store.pairs[index].name for index in indices])
 
 
 class GpuCachedValidation:

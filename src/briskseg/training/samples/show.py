@@ -90,7 +90,9 @@ def augmentation_sheets(
     red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
     augmenter = Augmenter(recipe.augment, (red, green, blue))
     training = recipe.training
-    epochs = training.epochs_of_all(max(1, len(pairs) // training.batch))
+    per_epoch = max(1, len(pairs) // training.batch)
+    steps = max(1, len(training.stages)) * (training.steps or (training.epochs or 1) * per_epoch)
+    epochs = -(-steps // per_epoch)
     plain, overlaid, present = [], [], set[Any]()
     for index in chosen:
         image_hwc, labels_hw = dataset.read(pairs[index])
