@@ -49,11 +49,11 @@ class Peaks:
 def measure_peaks(threads: int | None = None) -> Peaks:
     """The machine's peaks on so many threads, all by default; takes about half a second."""
     threads = threads or available_threads()
-    float32, int8 = (
-        max(_product(np.ones((side, side), kind), threads) for side in SIDES)
-        for kind in (np.float32, np.int8)
+    return Peaks(
+        max(_product(np.ones((side, side), np.float32), threads) for side in SIDES),
+        max(_product(np.ones((side, side), np.int8), threads) for side in SIDES),
+        _copy(threads),
     )
-    return Peaks(float32, int8, _copy(threads))
 
 
 def available_threads() -> int:

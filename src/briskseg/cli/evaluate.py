@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app, console
-from briskseg.cli.options import (
-    ClassesOption,
-    DataOption,
-    ModelArgument,
-    StrideOption,
-    ThreadsOption,
-    WindowOption,
-    load_model,
-    read_size,
-)
+from briskseg.cli import app, console, options
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -45,16 +35,16 @@ _Backend = Annotated[
 
 @app.command()
 def evaluate(
-    model: ModelArgument,
-    data: DataOption,
+    model: options.ModelArgument,
+    data: options.DataOption,
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    classes: ClassesOption = None,
+    classes: options.ClassesOption = None,
     scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
-    window: WindowOption = None,
-    stride: StrideOption = None,
+    window: options.WindowOption = None,
+    stride: options.StrideOption = None,
     backend: _Backend = None,
-    threads: ThreadsOption = None,
+    threads: options.ThreadsOption = None,
     label_size: _LabelSize = None,
     json_file: console.JsonOption = None,
 ) -> None:
@@ -74,7 +64,7 @@ def evaluate(
         raise RequestError(
             f"--scales {scales} is no list of numbers, expected for example 0.5,1,1.5"
         ) from None
-    size_hw = None if label_size is None else read_size(label_size, "--label-size")
+    size_hw = None if label_size is None else options.read_size(label_size, "--label-size")
 
     from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate as score
@@ -84,7 +74,7 @@ def evaluate(
     if backend is None:  # a run's score is its weights' score, though a faster file lie beside them
         usual = BACKENDS["torch"].installed() and not is_exported(model)
         backend = "torch" if usual else "auto"
-    predictor = load_model(model, backend, threads, window, stride)
+    predictor = options.load_model(model, backend, threads, window, stride)
     dataset = open_dataset(data, classes)
     with console.counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)

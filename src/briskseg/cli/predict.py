@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app, console
-from briskseg.cli.options import (
-    BackendOption,
-    ModelArgument,
-    StrideOption,
-    ThreadsOption,
-    WindowOption,
-    load_model,
-)
+from briskseg.cli import app, console, options
 from briskseg.core.errors import DataError, Interrupted, RequestError
 
 if TYPE_CHECKING:
@@ -65,17 +57,17 @@ _Flicker = Annotated[
 
 @app.command()
 def predict(
-    model: ModelArgument,
+    model: options.ModelArgument,
     inputs: _Inputs,
     out: _Out = None,
     cityscapes_ids: _CityscapesIds = False,
-    window: WindowOption = None,
-    stride: StrideOption = None,
+    window: options.WindowOption = None,
+    stride: options.StrideOption = None,
     show: _Show = False,
     smooth: _Smooth = 1,
     flicker: _Flicker = False,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
+    backend: options.BackendOption = "auto",
+    threads: options.ThreadsOption = None,
     json_file: console.JsonOption = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
@@ -109,7 +101,7 @@ def predict(
             f"{images[0][1].path} is an image, and --show shows videos and cameras; leave it out, "
             "and open the overlays that are written"
         )
-    predictor = load_model(model, backend, threads, window, stride)
+    predictor = options.load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
     is_quiet = console.is_stdout(json_file)

@@ -19,7 +19,7 @@ from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
-    from briskseg.data.check import CheckReport, Finding
+    from briskseg.data.check import Finding
     from briskseg.recipe import PretrainingRecipe, Recipe
     from briskseg.training.repeat import Spread
     from briskseg.training.session import RunSession
@@ -174,10 +174,9 @@ def _refuse(
 
 
 def check_can_train() -> None:
-    """Raises MissingExtraError where a package that training needs is not installed."""
-    for package in ("torch", "tensorboard"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "training", "train")
+    """Raises MissingExtraError where torch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "training", "train")
 
 
 def refuse_unfit(recipe: Recipe) -> None:
@@ -196,7 +195,8 @@ def refuse_unfit(recipe: Recipe) -> None:
     words += ["--classes", data.classes] if data.classes is not None else []
     words += ["--seed", str(data.split_seed)] if data.split_seed else []
     command = f"`{shlex.join(words)}`"
-    if errors := _findings(report, "error"):
+    found = sorted(report.findings, key=lambda finding: -finding.count)
+    if errors := [finding for finding in found if finding.severity == "error"]:
         first = errors[0]
         file = f", {first.files[0].as_posix()} first" if first.files else ""
         raise DataError(
@@ -204,13 +204,8 @@ def refuse_unfit(recipe: Recipe) -> None:
             f"{first.message}; {command} names every file and the cure, --no-check trains without "
             "looking"
         )
-    if warnings := _findings(report, "warning"):
+    if warnings := [finding for finding in found if finding.severity == "warning"]:
         _notify(f"{_listed(warnings)} in {report.root}; {command} says more")
-
-
-def _findings(report: CheckReport, severity: str) -> list[Finding]:
-    found = [finding for finding in report.findings if finding.severity == severity]
-    return sorted(found, key=lambda finding: -finding.count)
 
 
 def _listed(findings: list[Finding]) -> str:
@@ -259,7 +254,7 @@ def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
         value = context.params[option.name or ""]
         if option.name in ("recipe", "out", "resume") or value in (None, False, option.default):
             continue
-        for each in value if isinstance(value, list) else [value]:
+        for each in value if isinstance(value, (list, tuple)) else [value]:
             number = f"{each:g}" if isinstance(each, float) else str(each)
             words += [option.opts[0]] if each is True else [option.opts[0], number]
     return shlex.join([*words, "--resume"])
