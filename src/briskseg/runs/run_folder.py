@@ -116,12 +116,6 @@ class RunFolder:
 
     # --- state
 
-    @property
-    def is_run(self) -> bool:
-        """Whether any of the files is there by which a run is known."""
-        known = (self.recipe, self.metrics, self.scores, self.weights)
-        return any(file.is_file() for file in known)
-
     def is_begun(self) -> bool:
         """Whether it holds more than a run leaves that was refused before its first step."""
         return bool(self.beyond_start()) and self.recipe.is_file()

@@ -83,7 +83,7 @@ class Task(nn.Module, ABC):
         return share
 
     def pays_to_compile(self, device: torch.device) -> bool:
-        """Whether the run is trained compiled; a pretraining's steps are mostly loading."""
+        """Whether the run is trained compiled, where `compile_for` can do that."""
         return False
 
     def compile_for(self, images: Tensor, machine: Machine) -> bool:

@@ -55,8 +55,8 @@ def read_run(path: Path) -> Run:
         raise RequestError(
             f"{path} is not there or is no folder, expected a run folder (runs/NAME)"
         )
-    if not folder.is_run:
-        known = (folder.recipe, folder.metrics, folder.scores, folder.weights)
+    known = (folder.recipe, folder.metrics, folder.scores, folder.weights)
+    if not any(file.is_file() for file in known):
         names = ", ".join(file.name for file in known)
         raise RequestError(f"{path} is no run folder: it holds none of {names}")
     _refuse_links_out_of(folder)
