@@ -241,18 +241,18 @@ def test_tensors_that_only_claim_their_size_are_not_filled(tmp_path: Path) -> No
 
 def test_a_keras_files_members_are_bounded(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("h5py")
-    from briskseg.export import keras_file
+    from briskseg.export import keras_reader
 
     weights = tmp_path / "w.safetensors"
     save_weights(weights, {"a": np.zeros(1, np.float32)}, card())
-    monkeypatch.setattr(keras_file, "_MAX_CONFIG_BYTES", 1 << 16)
+    monkeypatch.setattr(keras_reader, "_MAX_CONFIG_BYTES", 1 << 16)
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(weights, keras_file.BESIDE)
+        archive.write(weights, keras_reader.BESIDE)
         archive.writestr("config.json", b"[" * (1 << 24))
     assert path.stat().st_size < 1 << 18
     with pytest.raises(WeightsError, match=r"'config.json' is larger than 65536 bytes unpacked"):
-        keras_file.read_keras(path)
+        keras_reader.read_keras(path)
 
 
 @pytest.mark.parametrize("where", ["initializer", "attribute", "nested"])

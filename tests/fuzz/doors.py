@@ -248,7 +248,7 @@ def keras_files() -> list[bytes]:
 
 
 def read_keras_file(path: Path) -> object:
-    from briskseg.export.keras_file import read_keras
+    from briskseg.export.keras_reader import read_keras
 
     return read_keras(path)
 
