@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 import stock
-from briskseg.data.augment import Augmenter
 from briskseg.data.synthetic import draw_scene
 from briskseg.recipe import AugmentPart
+from briskseg.training.samples.augment import Augmenter
 
 SIZE = (256, 256)
 ROUNDS, SAMPLES = 9, 40
@@ -59,8 +59,8 @@ def main() -> None:
     augmenter = Augmenter(PART)
 
     def ours(index: int):
-        variation = augmenter.variation(image.shape[:2], SIZE, 0, 0, index)
-        return augmenter.apply(image, labels, variation)
+        params = augmenter.params(image.shape[:2], SIZE, 0, 0, index)
+        return augmenter.apply(image, labels, params)
 
     def theirs(index: int):
         return separate_steps(*pictures, index)

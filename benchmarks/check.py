@@ -2,7 +2,7 @@
 
     python benchmarks/check.py [FOLDER]
 
-Cold: nothing is in the cache of facts. Cached: again. Processor seconds are those of all cores: on
+Cold: nothing is in the cache. Cached: again. Processor seconds are those of all cores: on
 a machine that does other things too, half of them is about what two free cores take. The same for
 the first 1,000 pairs, to see what memory grows by. 200 streets are drawn, and each is varied by
 shifting it and its brightness; in FOLDER they are kept for the next time.

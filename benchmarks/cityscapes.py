@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from briskseg.data.cityscapes import instance_file, read_label_ids
+from briskseg.core.parallel import thread_map
+from briskseg.data.cityscapes.benchmark import CityscapesIds, CityscapesScores, read_ids
+from briskseg.data.cityscapes.tree import instance_file, read_label_ids
 from briskseg.data.synthetic import draw_scene
-from briskseg.evaluation.cityscapes import CityscapesScores, CityscapesTruth, read_truth
-from briskseg.evaluation.reading import read_ahead
 
 # numpy 2.4 has dropped the name under which that package calls it
 setattr(np, "in1d", np.isin)  # noqa: B010
@@ -95,11 +95,11 @@ def from_maps(maps: Sequence[tuple[np.ndarray, ...]]) -> dict[str, Any]:
 def from_files(pairs: Sequence[tuple[Path, Path]]) -> dict[str, Any]:
     """Read by as many threads as there are processors."""
 
-    def read(pair: tuple[Path, Path]) -> tuple[np.ndarray, CityscapesTruth]:
-        return read_label_ids(pair[0]), read_truth(pair[1], instances=True)
+    def read(pair: tuple[Path, Path]) -> tuple[np.ndarray, CityscapesIds]:
+        return read_label_ids(pair[0]), read_ids(pair[1], instances=True)
 
     scores = CityscapesScores()
-    for predicted, truth in read_ahead(read, pairs, threads=os.cpu_count() or 1):
+    for predicted, truth in thread_map(read, pairs):
         scores.update(predicted, *truth)
     return scores.to_json()
 
@@ -135,7 +135,7 @@ def main() -> None:
     print(f"{'per image':22}{'time':11}{'cityscapesscripts':>17}{'ours':>12}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
         pairs = [draw(Path(folder), index) for index in range(IMAGES)]
-        maps = [(read_truth(pair[0], False).ids_hw, *read_truth(pair[1], True)) for pair in pairs]
+        maps = [(read_ids(pair[0], False).ids_hw, *read_ids(pair[1], True)) for pair in pairs]
         image = PACKAGE.Image
         PACKAGE.Image = Decoded(sorted(Path(folder).iterdir()))
         compare("label maps to scores", lambda: package(pairs), lambda: from_maps(maps))
@@ -144,7 +144,7 @@ def main() -> None:
         times = []
         for prediction, label in pairs * ROUNDS:
             start = time.process_time()
-            read_truth(prediction, False), read_truth(label, True)
+            read_ids(prediction, False), read_ids(label, True)
             times.append(time.process_time() - start)
         print(f"of that, decoding three files with OpenCV: {statistics.median(times) * 1e3:.1f} ms")
     print("aim: a ratio of at least 5")

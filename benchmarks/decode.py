@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from briskseg import decode_labels
 from briskseg.data.synthetic import draw_scene
-from briskseg.runtime.decode import decode_labels
 
 CLASSES, CELLS, TIMES = 19, (128, 256), 8
 ROUNDS = 9

@@ -152,8 +152,7 @@ def _spoil(run: Path, rng: random.Random) -> None:
         synced = 0
         for checkpoint in (before, last):
             with contextlib.suppress(Exception):  # not there, or damaged by us
-                states = torch.load(checkpoint, weights_only=True)["callbacks"]
-                synced = states["Log"]["bytes"]
+                synced = torch.load(checkpoint, weights_only=True)["log"]["bytes"]
         with metrics.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
             file.truncate(rng.randint(min(synced, size), size))

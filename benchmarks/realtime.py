@@ -31,16 +31,16 @@ import numpy as np
 import onnxruntime
 import torch
 
+from briskseg import create_model
+from briskseg.benchmark.candidates import available_backends, find_candidates, read_file
+from briskseg.benchmark.worker import open_predictor
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import resize_image
 from briskseg.data.synthetic import draw_scene
-from briskseg.evaluation.candidates import available_backends, find_candidates, read_file
-from briskseg.evaluation.stopwatch import open_predictor
 from briskseg.export import export
-from briskseg.models import create_model
-from briskseg.runtime.files import find_files, find_weights
+from briskseg.runtime.backends.torch_backend import TorchBackend
+from briskseg.runtime.model_files import find_files, find_weights
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.torch_ import TorchBackend
 
 # network, size, classes where there are no trained weights, and what is aimed at
 CASES = {
@@ -133,7 +133,7 @@ class Ours:
         self.predictor = open_predictor(
             candidate.path, candidate.backend, candidate.threads, candidate.size_hw
         )
-        self.predictor.lap = self._lap
+        self.predictor.on_stage_end = self._lap
         self.decode: list[float] = []
         self._last = 0.0
 

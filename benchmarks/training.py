@@ -7,9 +7,9 @@ scale, rotation, crop, flip, brightness, contrast and saturation. The stock loop
 reads its files every time and makes each picture with PIL, in two worker processes. Runs alternate,
 each in a process of its own; prints the medians of images/s over the steps and of their ratios, and
 which share of its time ours waited for data. The last column is the ratio over a run whose samples
-grow as those of the shipped recipe do (`augment.growth`): ours is measured at each of their sizes,
-and the stock loop, which has no such thing, at the full one. `--network erfnet` measures that one
-alone; `--steps` and `--rounds` say how long.
+grow as those of the shipped recipe do (`augment.progressive_resize`): ours is measured at each of
+their sizes, and the stock loop, which has no such thing, at the full one. `--network erfnet`
+measures that one alone; `--steps` and `--rounds` say how long.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ours(
         "augment": {
             "scale": [0.6, 2.0], "rotate": 10, "flip": 0.5, "brightness": [0.7, 1.3],
             "contrast": [0.7, 1.3], "saturation": [0.7, 1.3],
-            "growth": None if factor == 1 else {"factors": [factor], "until": [1.0]},
+            "progressive_resize": None if factor == 1 else {"factors": [factor], "until": [1.0]},
         },
         "training": {
             "steps": steps, "batch": batch, "log_every": 1, "validate_every": 1000,
@@ -65,10 +65,10 @@ def ours(
 
 def shares_of_sizes(network: str) -> dict[float, float]:
     """The factors by which the shipped recipe's samples grow, and the share of epochs of each."""
-    growth = load_recipe(RECIPES[network]).augment.growth
-    ends = [*growth.until, 1.0]
+    resize = load_recipe(RECIPES[network]).augment.progressive_resize
+    ends = [*resize.until, 1.0]
     shares = [end - begin for begin, end in zip([0.0, *ends], ends, strict=False)]
-    return dict(zip([*growth.factors, 1.0], shares, strict=True))
+    return dict(zip([*resize.factors, 1.0], shares, strict=True))
 
 
 def theirs(data: Path, network: str, batch: int, steps: int, device: str) -> float:

@@ -35,7 +35,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained Fast-SCNN of three classes with its card; it takes images as they are."""
     torch = pytest.importorskip("torch")
-    from briskseg.models import create_model
+    from briskseg import create_model
 
     torch.manual_seed(3)
     network = create_model("fast_scnn", len(NAMES))

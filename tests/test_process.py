@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 from briskseg.core.errors import DataError
+from briskseg.core.files.pictures import opened
 from briskseg.core.images import read_image, write_png
-from briskseg.core.label_files import read_mask
-from briskseg.core.opencv import silenced
-from briskseg.core.picture_files import opened
+from briskseg.core.labels.mask_files import read_mask
+from briskseg.core.process_settings import opencv_silenced
 from briskseg.data import open_dataset
-from briskseg.data.doctor import check_dataset
+from briskseg.data.check import check_dataset
 
 
 def settings():
@@ -81,7 +81,7 @@ def test_using_it_leaves_all_as_it_was(pixels, streets, weights_file, tmp_path, 
     writer.release()
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG\r\n")
     pytest.importorskip("torch")
-    from briskseg.runtime.video_files import open_video
+    from briskseg.runtime.video.sources import open_video
 
     before = settings()
     dataset = open_dataset(streets)
@@ -101,7 +101,7 @@ def test_threads_that_overlap_leave_all_as_it_was(streets):
     """Each begins within the one before and ends after it."""
     before = settings()
     image = next(streets.glob("images/val/*"))
-    for shared in (silenced, lambda: opened(image)):
+    for shared in (opencv_silenced, lambda: opened(image)):
         first_ends, second_began = threading.Event(), threading.Event()
 
         def later(shared=shared, begun=second_began, ended=first_ends):

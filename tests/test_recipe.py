@@ -68,7 +68,10 @@ def test_what_is_written_reads_back_the_same() -> None:
             "training.loss={kind: sigmoid, ohem: {}}",
             "ohem goes with kind: cross_entropy and mean: weights, found kind: sigmoid",
         ),
-        ("augment.growth={factors: [0.5], until: [0.9, 0.4]}", "growth needs rising shares"),
+        (
+            "augment.progressive_resize={factors: [0.5], until: [0.9, 0.4]}",
+            "progressive_resize needs rising shares",
+        ),
         ("training.optimizer.no_decay=[biases]", "should be 'bias', 'norm' or 'depthwise'"),
         ("task=detection", "no task 'detection'; choices: segmentation, pretraining"),
     ],
@@ -119,3 +122,47 @@ def test_an_unknown_name_lists_the_nearest(tmp_path: Path) -> None:
         load_recipe("erfnt")  # nearest by how it begins
     with pytest.raises(RecipeError, match=r"no recipe file .*none\.yaml"):
         load_recipe(str(tmp_path / "none.yaml"))
+
+
+OLD = {
+    "augment": {"growth": {"factors": [0.5], "until": [0.4]}, "class_max": 0.6},
+    "data": {"resident": True},
+}
+
+
+def test_keys_with_a_former_name_load_and_the_new_name_is_said(tmp_path: Path) -> None:
+    values = yaml.safe_load(recipe_text("demo"))
+    path = tmp_path / "old.yaml"
+    path.write_text(yaml.safe_dump({**values, "augment": OLD["augment"], "data": OLD["data"]}))
+    notices: list[str] = []
+    old = load_recipe(str(path), ["augment.growth.until=[0.3]"], notices.append)
+    new = load_recipe(
+        str(path),
+        ["augment.progressive_resize={factors: [0.5], until: [0.3]}", "augment.cat_max_ratio=0.6"],
+    )
+    assert old == new
+    assert old.data.gpu_cache is True
+    assert notices == [
+        f"recipe {path}: 'augment.class_max' is now called 'augment.cat_max_ratio'; it is read "
+        "all the same",
+        f"recipe {path}: 'augment.growth' is now called 'augment.progressive_resize'; it is read "
+        "all the same",
+        f"recipe {path}: 'data.resident' is now called 'data.gpu_cache'; it is read all the same",
+        "--set augment.growth.until=[0.3]: 'augment.growth.until' is now called "
+        "'augment.progressive_resize.until'; it is set all the same",
+    ]
+
+
+def test_a_key_under_both_of_its_names_is_refused(tmp_path: Path) -> None:
+    values = yaml.safe_load(recipe_text("demo"))
+    path = tmp_path / "both.yaml"
+    path.write_text(yaml.safe_dump({**values, "data": {"resident": True, "gpu_cache": False}}))
+    with pytest.raises(RecipeError, match=r"'data\.resident' is the former name of 'data\.gpu_cac"):
+        load_recipe(str(path))
+
+
+def test_a_key_twice_names_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("model: {name: erfnet}\ntraining:\n  epochs: 2\n  batch: 4\n  epochs: 3\n")
+    with pytest.raises(RecipeError, match=r"the key 'epochs' twice, at line 3 and at line 5"):
+        load_recipe(str(path))

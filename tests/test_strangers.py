@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from briskseg.core.bounds import max_pixels
 from briskseg.core.card import CARD_KEY, Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import DataError, RecipeError, RequestError, WeightsError
+from briskseg.core.files.limits import max_pixels
+from briskseg.core.files.safe_names import file_stem, printable
 from briskseg.core.images import read_image, write_png
-from briskseg.core.label_files import read_mask
 from briskseg.core.labels import LabelSet
-from briskseg.core.names import file_stem, printable
+from briskseg.core.labels.mask_files import read_mask
 from briskseg.recipe import load_recipe
 
 NAMES = ("sky", "road", "car")
@@ -196,7 +196,7 @@ def test_a_run_is_resumed_without_executing_its_checkpoint(
 
 def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from briskseg.models.checkpoint import read_tensors
+    from briskseg.models.weights.checkpoint import read_tensors
 
     good, bomb = tmp_path / "good.pth", tmp_path / "bomb.pth"
     torch.save({"a": torch.zeros(1 << 20)}, good)
@@ -212,7 +212,7 @@ def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path: Path
 
 
 def test_an_archive_that_claims_to_span_disks_is_said_to_be_damaged(tmp_path: Path) -> None:
-    from briskseg.models.checkpoint import read_tensors
+    from briskseg.models.weights.checkpoint import read_tensors
 
     path = tmp_path / "disks.pth"
     with zipfile.ZipFile(path, "w") as archive:
@@ -228,7 +228,7 @@ def test_an_archive_that_claims_to_span_disks_is_said_to_be_damaged(tmp_path: Pa
 
 def test_tensors_that_only_claim_their_size_are_not_filled(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from briskseg.models.published import load_published
+    from briskseg.models.weights.published import load_published
 
     path = tmp_path / "wide.pth"
     torch.save({"module.encoder.x": torch.zeros(1).expand(1 << 40)}, path)
@@ -241,18 +241,18 @@ def test_tensors_that_only_claim_their_size_are_not_filled(tmp_path: Path) -> No
 
 def test_a_keras_files_members_are_bounded(tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("h5py")
-    from briskseg.export import keras_file
+    from briskseg.export import keras_reader
 
     weights = tmp_path / "w.safetensors"
     save_weights(weights, {"a": np.zeros(1, np.float32)}, card())
-    monkeypatch.setattr(keras_file, "_MAX_CONFIG_BYTES", 1 << 16)
+    monkeypatch.setattr(keras_reader, "_MAX_CONFIG_BYTES", 1 << 16)
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(weights, keras_file.BESIDE)
+        archive.write(weights, keras_reader.BESIDE)
         archive.writestr("config.json", b"[" * (1 << 24))
     assert path.stat().st_size < 1 << 18
     with pytest.raises(WeightsError, match=r"'config.json' is larger than 65536 bytes unpacked"):
-        keras_file.read_keras(path)
+        keras_reader.read_keras(path)
 
 
 @pytest.mark.parametrize("where", ["initializer", "attribute", "nested"])
@@ -633,11 +633,11 @@ def test_the_page_is_not_written_through_a_link(command, tmp_path: Path) -> None
 
 
 def test_a_picture_as_tall_as_a_tower_stays_small(tmp_path: Path) -> None:
-    from briskseg.reports.pictures import mask_address, photo_address
+    from briskseg.runs.report.sections import mask_url, photo_url
 
     tower = Image.new("P", (1, 300_000))
     tower.save(tmp_path / "a.png")
-    for address in (mask_address, photo_address):
+    for address in (mask_url, photo_url):
         assert len(address(tmp_path / "a.png")) < 1 << 20
 
 
@@ -672,7 +672,7 @@ def test_a_tensor_of_a_log_that_claims_to_be_large_is_not_made(tmp_path: Path) -
     from tensorboard.summary.writer.record_writer import RecordWriter
     from tensorboard.util.tensor_util import make_tensor_proto
 
-    from briskseg.compare.tensorboard_ import read_events
+    from briskseg.runs.compare.tensorboard_ import read_events
 
     tensor = make_tensor_proto(np.float32(1))
     for size in (1 << 40, 1 << 20):
@@ -695,7 +695,7 @@ def test_a_tensor_of_a_log_that_claims_to_be_large_is_not_made(tmp_path: Path) -
     ],
 )
 def test_hostile_scores(tmp_path: Path, change: dict[str, object]) -> None:
-    from briskseg.core.scores import read_scores
+    from briskseg.runs.scores import read_scores
 
     whole = dict.fromkeys(
         ("miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"), 0.5

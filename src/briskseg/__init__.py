@@ -10,19 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from briskseg.data import open_dataset
     from briskseg.models import create_model, list_models, load_published
-    from briskseg.runtime.predictor import Predictor, load
+    from briskseg.runtime.decode import decode_labels
+    from briskseg.runtime.load import load
+    from briskseg.runtime.predictor import Predictor
 
 __version__ = "0.1.0"
 
-__all__ = ["Predictor", "create_model", "list_models", "load", "load_published"]
+__all__ = [
+    "Predictor",
+    "create_model",
+    "decode_labels",
+    "list_models",
+    "load",
+    "load_published",
+    "open_dataset",
+]
 
 _HOMES = {
     "Predictor": "briskseg.runtime.predictor",
     "create_model": "briskseg.models",
+    "decode_labels": "briskseg.runtime.decode",
     "list_models": "briskseg.models",
-    "load": "briskseg.runtime.predictor",
+    "load": "briskseg.runtime.load",
     "load_published": "briskseg.models",
+    "open_dataset": "briskseg.data",
 }
 
 

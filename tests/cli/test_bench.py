@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from briskseg.benchmark.layers import count_work
+from briskseg.benchmark.speed import LEAST, ROUNDS
+from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import load_weights, save_weights
-from briskseg.evaluation.layers import count_work
-from briskseg.evaluation.speed import LEAST, ROUNDS
-from briskseg.evaluation.stopwatch import STAGES
 
 SIZE = (48, 64)
 
@@ -35,10 +35,14 @@ def test_everything_is_measured_and_a_budget_met(command, model: Path, tmp_path:
     assert done.status == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 100
     assert "1000000ms is met" in done.out
+    rows = done.out.splitlines()
+    start = next(n for n, row in enumerate(rows) if row.startswith("torch float32 "))
+    assert rows[start + 2].split()[:2] == ["model.safetensors", "p99"]
     assert "mIoU 25.00 %" in done.out
     found = json.loads(report.read_text("utf-8"))
     (one,) = found["candidates"]
     assert (one["backend"], one["precision"], one["threads"]) == ("torch", "float32", 1)
+    assert one["ran"] == {"file": str(model), "backend": "torch", "precision": "float32"}
     assert one["size"] == list(SIZE)
     assert one["frames"] >= ROUNDS * LEAST
     assert tuple(one["milliseconds"]) == (*STAGES, "labels", "whole")

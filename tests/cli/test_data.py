@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from briskseg.data import DATASET_KINDS, open_dataset
+from briskseg import open_dataset
+from briskseg.data import FORMATS
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def data(command):
 def test_every_kind_is_listed_within_100_columns(data):
     status, text, _ = data()
     assert status == 0
-    for kind in DATASET_KINDS:
+    for kind in FORMATS:
         assert any(line.startswith(kind) for line in text.splitlines())
     assert "LabeledApproved_full/NAME_L.png" in text
     assert max(map(len, text.splitlines())) <= 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-BRISKSEG = Path(sys.executable).with_name("briskseg")
+BRISKSEG = (sys.executable, "-c", "from briskseg.cli import main; main()")
 
 
 def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, command: Callable) -> None:
@@ -21,6 +22,19 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, command: Callabl
     assert done.status == 2
     assert "no demo to go on with" in done.err
     assert (tmp_path / "streets" / "mine.txt").read_text() == "kept"
+
+
+def test_without_torch_it_ends_before_it_draws(
+    tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *a: None if name == "torch" else find(name, *a)
+    )
+    done = command("demo", "--out", tmp_path / "demo")
+    assert done.status == 2
+    assert "training needs the package 'torch', which is not installed" in done.err
+    assert not (tmp_path / "demo").exists()
 
 
 def test_an_interrupted_demo_goes_on(
@@ -34,7 +48,7 @@ def test_an_interrupted_demo_goes_on(
         words.append(argv)
 
     out = tmp_path / "demo"
-    first = subprocess.Popen([BRISKSEG, "demo", "--out", out], stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen([*BRISKSEG, "demo", "--out", out], stderr=subprocess.PIPE, text=True)
     try:
         for _ in range(600):
             if (out / "run" / "recipe.yaml").exists():

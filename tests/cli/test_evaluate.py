@@ -10,7 +10,6 @@ import pytest
 
 import briskseg
 from briskseg.core.images import read_image, write_png
-from briskseg.data import open_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +39,7 @@ def test_the_table_and_the_file_say_the_same(
 
 def test_absent_classes_are_named(command, weights_file: Path, small_data: Path) -> None:
     predictor = briskseg.load(weights_file)
-    pairs = open_dataset(small_data).pairs("val")
+    pairs = briskseg.open_dataset(small_data).pairs("val")
     images = [read_image(pair.image) // 100 for pair in pairs]
     predicted = set(np.concatenate([predictor(image).ravel() for image in images]).tolist())
     absent = min({0, 1, 2} - predicted)

@@ -31,7 +31,7 @@ def test_the_names_of_shipped_files_are_whole(models, monkeypatch, weights_file,
     names = [f"fast-scnn-camvid11{end}" for end in (".onnx", "-int8.xml", ".safetensors")]
     for name in names:
         (shipped / name).write_bytes(weights_file.read_bytes())
-    monkeypatch.setattr("briskseg.runtime.files.weights_folder", lambda: shipped)
+    monkeypatch.setattr("briskseg.runtime.model_files.weights_folder", lambda: shipped)
     for columns in ("40", "80", "200"):
         monkeypatch.setenv("COLUMNS", columns)
         status, text, _ = models()
@@ -44,7 +44,7 @@ def test_weights_that_saw_val_say_so(models, monkeypatch, weights_file, tmp_path
     tensors, card = load_weights(weights_file)
     scores = {"val_miou_before": 0.4321}
     save_weights(tmp_path / "x.safetensors", tensors, card.model_copy(update={"scores": scores}))
-    monkeypatch.setattr("briskseg.runtime.files.weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("briskseg.runtime.model_files.weights_folder", lambda: tmp_path)
     _, text, _ = models()
     assert "43.21 % *" in text
     assert text.endswith("* before they were trained on val too\n")

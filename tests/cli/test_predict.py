@@ -15,6 +15,7 @@ import briskseg
 from briskseg.core.card import load_weights, save_weights
 from briskseg.core.images import read_image, write_png
 
+RAN = "model.safetensors with torch in float32"
 COLORS = np.array([(70, 130, 180), (128, 64, 128), (0, 0, 142)], np.uint8)
 
 
@@ -53,7 +54,7 @@ def test_a_folder_gives_masks_of_its_sizes_in_its_structure(
 ) -> None:
     out = tmp_path / "out"
     done = command("predict", weights_file, photos, "--out", out)
-    assert (done.status, done.out) == (0, f"3 of 3 labeled, in {out}\n")
+    assert (done.status, done.out) == (0, f"3 of 3 labeled, in {out}: {RAN}\n")
     predictor = briskseg.load(weights_file)
     for name in ("a", "sub/a", "sub/b"):
         image = read_image(photos / f"{name}.png")
@@ -87,7 +88,7 @@ def test_damaged_inputs_are_named_and_the_others_done(
     out = tmp_path / "out"
     done = command("predict", weights_file, photos, "--out", out)
     assert done.status == 1
-    assert done.out == f"3 of 5 labeled, in {out}\n"
+    assert done.out == f"3 of 5 labeled, in {out}: {RAN}\n"
     assert "2 of 5 inputs failed:\n" in done.err
     assert str(photos / "bad.jpg") in done.err
     assert f"{photos / 'bad.mp4'} cannot be read as a video" in done.err
@@ -128,7 +129,7 @@ def test_a_video_keeps_its_frames_size_and_rate(
     assert done.status == 0
     assert re.match(rf"{tmp_path / name}: 9 frames in .* frames/s, latency \d+ ms", done.out)
     assert re.search(r"ms a frame +read +infer +draw +write\n  median( +\d+\.\d){4}\n", done.out)
-    assert done.out.endswith(f"1 of 1 labeled, in {out}\n")
+    assert done.out.endswith(f"1 of 1 labeled, in {out}: {RAN}\n")
     color, rate = read_video(out / "drive_color.mp4")
     frames, source_rate = read_video(tmp_path / name)
     assert (len(color), rate) == (len(frames), source_rate)
@@ -200,15 +201,12 @@ def test_ctrl_c_says_how_many_images_there_are(
 ) -> None:
     from briskseg.runtime import predictions
 
-    written: list[Path] = []
     write = predictions.write_predictions
 
-    def until_two(*given) -> list[Path]:
-        if len(written) == 2:
+    def until_two(predictor, source, out) -> list[Path]:
+        if source.path.name == "b.png":  # the third
             raise KeyboardInterrupt
-        files = write(*given)
-        written.append(files[0])
-        return files
+        return write(predictor, source, out)
 
     monkeypatch.setattr(predictions, "write_predictions", until_two)
     out = tmp_path / "out"

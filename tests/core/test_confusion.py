@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.errors import DataError
+from briskseg.core.metrics.confusion import ConfusionMatrix
 
 
 def naive(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, object]:

@@ -1,15 +1,11 @@
-"""Files are written whole, never through a link, and figures the same bytes each time."""
+"""Files are written whole, and never through a link."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-import pytest
-
-from briskseg.core.errors import BriskError
-from briskseg.core.figures import save_figure
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
@@ -25,22 +21,3 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["report.html"]
     assert (folder / "report.html").read_text() == "page"
     assert not (folder / "report.html").is_symlink()
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_a_figure_gives_the_same_bytes(tmp_path: Path, suffix: str, monkeypatch) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    written = []
-    for second in ("1000000000", "1500000000"):  # what matplotlib takes for the date
-        monkeypatch.setenv("SOURCE_DATE_EPOCH", second)
-        with rc_context({"svg.hashsalt": "briskseg"}):
-            figure = Figure()
-            figure.subplots().plot([1, 2])
-            save_figure(figure, tmp_path / f"a{suffix}")
-        written.append((tmp_path / f"a{suffix}").read_bytes())
-    assert written[0] == written[1]
-    with pytest.raises(BriskError, match=r"cannot be written: No such file or directory"):
-        save_figure(figure, tmp_path / "none" / f"a{suffix}")

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from briskseg.core.errors import BriskError, DataError, Interrupted
+from briskseg.core.files.pictures import opened
 from briskseg.core.images import (
     image_size,
     read_image,
@@ -14,7 +15,6 @@ from briskseg.core.images import (
     write_jpeg,
     write_png,
 )
-from briskseg.core.picture_files import opened
 
 
 @pytest.fixture

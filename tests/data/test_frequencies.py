@@ -1,6 +1,5 @@
 """Class pixels are counted once, and weights follow the published formulas."""
 
-import json
 import math
 import os
 import shutil
@@ -10,8 +9,10 @@ import pytest
 from tests.data.conftest import stripes, write_mask
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.labels import LabelSet
 from briskseg.data import open_dataset
-from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
+from briskseg.data.check import check_dataset
+from briskseg.data.frequencies import PixelCounts, class_weights, count_labels, count_pixels
 
 # The weights 1 / ln(1.10 + p) that the write-up on CamVid's 32 classes prints, Animal to Wall.
 PUBLISHED_32 = [
@@ -42,35 +43,34 @@ def test_counting(write_folder):
     assert told == [(1, 2), (2, 2)]
 
 
-def test_the_cache_holds_while_the_files_are_the_same(write_folder, tmp_path):
-    root, cache = write_folder(), tmp_path / "run" / "class_counts.json"
-    told = []
+def test_files_that_a_check_has_read_are_not_read_again(write_folder, monkeypatch):
+    root, read = write_folder(), []
+    check_dataset(root)
+    real = LabelSet.read
+    monkeypatch.setattr(LabelSet, "read", lambda self, path: read.append(path) or real(self, path))
 
-    def count(**changes):
-        told.clear()
-        return count_pixels(
-            open_dataset(root), "train", cache, lambda done, total: told.append(total)
-        ).totals.tolist()
+    def count():
+        read.clear()
+        return count_pixels(open_dataset(root), "train").totals.tolist()
 
     assert count() == [192, 192, 192]
-    assert told == [3, 3, 3]
-    assert json.loads(cache.read_text())["images"]["001"]["counts"] == [64, 64, 64]
-    assert count() == [192, 192, 192]
-    assert told == []
+    assert read == []
     changed = root / "labels" / "train" / "001.png"
     write_mask(changed, stripes(2))
     os.utime(changed, ns=(1, 1))
     assert count() == [224, 224, 128]
-    assert told == [1]
+    assert read == [changed]
     (root / "classes.txt").write_text("road\ncar\nsky\nroof\n")
     assert count() == [224, 224, 128, 0]
-    assert told == [3, 3, 3]
-    cache.write_text("{ damaged")
-    assert count() == [224, 224, 128, 0]
-    (root / "labels" / "train" / "002.png").unlink()
-    (root / "images" / "train" / "002.jpg").unlink()
-    assert count() == [160, 160, 64, 0]
-    assert set(json.loads(cache.read_text())["images"]) == {"000", "001"}
+
+
+def test_counts_that_are_known_are_taken(write_folder):
+    dataset = open_dataset(write_folder())
+    known = {pair.name: count_labels(dataset.read_labels(pair)) for pair in dataset.pairs("train")}
+    for path in dataset.root.glob("labels/train/*.png"):
+        path.unlink()
+    counts = count_pixels(dataset, "train", known=known)
+    assert counts.to_json()["images"]["001"] == {"counts": [64, 64, 64], "ignored": 0}
 
 
 def test_damaged_label_files_are_named(write_folder):

@@ -252,7 +252,7 @@ def test_camvid_itself():
 
 def test_importing_loads_neither_torch_nor_matplotlib():
     code = (
-        "import sys, briskseg.core.labels, briskseg.core.images, briskseg.data.doctor\n"
+        "import sys, briskseg.core.labels, briskseg.core.images, briskseg.data.check\n"
         "import briskseg.data.frequencies\n"
         "assert not {'torch', 'matplotlib'} & set(sys.modules)"
     )

@@ -128,7 +128,7 @@ def test_a_drawn_set_is_recognized_and_read(tmp_path: Path) -> None:
     assert folder == tmp_path / "streets"
     assert told == [(k, 5) for k in range(1, 6)]
     facts = json.loads((folder / "streets.json").read_text())
-    assert facts == {"seed": 7, "size": [64, 80], "train": 3, "val": 2, "version": 1}
+    assert facts == {"seed": 7, "size": [64, 80], "train": 3, "val": 2, "version": 2}
     dataset = open_dataset(folder)
     assert dataset.kind == "streets"
     assert dataset.labels.names == NAMES

@@ -169,3 +169,11 @@ def test_a_split_without_a_scored_pixel_is_an_error(colored: Path) -> None:
         write_png(file, np.full(read_image(file).shape[:2], 255, np.uint8))
     with pytest.raises(DataError, match="every pixel of the 4 images of 'val' is ignored"):
         run(colored)
+
+
+def test_a_result_says_which_file_and_backend_predicted(
+    weights_file: Path, small_data: Path
+) -> None:
+    result = evaluate(briskseg.load(weights_file), open_dataset(small_data))
+    ran = {"file": str(weights_file), "backend": "torch", "precision": "float32"}
+    assert result.to_json()["ran"] == ran

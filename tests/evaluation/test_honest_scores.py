@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from briskseg.core.card import Card, LabelsCard, NetworkCard
-from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.images import read_image, write_png
-from briskseg.core.intervals import RESAMPLES, miou_interval, resampled
+from briskseg.core.metrics.confusion import ConfusionMatrix
+from briskseg.core.metrics.intervals import RESAMPLES, miou_interval, resampled
 from briskseg.data import open_dataset
 from briskseg.evaluation.accuracy import Evaluation, ImageScore, evaluate
 from briskseg.runtime.predictor import Predictor

@@ -10,36 +10,40 @@ import functools
 import io
 import json
 import logging
+import os
 import pickle
 import random
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
 
-from briskseg.compare.metrics_csv import read_metrics
-from briskseg.compare.mmengine import read_mmengine
-from briskseg.compare.scores import compare_scores
-from briskseg.compare.tensorboard_ import read_events
-from briskseg.compare.text import read_text
-from briskseg.core.bounds import max_pixels
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
 from briskseg.core.errors import BriskError
+from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
-from briskseg.core.label_files import read_classes_txt
 from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
-from briskseg.core.scores import read_scores
-from briskseg.data.cityscapes import read_label_ids
-from briskseg.data.dataset import Dataset, Pair
+from briskseg.core.labels.mask_files import read_classes_txt
+from briskseg.data.check.scan import scan_files
+from briskseg.data.cityscapes.tree import read_label_ids
+from briskseg.data.dataset import MaskDataset, Pair
 from briskseg.data.frequencies import count_pixels
+from briskseg.data.stats_cache import StatsCache
 from briskseg.recipe import list_recipes, load_recipe, recipe_text
+from briskseg.runs.compare.logs import read_csv, read_text
+from briskseg.runs.compare.miou_change import compare_scores
+from briskseg.runs.compare.mmengine import read_mmengine
+from briskseg.runs.compare.tensorboard_ import read_events
+from briskseg.runs.scores import read_scores
 
 LABELS = LabelSet(("sky", "road", "car"), ((70, 130, 180), (128, 64, 128), (0, 0, 142)))
 rng = np.random.default_rng(0)
@@ -211,9 +215,9 @@ def checkpoints() -> list[bytes]:
 
 
 def read_checkpoint(path: Path) -> object:
-    from briskseg.models.checkpoint import read_tensors
-    from briskseg.models.comparison import shapes_of
-    from briskseg.models.encoder import recognize_encoder
+    from briskseg.models.encoders.encoder_file import recognize_encoder
+    from briskseg.models.weights.checkpoint import read_tensors
+    from briskseg.models.weights.comparison import shapes_of
 
     tensors = read_tensors(path)
     return recognize_encoder(shapes_of(tensors))
@@ -244,7 +248,7 @@ def keras_files() -> list[bytes]:
 
 
 def read_keras_file(path: Path) -> object:
-    from briskseg.export.keras_file import read_keras
+    from briskseg.export.keras_reader import read_keras
 
     return read_keras(path)
 
@@ -369,13 +373,11 @@ def scores() -> list[bytes]:
 
 
 def read_both_scores(path: Path) -> object:
-    from unittest.mock import patch
-
     found = read_scores(path)
     whole = path.with_name("whole.json")
     if not whole.is_file():
         whole.write_bytes(scores()[0])
-    with patch("briskseg.core.intervals.RESAMPLES", 20):
+    with patch("briskseg.core.metrics.intervals.RESAMPLES", 20):
         found = compare_scores(found, read_scores(whole))
     return found if isinstance(found, str) else json.dumps(found.to_json(), allow_nan=False)
 
@@ -384,24 +386,30 @@ def class_lists() -> list[bytes]:
     return [b"# mine\nsky 70 130 180\nroad 128 64 128\na car\n\nignore 11\n", b"\xef\xbb\xbfa\nb\n"]
 
 
-def counts_caches() -> list[bytes]:
-    folder, dataset = _counted()
-    cache = folder / "seed.json"
-    count_pixels(dataset, "train", cache)
-    return [cache.read_bytes()]
+def stats_caches() -> list[bytes]:
+    with _own_cache():
+        scan_files((_one_mask(), ()))
+        return [StatsCache(_one_mask()).path.read_bytes()]
 
 
 @functools.cache
-def _counted() -> tuple[Path, Dataset]:
+def _one_mask() -> MaskDataset:
     folder = Path(tempfile.mkdtemp(prefix="briskseg-fuzz-"))
     (folder / "mask.png").write_bytes(masks()[0])
     pair = Pair("mask", folder / "image.png", folder / "mask.png")
-    return folder, Dataset("folder", folder, LABELS, {"train": (pair,)})
+    return MaskDataset("folder", folder, LABELS, {"train": (pair,)})
 
 
-def read_counts_cache(path: Path) -> object:
-    _, dataset = _counted()
-    return count_pixels(dataset, "train", path).counts.tolist()
+def _own_cache() -> AbstractContextManager[object]:
+    return patch.dict(os.environ, {"BRISKSEG_CACHE": str(_one_mask().root / "cache")})
+
+
+def read_stats_cache(path: Path) -> object:
+    with _own_cache():
+        cache = StatsCache(_one_mask()).path
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_bytes(path.read_bytes())
+        return count_pixels(_one_mask(), "train").counts.tolist()
 
 
 def videos() -> list[bytes]:
@@ -416,7 +424,7 @@ def videos() -> list[bytes]:
 
 
 def read_video(path: Path) -> object:
-    from briskseg.runtime.video_files import open_video
+    from briskseg.runtime.video.sources import open_video
 
     with open_video(path) as capture:
         shapes = []
@@ -446,8 +454,8 @@ def run_files() -> list[bytes]:
 
 def read_run_folder(path: Path) -> object:
     """A run folder, carried as a zip, reported on; nothing gets into the page but text."""
-    from briskseg.reports.page import report_html
-    from briskseg.reports.run import read_run
+    from briskseg.runs.report.page import report_html
+    from briskseg.runs.report.run_content import read_run
 
     run = path.with_name("run")
     run.mkdir(exist_ok=True)
@@ -500,7 +508,7 @@ DOORS: dict[str, Door] = {
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
     "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
     "openvino": Door(".xml", openvino_files, read_openvino, [*JSON_WORDS, *XML_WORDS]),
-    "metrics": Door(".csv", tables, lambda path: read_metrics(path, "loss"), [b",", b'"']),
+    "metrics": Door(".csv", tables, lambda path: read_csv(path, "loss"), [b",", b'"']),
     "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),
     "text-log": Door(
         ".log",
@@ -515,7 +523,7 @@ DOORS: dict[str, Door] = {
         share=50,
     ),
     "scores": Door(".json", scores, read_both_scores, JSON_WORDS, share=50),
-    "counts-cache": Door(".json", counts_caches, read_counts_cache, JSON_WORDS, share=50),
+    "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
 }

@@ -11,7 +11,7 @@ import torch
 from briskseg import create_model, load_published
 from briskseg.core.card import Card, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.models.encoder import load_encoder
+from briskseg.models.encoders.encoder_file import load_encoder
 
 
 def encoder_of(weights):

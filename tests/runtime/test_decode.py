@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from briskseg import decode_labels
 from briskseg.core.errors import WeightsError
-from briskseg.runtime.decode import decode_labels
 
 torch = pytest.importorskip("torch")
 

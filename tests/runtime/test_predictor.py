@@ -114,7 +114,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
 def test_stages_are_told_in_their_order(weights_file: Path) -> None:
     predictor = briskseg.load(weights_file)
     ended: list[str] = []
-    predictor.lap = ended.append
+    predictor.on_stage_end = ended.append
     predictor(np.zeros((32, 40, 3), np.uint8))
     assert ended == ["resize", "inference", "decode"]
 

@@ -98,12 +98,11 @@ def kills() -> ModuleType:
 
 @pytest.fixture
 def sit() -> Callable[..., Path]:
-    """`sit(recipe, run, resume=, until=)`: a sitting of a run, with Ctrl-C during step `until`."""
+    """`sit(recipe, run, resume=, until=)`: a session of a run, with Ctrl-C during step `until`."""
     from briskseg.core.errors import Interrupted
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
-    from briskseg.training.pretraining import pretrain
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.session import RunSession
 
     def sit(
         recipe: Recipe | PretrainingRecipe, run: Path, resume: bool = False, until: int = 0
@@ -112,13 +111,13 @@ def sit() -> Callable[..., Path]:
             if event["phase"] == "train" and event["step"] == until - 1:
                 signal.raise_signal(signal.SIGINT)
 
-        sitting = Sitting(resume, Devices("cpu"), listener=listen)
-        train = fit if isinstance(recipe, Recipe) else pretrain
+        session = RunSession(resume, Devices("cpu"), listener=listen)
+        train = fit
         if not until:
-            return train(recipe, run, sitting)
+            return train(recipe, run, session)
         # at an epoch's end that is within its validation
         with pytest.raises(Interrupted, match=f"interrupted (at step {until}|while validating);"):
-            train(recipe, run, sitting)
+            train(recipe, run, session)
         return run
 
     return sit

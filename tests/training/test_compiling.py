@@ -7,7 +7,8 @@ import logging
 import shutil
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ import torch
 from torch import nn
 
 from briskseg.core.errors import Interrupted
-from briskseg.training.compiling import TRIAL, compile_network
+from briskseg.training.compiling import LEAST_STEPS, compile_network, pays
 from briskseg.training.stopping import Stop
 
-CPU = torch.device("cpu")
+CPU, SHAPE = torch.device("cpu"), (2, 3, 64, 64)
 
 
 class Small(nn.Module):
@@ -39,11 +40,11 @@ def test_a_compiled_network_gives_the_same_and_its_trial_leaves_no_trace(
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     net, other = Small(), Small()
-    forms = compile_network(net, ("forward_train",), CPU)
+    forms = compile_network(net, ("forward_train",), SHAPE, CPU, nullcontext())
     assert set(forms) == {"forward_train"}
     assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))
     assert all(p.grad is None for p in net.parameters())
-    images = torch.randn(TRIAL).to(memory_format=torch.channels_last)
+    images = torch.randn(SHAPE).to(memory_format=torch.channels_last)
     for name, output in forms["forward_train"](images).items():
         torch.testing.assert_close(output, other.forward_train(images)[name])
 
@@ -75,7 +76,7 @@ def test_training_goes_through_the_compiled_forms(
 ) -> None:
     taken = []
 
-    def recording(network: nn.Module, names: tuple[str, ...], _: torch.device) -> dict:
+    def recording(network: nn.Module, names: Sequence[str], *_: object) -> dict:
         with warnings.catch_warnings():  # which the compiler's parts give on import
             warnings.simplefilter("ignore")
             torch.compiler.cudagraph_mark_step_begin()
@@ -89,7 +90,7 @@ def test_training_goes_through_the_compiled_forms(
 
         return {name: form(name) for name in names}
 
-    monkeypatch.setattr("briskseg.training.module.compile_network", recording)
+    monkeypatch.setattr("briskseg.training.segmentation.compile_network", recording)
     brief = ["data.size=null", "training.epochs=null", "training.steps=2", "training.batch=2"]
     brief += ["training.compile=true", "training.precision=float32", *changes]
     words = [f"--set={change}" for change in brief]
@@ -106,7 +107,7 @@ def test_where_compiling_fails_the_network_stays_as_it_is_and_says_so(
     torch._dynamo.reset()
     net, other = Small(), Small()
     with caplog.at_level(logging.WARNING):
-        assert compile_network(net, ("forward_train",), CPU) == {}
+        assert compile_network(net, ("forward_train",), SHAPE, CPU, nullcontext()) == {}
     (message,) = caplog.messages
     assert "/no/such/compiler" in message
     assert "the network is trained uncompiled" in message
@@ -130,7 +131,37 @@ def test_an_interrupt_while_compiling_interrupts(
     net, other = Small(), Small()
     expected = pytest.raises(Interrupted if hears else KeyboardInterrupt)
     with expected as stopped, Stop() if hears else contextlib.nullcontext():
-        compile_network(net, ("forward_train",), CPU)
+        compile_network(net, ("forward_train",), SHAPE, CPU, contextlib.nullcontext())
     assert caplog.messages == []
     assert not hears or str(stopped.value).startswith("interrupted; what was saved before is kept")
     assert all(a.equal(b) for a, b in zip(net.buffers(), other.buffers(), strict=True))
+
+
+def test_only_a_long_run_on_a_gpu_is_compiled_unasked() -> None:
+    gpu = torch.device("cuda")
+    assert [pays(None, gpu, steps) for steps in (LEAST_STEPS - 1, LEAST_STEPS)] == [False, True]
+    assert not pays(None, CPU, LEAST_STEPS)
+    assert pays(True, CPU, 1)
+    assert not pays(False, gpu, LEAST_STEPS)
+
+
+def test_a_signal_while_compiling_stops_the_run_though_the_compiler_wraps_it(
+    streets: Path, tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(method: Callable, **_: object) -> Callable:
+        def run(images: torch.Tensor) -> object:
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except Exception as error:
+                raise RuntimeError("backend compiler failed") from error
+            return method(images)
+
+        return run
+
+    monkeypatch.setattr("torch.compile", compiled)
+    brief = ["data.size=null", "training.steps=2", "training.batch=2", "training.compile=true"]
+    words = [f"--set={change}" for change in brief]
+    done = command("train", "demo", "--data", streets, "--out", tmp_path / "run", *words)
+    assert done.status == 75, done.err
+    assert "stopped by SIGTERM" in done.err
+    assert "does not work here" not in done.err

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
 from briskseg.data.synthetic import draw_dataset
-from briskseg.training.lock import locked
+from briskseg.runs.lock import locked
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.epochs=3",
@@ -230,7 +231,7 @@ def test_a_clock_that_jumps(
 def test_a_second_process_is_refused(words: list[str], tmp_path: Path, command: Callable) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    hold = "import sys; from pathlib import Path; from briskseg.training.lock import locked\n"
+    hold = "import sys; from pathlib import Path; from briskseg.runs.lock import locked\n"
     hold += "with locked(Path(sys.argv[1]), print): print('held', flush=True); sys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", hold, run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -266,6 +267,22 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
     done = command(*words, "--resume")
     assert done.status == 1
     assert "restore it from a copy, or train again with another --out" in done.err
+
+
+def test_a_checkpoint_of_an_older_version_is_refused_and_its_weights_can_be_taken(
+    words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    run, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert command(*words, "--set=training.epochs=1").status == 0
+    lightning = {"pytorch-lightning_version": "2.6.6", "global_step": 2, "state_dict": {}}
+    torch.save(lightning, last)
+    done = command(*words, "--set=training.epochs=1", "--resume")
+    assert done.status == 2
+    assert f"{last} was written by briskseg before its training loop was its own" in done.err
+    assert f"--set model.weights={run}" in done.err
+    assert command("report", run).status == 0
+    begun = command(*words, f"--set=model.weights={run}", "--out", tmp_path / "other")
+    assert begun.status == 0, begun.err
 
 
 def test_a_log_torn_after_the_last_step_is_cut_at_the_checkpoint(

@@ -13,6 +13,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -248,8 +249,7 @@ def test_a_logger_that_is_not_installed_names_an_extra_that_there_is(
     command: Callable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("WandbLogger", "MLFlowLogger"):  # as Lightning's do without their packages
-        monkeypatch.setattr(f"lightning.pytorch.loggers.{name}", _not_installed)
+    monkeypatch.setitem(sys.modules, logger, None)  # as if it were not there
     words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL]
     done = command(*words, f"--set=training.loggers=[{logger}]")
     assert done.status == 2
@@ -259,8 +259,34 @@ def test_a_logger_that_is_not_installed_names_an_extra_that_there_is(
     assert logger in project["optional-dependencies"][extra]
 
 
-def _not_installed(*_: object, **__: object) -> None:
-    raise ModuleNotFoundError("a package is not there")
+@pytest.mark.parametrize("logger", ["wandb", "mlflow"])
+def test_a_logger_gets_the_rows_of_the_log(
+    logger: str,
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = MagicMock()
+    client.tracking.MlflowClient.return_value.get_experiment_by_name.return_value = None
+    monkeypatch.setitem(sys.modules, logger, client)
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *SMALL]
+    done = command(*words, f"--set=training.loggers=[{logger}]")
+    assert done.status == 0, done.err
+    expected = [(int(r["step"]), float(r["loss"])) for r in rows(tmp_path / "run") if r["loss"]]
+    if logger == "wandb":
+        assert client.init.call_args.kwargs["name"] == "run"
+        calls = client.init.return_value.log.call_args_list
+        sent = [(c.kwargs["step"], c.args[0]["loss"]) for c in calls if "loss" in c.args[0]]
+        assert client.init.return_value.finish.called
+    else:
+        (uri,) = client.tracking.MlflowClient.call_args.args
+        assert uri == (tmp_path / "run" / "mlruns").as_uri()
+        held = client.tracking.MlflowClient.return_value
+        calls = held.log_metric.call_args_list
+        sent = [(c.kwargs["step"], c.args[2]) for c in calls if c.args[1] == "loss"]
+        assert held.set_terminated.called
+    assert sent == expected
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -271,7 +297,7 @@ def test_images_of_differing_sizes_need_a_size(
         for part in ("images", "labels"):
             source = small_data / part / "val" / f"street{place}.png"
             (small_data / part / "train" / source.name).write_bytes(source.read_bytes())
-    words = ["train", "demo", "--data", small_data, *SMALL, "--set=augment={}"]
+    words = ["train", "demo", "--data", small_data, *SMALL, "--set=augment={}", "--no-check"]
     words += [f"--set=training.workers={workers}"]
     done = command(*words, "--out", tmp_path / "refused")
     assert done.status == 2
@@ -342,7 +368,7 @@ def test_other_networks_losses_and_optimizers_train(
         "--set=training.precision=bf16", "--set=training.steps=3", "--set=training.ema=null",
     )  # fmt: skip
     assert done.status == 0, done.err
-    (optimizer,) = checkpoint(tmp_path / "run")["optimizer_states"]
+    optimizer = checkpoint(tmp_path / "run")["optimizer"]
     moving = [state["momentum_buffer"].float() for state in optimizer["state"].values()]
     length = sum(buffer.square().sum() for buffer in moving) ** 0.5
     # of three clipped gradients, each of which counts half as much as the next
@@ -385,14 +411,14 @@ def test_progress_counts_small_samples_as_the_less_work_that_they_are(
 ) -> None:
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.fit import fit
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.session import RunSession
 
     changes = [change.removeprefix("--set=") for change in SMALL]
-    grows = "augment.growth={factors: [0.5], until: [0.5]}"
+    grows = "augment.progressive_resize={factors: [0.5], until: [0.5]}"
     recipe = load_recipe("demo", [*changes, grows, f"data.root={streets}"])
     assert isinstance(recipe, Recipe)
     events: list[dict] = []
-    fit(recipe, tmp_path / "run", Sitting(listener=events.append))
+    fit(recipe, tmp_path / "run", RunSession(listener=events.append))
     done = [event["done"] for event in events if event["phase"] == "train"]
     # an epoch of a quarter of the pixels, an epoch of all of them, three steps each
     assert done == pytest.approx([k / 15 for k in (1, 2, 3, 7, 11, 15)])

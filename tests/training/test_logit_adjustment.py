@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from briskseg.core.card import read_card
-from briskseg.core.confusion import ConfusionMatrix
 from briskseg.core.images import write_png
+from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.training.logit_adjustment import fit_offsets
 
 WORDS = [

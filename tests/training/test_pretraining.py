@@ -20,7 +20,7 @@ from briskseg.data.classification import (
     draw_part,
     open_class_folders,
 )
-from briskseg.models.classifier import create_classifier
+from briskseg.models.encoders.classifier import create_classifier
 from briskseg.recipe import CropPart, load_recipe
 
 BRIEF = [
@@ -32,14 +32,14 @@ WORDS = [f"--set={change}" for change in BRIEF]
 
 @pytest.fixture(scope="module")
 def pretrained(imagenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from briskseg.training.pretraining import pretrain
+    from briskseg.training.fit import fit
 
     changes = [
         f"data.root={imagenet}", *BRIEF, "training.weight_decay_epochs=2",
         "training.schedule.milestones=[1]", "training.optimizer.lr=0.01",
     ]  # fmt: skip
     run = tmp_path_factory.mktemp("runs") / "encoder"
-    return pretrain(load_recipe("erfnet-encoder-imagenet", changes), run)
+    return fit(load_recipe("erfnet-encoder-imagenet", changes), run)
 
 
 def test_metrics_have_top_1_and_top_5(pretrained: Path) -> None:
@@ -54,7 +54,7 @@ def test_metrics_have_top_1_and_top_5(pretrained: Path) -> None:
 
 
 def test_weights_decay_no_more_after_the_published_epochs(pretrained: Path) -> None:
-    groups = checkpoint(pretrained)["optimizer_states"][0]["param_groups"]
+    groups = checkpoint(pretrained)["optimizer"]["param_groups"]
     assert {group["weight_decay"] for group in groups} == {0.0}
 
 

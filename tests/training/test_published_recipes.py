@@ -65,7 +65,7 @@ def test_the_first_stage_trains_the_encoder_alone_and_the_second_begins_afresh(
         last["encoder.layers.0.conv.weight"],
     )
     assert not np.array_equal(first, second)  # goes on in the second stage
-    states = checkpoint(official)["optimizer_states"][0]["state"].values()
+    states = checkpoint(official)["optimizer"]["state"].values()
     assert {int(state["step"]) for state in states} == {6}
 
 
@@ -141,7 +141,7 @@ def test_the_write_up_on_camvid_trains_on_its_layout(
 
 
 def test_the_write_ups_schedule_is_the_published() -> None:
-    from briskseg.training.schedules import factor
+    from briskseg.training.train_step import factor
 
     training = load_recipe("erfnet-camvid32").training
     lengths = {8e-4: 80, 5e-4: 80, 2e-4: 40, 1e-4: 40, 5e-5: 40}
@@ -155,7 +155,7 @@ def test_the_write_ups_schedule_is_the_published() -> None:
 
 @pytest.fixture(scope="module")
 def staged(cityscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
-    """A recipe of two stages with three steps each, and its run in one sitting."""
+    """A recipe of two stages with three steps each, and its run in one session."""
     from briskseg.training.fit import fit
 
     changes = [
@@ -207,7 +207,7 @@ def test_a_stage_averages_none_of_the_weights_before_it(cityscapes: Path, tmp_pa
     [
         (["--set=model.name=erfnet_fcn"], "leave the stages out, or take the model erfnet"),
         (["--set=training.stages.1.class_weights=[1, 2]"], "2 class weights for 19 classes"),
-        (["--set=training.stages.7.output=logits"], "'7' is no place in a list of 2"),
+        (["--set=training.stages.7.output=logits"], "'7' is no index of a list of 2"),
         (["--set=training.stages.1.output=encoder"], "the last one must have output: logits"),
         (["--set=training.loss.class_weights=enet"], "give each of the stages its own instead"),
         (["--set=training.stages.0.outptu=logits"], "did you mean 'output'?"),

@@ -76,15 +76,14 @@ OTHERS = (
 def _sit(
     recipe: str, changes: list[str], run: Path, resume: bool, moment: Moment | None, told: Path
 ) -> None:
-    """A sitting in this process: a line {step, names} a step in `told`, a signal at the moment."""
+    """A session in this process: a line {step, names} a step in `told`, a signal at the moment."""
     import torch
 
     from briskseg.core.errors import Interrupted
-    from briskseg.recipe import Recipe, load_recipe
+    from briskseg.recipe import load_recipe
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
-    from briskseg.training.pretraining import pretrain
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.session import RunSession
 
     multiprocessing.set_start_method("fork", force=True)  # as in a process that was not forked so
     torch.set_num_threads(1)
@@ -97,12 +96,9 @@ def _sit(
             os.kill(os.getpid(), moment[2])
 
     loaded = load_recipe(recipe, changes)
-    sitting = Sitting(resume, Devices("cpu"), listener=listen)
+    session = RunSession(resume, Devices("cpu"), listener=listen)
     try:
-        if isinstance(loaded, Recipe):
-            fit(loaded, run, sitting)
-        else:
-            pretrain(loaded, run, sitting)
+        fit(loaded, run, session)
     except Interrupted as stop:
         raise SystemExit(stop.exit_status) from None
 
@@ -113,7 +109,7 @@ def train(
 ) -> Callable[[Case, list[Moment]], tuple[Path, list[tuple[int, list[str]]]]]:
     """`train(case, moments)`: a run stopped at each moment in turn, and gone on with to its end.
 
-    Returns the run folder, and the step and the names of every step of every sitting. A run that is
+    Returns the run folder, and the step and the names of every step of every session. A run that is
     left alone is trained once.
     """
     server = multiprocessing.get_context("forkserver")

@@ -9,40 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.core.figures import check_figure_file
+from briskseg.cli import app, console
+from briskseg.cli.options import ClassesOption, DataArgument, PlotOption
 
 if TYPE_CHECKING:
-    from briskseg.data.doctor import CheckReport
-    from briskseg.data.doctor.copy import Repair
-    from briskseg.data.doctor.survey import Survey
+    from briskseg.data.check import CheckReport
+    from briskseg.data.check.fixed_copy import FixedCopy
 
-WIDTH = 100
 FILES = 3  # named of a finding
 
-
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-]
 _Fix = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
-]
-_Picture = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Draw classes and sizes: .png, .svg or .pdf."),
 ]
 
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
-    classes: _Classes = None,
+    data: DataArgument,
+    classes: ClassesOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
-    picture: _Picture = None,
-    json_file: JsonOption = None,
+    picture: PlotOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Read every file of a data set and name all that is wrong, with the cure.
 
@@ -50,60 +39,46 @@ def check(
     an error was found. Files that have not changed since the last check are not read again. Every
     kind of finding is in docs/check.md.
 
-    Example: briskseg check data/mine --fix data/mended
+    Example: briskseg check data/mine --fix data/repaired
     """
-    check_place("--json", json_file)
-    if picture is not None:
-        check_figure_file(picture)
-    from briskseg.cli.counter import counter
-    from briskseg.data.doctor import examine, report_on
+    from briskseg.data.check import check_dataset, report_on, scan_dataset
+    from briskseg.data.check.fixed_copy import refuse_out, write_repaired
 
     if fix is not None:
-        from briskseg.data.doctor.copy import refuse_out
-
         refuse_out(Path(data), fix)  # before every file is read
-    with counter("reading", "pairs") as progress:
-        survey = examine(data, classes, seed, progress)
-    report = report_on(survey)
-    form = report.to_json()
-    is_quiet = is_stdout(json_file)
+    with console.counter("reading", "pairs") as progress:
+        scan = scan_dataset(data, classes, seed, progress)
+    report = report_on(scan)
+    result = report.to_json()
+    is_quiet = console.is_stdout(json_file)
     if not is_quiet:
         _print(report)
     fit = report.fit
     if picture is not None:
-        from briskseg.data.doctor.picture import save_picture
+        from briskseg.data.check.chart import save_picture
 
-        save_picture(report, survey.dataset.labels, picture)
+        save_picture(report, scan.dataset.labels, picture)
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        repair, after = _mend(survey, report, fix)
+        with console.counter("writing", "pairs") as progress:
+            repair = write_repaired(scan, report, fix, progress)
+        after = None
+        if repair.pairs:
+            with console.counter("reading the copy", "pairs") as progress:
+                after = check_dataset(repair.out, progress=progress)
         fit = after is not None and after.fit
-        form["fix"] = repair.to_json() | {"copy": after and after.to_json()}
+        result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
-    write_json(json_file, form)
+    console.write_json(json_file, result)
     if not fit:
         raise typer.Exit(1)
 
 
-def _mend(survey: Survey, report: CheckReport, out: Path) -> tuple[Repair, CheckReport | None]:
-    """The repaired copy, and what the doctor says of it; None where nothing could be kept."""
-    from briskseg.cli.counter import counter
-    from briskseg.data.doctor import check_dataset
-    from briskseg.data.doctor.copy import copy_mended
-
-    with counter("writing", "pairs") as progress:
-        repair = copy_mended(survey, report, out, progress)
-    if repair.pairs == 0:
-        return repair, None
-    with counter("reading the copy", "pairs") as progress:
-        return repair, check_dataset(repair.out, progress=progress)
-
-
-def _print_repair(repair: Repair, after: CheckReport | None) -> None:
+def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
     print(f"\n{repair.out}: {repair.pairs} pairs")
     for (done, why), paths in repair.summary().items():
         files = "file" if len(paths) == 1 else "files"
@@ -138,21 +113,19 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"{title}: {finding.message}"))
         if finding.files:
             print(_wrapped(f"files: {_first(finding.files)}", "  "))
-        print(_wrapped(f"cure: {finding.cure}", "  "))
+        print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
-    numbers = []
-    for severity in ("error", "warning", "note"):
-        n = found.count(severity)
-        numbers.append(f"{n} {severity}{'' if n == 1 else 's'}")
+    counts = {severity: found.count(severity) for severity in ("error", "warning", "note")}
+    numbers = [f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items()]
     verdict = "fit to train on" if report.fit else "not fit to train on"
     print(f"\n{', '.join(numbers)}: {verdict}")
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    """The text in lines of at most `WIDTH`; a path stays in one piece, so that it can be copied."""
+    """The text in lines; a path stays in one piece, so that it can be copied."""
     return fill(
         text,
-        WIDTH,
+        console.WIDTH,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
         break_long_words=False,
@@ -162,25 +135,17 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 def _print_classes(report: CheckReport) -> None:
     """The share of each class among the labeled pixels of a split, and the images it occurs in."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("class")
-    for split in report.splits:
-        table.add_column(f"{split} pixels", justify="right")
-        table.add_column("images", justify="right")
+    headings = [heading for split in report.splits for heading in (f"{split} pixels", "images")]
+    rows = []
     for index, name in enumerate(report.classes):
-        cells = []
+        cells = [name]
         for summary in report.splits.values():
-            labeled = max(1, sum(summary.pixels))
-            share = 100 * summary.pixels[index] / labeled
+            share = 100 * summary.pixels[index] / max(1, sum(summary.pixels))
             cells += [f"{share:.2f} %", str(summary.images[index])]
-        table.add_row(Text(name), *cells)
-    ignored = []
+        rows.append(cells)
+    ignored = ["(ignored, of all)"]
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    table.add_row("(ignored, of all)", *ignored)
-    Console(width=WIDTH, highlight=False, markup=False).print(table)
+    table = console.plain_table("class", *headings)
+    console.print_rows(table, [*rows, ignored], console.WIDTH)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.sizes import read_size
+from briskseg.cli import app, console
+from briskseg.cli.options import ClassesOption, DataArgument, read_size
 from briskseg.core.errors import BriskError, RequestError
 
 data_app = typer.Typer()
@@ -23,21 +23,16 @@ def data(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from briskseg.data import FORMATS
 
-    from briskseg.data import DATASET_KINDS
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("kind")
-    table.add_column("recognized by")
-    for name, kind in DATASET_KINDS.items():
-        for row, layout in enumerate(kind.layouts):
-            table.add_row(Text(name if row == 0 else ""), Text(layout))
-    console = Console(width=100, highlight=False, markup=False)
-    console.print(table)
-    console.print(
+    rows = [
+        (name if row == 0 else "", layout)
+        for name, entry in FORMATS.items()
+        for row, layout in enumerate(entry.layouts)
+    ]
+    table = console.plain_table("kind", "recognized by", names=2)
+    console.print_rows(table, rows, console.WIDTH)
+    print(
         "\nclasses.txt: a class a line as `name` or `name r g b`; labels hold its line's number"
         "\nfrom 0, or its color; 255 is ignored unless a line says `ignore N`."
     )
@@ -60,10 +55,9 @@ def draw(
         what = "is not empty" if folder.is_dir() else "is a file"
         raise RequestError(f"{folder} {what}; name a new folder, nothing is overwritten")
 
-    from briskseg.cli.counter import counter
     from briskseg.data.synthetic import draw_dataset
 
-    with counter("drawing") as progress:
+    with console.counter("drawing") as progress:
         try:
             draw_dataset(folder, train, val, size_hw, seed, progress)
         except OSError as error:
@@ -74,14 +68,12 @@ def draw(
 
 @data_app.command()
 def show(
-    data: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
+    data: DataArgument,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = Path(
         "pictures"
     ),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
-    classes: Annotated[
-        str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-    ] = None,
+    classes: ClassesOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Whose augmentation to show; the usual one of the kind if not named."),
@@ -95,19 +87,18 @@ def show(
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
-    from briskseg.cli.counter import counter
-    from briskseg.data import open_dataset
-    from briskseg.data.show import USUAL_RECIPES, show_dataset
+    from briskseg.data import FORMATS, open_dataset
     from briskseg.recipe import Recipe, load_recipe
+    from briskseg.training.samples.show import show_dataset
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
     dataset = open_dataset(data, classes)
-    name = recipe or USUAL_RECIPES[dataset.kind]
+    name = recipe or FORMATS[dataset.kind].recipe
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")
-    with counter("counting", "label files") as progress:
+    with console.counter("counting", "label files") as progress:
         for path in show_dataset(dataset, split, described, out, samples, progress):
             print(path)
     print(f"the augmentation is that of the recipe {name}")

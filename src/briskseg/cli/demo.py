@@ -24,8 +24,10 @@ def demo(
     """
     from rich.console import Console
 
+    from briskseg.cli.train import check_can_train
     from briskseg.core.errors import RequestError
 
+    check_can_train()  # before a minute of drawing and checking
     streets, run, masks = out / "streets", out / "run", out / "masks"
     is_drawn = (streets / "streets.json").exists()
     if out.exists() and not is_drawn:

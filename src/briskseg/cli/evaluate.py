@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
-from briskseg.cli.sizes import read_size
-from briskseg.cli.tables import score_table
-from briskseg.cli.windows import StrideOption, WindowOption, through_windows
+from briskseg.cli import app, console, options
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from briskseg.evaluation.accuracy import Evaluation
 
-
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
-]
 _Scales = Annotated[
     str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
 ]
@@ -35,142 +24,139 @@ _LabelSize = Annotated[
         "512x1024; such scores do not compare with others.",
     ),
 ]
-
-
-_SEEN = (
-    "The model was trained on val of such data too: if these are its images, the scores say\n"
-    "nothing about new ones."
-)
+_Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, or auto, the fastest "
+        "here. By default torch, where it is installed and MODEL is not an exported file."
+    ),
+]
 
 
 @app.command()
 def evaluate(
-    model: ModelArgument,
-    data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
+    model: options.ModelArgument,
+    data: options.DataOption,
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
-    classes: _Classes = None,
+    classes: options.ClassesOption = None,
     scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
-    window: WindowOption = None,
-    stride: StrideOption = None,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
+    window: options.WindowOption = None,
+    stride: options.StrideOption = None,
+    backend: _Backend = None,
+    threads: options.ThreadsOption = None,
     label_size: _LabelSize = None,
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Score a model on a data set: IoU and accuracy of each class, mIoU with its interval.
 
     Each image is scored at its label's own size. With one scale and no flip the labels are those
     that `predict` gives; otherwise softmax probabilities are averaged over the scales and flips.
+    Of a run the weights are scored; exported files where one is MODEL, or by --backend.
     On Cityscapes the benchmark's own scores are there too: IoU and instance-weighted IoU (iIoU) of
     classes and categories, as cityscapesScripts counts them.
 
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """
-    wanted, size_hw = _numbers(scales), read_size(label_size, "--label-size")
-    check_place("--json", json_file)
-
-    from briskseg.cli.counter import counter
-    from briskseg.data import open_dataset
-    from briskseg.evaluation.accuracy import evaluate as score
-
-    predictor = through_windows(load_model(model, backend, threads), window, stride)
-    dataset = open_dataset(data, classes)
-    with counter("scoring") as progress:
-        result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
-    if not is_stdout(json_file):
-        _print(result, model)
-        card = predictor.card
-        if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
-            typer.echo(_SEEN)
-    write_json(json_file, {**result.to_json(), "model": str(model)})
-
-
-def _numbers(scales: str) -> tuple[float, ...]:
     try:
-        return tuple(float(scale) for scale in scales.split(","))
+        wanted = tuple(float(scale) for scale in scales.split(","))
     except ValueError:
         raise RequestError(
             f"--scales {scales} is no list of numbers, expected for example 0.5,1,1.5"
         ) from None
+    size_hw = None if label_size is None else options.read_size(label_size, "--label-size")
+
+    from briskseg.data import open_dataset
+    from briskseg.evaluation.accuracy import evaluate as score
+    from briskseg.runtime.backends import BACKENDS
+    from briskseg.runtime.model_files import is_exported
+
+    if backend is None:  # a run's score is its weights' score, though a faster file lie beside them
+        usual = BACKENDS["torch"].installed() and not is_exported(model)
+        backend = "torch" if usual else "auto"
+    predictor = options.load_model(model, backend, threads, window, stride)
+    dataset = open_dataset(data, classes)
+    with console.counter("scoring") as progress:
+        result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
+    if not console.is_stdout(json_file):
+        _print(result, f"{model} ({predictor.ran})")
+        card = predictor.card
+        if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
+            print(
+                "The model was trained on val of such data too: if these are its images, the "
+                "scores say\nnothing about new ones."
+            )
+    ran = predictor.ran._asdict()
+    console.write_json(json_file, {**result.to_json(), "model": str(model), "ran": ran})
 
 
-def _print(result: Evaluation, model: Path) -> None:
-    from rich.console import Console
+def _print(result: Evaluation, ran: str) -> None:
+    from briskseg.core.metrics.intervals import LEVEL
 
-    console = Console(highlight=False, markup=False)
-    scores = result.confusion.scores(result.names)
     if result.label_size is not None:
-        console.print(
+        print(
             f"Labels resized to {_size(result.label_size)} before scoring: not comparable with "
             "scores at the labels' own size.\n"
         )
-    console.print(_class_table(result, scores))
-    console.print()
-    for name, key in (
-        ("mIoU", "miou"),
-        ("pixel accuracy", "pixel_accuracy"),
-        ("mean accuracy", "mean_accuracy"),
-        ("frequency-weighted IoU", "frequency_weighted_iou"),
+    scores = result.confusion.scores(result.names)
+    _print_classes(result, scores)
+    print()
+    low, high = result.miou_interval  # what the images alone leave open, beside the mean
+    interval = "   no interval from a single image"
+    if low is not None and high is not None:
+        span = f"{console.percent(low, ' %')} to {console.percent(high, ' %')}"
+        interval = f"   {100 * LEVEL:g} % interval over images: {span}"
+    for name, key, beside in (
+        ("mIoU", "miou", interval),
+        ("pixel accuracy", "pixel_accuracy", ""),
+        ("mean accuracy", "mean_accuracy", ""),
+        ("frequency-weighted IoU", "frequency_weighted_iou", ""),
     ):
-        beside = _interval(result) if key == "miou" else ""
-        console.print(f"{name:<24}{_percent(scores[key]):>8}{beside}")
-    console.print()
-    if result.cityscapes is not None:
-        console.print(_benchmark_table(result.cityscapes.to_json()))
-        console.print()
-        if result.cityscapes.without_instances is not None:
-            console.print(f"Without iIoU: {result.cityscapes.without_instances}.", soft_wrap=True)
-    console.print(f"{model} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.")
+        print(f"{name:<24}{console.percent(scores[key], ' %'):>8}{beside}")
+    print()
+    if cityscapes := result.benchmark.get("cityscapes"):
+        _print_benchmark(cityscapes)
+        print()
+        if "instanceScoresLeftOut" in cityscapes:
+            print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
     absent = ", ".join(result.confusion.absent(result.names))
-    console.print(
+    console.plain_console().print(
+        f"{ran} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.\n"
         "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
         "One that is in neither has no IoU and is left out of the mean (-)"
         f"{': ' * bool(absent)}{absent}."
     )
 
 
-def _interval(result: Evaluation) -> str:
-    """What the images alone leave open, beside the mean."""
-    from briskseg.core.intervals import LEVEL
-
-    low, high = result.miou_interval
-    if low is None or high is None:
-        return "   no interval from a single image"
-    return f"   {100 * LEVEL:g} % interval over images: {_percent(low)} to {_percent(high)}"
-
-
-def _class_table(result: Evaluation, scores: dict[str, Any]) -> Table:
-    from rich.text import Text
-
+def _print_classes(result: Evaluation, scores: dict[str, Any]) -> None:
     counts = result.confusion.counts
-    shares = counts.sum(axis=1) / max(1, counts.sum())
-    columns = [
-        ("IoU", [scores["classes"][name]["iou"] for name in result.names]),
-        ("accuracy", [scores["classes"][name]["accuracy"] for name in result.names]),
-        ("share of pixels", shares.tolist()),
-    ]
-    weighted = {} if result.cityscapes is None else result.cityscapes.to_json()
+    columns = {"IoU": [scores["classes"][name]["iou"] for name in result.names]}
+    weighted = result.benchmark.get("cityscapes", {})
     if "classInstScores" in weighted:
-        columns.insert(1, ("iIoU", [weighted["classInstScores"][name] for name in result.names]))
-    table = score_table("class", [heading for heading, _ in columns])
-    for row, name in enumerate(result.names):
-        table.add_row(Text(name), *(_percent(values[row]) for _, values in columns))
-    return table
+        columns["iIoU"] = [weighted["classInstScores"][name] for name in result.names]
+    columns["accuracy"] = [scores["classes"][name]["accuracy"] for name in result.names]
+    columns["share of pixels"] = (counts.sum(axis=1) / max(1, counts.sum())).tolist()
+    rows = [(name, *values) for name, *values in zip(result.names, *columns.values(), strict=True)]
+    _print_shares(("class", *columns), rows)
 
 
-def _benchmark_table(scores: dict[str, Any]) -> Table:
+def _print_benchmark(scores: dict[str, Any]) -> None:
     """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
-    weighted = "categoryInstScores" in scores
-    table = score_table("Cityscapes category", ["IoU", "iIoU"] if weighted else ["IoU"])
-    for name, iou in scores["categoryScores"].items():
-        if name != "void":
-            one = [iou, scores["categoryInstScores"][name]] if weighted else [iou]
-            table.add_row(name, *map(_percent, one))
+    kinds = {"IoU": ""} | ({"iIoU": "Inst"} if "categoryInstScores" in scores else {})
+    rows = [
+        (name, *(scores[f"category{kind}Scores"][name] for kind in kinds.values()))
+        for name in scores["categoryScores"]
+        if name != "void"
+    ]
     for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
-        average = [scores[f"averageScore{key}"], scores.get(f"averageScoreInst{key}")]
-        table.add_row(name, *map(_percent, average if weighted else average[:1]))
-    return table
+        rows.append((name, *(scores[f"averageScore{kind}{key}"] for kind in kinds.values())))
+    _print_shares(("Cityscapes category", *kinds), rows)
+
+
+def _print_shares(headings: Iterable[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table of names and shares in [0, 1]."""
+    cells = ((name, *(console.percent(value, " %") for value in row)) for name, *row in rows)
+    console.print_rows(console.plain_table(*headings), cells)
 
 
 def _seen(result: Evaluation) -> str:
@@ -185,7 +171,3 @@ def _seen(result: Evaluation) -> str:
 
 def _size(size_hw: tuple[int, int]) -> str:
     return f"{size_hw[0]}x{size_hw[1]}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"

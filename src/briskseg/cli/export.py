@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.sizes import read_size
+from briskseg.cli import app, console
+from briskseg.cli.options import ClassesOption, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
-    from briskseg.core.types import Progress
-    from briskseg.data import Dataset
     from briskseg.export import Export
-    from briskseg.export.quantize import Scored
-
+    from briskseg.runtime.predictor import Ran
 
 _Model = Annotated[
     Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
@@ -37,9 +30,6 @@ _Size = Annotated[
 _Data = Annotated[
     str | None,
     typer.Option(help="A data set, of whose val split eight images are compared too."),
-]
-_Classes = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
 ]
 _Int8 = Annotated[
     bool,
@@ -66,12 +56,12 @@ def export(
     to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras.")],
     size: _Size = None,
     data: _Data = None,
-    classes: _Classes = None,
+    classes: ClassesOption = None,
     int8: _Int8 = False,
     max_miou_loss: _MaxMiouLoss = 0.5,
     max_class_loss: _MaxClassLoss = 3.0,
     out: _Out = None,
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Write a network for another program, and check that it computes the same there.
 
@@ -86,7 +76,7 @@ def export(
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
     `briskseg convert FILE.keras` makes it a file of ours again.
 
-    The file is run beside the network on drawn images and on those of --data, and not kept where
+    The file is run beside the network on drawn images and on those of --data, and deleted where
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
 
@@ -99,54 +89,43 @@ def export(
 
     briskseg export runs/first --to openvino --int8 --data CamVid
     """
-    check_place("--json", json_file)
     if int8 and data is None:
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
 
-    from briskseg.core.images import read_image
+    from briskseg.data import open_dataset
     from briskseg.export import export as export_model
+    from briskseg.runtime.predictor import Ran
 
-    size_hw = read_size(size, "--size")
-    dataset = None if data is None else _open(data, classes)
-    images = [] if dataset is None else [read_image(p.image) for p in dataset.pairs("val")[:8]]
+    size_hw = None if size is None else read_size(size, "--size")
+    dataset = None if data is None else open_dataset(data, classes)
+    images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
+        doing, began = "", time.monotonic()
+
+        def show(what: str) -> None:
+            nonlocal doing, began
+            doing, began = what, time.monotonic()
+            status.update(what)
+
+        def progress(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - began, 1e-9)
+            left = (total - done) / rate
+            status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
+
         if int8 and dataset is not None:
-            from briskseg.export.quantize import Bounds, Int8
+            from briskseg.export.int8 import Bounds, Int8
 
-            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
+            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), show, progress)
         done = export_model(model, to, out, size_hw, images, asked)
-    if not is_stdout(json_file):
-        _print(done)
-    write_json(json_file, done.to_json())
+    ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
+    if not console.is_stdout(json_file):
+        _print(done, ran)
+    console.write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
 
 
-def _open(data: str, classes: str | None) -> Dataset:
-    from briskseg.data import open_dataset
-
-    return open_dataset(data, classes)
-
-
-def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
-    """What is being done, and how far it is, in the line of the status."""
-    doing = ""
-    began = time.monotonic()
-
-    def told(what: str) -> None:
-        nonlocal doing, began
-        doing, began = what, time.monotonic()
-        status.update(what)
-
-    def progress(done: int, total: int) -> None:
-        rate = done / max(time.monotonic() - began, 1e-9)
-        left = (total - done) / rate
-        status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
-
-    return told, progress
-
-
-def _print(done: Export) -> None:
+def _print(done: Export, ran: Ran) -> None:
     network, agreement, factor = done.card.network, done.agreement, done.exported.factor
     height, width = done.exported.size or ("H", "W")
     small = {None: "h, w", 1: f"{height}, {width}"}.get(
@@ -156,26 +135,23 @@ def _print(done: Export) -> None:
     print(f"network  {network.name}, {network.classes} classes")
     print(f"takes    {done.format.takes.format(**shape)}")
     print(f"gives    {done.format.gives.format(**shape)}")
+    print(f"ran      {ran}, beside the network itself")
     print(
         f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
         f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
     )
     if done.scored is not None:
-        _print_scores(done.scored)
+        from briskseg.export.int8 import left_in_float
+
+        float32, int8 = done.scored.float32, done.scored.int8
+        rows = [("mIoU", float32.miou, int8.miou)]
+        rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
+        left = left_in_float(done.scored.in_float)
+        print(f"int8     {left}; IoU on {len(int8.per_image)} images:")
+        print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
+        for name, before, after in rows:
+            shares = [f"{100 * x:.2f} %" if x == x else "-" for x in (before, after)]
+            change = 100 * (after - before)
+            points = f"{change:+.2f}" if change == change else "-"
+            print(f"         {name:<24}{shares[0]:>10}{shares[1]:>10}{points:>9}")
     print(f"wrote    {done.out}, {done.format.title}")
-
-
-def _print_scores(scored: Scored) -> None:
-    """Every class's IoU in float32 and int8."""
-    from briskseg.export.quantize import left_in_float
-
-    float32, int8 = scored.float32, scored.int8
-    rows = [("mIoU", float32.miou, int8.miou)]
-    rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
-    print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
-    print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
-    for name, before, after in rows:
-        told = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]
-        change = 100 * (after - before)
-        points = f"{change:+.2f}" if change == change else "-"
-        print(f"         {name:<24}{told[0]:>10}{told[1]:>10}{points:>9}")

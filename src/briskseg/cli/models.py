@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, write_json
+from briskseg.cli import app, console
 
 
 @app.command()
 def models(
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """List the networks (name, paper, size), and the trained weights that come with briskseg.
 
@@ -20,70 +19,49 @@ def models(
 
     Example: briskseg models
     """
-    check_place("--json", json_file)
+    from briskseg.models import MODELS
+
+    keys = ("title", "paper", "year", "parameters", "gflop")
+    networks = {name: {key: getattr(one, key) for key in keys} for name, one in MODELS.items()}
     shipped = _shipped()
-    if json_file is None:
-        _print(shipped)
-    else:
-        write_json(json_file, {"networks": _networks(), "shipped": shipped})
-
-
-def _networks() -> dict[str, dict[str, Any]]:
-    from briskseg.models import MODELS
-
-    return {
-        name: {
-            "title": entry.title,
-            "paper": entry.paper,
-            "year": entry.year,
-            "parameters": entry.parameters,
-            "gflop": entry.gflop,
-        }
-        for name, entry in MODELS.items()
-    }
-
-
-def _print(shipped: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from briskseg.models import MODELS
-
-    console = Console(width=100, highlight=False)
-    table = Table("name", "network", "paper", "year", box=None, pad_edge=False)
-    table.add_column("parameters", justify="right")
-    table.add_column("GFLOP at 512x1024", justify="right")
-    for name, entry in MODELS.items():
-        parameters, gflop = f"{entry.parameters / 1e6:.2f} M", f"{entry.gflop:.1f}"
-        table.add_row(name, entry.title, entry.paper, str(entry.year), parameters, gflop)
-    console.print(table)
-    if not shipped:
+    if json_file is not None:
+        console.write_json(json_file, {"networks": networks, "shipped": shipped})
         return
-    table = Table("weights", "network", "classes", "input", "val mIoU", box=None, pad_edge=False)
-    table.add_column("files", overflow="fold")  # a line a file
+    headings = ("name", "network", "paper", "year", "parameters", "GFLOP at 512x1024")
+    rows = []
+    for name, one in MODELS.items():
+        size = f"{one.parameters / 1e6:.2f} M", f"{one.gflop:.1f}"
+        rows.append((name, one.title, one.paper, str(one.year), *size))
+    console.print_rows(console.plain_table(*headings, names=4), rows, console.WIDTH)
+    if shipped:
+        print()
+        _print_shipped(shipped)
+
+
+def _print_shipped(shipped: dict[str, dict[str, Any]]) -> None:
+    headings = ("weights", "network", "classes", "input", "val mIoU", "files")
+    table = console.plain_table(*headings, names=len(headings))
+    table.columns[-1].overflow = "fold"  # a line a file
+    rows = []
     for name, one in shipped.items():
-        size, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
-        told = "any" if size is None else f"{size[0]}x{size[1]}"
-        score = "-" if miou is None else f"{100 * miou:.2f} %"
-        score = score if before is None else f"{100 * before:.2f} % *"
+        size_hw, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
+        size_text = "any" if size_hw is None else f"{size_hw[0]}x{size_hw[1]}"
+        percent = console.percent
+        score = percent(miou, " %") if before is None else f"{percent(before, ' %')} *"
         files = "\n".join(one["files"])
-        table.add_row(name, one["network"], str(one["classes"]), told, score, files)
-    console.print()
-    console.print(table)
+        rows.append((name, one["network"], str(one["classes"]), size_text, score, files))
+    console.print_rows(table, rows, console.WIDTH)
     if any(one["val_miou_before"] is not None for one in shipped.values()):
-        console.print("* before they were trained on val too")
+        print("* before they were trained on val too")
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """What is known of the weights that come with the package, from their cards."""
-    from briskseg.core.card import read_card
-    from briskseg.core.exported import read_exported
-    from briskseg.runtime.files import WEIGHTS, shipped_files
+    from briskseg.runtime.model_files import read_file, shipped_files
 
     shipped = {}
     for name, files in shipped_files().items():
-        first = files[-1]
-        card = read_card(first) if first.suffix == WEIGHTS else read_exported(first)[0]
+        card, _ = read_file(files[-1])
         shipped[name] = {
             "network": card.network.name,
             "classes": card.network.classes,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.json_file import JsonOption, check_place, is_stdout, write_json
-from briskseg.cli.loading import BackendOption, ModelArgument, ThreadsOption, load_model
-from briskseg.cli.windows import StrideOption, WindowOption, through_windows
+from briskseg.cli import app, console, options
 from briskseg.core.errors import DataError, Interrupted, RequestError
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
     from briskseg.runtime.predictor import Predictor
-
+    from briskseg.runtime.video.stream import StreamReport
 
 _Inputs = Annotated[
     list[str],
@@ -60,24 +57,24 @@ _Flicker = Annotated[
 
 @app.command()
 def predict(
-    model: ModelArgument,
+    model: options.ModelArgument,
     inputs: _Inputs,
     out: _Out = None,
     cityscapes_ids: _CityscapesIds = False,
-    window: WindowOption = None,
-    stride: StrideOption = None,
+    window: options.WindowOption = None,
+    stride: options.StrideOption = None,
     show: _Show = False,
     smooth: _Smooth = 1,
     flicker: _Flicker = False,
-    backend: BackendOption = "auto",
-    threads: ThreadsOption = None,
-    json_file: JsonOption = None,
+    backend: options.BackendOption = "auto",
+    threads: options.ThreadsOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
     Of an image NAME: NAME_labels.png (one channel, class indices), NAME_color.png (the classes'
     colors) and NAME_overlay.png (the colors over the image, a legend below). Of a video:
-    NAME_color.mp4 and NAME_overlay.mp4, whose frames keep their times. A folder's results keep its
+    NAME_color.mp4 and NAME_overlay.mp4, of the video's rate. A folder's results keep its
     subfolders; equal names get -2, -3 ... An input that is damaged is named, and the others are
     done.
 
@@ -92,93 +89,130 @@ def predict(
 
     briskseg predict runs/first camera:0 --show
     """
-    check_place("--json", json_file)
+    from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
-    from briskseg.runtime.server_files import check_knows_cityscapes, server_paths
 
     folder, unwritten = out or Path("predictions"), show and out is None
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else None
-    if show:
-        _check_all_are_streams(found)
-    predictor = through_windows(load_model(model, backend, threads), window, stride)
+    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
+    if show and images:
+        raise RequestError(
+            f"{images[0][1].path} is an image, and --show shows videos and cameras; leave it out, "
+            "and open the overlays that are written"
+        )
+    predictor = options.load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
-        check_knows_cityscapes(predictor)
-    is_quiet, where = is_stdout(json_file), None if unwritten else folder
-    results = _predict_images(predictor, found, folder, targets)
-    results += _predict_streams(predictor, found, where, (show, smooth, flicker), is_quiet)
+        check_knows_cityscapes(predictor.card.labels.names)
+    is_quiet = console.is_stdout(json_file)
+    results = _predict_images(predictor, images, folder, targets)
+    for source in (each for each in found if each.is_stream):
+        target = None if unwritten else folder
+        try:
+            report = label_stream(predictor, source, target, show, smooth, flicker)
+        except DataError as error:
+            results.append(_result(source, [], error=str(error)))
+            continue
+        results.append(_result(source, report.paths, **report.to_json()))
+        if not is_quiet:
+            print(report_text(report))
     failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
     if done and not is_quiet:
-        print(f"{done} of {len(found)} {'shown' if unwritten else f'labeled, in {folder}'}")
-    write_json(json_file, {"inputs": results})
+        where = "shown" if unwritten else f"labeled, in {folder}"
+        print(f"{done} of {len(found)} {where}: {predictor.ran}")
+    console.write_json(json_file, {"ran": predictor.ran._asdict(), "inputs": results})
     if failed:
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
 
 
-def _result(source: Input, files: Sequence[Path] = (), **facts: Any) -> dict[str, Any]:
-    """What became of an input, as --json tells it."""
-    return {"input": str(source.path), "files": [str(file) for file in files], **facts}
-
-
-def _check_all_are_streams(found: list[Input]) -> None:
-    for source in found:
-        if not source.is_stream:
-            raise RequestError(
-                f"{source.path} is an image, and --show shows videos and cameras; leave it out, "
-                "and open the overlays that are written"
-            )
+def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:
+    """What became of an input, as --json has it."""
+    return {"input": str(source.path), "files": [str(file) for file in files], **more}
 
 
 def _predict_images(
-    predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
+    predictor: Predictor, images: list[tuple[int, Input]], out: Path, targets: list[Path] | None
 ) -> list[dict[str, Any]]:
-    """Write every image's predictions, or its label ids to its target; what became of each."""
-    from briskseg.cli.counter import counter
+    """Write every image's predictions, or its label ids to the target of its index; what became of
+    each."""
+    from briskseg.core.parallel import thread_map
+    from briskseg.data.cityscapes.submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
-    from briskseg.runtime.server_files import write_label_ids
+
+    def labeled(item: tuple[int, Input]) -> dict[str, Any]:
+        index, source = item
+        try:
+            if targets is None:
+                return _result(source, write_predictions(predictor, source, out))
+            write_label_ids(predictor, source.path, targets[index])
+            return _result(source, [targets[index]])
+        except DataError as error:
+            return _result(source, [], error=str(error))
 
     results: list[dict[str, Any]] = []
-    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
     try:
-        with counter("labeling", "images") as progress:
-            for index, source in images:
-                try:
-                    if targets is None:
-                        files = write_predictions(predictor, source, out)
-                    else:
-                        files = [targets[index]]
-                        write_label_ids(predictor, source.path, *files)
-                    results.append(_result(source, files))
-                except DataError as error:
-                    results.append(_result(source, error=str(error)))
-                progress(len(results), len(images))
+        # Two at once: while the network has one, another is read or written.
+        with console.counter("labeling", "images") as progress:
+            for result in thread_map(labeled, images, threads=2, progress=progress):
+                results.append(result)
     except KeyboardInterrupt:
         failed = [result["error"] for result in results if "error" in result]
-        labeled = f"{len(results) - len(failed)} of {len(images)} images were labeled"
-        raise Interrupted("\n".join([f"interrupted: {labeled}, in {out}", *failed])) from None
+        done = f"{len(results) - len(failed)} of {len(images)} images were labeled"
+        raise Interrupted("\n".join([f"interrupted: {done}, in {out}", *failed])) from None
     return results
 
 
-def _predict_streams(
+def label_stream(
     predictor: Predictor,
-    found: list[Input],
+    source: Input,
     out: Path | None,
-    how: tuple[bool, int, bool],
-    is_quiet: bool,
-) -> list[dict[str, Any]]:
-    """Label every video and camera; how: `label_stream`'s show, smooth, flicker."""
-    from briskseg.cli.streams import label_stream, report_text
+    show: bool = False,
+    smooth: int = 1,
+    flicker: bool = False,
+) -> StreamReport:
+    """Label one video or camera; what became of it.
 
-    results = []
-    for source in (each for each in found if each.is_stream):
-        try:
-            report = label_stream(predictor, source, out, *how)
-        except DataError as error:
-            results.append(_result(source, error=str(error)))
-            continue
-        results.append(_result(source, report.paths, **report.to_json()))
-        if not is_quiet:
-            print(report_text(report))
-    return results
+    Ctrl-C ends a camera as it is meant to; a video it breaks off, as Interrupted says.
+    """
+    from briskseg.runtime.predictions import stream_predictions
+
+    with ExitStack() as stack:
+        shown = None
+        if show:
+            from briskseg.runtime.video.window import Window
+
+            window = Window(source.path.name)
+            stack.callback(window.close)
+            shown = window.show
+        progress = stack.enter_context(console.counter(f"labeling {source.path.name}", "frames"))
+        report = stream_predictions(predictor, source, out, shown, smooth, flicker, progress)
+    if report.ended == "interrupted" and not report.live:
+        of = f" of {report.total}" if report.total >= report.frames else ""
+        text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
+        if not report.frames:
+            text = f"interrupted before the first frame of {report.name} was labeled"
+        elif report.paths:
+            text += f" and written to {' and '.join(map(str, report.paths))}, which end there"
+        raise Interrupted(f"{text}\n{report_text(report)}")
+    return report
+
+
+def report_text(report: StreamReport) -> str:
+    """What became of a stream, and each stage's time, for people."""
+    parts = [f"{report.frames} frames in {report.seconds:.1f} s, {report.rate:.1f} frames/s"]
+    if report.live:
+        parts.append(f"{report.dropped} dropped")
+    if report.latency is not None:
+        parts.append("latency {:.0f} ms, 95 % under {:.0f} ms".format(*report.latency))
+    if report.flicker is not None:
+        parts.append(f"flicker {report.flicker:.2%}")
+    ended = {"source": "", "interrupted": " (interrupted)", "closed": " (window closed)"}
+    lines = [f"{report.name}{ended[report.ended]}: {', '.join(parts)}"]
+    if report.stages:
+        lines.append("  ms a frame " + "".join(f"{name:>9}" for name in report.stages))
+        for index, what in enumerate(("median", "95 % under")):
+            figures = "".join(f"{each[index]:9.1f}" for each in report.stages.values())
+            lines.append(f"  {what:11}{figures}")
+    return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from briskseg.cli import app
+from briskseg.cli import app, console
 
 
 @app.command()
@@ -18,7 +18,6 @@ def recipes(
     Example: briskseg recipes erfnet-camvid11 > mine.yaml
     """
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Column, Table
 
     from briskseg.recipe import Recipe, list_recipes, load_recipe, recipe_text
@@ -34,4 +33,4 @@ def recipes(
         if isinstance(recipe, Recipe) and recipe.training.stages:
             length = f"{len(recipe.training.stages)} x {length}"
         table.add_row(each, length, recipe_text(each).splitlines()[0].lstrip("# "))
-    Console().print(table)
+    console.plain_console().print(table)

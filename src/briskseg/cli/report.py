@@ -20,6 +20,6 @@ def report(
 
     Example: briskseg report runs/first
     """
-    from briskseg.reports.page import write_report
+    from briskseg.runs.report.page import write_report
 
     print(write_report(run))

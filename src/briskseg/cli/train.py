@@ -8,18 +8,23 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
-from briskseg.core.errors import MissingExtraError, RequestError
+from briskseg.cli.console import counter
+from briskseg.core.errors import DataError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
+    from briskseg.data.check import Finding
     from briskseg.recipe import PretrainingRecipe, Recipe
     from briskseg.training.repeat import Spread
-    from briskseg.training.run_folder import Sitting
+    from briskseg.training.session import RunSession
+
+FINDINGS = 3  # named in a sentence
 
 _Changes = Annotated[
     list[str] | None,
@@ -29,6 +34,14 @@ _Out = Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if 
 _IsUnchecked = Annotated[
     bool, typer.Option("--no-check", help="Train without checking the data first.")
 ]
+_Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="M",
+        help="Be done in M minutes, checking and scoring included; takes the place of epochs.",
+    ),
+]
 _Repeat = Annotated[
     int | None,
     typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
@@ -37,9 +50,13 @@ _Repeat = Annotated[
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a YAML file.")],
+    context: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A shipped recipe's name, or a YAML file; chosen if none.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="The data set's folder, or `streets`.")] = None,
     changes: _Changes = None,
+    minutes: _Minutes = None,
     out: _Out = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -58,37 +75,72 @@ def train(
     # Large buffers come and go every step; huge pages save most of their page faults, which is a
     # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    from briskseg.cli.progress import TrainingProgress
-    from briskseg.cli.spread import print_spread
-    from briskseg.recipe import Recipe, load_recipe
+    began = time.monotonic()
+    from briskseg.cli.training_output import TrainingProgress, print_spread
+    from briskseg.recipe import PretrainingRecipe, load_recipe
+    from briskseg.training.processes import launched
 
-    settings = [*(changes or [])]
-    if data is not None:
-        settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
-    described = load_recipe(recipe, settings)
+    root = [] if data is None else [f"data.root={json.dumps(data)}"]  # as YAML, whatever it holds
+    processes = launched(devices)
+    is_first = processes.is_first  # of several processes one speaks
+    recipe = recipe or _chosen_recipe(data, is_first)
+    described = load_recipe(recipe, [*(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
-    is_first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of several processes one speaks
-    if repeat is not None and devices > 1:
+    if repeat is not None and (processes.world > 1 or minutes is not None):
+        other = "--minutes" if minutes is not None else "several processes"
         raise RequestError(
-            f"--repeat trains on one device, found --devices {devices}; leave one of them out, or "
-            "start a run for each seed with --set training.seed=N"
+            f"--repeat trains one run after the other on one device, found {other}; leave one of "
+            "them out, or start a run for each seed with --set training.seed=N"
         )
     _refuse(described, run, repeat, resume, is_first, is_unchecked)
     from briskseg.training.stopping import Stop
 
-    how = (recipe, data, changes or [], run, device, devices, is_unchecked, repeat)
-    stop = Stop(_resume_command(*how), _say_it_saves)
+    stop = Stop(_resume_command(context, recipe, run), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.machine import Devices
-        from briskseg.training.run_folder import Sitting
+        from briskseg.training.session import RunSession
 
-        listener = progress.tell if is_first else lambda _: None
-        sitting = Sitting(resume, Devices(device, devices), stop, listener)
-        spread = _carry_out(described, run, repeat, sitting)
+        listener = progress.show if is_first else lambda _: None
+        session = RunSession(resume, Devices(device, devices), stop, listener, minutes, began)
+        spread = _carry_out(described, run, repeat, session)
     if spread is not None:
         print_spread(spread, run)
     elif is_first:
-        (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+        _sum_up(run, isinstance(described, PretrainingRecipe))
+
+
+def _notify(notice: str) -> None:
+    print(f"briskseg: {notice}", file=sys.stderr)
+
+
+def _carry_out(
+    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
+) -> Spread | None:
+    """Train; of several seeds, how far they lie apart."""
+    from briskseg.training.fit import fit
+    from briskseg.training.repeat import repeat as train_seeds
+
+    if repeat is not None:
+        return train_seeds(described, run, repeat, session)
+    fit(described, run, session)
+    return None
+
+
+def _chosen_recipe(data: str | None, is_first: bool) -> str:
+    """The recipe for data without one: that of the data set by name, or Fast-SCNN's, the smallest
+    network and the quickest to train, at the size of the images."""
+    from briskseg.data import open_dataset
+
+    if data is None:
+        raise RequestError(
+            "nothing to train: name a recipe, or data with --data DIR; `briskseg recipes` lists "
+            "the recipes, and demo needs no data"
+        )
+    named = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
+    recipe = "demo" if data == "streets" else named.get(open_dataset(data).kind, "fast-scnn")
+    if is_first:
+        _notify(f"trains the recipe {recipe} (see: briskseg recipes)")
+    return recipe
 
 
 def _refuse(
@@ -100,9 +152,9 @@ def _refuse(
     is_unchecked: bool,
 ) -> None:
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
-    from briskseg.cli.fitness import refuse_unfit
     from briskseg.recipe import Recipe
-    from briskseg.training.requests import (
+    from briskseg.runs.run_folder import RunFolder
+    from briskseg.training.preflight import (
         refuse_dataless,
         refuse_folder,
         refuse_weights,
@@ -110,34 +162,59 @@ def _refuse(
     )
 
     refuse_dataless(described)
-    for package in ("torch", "lightning"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "training", "train")
+    check_can_train()
+    folder = RunFolder(run)
     if repeat is not None:
-        seed_folders(described, run, repeat, resume)
+        seed_folders(described, folder, repeat, resume)
     elif is_first:
-        refuse_folder(run, resume)
-        refuse_weights(described, run)
+        refuse_folder(folder, resume)
+        refuse_weights(described, folder)
     if not is_unchecked and is_first and isinstance(described, Recipe):
         refuse_unfit(described)
 
 
-def _carry_out(
-    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, sitting: Sitting
-) -> Spread | None:
-    """Train; of several seeds, how far they lie apart."""
-    from briskseg.recipe import Recipe
-    from briskseg.training.fit import fit
-    from briskseg.training.pretraining import pretrain
-    from briskseg.training.repeat import repeat as train_seeds
+def check_can_train() -> None:
+    """Raises MissingExtraError where a package that training needs is not installed."""
+    for package in ("torch", "tensorboard"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "training", "train")
 
-    if repeat is not None:
-        return train_seeds(described, run, repeat, sitting)
-    if isinstance(described, Recipe):
-        fit(described, run, sitting)
-    else:
-        pretrain(described, run, sitting)
-    return None
+
+def refuse_unfit(recipe: Recipe) -> None:
+    """Check the recipe's data; what has not changed since the last check is not read again.
+
+    Warnings are one line. Raises DataError, naming the findings of most files, where the data is
+    not fit to train on.
+    """
+    from briskseg.data.check import check_dataset
+    from briskseg.training.preflight import refuse_dataless
+
+    data, root = recipe.data, refuse_dataless(recipe)
+    with counter("checking the data", "pairs") as progress:
+        report = check_dataset(root, data.classes, data.split_seed, progress)
+    words = ["briskseg", "check", root]
+    words += ["--classes", data.classes] if data.classes is not None else []
+    words += ["--seed", str(data.split_seed)] if data.split_seed else []
+    command = f"`{shlex.join(words)}`"
+    found = sorted(report.findings, key=lambda finding: -finding.count)
+    if errors := [finding for finding in found if finding.severity == "error"]:
+        first = errors[0]
+        file = f", {first.files[0].as_posix()} first" if first.files else ""
+        raise DataError(
+            f"{report.root} is not fit to train on: {_listed(errors)}; {first.kind}{file}: "
+            f"{first.message}; {command} names every file and the cure, --no-check trains without "
+            "looking"
+        )
+    if warnings := [finding for finding in found if finding.severity == "warning"]:
+        _notify(f"{_listed(warnings)} in {report.root}; {command} says more")
+
+
+def _listed(findings: list[Finding]) -> str:
+    """ "2 errors, sizes-differ (12) and lossy-labels (3)"."""
+    severity = findings[0].severity
+    named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
+    more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
+    return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
 
 
 def _say_it_saves() -> None:
@@ -145,50 +222,40 @@ def _say_it_saves() -> None:
     os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
 
 
-def _sum_up(run: Path) -> None:
+def _sum_up(run: Path, is_pretraining: bool) -> None:
     """Say what came of it and what to do with it."""
     from briskseg.core.card import read_card
+    from briskseg.runs.run_folder import RunFolder
 
-    card = read_card(run / "model.safetensors")
-    score, epoch = card.scores.get("val_miou"), card.training["epoch"]
-    if "val_miou" not in card.scores:
+    folder = RunFolder(run)
+    if is_pretraining:
+        encoder = folder.read_encoder_card()
+        scores = f"val top-1 {encoder['val_top1']:.4f}, top-5 {encoder['val_top5']:.4f}"
+        print(f"{folder.encoder}: {scores}, best at epoch {encoder['epoch']}")
+        print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
+        return
+    card = read_card(folder.weights)
+    epoch = card.training["epoch"]
+    if "val_miou" in card.scores:
+        shown = f"val mIoU {card.scores['val_miou']:.4f}, best at epoch {epoch}"
+    else:
         before = card.scores.get("val_miou_before")
         begun = "" if before is None else f" (val mIoU before: {before:.4f})"
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
-    else:
-        shown = f"val mIoU {score:.4f}, best at epoch {epoch}"
-    print(f"{run}/model.safetensors: {shown}")
+    print(f"{folder.weights}: {shown}")
     print(f"next: briskseg report {run}")
     print(f"      briskseg predict {run} IMAGE")
 
 
-def _sum_up_pretraining(run: Path) -> None:
-    """The same of an encoder."""
-    from briskseg.training.encoder_file import FILE, read_facts
-
-    facts = read_facts(run / FILE)
-    scores = f"val top-1 {facts['val_top1']:.4f}, top-5 {facts['val_top5']:.4f}"
-    print(f"{run / FILE}: {scores}, best at epoch {facts['epoch']}")
-    print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
-
-
-def _resume_command(
-    recipe: str,
-    data: str | None,
-    changes: list[str],
-    run: Path,
-    device: str,
-    devices: int,
-    is_unchecked: bool,
-    repeat: int | None,
-) -> str:
-    """The command that goes on with this run."""
+def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
+    """The command that goes on with this run: its options, with the recipe and the folder named."""
     words = ["briskseg" if shutil.which("briskseg") else sys.argv[0], "train", recipe]
-    words += ["--data", data] if data is not None else []
-    words += [word for change in changes for word in ("--set", change)]
     words += ["--out", str(run)]
-    words += ["--device", device] if device != "auto" else []
-    words += ["--devices", str(devices)] if devices != 1 else []
-    words += ["--no-check"] if is_unchecked else []
-    words += ["--repeat", str(repeat)] if repeat is not None else []
+    for option in context.command.params:
+        value = context.params[option.name or ""]
+        if option.name in ("recipe", "out", "resume") or value in (None, False, option.default):
+            continue
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            number = f"{each:g}" if isinstance(each, float) else str(each)
+            words += [option.opts[0]] if each is True else [option.opts[0], number]
     return shlex.join([*words, "--resume"])

@@ -25,11 +25,11 @@ from pydantic import (
     model_validator,
 )
 
-from briskseg.core.bounds import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files import write_whole
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.limits import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
+from briskseg.core.files.safe_names import fault_of_class_name, printable
 from briskseg.core.labels import LabelSet
-from briskseg.core.names import fault_of_class_name, printable
 
 CARD_KEY = "briskseg.card"
 CARD_VERSION: Literal[1] = 1

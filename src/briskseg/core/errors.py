@@ -58,18 +58,20 @@ class UnknownLabelError(DataError):
     """A label file holds values or colors that are no class.
 
     unknown: each unknown file value, or RGB color, with its number of pixels, most frequent first.
-    cure: the likely way out.
+    fix_hint: the likely way out.
     """
 
-    def __init__(self, path: Path, unknown: Mapping[Any, int], expected: str, cure: str) -> None:
+    def __init__(
+        self, path: Path, unknown: Mapping[Any, int], expected: str, fix_hint: str
+    ) -> None:
         self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
-        self.cure = cure
+        self.fix_hint = fix_hint
         what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
         listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:_SHOWN])
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         super().__init__(
             f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "
-            f"expected {expected}; {cure}"
+            f"expected {expected}; {fix_hint}"
         )
 
 

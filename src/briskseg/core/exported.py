@@ -15,13 +15,17 @@ from xml.parsers import expat
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from briskseg.core.bounds import MAX_INPUT_PIXELS, check_size
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files.limits import MAX_INPUT_PIXELS, check_size
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
 
 EXPORT_KEY = "briskseg.export"
+
+# In files that resize images themselves: the tensor (N,h,w,3) uint8 of what the network sees. What
+# runs a file and has resized the image already begins there.
+NETWORK_IMAGES = "network_images"
 
 # A card longer than this, or a description of a network, is damage.
 _MAX_TEXT_BYTES = 16 * 1024 * 1024

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from briskseg.core.errors import BriskError, DataError
-from briskseg.core.files import write_whole
-from briskseg.core.picture_files import opened
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.pictures import opened
 from briskseg.core.types import Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

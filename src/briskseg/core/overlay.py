@@ -1,4 +1,4 @@
-"""Labels laid over their image, and a legend that says which color is which class."""
+"""Labels laid over their image, a legend of the classes' colors, and text on pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.types import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_PAPER, _INK, _EDGE = (250, 250, 250), (25, 25, 25), (120, 120, 120)
+PAPER = (250, 250, 250)  # RGB, behind text
+_INK, _EDGE = (25, 25, 25), (120, 120, 120)
 
 
 def overlay(image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: LabelSet) -> Image:
@@ -46,27 +47,37 @@ def with_legend(
     height, width = image_hwc.shape[:2]
     text_px = text_px or int(np.clip(min(height, width) / 34, 10, 34))
     names = [_ascii(label_set.names[index], index) for index in listed]
-    thick = max(1, round(text_px / 12))
-    scale = cv2.getFontScaleFromHeight(_FONT, text_px, thick)
-    longest = max(cv2.getTextSize(name, _FONT, scale, thick)[0][0] for name in names)
+    longest = max(cv2.getTextSize(name, _FONT, *_font(text_px))[0][0] for name in names)
     line, chip = text_px * 2, round(text_px * 1.5)
     cell = chip + text_px * 2 + longest
     columns = min(len(names), max(1, (width - text_px) // cell))
     rows = -(-len(names) // columns)
     paper = np.full(
-        (height + rows * line + text_px, max(width, cell + text_px), 3), _PAPER, np.uint8
+        (height + rows * line + text_px, max(width, cell + text_px), 3), PAPER, np.uint8
     )
     paper[:height, :width] = image_hwc
-    for place, (index, name) in enumerate(zip(listed, names, strict=True)):
-        column, row = divmod(place, rows)  # down each column, as one reads a list
+    for number, (index, name) in enumerate(zip(listed, names, strict=True)):
+        column, row = divmod(number, rows)  # down each column, as one reads a list
         x, y = text_px + column * cell, height + text_px // 2 + row * line
         top = y + (line - chip) // 2
-        red, green, blue = label_set.colors[index]
-        cv2.rectangle(paper, (x, top), (x + chip, top + chip), (red, green, blue), -1)
+        cv2.rectangle(paper, (x, top), (x + chip, top + chip), label_set.colors[index], -1)
         cv2.rectangle(paper, (x, top), (x + chip, top + chip), _EDGE, 1)
-        at = (x + chip + text_px // 2, y + (line + text_px) // 2)
-        cv2.putText(paper, name, at, _FONT, scale, _INK, thick, cv2.LINE_AA)
+        draw_text(paper, name, x + chip + text_px // 2, y + (line + text_px) // 2, text_px)
     return paper
+
+
+def draw_text(picture: Image, text: str, left: int, baseline: int, text_px: int) -> None:
+    """Write into the picture (H, W, 3) uint8 RGB, at pixels from its top left. OpenCV's font has
+    ASCII only: other characters show as `?`."""
+    shown = text.encode("ascii", "replace").decode()
+    scale, thickness = _font(text_px)
+    cv2.putText(picture, shown, (left, baseline), _FONT, scale, _INK, thickness, cv2.LINE_AA)
+
+
+def _font(text_px: int) -> tuple[float, int]:
+    """OpenCV's scale and stroke in pixels, for letters of this height."""
+    thickness = max(1, round(text_px / 12))
+    return cv2.getFontScaleFromHeight(_FONT, text_px, thickness), thickness
 
 
 def _ascii(name: str, index: int) -> str:

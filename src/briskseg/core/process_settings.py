@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,3 +34,26 @@ class ProcessSetting(Generic[T]):
                 self._users -= 1
                 if self._users == 0:
                     self._write(self._before)
+
+
+def opencv_silenced() -> AbstractContextManager[None]:
+    """Within, OpenCV writes no warning to standard error, in any thread."""
+    import cv2
+
+    return _OPENCV_LOG.changed(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _opencv_log_level() -> int:
+    import cv2
+
+    return cv2.utils.logging.getLogLevel()
+
+
+def _set_opencv_log_level(level: int) -> None:
+    import cv2
+
+    cv2.utils.logging.setLogLevel(level)
+
+
+# OpenCV is imported within, because commands that decode nothing import this file too.
+_OPENCV_LOG = ProcessSetting(_opencv_log_level, _set_opencv_log_level)

@@ -1,4 +1,4 @@
-"""What has one name everywhere: kinds of arrays, a color, and who is told of progress."""
+"""What has one name everywhere: kinds of arrays, a color, and a callback for progress."""
 
 from __future__ import annotations
 

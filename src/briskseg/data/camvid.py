@@ -10,20 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from briskseg.core.bounds import MAX_LIST_BYTES, check_size
 from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import CAMVID11, CAMVID32
-from briskseg.core.names import printable
-from briskseg.data.dataset import (
-    Dataset,
-    Found,
-    Pair,
-    Unmatched,
-    by_name,
-    image_files,
-    match,
-    split_by_seed,
-)
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair
+from briskseg.data.matching import by_name, image_files, match, match_splits, split_by_seed
 
 SPLITS = ("train", "val", "test")
 IMAGES, LABELS = "701_StillsRaw_full", "LabeledApproved_full"
@@ -53,14 +45,10 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             f"{root}: the class set 'camvid32' was asked for, but these label files (SegNet's "
             f"layout) hold 11 classes; use camvid11, or the published files ({IMAGES}, {LABELS})"
         )
-    splits: dict[str, tuple[Pair, ...]] = {}
-    left_over: list[Unmatched] = []
-    for split in _segnet_splits(root):
-        images = by_name(image_files(root / split))
-        masks = by_name(image_files(root / f"{split}annot"))
-        splits[split], unmatched = match(split, images, masks)
-        left_over += unmatched
-    return Dataset("camvid", root, CAMVID11, splits), tuple(left_over)
+    splits, unmatched = match_splits(
+        {split: (root / split, root / f"{split}annot") for split in _segnet_splits(root)}
+    )
+    return MaskDataset("camvid", root, CAMVID11, splits), unmatched
 
 
 def _segnet_splits(root: Path) -> list[str]:
@@ -77,7 +65,7 @@ def _find_published(root: Path, classes: str, seed: int) -> Found:
     pairs, unmatched = match("all", images, masks)
     lists = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
     if not lists:
-        splits = split_by_seed(pairs, round(len(pairs) * VAL_SHARE), seed)
+        splits = split_by_seed(pairs, VAL_SHARE, seed)
     elif {"train", "val"} <= set(lists):
         known = {pair.name: pair for pair in pairs}
         half = {path.stem.removesuffix("_L") for path in (file.path for file in unmatched)}
@@ -87,7 +75,7 @@ def _find_published(root: Path, classes: str, seed: int) -> Found:
             f"{root}: {lists[0]}.txt is there alone; give train.txt and val.txt, or neither for a "
             "split by the seed"
         )
-    return Dataset("camvid", root, CLASS_SETS[classes], splits), unmatched
+    return MaskDataset("camvid", root, CLASS_SETS[classes], splits), unmatched
 
 
 def _listed(path: Path, known: dict[str, Pair], half: set[str]) -> tuple[Pair, ...]:
@@ -110,3 +98,16 @@ def _listed(path: Path, known: dict[str, Pair], half: set[str]) -> tuple[Pair, .
         if name in known:
             chosen[name] = known[name]
     return tuple(chosen[name] for name in sorted(chosen))
+
+
+FORMAT = Format(
+    recognizes,
+    find,
+    (
+        "train/NAME.ext with trainannot/NAME.png, and so on for val and test (SegNet's, 11"
+        " classes)",
+        "701_StillsRaw_full/NAME.png with LabeledApproved_full/NAME_L.png (as published, 32"
+        " colors)",
+    ),
+    recipe="erfnet-camvid11",
+)

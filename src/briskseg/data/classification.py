@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import read_image, resize_image
-from briskseg.core.names import check_file_name
 from briskseg.core.types import Image
-from briskseg.data.dataset import image_files
+from briskseg.data.matching import image_files
 from briskseg.recipe import CropPart
 
 Sample = tuple[Image, NDArray[np.int64], str]

@@ -1,29 +1,42 @@
-"""A data set: its splits of image and label pairs, and how a pair becomes arrays.
+"""The contract of a data set: what checking, counting, training and scoring may ask of one.
 
-Every kind of data on disk is found by its own file beside this one; what they share is here:
-listing files, matching images with labels, and splitting by a seed.
+A format on disk is one file beside this one: it recognizes a folder, finds its pairs, and gives a
+`Dataset` whose `read_labels` turns a pair's label file into class indices, whatever that file is.
+Label files that are pictures (index masks, palettes, colors) are read by `MaskDataset`.
+Nothing outside `data/` opens a label file or asks of which kind a data set is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.images import IMAGE_SUFFIXES, read_image
+from briskseg.core.images import image_size, read_image
 from briskseg.core.labels import LabelSet
-from briskseg.core.names import check_file_name
+from briskseg.core.types import Image, Labels
+from briskseg.data.file_stats import (
+    FileProblem,
+    ImageStats,
+    LabelStats,
+    decoded_stats,
+    image_stats,
+    mask_stats,
+)
+
+if TYPE_CHECKING:
+    from briskseg.data.scorer import Scorer
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image file and its label file; the name is unique within a split."""
+    """An image and its labels; the name is unique within a split.
+
+    image, label: the files that hold them, for messages and for telling whether they have changed.
+    What is in them is known to the data set alone, and several pairs may share a label file.
+    """
 
     name: str
     image: Path
@@ -41,12 +54,25 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The pairs of a data set by split, and the label set that all of its files follow."""
+    """The pairs of a data set by split, and how each becomes arrays.
+
+    A format's own class says how its label files are read (`read_labels`), and overrides what else
+    is particular to it.
+    """
 
     kind: str
     root: Path
     labels: LabelSet
     splits: Mapping[str, tuple[Pair, ...]]
+
+    # Whether what `scan_labels` finds depends on the label set, so that another set needs the files
+    # read again.
+    scan_depends_on_classes: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names, in the order of the class indices."""
+        return self.labels.names
 
     def pairs(self, split: str) -> tuple[Pair, ...]:
         """The pairs of a split, sorted by name. Raises RequestError for one that is not there."""
@@ -67,14 +93,21 @@ class Dataset:
             )
         return replace(self, splits={**self.splits, "train": pairs})
 
-    def read(self, pair: Pair) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Read a pair: image_hwc, (H, W, 3) uint8 RGB, and labels_hw, (H, W) uint8, 255 ignored.
+    def read_image(self, pair: Pair) -> Image:
+        """The image, (H, W, 3) uint8 RGB, upright. Raises DataError naming a damaged file."""
+        return read_image(pair.image)
 
-        Raises DataError naming the file when one is damaged, holds values or colors that are no
-        class, or when the two sizes differ.
+    def read_labels(self, pair: Pair) -> Labels:
+        """The labels, (H, W) uint8: class indices, 255 ignored.
+
+        Raises DataError naming a file that is damaged, UnknownLabelError where it holds what is no
+        class.
         """
-        image_hwc = read_image(pair.image)
-        labels_hw = self.labels.read(pair.label)
+        raise NotImplementedError
+
+    def read(self, pair: Pair) -> tuple[Image, Labels]:
+        """Both; raises DataError as they do, and when the two sizes differ."""
+        image_hwc, labels_hw = self.read_image(pair), self.read_labels(pair)
         if image_hwc.shape[:2] != labels_hw.shape:
             (image_h, image_w), (label_h, label_w) = image_hwc.shape[:2], labels_hw.shape
             raise DataError(
@@ -84,62 +117,59 @@ class Dataset:
             )
         return image_hwc, labels_hw
 
+    def size(self, pair: Pair) -> tuple[int, int]:
+        """The image's (height, width) in pixels, by its header: no pixel is decoded.
 
-# What a kind's finder gives: the data set, and the files that are half of no pair.
+        Raises DataError naming a file that is missing or damaged.
+        """
+        return image_size(pair.image)
+
+    def scan_image(self, pair: Pair) -> ImageStats | FileProblem:
+        """What `check` must know of the image; what cannot be read is a problem, no error."""
+        return image_stats(pair.image)
+
+    def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
+        """What `check` must know of the labels; what cannot be read is a problem, no error."""
+        return decoded_stats(pair.label, lambda: self.read_labels(pair))
+
+    def scorer(self, split: str, label_size: tuple[int, int] | None = None) -> Scorer:
+        """What counts predictions on a split, by the rules of this data set's benchmark.
+
+        label_size: (height, width) that labels are resized to first; None: their own.
+        """
+        from briskseg.data.scorer import Scorer
+
+        return Scorer(self, self.pairs(split), label_size)
+
+
+@dataclass(frozen=True)
+class MaskDataset(Dataset):
+    """A data set whose label files are pictures: 8- or 16-bit indices, a palette, or RGB colors."""
+
+    scan_depends_on_classes: ClassVar[bool] = False
+
+    def read_labels(self, pair: Pair) -> Labels:
+        """The labels, (H, W) uint8, as `LabelSet.read` decodes the file; errors as there."""
+        return self.labels.read(pair.label)
+
+    def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
+        """The values or colors of the file as it holds them, whatever the classes are."""
+        return mask_stats(pair.label)
+
+
+# What a format's finder gives: the data set, and the files that are half of no pair.
 Found = tuple[Dataset, tuple[Unmatched, ...]]
 
 
-def image_files(folder: Path, ending: str = "") -> list[Path]:
-    """The image files in a folder whose stem has this ending, sorted; none if it is not there.
+class Format(NamedTuple):
+    """A format on disk.
 
-    Raises DataError for a name with characters that no terminal shows.
-    """
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    paths = [folder / name for name in sorted(names)]
-    found = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.stem.endswith(ending)]
-    return [check_file_name(path) for path in found]
-
-
-def match(
-    split: str, images: Mapping[str, list[Path]], labels: Mapping[str, list[Path]]
-) -> tuple[tuple[Pair, ...], tuple[Unmatched, ...]]:
-    """Pair the files of one split by name, and list those that are left over or named twice."""
-    pairs, unmatched = [], []
-    for name in sorted({*images, *labels}):
-        image, label = images.get(name, []), labels.get(name, [])
-        if image and label:
-            pairs.append(Pair(name, image[0], label[0]))
-            twice = [*image[1:], *label[1:]]
-            unmatched += [Unmatched("name used twice", split, path) for path in twice]
-        else:
-            unmatched += [Unmatched("image without label", split, path) for path in image]
-            unmatched += [Unmatched("label without image", split, path) for path in label]
-    return tuple(pairs), tuple(unmatched)
-
-
-def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending; usually one file a name."""
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        named.setdefault(path.stem.removesuffix(ending), []).append(path)
-    return named
-
-
-def split_by_seed(pairs: tuple[Pair, ...], val: int, seed: int) -> dict[str, tuple[Pair, ...]]:
-    """Split into train and `val` pairs of val, at random but by the seed and the names alone.
-
-    Each name is hashed with the seed and the lowest hashes are val, so neither the order of the
-    files nor the version of a library has a say, and a new file moves at most one other.
+    recognizes: whether a folder is of it. find: the data set in a folder, given a class set (None:
+    the format's own) and a seed for the split where the data has none. layouts: for `briskseg data`
+    and messages, how files lie. recipe: the shipped one whose augmentation `data show` shows.
     """
 
-    def draw(pair: Pair) -> bytes:
-        return hashlib.sha256(f"{seed}/{pair.name}".encode()).digest()
-
-    chosen = {pair.name for pair in sorted(pairs, key=draw)[:val]}
-    return {
-        "train": tuple(pair for pair in pairs if pair.name not in chosen),
-        "val": tuple(pair for pair in pairs if pair.name in chosen),
-    }
+    recognizes: Callable[[Path], bool]
+    find: Callable[[Path, str | None, int], Found]
+    layouts: tuple[str, ...]
+    recipe: str = "fast-scnn"

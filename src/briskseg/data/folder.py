@@ -10,16 +10,8 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.labels import LabelSet
-from briskseg.data.dataset import (
-    Dataset,
-    Found,
-    Pair,
-    Unmatched,
-    by_name,
-    image_files,
-    match,
-    split_by_seed,
-)
+from briskseg.data.dataset import Format, Found, MaskDataset
+from briskseg.data.matching import by_name, image_files, match, match_splits, split_by_seed
 
 SPLITS = ("train", "val", "test")
 VAL_SHARE = 0.2
@@ -66,16 +58,11 @@ def _find(kind: str, root: Path, seed: int) -> Found:
     if not folders:
         images, masks = by_name(image_files(root / "images")), by_name(image_files(root / "labels"))
         pairs, unmatched = match("all", images, masks)
-        val = max(1, round(len(pairs) * VAL_SHARE)) if pairs else 0
-        return Dataset(kind, root, labels, split_by_seed(pairs, val, seed)), unmatched
-    splits: dict[str, tuple[Pair, ...]] = {}
-    left_over: list[Unmatched] = []
-    for split in folders:
-        images = by_name(image_files(root / "images" / split))
-        masks = by_name(image_files(root / "labels" / split))
-        splits[split], unmatched = match(split, images, masks)
-        left_over += unmatched
-    return Dataset(kind, root, labels, splits), tuple(left_over)
+        return MaskDataset(kind, root, labels, split_by_seed(pairs, VAL_SHARE, seed)), unmatched
+    splits, unmatched = match_splits(
+        {split: (root / "images" / split, root / "labels" / split) for split in folders}
+    )
+    return MaskDataset(kind, root, labels, splits), unmatched
 
 
 def _split_folders(root: Path) -> list[str]:
@@ -96,3 +83,19 @@ def _split_folders(root: Path) -> list[str]:
             "them into a split, or all files out of the split folders"
         )
     return [split for split in SPLITS if split in folders]
+
+
+STREETS = Format(
+    recognizes_streets,
+    find_streets,
+    ("streets.json beside the folder layout: drawn by `briskseg data draw`",),
+    recipe="demo",
+)
+FORMAT = Format(
+    recognizes,
+    find,
+    (
+        "images/SPLIT/NAME.ext with labels/SPLIT/NAME.png and classes.txt; SPLIT train, val, test",
+        "images/NAME.ext with labels/NAME.png and classes.txt: split 80 to 20 by a seed",
+    ),
+)

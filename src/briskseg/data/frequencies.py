@@ -1,26 +1,26 @@
-"""How often each class occurs, counted once and kept, and the class weights that follow from it."""
+"""How often each class occurs, and the class weights that follow from it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.bounds import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.files import write_whole
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.core.types import Progress
-from briskseg.data.dataset import Dataset, Pair
+from briskseg.core.parallel import thread_map
+from briskseg.core.types import Labels, Progress
+from briskseg.data.dataset import Dataset, MaskDataset, Pair
+from briskseg.data.file_stats import LabelStats
+from briskseg.data.stats_cache import StatsCache
 
 WEIGHTINGS = ("none", "enet", "median_frequency")
-THREADS = 4
+
+ClassPixels = npt.NDArray[np.int64]  # (256,): the pixels of each class index, 255 ignored
 
 
 @dataclass(frozen=True)
@@ -46,43 +46,47 @@ class PixelCounts:
         """(classes,): each class's share of all labeled pixels; 0 where nothing is labeled."""
         return np.asarray(self.totals / max(1, int(self.totals.sum())))
 
+    def to_json(self) -> dict[str, Any]:
+        """The counts of each image, by its name, as `class_counts.json` holds them."""
+        rows = zip(self.images, self.counts.tolist(), self.ignored.tolist(), strict=True)
+        images = {name: {"counts": counts, "ignored": ignored} for name, counts, ignored in rows}
+        return {"classes": list(self.classes), "images": images}
+
 
 def count_pixels(
     dataset: Dataset,
     split: str,
-    cache: Path | None = None,
     progress: Progress | None = None,
-    *,
-    keep: bool = True,
+    known: Mapping[str, ClassPixels] | None = None,
 ) -> PixelCounts:
-    """Count every class's pixels in every label file of a split; the images are not read.
+    """Count every class's pixels in the labels of a split.
 
-    cache: a JSON file that keeps the counts. What it holds of a file is used while that file's
-    size and time of change, and the label set, are the same; then it is written anew, unless `keep`
-    is False.
+    known: counts that were taken while labels were decoded for another purpose, by pair name. Of
+    the others, label files that an earlier check has read and that are unchanged are not read
+    again.
 
     Raises DataError naming a damaged label file, or the first file of a 0/255 mask that was meant
     to have two classes; RequestError for an unknown split.
     """
-    pairs = dataset.pairs(split)
-    meaning = dataset.labels.to_dict()
-    kept = {} if cache is None else _kept(cache, meaning)
-    stamps = {pair.name: _stamp(pair) for pair in pairs}
-    rows = {name: kept[name][1] for name in stamps if kept.get(name, (None,))[0] == stamps[name]}
+    pairs, cache = dataset.pairs(split), StatsCache(dataset)
+    rows = dict(known or {})
+
+    def count(pair: Pair) -> ClassPixels:
+        stats = cache.remembered_labels(pair)
+        counts = {} if stats is None else count_classes(stats, dataset.labels).counts
+        if not counts:
+            return count_labels(dataset.read_labels(pair))
+        row = np.zeros(IGNORED + 1, np.int64)
+        row[[*counts]] = [*counts.values()]
+        return row
+
     missing = [pair for pair in pairs if pair.name not in rows]
-    with ThreadPoolExecutor(THREADS) as pool:  # OpenCV and zlib let other threads run
-        fresh = pool.map(lambda pair: count_labels(dataset.labels.read(pair.label)), missing)
-        for done, (pair, counted) in enumerate(zip(missing, fresh, strict=True), start=1):
-            rows[pair.name] = counted[[*range(len(dataset.labels.names)), IGNORED]].tolist()
-            if progress is not None:
-                progress(done, len(missing))
-    if cache is not None and keep and (missing or rows.keys() != kept.keys()):
-        _keep(cache, split, meaning, {name: (stamps[name], rows[name]) for name in stamps})
-    table = np.array([rows[pair.name] for pair in pairs], np.int64)
-    table = table.reshape(len(pairs), len(dataset.labels.names) + 1)
+    counted = thread_map(count, missing, progress=progress)
+    rows |= {pair.name: row for pair, row in zip(missing, counted, strict=True)}
     names = tuple(pair.name for pair in pairs)
-    counts = PixelCounts(dataset.labels.names, names, table[:, :-1], table[:, -1])
-    if is_binary_mask_set(dataset.labels, np.append(counts.totals, counts.ignored.sum())):
+    table = np.array([rows[name] for name in names], np.int64).reshape(len(pairs), IGNORED + 1)
+    counts = PixelCounts(dataset.names, names, table[:, : len(dataset.names)], table[:, IGNORED])
+    if is_binary_mask_set(dataset, np.append(counts.totals, counts.ignored.sum())):
         first = pairs[int(np.flatnonzero(counts.ignored)[0])].label
         raise DataError(
             f"{first}: 0/255 masks: of the two classes only '{counts.classes[0]}' occurs, and 255 "
@@ -91,18 +95,72 @@ def count_pixels(
     return counts
 
 
-def count_labels(labels_hw: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def count_labels(labels_hw: Labels) -> ClassPixels:
     """(256,) int64: the pixels of each value in labels_hw, so of each class and of `IGNORED`."""
+    if labels_hw.size < 1 << 24:  # OpenCV's histogram is float32, exact up to here, and faster
+        counts = cv2.calcHist([labels_hw], [0], None, [IGNORED + 1], [0, IGNORED + 1])
+        return counts.ravel().astype(np.int64)
     return np.bincount(labels_hw.ravel(), minlength=IGNORED + 1)
 
 
-def is_binary_mask_set(labels: LabelSet, pixels: npt.NDArray[np.int64]) -> bool:
+class ClassCounts(NamedTuple):
+    """What a label set makes of a label file.
+
+    counts: the pixels of each class index, 255 ignored; empty where training refuses the file.
+    unknown: the pixels of each value or RGB color that is no class.
+    by_color: whether the file is read by its colors.
+    """
+
+    counts: Mapping[int, int] = {}
+    unknown: Mapping[Any, int] = {}
+    by_color: bool = False
+
+
+def count_classes(stats: LabelStats, labels: LabelSet) -> ClassCounts:
+    """The pixels of each class in a label file, as `LabelSet.read` would decode it."""
+    if stats.is_decoded:
+        return ClassCounts(stats.histogram)
+    held: dict[Any, int] = dict(stats.histogram)
+    by_color = stats.is_color
+    if stats.palette is not None:
+        palette = {index: rgb(packed) for index, packed in stats.palette.items()}
+        if labels.knows_palette(palette.values()):
+            by_color, held = True, _summed(palette, held)
+    elif stats.is_color:
+        held = {rgb(packed): n for packed, n in held.items()}
+    known: dict[Any, int] = dict(labels.class_of_color if by_color else labels.class_of_value)
+    unknown = {value: n for value, n in held.items() if value not in known}
+    is_refused = unknown or stats.clear or stats.is_lossy
+    return ClassCounts({} if is_refused else _summed(known, held), unknown, by_color)
+
+
+def rgb(packed: int) -> tuple[int, int, int]:
+    """The color 0xRRGGBB as (red, green, blue)."""
+    return packed >> 16, packed >> 8 & 255, packed & 255
+
+
+def _summed(key: dict[Any, Any], pixels: dict[Any, int]) -> dict[Any, int]:
+    """The pixels of each value, added up by what `key` makes of the value."""
+    sums: dict[Any, int] = {}
+    for value, n in pixels.items():
+        sums[key[value]] = sums.get(key[value], 0) + n
+    return sums
+
+
+def is_binary_mask_set(dataset: Dataset, pixels: ClassPixels) -> bool:
     """Whether files of two classes hold 0 and 255 alone, 255 read as ignored: 0/255 masks.
 
     pixels: those of each class first, those that are ignored last.
     """
-    two = len(labels.names) == 2 and labels.ignored == IGNORED
-    return two and bool(pixels[0] > 0 and pixels[1] == 0 and pixels[-1] > 0)
+    return may_be_binary_masks(dataset) and bool(
+        pixels[0] > 0 and pixels[1] == 0 and pixels[-1] > 0
+    )
+
+
+def may_be_binary_masks(dataset: Dataset) -> bool:
+    """Whether a mask's 255 may mean the second of two classes, though it is read as ignored."""
+    is_picture = isinstance(dataset, MaskDataset)
+    return is_picture and len(dataset.names) == 2 and dataset.labels.ignored == IGNORED
 
 
 def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> npt.NDArray[np.float32]:
@@ -147,49 +205,3 @@ def _computed_weights(name: str, counts: PixelCounts) -> npt.NDArray[np.float64]
         weights[occurs] = np.median(frequency) / frequency
         return weights
     raise RequestError(f"no class weights '{name}'; {nearest(name, WEIGHTINGS)}, or a list")
-
-
-Stamp = tuple[int, int]  # a label file's size in bytes and time of change in ns
-
-
-def _stamp(pair: Pair) -> Stamp:
-    try:
-        status = pair.label.stat()
-    except OSError as error:
-        raise DataError(f"{pair.label}: no such file; restore it, or remove its pair") from error
-    return status.st_size, status.st_mtime_ns
-
-
-def _kept(path: Path, meaning: Mapping[str, Any]) -> dict[str, tuple[Stamp, list[int]]]:
-    """What an earlier count left; nothing if there is none, or it is not of this label set."""
-    try:
-        check_size(path, MAX_TEXT_BYTES)
-        form = parse_json(path.read_text(encoding="utf-8"))
-        if form["labels"] != meaning:
-            return {}
-        return {
-            name: ((entry["bytes"], entry["changed_ns"]), [*entry["counts"], entry["ignored"]])
-            for name, entry in form["images"].items()
-            if len(entry["counts"]) == len(meaning["names"])
-            and all(_is_count(number) for number in (*entry["counts"], entry["ignored"]))
-        }
-    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # a cache that cannot be read is no loss: it is counted and written again
-
-
-def _is_count(number: Any) -> bool:
-    return type(number) is int and 0 <= number < 1 << 53
-
-
-def _keep(
-    path: Path,
-    split: str,
-    meaning: Mapping[str, Any],
-    rows: Mapping[str, tuple[Stamp, list[int]]],
-) -> None:
-    images = {
-        name: {"bytes": size, "changed_ns": changed, "counts": row[:-1], "ignored": row[-1]}
-        for name, ((size, changed), row) in rows.items()
-    }
-    form = {"split": split, "labels": meaning, "images": images}
-    write_whole(path, json.dumps(form) + "\n")

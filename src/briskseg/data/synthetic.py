@@ -2,15 +2,14 @@
 
 `draw_scene` paints one street as a camera behind a windscreen sees it, with exact labels;
 `draw_dataset` writes train and val scenes in the folder layout. The labels follow the habits of
-people who outline: what shows between the bars of a railing or the spokes of a wheel belongs to
-them, grass and hedges are *Tree*, low walls are *Building*, shadows change nothing, and our own
-bonnet and litter bins are ignored.
+people who outline: what shows between the bars of a railing, the spokes of a wheel or the twigs of
+a bare tree belongs to them, grass and bushes are *Tree*, shadows change nothing, and our own bonnet
+is ignored.
 """
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,12 @@ from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
 from briskseg.core.labels import CAMVID11
 from briskseg.core.types import Array, Progress
-from briskseg.data.streets.ground import paint_ground, texture_ground
-from briskseg.data.streets.plan import plan_camera, plan_street
-from briskseg.data.streets.scene import Canvas
-from briskseg.data.streets.sensor import expose, paint_bonnet
-from briskseg.data.streets.sky import paint_sky, paint_skyline
+from briskseg.data.streets.photograph import photograph
+from briskseg.data.streets.street import Street, draw_camera, fill
 
-VERSION = 1  # of the drawing: the same seed and version give the same pixels
+VERSION = 2  # of the drawing: the same seed and version give the same pixels
 SMALLEST = 32  # px a side
 SPLITS = ("train", "val")
-THREADS = 2  # more wait for each other
 
 
 def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array, Array]:
@@ -42,19 +37,9 @@ def draw_scene(seed: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Array,
     """
     refuse(size_hw, seed)
     # Every part has random numbers of its own: how many one takes changes nothing in another.
-    course, view, air, land, grain, distance, lens = np.random.default_rng(seed).spawn(7)
-    plan = plan_street(course)
-    canvas = Canvas(plan_camera(view, size_hw), plan.light)
-    paint_sky(canvas, plan.sky, air)
-    paint_ground(canvas, plan.street, land)
-    dark = 0.8 * plan.light.direct / (plan.light.direct + plan.light.ambient)
-    texture_ground(canvas, plan.things, dark, grain)
-    paint_skyline(canvas, 0.3 + 0.5 * plan.green, distance)
-    for thing in plan.things:
-        thing.draw(canvas)
-    if lens.random() < 0.35:
-        paint_bonnet(canvas, lens)
-    return expose(canvas.image_hwc, plan.light.dusk, lens), canvas.labels_hw
+    course, things, view, lens = np.random.default_rng(seed).spawn(4)
+    street = Street(course)
+    return photograph(draw_camera(view, size_hw), street.flat, fill(street, things), lens)
 
 
 def draw_dataset(
@@ -85,20 +70,13 @@ def draw_dataset(
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
 
-    def draw(job: tuple[str, int]) -> None:
-        split, index = job
+    for done, (split, index) in enumerate(jobs, 1):
         image, labels = draw_scene(scene_seed(seed, split, index), size_hw)
         name = f"{split}/{index:05d}.png"
         write_png(folder / "images" / name, image)
         write_png(folder / "labels" / name, labels)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for done, _ in enumerate(pool.map(draw, jobs), 1):
-                if progress is not None:
-                    progress(done, len(jobs))
-        finally:  # an interrupted drawing does not go on in the background
-            pool.shutdown(cancel_futures=True)
+        if progress is not None:
+            progress(done, len(jobs))
     CAMVID11.write_classes_txt(folder / "classes.txt")
     facts = {"seed": seed, "size": list(size_hw), "train": train, "val": val, "version": VERSION}
     (folder / "streets.json").write_text(json.dumps(facts) + "\n")

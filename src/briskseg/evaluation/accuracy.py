@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from briskseg.core.cityscapes import to_label_ids
-from briskseg.core.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.images import resize_labels
-from briskseg.core.intervals import LEVEL, RESAMPLES, Interval, miou_interval
-from briskseg.core.types import Image, Labels, Progress
-from briskseg.data import Dataset, Pair
-from briskseg.evaluation.cityscapes import (
-    CityscapesScores,
-    CityscapesTruth,
-    missing_instances,
-    read_truth,
-)
-from briskseg.evaluation.reading import read_ahead
-from briskseg.evaluation.views import Views
-from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.windows import WindowPredictor
+from briskseg.core.metrics.confusion import ABSENT_RULE, ConfusionMatrix
+from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, miou_interval
+from briskseg.core.parallel import thread_map
+from briskseg.core.types import Progress
+from briskseg.data import Dataset
+from briskseg.evaluation.test_time_augmentation import TestTimeAugmentation
+from briskseg.runtime.predictor import Predictor, Ran
+from briskseg.runtime.sliding_window import WindowPredictor
 
 
 class ImageScore(NamedTuple):
@@ -59,7 +51,8 @@ class Evaluation:
 
     network: its name, as in MODELS.
     label_size, window, stride: (height, width) in pixels, or None where labels were scored at their
-    own size and images seen whole. cityscapes: the benchmark's own scores, on its data.
+    own size and images seen whole. benchmark: scores that the data set's own benchmark has beside
+    these, under its name. ran: the file, backend and precision that predicted.
     """
 
     confusion: ConfusionMatrix
@@ -73,7 +66,8 @@ class Evaluation:
     label_size: tuple[int, int] | None = None
     window: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
-    cityscapes: CityscapesScores | None = None
+    benchmark: Mapping[str, Any] = field(default_factory=dict)
+    ran: Ran | None = None
 
     @property
     def miou(self) -> float:
@@ -83,14 +77,13 @@ class Evaluation:
     @cached_property
     def miou_interval(self) -> Interval:
         """(low, high) in [0, 1], the 95 % interval of mIoU over images, by resampling them (see
-        `core/intervals.py`); (None, None) of a single image."""
+        `core/metrics/intervals.py`); (None, None) of a single image."""
         parts = [[one.intersection, one.truth, one.predicted] for one in self.per_image]
         return miou_interval(np.array(parts, np.int64).transpose(1, 0, 2))
 
     def to_json(self) -> dict[str, Any]:
         """Every score, for JSON: shares in [0, 1]; None where a score does not exist."""
         low, high = self.miou_interval
-        own = {} if self.cityscapes is None else {"cityscapes": self.cityscapes.to_json()}
         return {
             **self.confusion.scores(self.names),
             "miou_interval": None if low is None else [low, high],
@@ -98,8 +91,9 @@ class Evaluation:
             "miou_interval_resamples": RESAMPLES,
             "absent_classes": self.confusion.absent(self.names),
             "absent_classes_rule": ABSENT_RULE,
-            **own,
+            **self.benchmark,
             "network": self.network,
+            "ran": None if self.ran is None else self.ran._asdict(),
             "dataset": self.dataset,
             "split": self.split,
             "scales": list(self.scales),
@@ -139,27 +133,30 @@ def evaluate(
     averaged, as MMSegmentation does. A `WindowPredictor` sees each of these through its windows.
     label_size: (height, width) that labels are resized to with nearest neighbor, and predicted at,
     as the official ERFNet code does with 512x1024. Such scores do not compare with others.
-    On Cityscapes its benchmark's scores are counted too. While an image is scored the next one is
-    read; `progress(done, total)` is called after each.
+    A benchmark's own scores are counted too where the data set has them. While an image is scored
+    the next one is read; `progress(done, total)` is called after each.
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
     scales or sizes; DataError for a damaged pair.
     """
     _check_classes(predictor.card.labels.names, dataset.labels.names)
-    views = Views(tuple(float(scale) for scale in scales), flip)
+    views = TestTimeAugmentation(tuple(float(scale) for scale in scales), flip)
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
-    tally = _Tally(dataset, pairs, label_size)
-    for done, sample in enumerate(read_ahead(tally.read, pairs), start=1):
-        tally.count(sample, views.labels(predictor, sample.image_hwc, label_size))
-        if progress is not None:
-            progress(done, len(pairs))
-    tally.refuse_nothing(split)
+    scorer, per_image = dataset.scorer(split, label_size), list[ImageScore]()
+    for sample in thread_map(scorer.read, pairs, threads=1, ahead=1, progress=progress):
+        predicted_hw = views.labels(predictor, sample.image_hwc, label_size)
+        per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, predicted_hw)))
+    if not scorer.confusion.counts.any():
+        raise DataError(
+            f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
+            "there is nothing to score; look at the label files and at the value for ignored"
+        )
     windows = predictor if isinstance(predictor, WindowPredictor) else None
     return Evaluation(
-        confusion=tally.confusion,
+        confusion=scorer.confusion,
         names=dataset.labels.names,
-        per_image=tuple(tally.per_image),
+        per_image=tuple(per_image),
         network=predictor.card.network.name,
         dataset=dataset.kind,
         split=split,
@@ -168,68 +165,9 @@ def evaluate(
         label_size=label_size,
         window=windows.window_hw if windows else None,
         stride=windows.stride_hw if windows else None,
-        cityscapes=tally.cityscapes,
+        benchmark=scorer.benchmark(),
+        ran=predictor.ran,
     )
-
-
-class _Sample(NamedTuple):
-    """A pair, read, at the size at which it is scored."""
-
-    pair: Pair
-    image_hwc: Image
-    truth_hw: Labels
-    cityscapes: CityscapesTruth | None
-
-
-class _Tally:
-    """Reads the pairs and counts what was predicted."""
-
-    def __init__(
-        self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None
-    ) -> None:
-        if label_size is not None and min(label_size) < 1:
-            raise RequestError(
-                f"the label size is {label_size}, expected (height, width) of 1 or more"
-            )
-        self.dataset, self.label_size = dataset, label_size
-        self.confusion = ConfusionMatrix(len(dataset.labels.names))
-        self.per_image: list[ImageScore] = []
-        self.cityscapes: CityscapesScores | None = None
-        if dataset.kind == "cityscapes":
-            reason = missing_instances([pair.label for pair in pairs])
-            if label_size is not None:
-                reason = "the labels were resized, and objects are weighed by their full sizes"
-            self.cityscapes = CityscapesScores(reason)
-
-    def read(self, pair: Pair) -> _Sample:
-        image_hwc, truth_hw = self.dataset.read(pair)
-        ids = None
-        if self.cityscapes is not None:
-            ids = read_truth(pair.label, self.cityscapes.without_instances is None)
-        if self.label_size is not None:
-            truth_hw = resize_labels(truth_hw, self.label_size)
-            ids = ids and CityscapesTruth(resize_labels(ids.ids_hw, self.label_size), None)
-        return _Sample(pair, image_hwc, truth_hw, ids)
-
-    def count(self, sample: _Sample, labels_hw: Labels) -> None:
-        one = ConfusionMatrix(self.confusion.classes)
-        try:
-            one.update(sample.truth_hw, labels_hw)
-            if self.cityscapes is not None and sample.cityscapes is not None:
-                self.cityscapes.update(to_label_ids(labels_hw), *sample.cityscapes)
-        except DataError as error:
-            raise DataError(f"{sample.pair.label}: {error}") from None
-        self.confusion.add(one)
-        self.per_image.append(ImageScore.of(sample.pair.name, one))
-
-    def refuse_nothing(self, split: str) -> None:
-        """Raise DataError where no pixel has been scored."""
-        if not self.confusion.counts.any():
-            raise DataError(
-                f"{self.dataset.root}: every pixel of the {len(self.per_image)} images of "
-                f"'{split}' is ignored, so there is nothing to score; look at the label files and "
-                "at the value for ignored"
-            )
 
 
 def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:

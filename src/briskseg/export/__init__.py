@@ -5,6 +5,7 @@ Importing this loads no torch and no other format's package; `export` does.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,10 +22,10 @@ from briskseg.core.exported import Exported
 from briskseg.core.types import Image
 
 if TYPE_CHECKING:
-    from briskseg.export.quantize import Int8, Scored
+    from briskseg.export.int8 import Int8, Scored
     from briskseg.export.verify import Agreement
     from briskseg.models.network import Network
-    from briskseg.runtime.torch_ import TorchBackend
+    from briskseg.runtime.backends.torch_backend import TorchBackend
 
 Infer = Callable[[Image], npt.NDArray[np.float32]]
 
@@ -62,11 +63,11 @@ _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
 _GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
 
 FORMATS = {
-    "onnx": Format(".onnx", "ONNX", "onnx_:write_onnx", _TAKES, _GIVES, any_size=True),
+    "onnx": Format(".onnx", "ONNX", "onnx_file:write_onnx", _TAKES, _GIVES, any_size=True),
     "openvino": Format(
         ".xml",
         "OpenVINO",
-        "openvino_:write_openvino",
+        "openvino_file:write_openvino",
         _TAKES,
         _GIVES,
         any_size=True,
@@ -75,7 +76,7 @@ FORMATS = {
     "keras": Format(
         ".keras",
         "Keras 3",
-        "keras_:write_keras",
+        "keras_file:write_keras",
         takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
         gives="logits (N, {height}, {width}, {classes})",
     ),
@@ -136,8 +137,8 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
-    from briskseg.runtime.files import find_weights, sha256
-    from briskseg.runtime.torch_ import TorchBackend
+    from briskseg.runtime.backends.torch_backend import TorchBackend
+    from briskseg.runtime.model_files import find_weights, sha256
 
     file = find_weights(model)
     if int8 is not None and to != "openvino":
@@ -169,7 +170,7 @@ def _write(
     int8: Int8 | None,
 ) -> Export:
     """Write a file in a folder of its own, run it beside the network, and only then name it."""
-    from briskseg.export.verify import verify
+    from briskseg.export.verify import verify, verify_resizing
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -177,9 +178,12 @@ def _write(
             part = Path(folder) / out.name
             runs = _writer(chosen)(backend.network, card, exported, part)
             agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
+            if exported.size is None and card.input.size is not None and runs.labels is not None:
+                coarse = functools.partial(backend.run, at_own_size=False)
+                verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
             scored = None
             if int8 is not None:
-                from briskseg.export.openvino_ import write_int8
+                from briskseg.export.openvino_file import write_int8
 
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             del runs  # a file that is in use cannot be moved everywhere

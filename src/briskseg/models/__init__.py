@@ -95,11 +95,11 @@ def _check_options(name: str, signature: inspect.Signature, options: Options) ->
 def load_published(path: str | Path) -> Network:
     """A published network with the weights of a file, in eval mode, on the CPU.
 
-    Recognizes the layouts in `briskseg.models.layouts` by names and shapes. Raises RequestError if
-    there is no such file, WeightsError if it is damaged or nothing known, MissingExtraError without
-    torch.
+    Recognizes the layouts in `briskseg.models.weights.layouts` by names and shapes. Raises
+    RequestError if there is no such file, WeightsError if it is damaged or nothing known,
+    MissingExtraError without torch.
     """
-    published = _import("published", "reading published weights")
+    published = _import("weights.published", "reading published weights")
     net: Network = published.load_published(path)
     return net
 

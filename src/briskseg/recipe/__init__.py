@@ -6,30 +6,28 @@ is inherited. The data set alone says how many classes there are.
 
 from __future__ import annotations
 
-from briskseg.recipe.files import list_recipes, load_recipe, read_recipe, recipe_text
-from briskseg.recipe.parts import (
+from briskseg.recipe.loading import AnyRecipe, list_recipes, load_recipe, read_recipe, recipe_text
+from briskseg.recipe.parts import LengthPart, OptimizerPart, SchedulePart
+from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
+from briskseg.recipe.segmentation import (
     AugmentPart,
     DataPart,
     Factor,
-    GrowthPart,
-    LengthPart,
     LossPart,
     ModelPart,
     OhemPart,
-    OptimizerPart,
+    ProgressiveResizePart,
     Recipe,
-    SchedulePart,
     StagePart,
     TrainingPart,
 )
-from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
 
 __all__ = [
+    "AnyRecipe",
     "AugmentPart",
     "CropPart",
     "DataPart",
     "Factor",
-    "GrowthPart",
     "ImagesPart",
     "LengthPart",
     "LossPart",
@@ -37,6 +35,7 @@ __all__ = [
     "OhemPart",
     "OptimizerPart",
     "PretrainingRecipe",
+    "ProgressiveResizePart",
     "Recipe",
     "SchedulePart",
     "StagePart",

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from briskseg.core.files.safe_names import printable
+
 MAX_CHARACTERS = 64 * 1024  # the longest recipe here has 2,000
 _MAX_VALUES = 10_000
 _MAX_DEPTH = 20
@@ -57,9 +59,24 @@ def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if id(node) in known:
         return known[id(node)]
     total = 1
+    if isinstance(node, yaml.MappingNode):
+        _refuse_doubled(node)
     if isinstance(node, yaml.CollectionNode):
         for item in node.value:
             for part in item if isinstance(item, tuple) else (item,):
                 total += _count(part, known, depth + 1)
     known[id(node)] = total
     return total
+
+
+def _refuse_doubled(node: yaml.MappingNode) -> None:
+    """YAML forbids a key twice, but its loaders let the later one win."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and key.value in lines:
+            raise YamlError(
+                f"the key '{printable(key.value[:100])}' twice, at line {lines[key.value]} and at "
+                f"line {line}; keep one"
+            )
+        lines[str(key.value)] = line

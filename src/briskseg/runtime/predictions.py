@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Progress
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.sources import Camera, VideoFile
-from briskseg.runtime.stream import Show, Stream, StreamReport
+from briskseg.runtime.video.sources import Camera, VideoFile
+from briskseg.runtime.video.stream import Show, Stream, StreamReport
 
 
 def write_predictions(predictor: Predictor, source: Input, out: Path) -> list[Path]:
@@ -54,22 +54,17 @@ def stream_predictions(
 ) -> StreamReport:
     """Predict on a video or a camera and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
 
-    Every frame of a video is written, in order; each keeps its time. An odd width or height gets
-    one more black row or column, as mp4 has only even ones. Video compression blurs colors, so for
-    exact labels predict on frames saved as images. Without `out` nothing is written. The rest is
-    `Stream`'s. Raises RequestError for a camera that is not there, and what `Stream.run` raises.
+    They have the source's rate: a frame is repeated until the next one's time, and of several at
+    one time the last is written. An odd width or height gets one more black row or column, as mp4
+    has only even ones. Video compression blurs colors, so for exact labels predict on frames saved
+    as images. Without `out` nothing is written. The rest is `Stream`'s. Raises RequestError for a
+    camera that is not there, and what `Stream.run` raises.
     """
     label_set = predictor.card.labels.to_label_set()
-    if out is None:
-        opened = _open(source)
-        return Stream(predictor, label_set, opened, None, show, smooth, flicker).run(progress)
-    base = out / source.name
-    with closing(_open(source)) as opened, _writing(base):
+    opened = VideoFile(source.path) if source.camera is None else Camera(source.camera)
+    base = None if out is None else out / source.name
+    with closing(opened), nullcontext() if base is None else _writing(base):
         return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)
-
-
-def _open(source: Input) -> VideoFile | Camera:
-    return VideoFile(source.path) if source.camera is None else Camera(source.camera)
 
 
 @contextmanager

@@ -8,42 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
 from briskseg.core.card import Card
-from briskseg.core.errors import RequestError, nearest
+from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Labels, Logits
-from briskseg.runtime.backends import BACKENDS
-from briskseg.runtime.coarse import Enlargement
-from briskseg.runtime.files import find_files
-
-if TYPE_CHECKING:
-    from briskseg.runtime.choosing import Choice
+from briskseg.runtime.backends import Backend, CoarseBackend
+from briskseg.runtime.decode.enlargement import Enlargement
 
 
-class Backend(Protocol):
-    """What runs a network. Images are (H, W, 3) uint8 RGB at the network's size, not normalized."""
+class Ran(NamedTuple):
+    """What computes. file: the path of the file that is run, "" for a network in memory.
+    backend: its name in BACKENDS. precision: float32, bf16 or int8."""
 
-    def infer(self, image_hwc: Image) -> Logits:
-        """Logits (C, H, W) float32 at the image's size, the caller's own."""
+    file: str
+    backend: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name or 'the network'} with {self.backend} in {self.precision}"
 
 
-@runtime_checkable
-class CoarseBackend(Backend, Protocol):
-    """One that need not make its logits full-size to get at labels.
-
-    enlargement: what the logits that `run` gives are to those of `infer`.
-    """
-
-    enlargement: Enlargement
-
-    def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
-        """Labels (H, W) uint8, where the network gives them and labels are wanted `at_own_size`;
-        else logits (C, h, w) float32 as the network computes them, to be read before the thread's
-        next call."""
+IN_MEMORY = Ran("", "torch", "float32")  # a network that training holds
 
 
 class Predictor:
@@ -52,16 +41,16 @@ class Predictor:
     It keeps nothing between calls, so several threads may call one predictor at once; they share
     the backend's own threads, so that raises throughput only where these leave cores idle.
 
-    `lap` is called with "resize", "inference" and "decode" as each of these ends, so that whoever
-    sets it times what runs. `choice` says which file, backend and threads `load` took.
+    `on_stage_end` is called with "resize", "inference" and "decode" as each of these ends, so that
+    whoever sets it times what runs. `ran` says what computes: the file, backend and precision.
     """
 
-    def __init__(self, backend: Backend, card: Card, choice: Choice | None = None) -> None:
+    def __init__(self, backend: Backend, card: Card, ran: Ran = IN_MEMORY) -> None:
         self.backend = backend
         self.card = card
-        self.choice = choice
+        self.ran = ran
         self._coarse = backend if isinstance(backend, CoarseBackend) else None
-        self.lap: Callable[[str], None] = _not_timed
+        self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
@@ -80,14 +69,14 @@ class Predictor:
         own = (height, width) == size_hw
         coarse = self._coarse
         found = coarse.run(image_hwc, own) if coarse else self.backend.infer(image_hwc)
-        self.lap("inference")
+        self.on_stage_end("inference")
         if found.ndim == 2:
             labels_hw = np.asarray(found, dtype=np.uint8)
         else:
             logits_chw = np.asarray(found, dtype=np.float32)
             enlargement = coarse.enlargement if coarse else Enlargement(None)
             labels_hw = enlargement.labels(logits_chw, (height, width), size_hw)
-        self.lap("decode")
+        self.on_stage_end("decode")
         return labels_hw
 
     def logits(self, image_hwc: Image, size_hw: tuple[int, int] | None = None) -> Logits:
@@ -98,7 +87,7 @@ class Predictor:
         """
         image_hwc = self._resized(image_hwc, size_hw)
         logits_chw = self.backend.infer(image_hwc)
-        self.lap("inference")
+        self.on_stage_end("inference")
         return logits_chw
 
     def _resized(self, image_hwc: Image, size_hw: tuple[int, int] | None) -> Image:
@@ -107,12 +96,8 @@ class Predictor:
         wanted = size_hw or self.card.input.size or (height, width)
         if wanted != (height, width):
             image_hwc = resize_image(image_hwc, wanted)
-        self.lap("resize")
+        self.on_stage_end("resize")
         return image_hwc
-
-
-def _not_timed(stage: str) -> None:
-    """What `Predictor.lap` is until somebody measures."""
 
 
 def check_image(image_hwc: object) -> None:
@@ -128,25 +113,3 @@ def check_image(image_hwc: object) -> None:
             f"the image is {image_hwc.shape} {image_hwc.dtype}, "
             "expected (H, W, 3) uint8 in RGB order"
         )
-
-
-def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
-    """The predictor of a run folder, a .safetensors, .onnx or .xml file, or a shipped name.
-
-    An exported file that lies beside the weights and was made of them is taken in their place.
-    backend: one of BACKENDS, or "auto": of the files, the backends that are installed and their
-    precisions the fastest whose labels are right on this machine, measured once and remembered in
-    the user's cache folder. threads: how many CPU threads the backend may use; None has that
-    measured too.
-    Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
-    without a card, MissingExtraError where nothing that is installed runs the file.
-    """
-    if backend != "auto" and backend not in BACKENDS:
-        raise RequestError(f"unknown backend '{backend}'; {nearest(backend, ['auto', *BACKENDS])}")
-    if threads is not None and threads < 1:
-        raise RequestError(f"threads is {threads}, expected at least 1")
-    from briskseg.runtime.choosing import choose
-
-    choice = choose(find_files(Path(path)), backend, threads)
-    opened, card = BACKENDS[choice.backend].open(choice.file, choice.threads)
-    return Predictor(opened, card, choice)

@@ -1,1 +1,1 @@
-"""From a recipe to a run folder, on Lightning."""
+"""From a recipe to a run folder."""

@@ -10,87 +10,93 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from briskseg.core.errors import BriskError, TrainingError
-from briskseg.core.files import named, sync, written_whole
+from briskseg.core.errors import BriskError, RequestError, TrainingError
+from briskseg.core.files.atomic import named, sync, written_whole
+from briskseg.runs.run_folder import RunFolder
+
+
+@dataclass
+class Position:
+    """Where a run is: optimizer steps done; epoch and batch that come next, from 0 on; and the step
+    whose weights were validated last."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    validated: int = 0
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A whole checkpoint, and the place in the run that it knows: the next batch of which epoch,
-    after how many steps. images, processes: what the steps were cut from, None where it is older
-    than this."""
+class ResumePoint:
+    """A whole checkpoint, and the step of so many `steps` that it was saved after. images,
+    processes: what the steps were cut from."""
 
     path: Path
-    epoch: int
-    batch: int
     step: int
-    images: int | None
-    processes: int | None
+    steps: int
+    images: int
+    processes: int
 
 
-class CheckpointFiles(TorchCheckpointIO):
-    """How Lightning writes checkpoints here."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        """Raises OSError naming the file where it cannot be written; both files are as before."""
-        last = Path(path)
-        written = io.BytesIO()
-        torch.save(checkpoint, written)
-        with written_whole(last) as part:
-            part.write_bytes(written.getbuffer())
-            sync(part)
-            if _read_from_disk(part) != written.getbuffer():
-                raise OSError(5, "what was written reads back otherwise")
-            if last.exists():
-                last.replace(last.with_name("previous.ckpt"))
+def save_checkpoint(folder: RunFolder, checkpoint: Mapping[str, Any]) -> None:
+    """Raises OSError naming the file where it cannot be written; both files are as before."""
+    last = folder.last_checkpoint
+    written = io.BytesIO()
+    torch.save(checkpoint, written)
+    with written_whole(last) as part:
+        part.write_bytes(written.getbuffer())
+        sync(part)
+        if hasattr(os, "posix_fadvise"):  # else the system's own copy is read, not the disk's
+            with part.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if part.read_bytes() != written.getbuffer():
+            raise OSError(5, "what was written reads back otherwise")
+        if last.exists():
+            last.replace(folder.previous_checkpoint)
 
 
-def _read_from_disk(path: Path) -> bytes:
-    """A synced file's bytes, as the disk has them where the system can forget its own copy."""
-    if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return path.read_bytes()
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Tensors and plain values alone, on the CPU; nothing in the file is executed."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint
 
 
-def find_checkpoint(run: Path, say: Callable[[str], None]) -> Kept | None:
+def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> ResumePoint | None:
     """The checkpoint to go on from, None where there is none yet.
 
     A damaged last one is said, and set aside under the name damaged.ckpt, so that it never becomes
     the one before.
 
     Raises:
+        RequestError: it was written by a version that trained in another way.
         TrainingError: there are checkpoints, and none is whole.
     """
-    last, before = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    last, before = folder.last_checkpoint, folder.previous_checkpoint
     faults = []
     for path in (last, before):
         if not path.is_file():
             continue
         try:
-            kept = read_place(path)
-        except BriskError:  # a signal came while it was read, which says nothing about the file
+            found = read_resume_point(path)
+        except BriskError:  # it is whole, or a signal came while it was read
             raise
         except Exception as error:  # whatever a damaged file makes torch raise
             faults.append(f"{path} is damaged ({type(error).__name__})")
             continue
         if faults:
-            say(f"{faults[0]}; going on from the one before it, of step {kept.step}")
+            say(f"{faults[0]}; going on from the one before it, of step {found.step}")
             with named(last):
-                last.replace(last.with_name("damaged.ckpt"))
+                last.replace(folder.damaged_checkpoint)
         elif path == before:
-            say(f"{last} is missing; going on from the one before it, of step {kept.step}")
-        return kept
+            say(f"{last} is missing; going on from the one before it, of step {found.step}")
+        return found
     if faults:
         raise TrainingError(
             f"{' and '.join(faults)}; restore it from a copy, or train again with another --out"
@@ -98,19 +104,19 @@ def find_checkpoint(run: Path, say: Callable[[str], None]) -> Kept | None:
     return None
 
 
-def read_place(path: Path) -> Kept:
+def read_resume_point(path: Path) -> ResumePoint:
     """Read a checkpoint wholly, every checksum compared; raises whatever is wrong with it."""
     with zipfile.ZipFile(path) as parts:  # torch compares no checksums
         damaged = parts.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(damaged)
-    held = torch.load(path, map_location="cpu", weights_only=True)
-    place = held["place"]
-    return Kept(
-        path,
-        int(place["epoch"]),
-        int(place["batch"]),
-        int(held["global_step"]),
-        place.get("images"),
-        place.get("processes"),
-    )
+    checkpoint = load_checkpoint(path)
+    if "pytorch-lightning_version" in checkpoint:
+        raise RequestError(
+            f"{path} was written by briskseg before its training loop was its own, and this "
+            "version cannot go on from it; begin a new run with the weights that it has: "
+            f"--out DIR --set model.weights={path.parents[1]}"
+        )
+    step = Position(**checkpoint["position"]).step
+    cut = checkpoint["steps"], checkpoint["images"], checkpoint["processes"]
+    return ResumePoint(path, step, *cut)

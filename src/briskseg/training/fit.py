@@ -1,265 +1,99 @@
 """From a recipe to a run folder.
 
-recipe -> data set, decoded and counted -> network -> stages of weighted steps -> run folder
+recipe -> data, decoded and counted -> network -> stages of weighted steps -> run folder
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.pytorch import Callback
-from torch import nn
 
-from briskseg import __version__
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
-from briskseg.core.images import image_size
-from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
-from briskseg.data.augment import Augmenter
-from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
-from briskseg.data.loader import (
-    Batch,
-    EpochBatches,
-    ImageStore,
-    TrainingSamples,
-    ValidationSamples,
-    training_loader,
-    validation_loader,
-)
-from briskseg.data.resident import ResidentTraining, ResidentValidation, is_resident
-from briskseg.models import create_model
-from briskseg.models.encoder import load_encoder
-from briskseg.models.network import Network
-from briskseg.recipe import Recipe
-from briskseg.training.callbacks import (
-    BestWeights,
-    Film,
-    MovingAverage,
-    Patience,
-    ProgressCallback,
-)
-from briskseg.training.checkpoint_files import Kept
-from briskseg.training.checkpoints import Checkpoints
-from briskseg.training.convolutions import use_matrix_gradients
-from briskseg.training.divergence import RecipeRate
-from briskseg.training.encoder_file import find_encoder
-from briskseg.training.fine_tuning import begin_with, score_before
-from briskseg.training.log import Log
-from briskseg.training.logit_adjustment import adjust_run
+from briskseg.data.classification import ClassFolders, open_class_folders
+from briskseg.recipe import AnyRecipe, Recipe
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training.checkpoint_files import ResumePoint
+from briskseg.training.length import decide_length
+from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
-from briskseg.training.module import SegmentationModule
-from briskseg.training.requests import refuse_dataless, refuse_weights
-from briskseg.training.run_folder import Sitting, go_on, opened_run
-from briskseg.training.scores import score_run
-from briskseg.training.stages import plan_stages
-from briskseg.training.trainer import make_trainer, train
+from briskseg.training.preflight import refuse_dataless, refuse_weights
+from briskseg.training.pretraining import ClassificationTask
+from briskseg.training.processes import launched
+from briskseg.training.segmentation import SegmentationTask
+from briskseg.training.session import (
+    RunSession,
+    opened_run,
+    refuse_other_batches,
+    with_recorded_length,
+)
+from briskseg.training.task import Task
 
-FILM_IMAGES = 4
 
-
-def fit(recipe: Recipe, run: Path, sitting: Sitting | None = None) -> Path:
+def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path:
     """Train as the recipe says and leave everything in the folder `run`.
 
     Args:
         recipe: the whole run; `data.root` must be set.
-        run: a new folder, or where the sitting resumes one with an unfinished run of this recipe.
-        sitting: where to compute, whether to resume, who is told of progress.
+        run: a new folder, or where the session resumes one with an unfinished run of this recipe.
+        session: where to compute, whether to resume, who is told of progress.
 
     Raises:
         RequestError: the recipe and the data, the device or the folder do not fit.
         Interrupted: a signal asked it to stop; it is saved.
         DataError: a damaged or mismatched file, before the first step where it fits in memory.
         WeightsError: the weights or the encoder to begin with are damaged or do not fit.
-        TrainingError: the loss became NaN, or the run folder cannot be written; the last good
-            checkpoint is kept.
+        TrainingError: the loss became NaN, the run folder cannot be written, or another process of
+            the run ended; the last good checkpoint is kept.
     """
-    root = refuse_dataless(recipe)
-    sitting = sitting or Sitting()
-    refuse_weights(recipe, run)
-    with sitting.stop:
-        dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
-        dataset = dataset.training_on(recipe.data.train_splits)
-        machine = choose_machine(recipe.training.precision, sitting.devices)
-        with opened_run(run, recipe, sitting, machine.is_first) as kept:
-            _fit(recipe, run, sitting, dataset, machine, kept)
+    root, folder = refuse_dataless(recipe), RunFolder(run)
+    session = session or RunSession()
+    session = replace(session, began=session.began or time.monotonic())
+    refuse_weights(recipe, folder)
+    with session.stop:
+        data: Dataset | ClassFolders
+        if isinstance(recipe, Recipe):
+            data = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
+            data = data.training_on(recipe.data.train_splits)
+        else:
+            data = open_class_folders(root)
+        processes = session.processes or launched(session.devices.count)
+        machine = choose_machine(recipe.training.precision, session.devices, processes)
+        with opened_run(folder, recipe, session, machine, fit) as resume:
+            task = _train(recipe, folder, session, data, machine, resume)
+            processes.leave()
+            if machine.is_first:
+                task.finish(str(machine.device), session)
     return run
 
 
-def _fit(
-    recipe: Recipe,
-    run: Path,
-    sitting: Sitting,
-    dataset: Dataset,
+def _train(
+    recipe: AnyRecipe,
+    folder: RunFolder,
+    session: RunSession,
+    data: Dataset | ClassFolders,
     machine: Machine,
-    kept: Kept | None,
-) -> None:
-    training = recipe.training
-    torch.manual_seed(training.seed)
-    data = read_data(recipe, dataset, run, machine, sitting.counted("read"))
-    go_on(data.batches, kept)
-    if kept is None and (padded := _told_padding(recipe, dataset)):
-        sitting.say(padded)
-    network = make_network(recipe, len(dataset.labels.names), from_scratch=kept is None)
-    if recipe.model.weights is not None and kept is None:
-        sitting.say(begin_with(network, recipe.model.weights, recipe, dataset))
-    elif "val" in recipe.data.train_splits and kept is None:
-        sitting.say("begins with random weights, not with any that were scored on val before")
-    if machine.prefers_matrix_gradients:
-        use_matrix_gradients(network)
-    module = make_module(recipe, dataset, data, network)
-    log = Log(run / "metrics.csv", module.columns, training.log_every)
-    callbacks = make_savers(recipe, run, dataset, network)
-    if training.stop_after is not None:
-        callbacks.append(Patience(training.stop_after))
-    growth = recipe.augment.growth
-    callbacks += [
-        RecipeRate(training),
-        log,
-        Checkpoints(run, data.batches, log, sitting.stop, 60 * training.save_every),
-        ProgressCallback(sitting.listener, growth.work if growth else None),
-    ]
-    trains_all = not training.stages and training.loss.auxiliary > 0
-    if kept is not None and kept.step >= module.steps:
-        sitting.say(f"{run} has all its {module.steps} steps: none is left to train")
-    since = sitting.since(kept)
-    trainer = make_trainer(training, run, machine, callbacks, module.steps, since, trains_all)
-    train(trainer, module, data.loaders, log, kept)
-    if not trainer.is_global_zero:
-        return
-    device = str(machine.device)
-    if training.logit_adjustment:
-        phases = sitting.counted("predict"), sitting.counted("adjust")
-        if told := adjust_run(run, dataset, device, *phases):
-            sitting.say(told)
-    if "val" not in recipe.data.train_splits:
-        score_run(run, dataset, device, sitting.counted("score"))
-
-
-def _told_padding(recipe: Recipe, dataset: Dataset) -> str:
-    """Said where the first image, unscaled, fills less than half of a sample."""
-    sample_hw, first = recipe.augment.size, dataset.pairs("train")[0].image
-    if sample_hw is None:
-        return ""
-    image_hw = recipe.data.size or image_size(first)
-    filled = math.prod(min(1.0, i / s) for i, s in zip(image_hw, sample_hw, strict=True))
-    if filled >= 0.5:
-        return ""
-    height, width = image_hw
-    return (
-        f"images of {width}x{height} fill {filled:.0%} of a sample of {sample_hw[1]}x"
-        f"{sample_hw[0]}, and the rest is padding; smaller samples train faster: "
-        f"--set augment.size=[{height},{width}]"
-    )
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run trains and validates on: the batches, and how often each class occurs."""
-
-    counts: PixelCounts
-    batches: EpochBatches
-    loaders: tuple[Iterable[Batch], Iterable[Batch]]  # train, val
-
-
-def read_data(
-    recipe: Recipe,
-    dataset: Dataset,
-    run: Path,
-    machine: Machine,
-    progress: Progress,
-) -> Data:
-    """Decode what fits in memory, count the classes, and set up the loaders."""
-    training, size_hw = recipe.training, recipe.data.size
-    stores = {}
-    for split in ("train", "val"):
-        stores[split] = ImageStore(dataset, split, recipe.data.cache_gb)
-        stores[split].fill(progress)
-    cache = run / "class_counts.json"
-    counts = count_pixels(dataset, "train", cache, keep=machine.is_first)
-    place = (machine.rank, machine.world)
-    batches = EpochBatches(len(stores["train"]), training.batch, training.seed, *place)
-    red, green, blue = (round(255 * mean) for mean in recipe.data.mean)
-    augmenter = Augmenter(recipe.augment, (red, green, blue))
-    epochs = training.epochs_of_all(len(batches))
-    samples = TrainingSamples(stores["train"], augmenter, size_hw, training.seed, epochs)
-    unvaried = ValidationSamples(stores["val"], size_hw, *place)
-    loaders: tuple[Iterable[Batch], Iterable[Batch]]
-    if is_resident(recipe.data.resident, samples, unvaried, machine.device):
-        resident = ResidentTraining(samples, batches, machine.device)
-        loaders = (resident, ResidentValidation(unvaried, machine.device))
+    resume: ResumePoint | None,
+) -> Task:
+    is_decided = machine.processes.from_first(folder.length.is_file())
+    if is_decided:
+        recipe = with_recorded_length(recipe, folder, session.minutes)
+    torch.manual_seed(recipe.training.seed)
+    task: Task
+    if isinstance(recipe, Recipe):
+        assert isinstance(data, Dataset)
+        task = SegmentationTask(recipe, data, folder, machine, session, is_new=resume is None)
     else:
-        workers = machine.workers(training.workers)
-        loaders = (training_loader(samples, batches, workers), validation_loader(unvaried, workers))
-    return Data(counts, batches, loaders)
-
-
-def make_network(recipe: Recipe, classes: int, from_scratch: bool) -> Network:
-    """The recipe's network; its pretrained encoder is read unless a checkpoint will follow."""
-    network = create_model(recipe.model.name, classes, **recipe.model.options)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.model.encoder is not None and from_scratch:
-        load_encoder(network, find_encoder(recipe.model.encoder))
-    if recipe.training.batch_norm_momentum is not None:
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = recipe.training.batch_norm_momentum
-    if any(stage.output == "encoder" for stage in recipe.training.stages):
-        with torch.no_grad():
-            network.eval().forward_encoder(torch.zeros(1, 3, 8, 8))  # refuses where there is none
-    return network.train()
-
-
-def make_module(
-    recipe: Recipe, dataset: Dataset, data: Data, network: Network
-) -> SegmentationModule:
-    """The network with its stages and their class weights."""
-    stages = plan_stages(recipe.training, len(data.batches))
-    weights = [torch.from_numpy(class_weights(s.class_weights, data.counts)) for s in stages]
-    return SegmentationModule(network, recipe, dataset.labels, stages, weights, len(data.batches))
-
-
-def make_savers(recipe: Recipe, run: Path, dataset: Dataset, network: Network) -> list[Callback]:
-    """What keeps weights and pictures, in the order in which they must act."""
-    names = [pair.name for pair in dataset.pairs("val")]
-    shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
-    card = make_card(recipe, dataset, network.options)
-    savers: list[Callback] = [
-        BestWeights(run, card, recipe.training.snapshots, "val" in recipe.data.train_splits),
-        Film(run, shown, dataset.labels),
-    ]
-    if recipe.training.ema is not None:
-        savers.append(MovingAverage(recipe.training.ema))
-    return savers
-
-
-def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:
-    """What the weights of this run are."""
-    begun_with = recipe.model.weights or recipe.model.encoder
-    return Card(
-        network=NetworkCard(
-            name=recipe.model.name, classes=len(dataset.labels.names), options=options
-        ),
-        labels=LabelsCard.from_label_set(dataset.labels),
-        input=InputCard(size=recipe.data.size, mean=recipe.data.mean, std=recipe.data.std),
-        training={
-            "recipe": recipe.name,
-            **({"begun_with": Path(begun_with).name} if begun_with else {}),
-            "data": dataset.kind,
-            "train_splits": list(recipe.data.train_splits),
-            "train_images": len(dataset.pairs("train")),
-            "val_images": len(dataset.pairs("val")),
-            "stages": max(1, len(recipe.training.stages)),
-            "epochs": recipe.training.epochs,  # of each stage, as steps
-            "steps": recipe.training.steps,
-            "seed": recipe.training.seed,
-            "briskseg": __version__,
-            "torch": torch.__version__,
-        },
-        scores=score_before(recipe, dataset),
-        source=f"trained by briskseg from the recipe '{recipe.name}'",
-    )
+        assert isinstance(data, ClassFolders)
+        task = ClassificationTask(recipe, data, folder, machine)
+    refuse_other_batches(task.batches, resume)
+    deadline = None
+    if session.minutes is not None and not is_decided:
+        recipe, deadline = decide_length(recipe, task, machine, folder, session)
+        task.set_length(recipe.training)
+    if resume is not None and resume.step >= resume.steps:
+        session.say(f"{folder.path} has all its {resume.steps} steps: none is left to train")
+    Loop(task, machine, folder, session, deadline).run(resume)
+    return task

@@ -10,7 +10,7 @@ is fitted). It becomes part of the last layer's bias: nothing is slower or expor
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import time
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from briskseg.core.card import save_weights
 from briskseg.core.labels import IGNORED
+from briskseg.core.parallel import thread_map
 from briskseg.core.types import Floats, Floats32, Progress
 from briskseg.data import Dataset
-from briskseg.evaluation.reading import read_ahead
-from briskseg.runtime.coarse import enlarge
+from briskseg.runs.run_folder import RunFolder
+from briskseg.runtime.backends.torch_backend import TorchBackend
+from briskseg.runtime.decode.enlargement import enlarge
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.torch_ import TorchBackend
-from briskseg.training.callbacks import weights_of
+from briskseg.training.task import weights_of
 
 KEY = "logit_adjustment"  # in the card's `training`: the offsets, by class
 
@@ -40,14 +41,14 @@ Integers = npt.NDArray[np.integer[Any]]
 
 
 def adjust_run(
-    run: Path, dataset: Dataset, device: str, predicting: Progress, fitting: Progress
+    run: RunFolder, dataset: Dataset, device: str, predicting: Progress, fitting: Progress
 ) -> str:
     """Fit the offsets of the run's `model.safetensors` and add them to its last bias, once; return
     what came of it, "" where it had been done.
 
     The card's own score is dropped: it is of the weights before.
     """
-    path = run / "model.safetensors"
+    path = run.weights
     backend, card = TorchBackend.open(path, device=device)
     if KEY in card.training:
         return ""
@@ -131,6 +132,15 @@ def _miou_by_move(logits_pc: Floats32, labels_p: Integers, c: int) -> Floats:
     return scores
 
 
+def seconds_to_adjust(image_s: float, images: int, classes: int) -> float:
+    """An estimate, from the seconds that the network takes for an image."""
+    pixels = np.zeros((_LOGITS // classes, classes), np.float32)
+    began = time.monotonic()
+    _miou_by_move(pixels, np.zeros(len(pixels), np.intp), 0)
+    move_s = time.monotonic() - began
+    return min(images, _IMAGES) * image_s + classes * _SWEEPS / 2 * move_s
+
+
 def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[Floats32, Integers]:
     """Logits (pixels, classes) and labels (pixels,) of labeled pixels on a grid in images of train,
     which are not varied; about as many of each image. Logits are those of the size at which the
@@ -139,7 +149,7 @@ def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[
     pairs = pairs[:: math.ceil(len(pairs) / _IMAGES)]
     most = _LOGITS / predictor.card.network.classes / len(pairs)  # pixels of an image
     logits, labels = [], []
-    for done, (image, truth) in enumerate(read_ahead(dataset.read, pairs), 1):
+    for image, truth in thread_map(dataset.read, pairs, threads=1, ahead=1, progress=progress):
         found = enlarge(predictor.logits(image), truth.shape, align_corners=False)
         step = math.ceil(math.sqrt(truth.size / most))
         grid = slice(step // 2, None, step)
@@ -147,5 +157,4 @@ def _drawn(predictor: Predictor, dataset: Dataset, progress: Progress) -> tuple[
         kept = truth != IGNORED
         logits.append(found[:, grid, grid][:, kept].T)
         labels.append(truth[kept])
-        progress(done, len(pairs))
     return np.concatenate(logits), np.concatenate(labels).astype(np.intp)

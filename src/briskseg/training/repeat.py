@@ -13,17 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.files import write_whole
-from briskseg.core.scores import read_scores
-from briskseg.recipe import PretrainingRecipe, Recipe
-from briskseg.training.encoder_file import FILE as ENCODER
-from briskseg.training.encoder_file import read_facts
+from briskseg.core.files.atomic import write_whole
+from briskseg.recipe import AnyRecipe
+from briskseg.runs.run_folder import RunFolder
 from briskseg.training.fit import fit
-from briskseg.training.pretraining import pretrain
-from briskseg.training.requests import seed_folders
-from briskseg.training.run_folder import Sitting, is_finished
-
-FILE = "repeat.json"
+from briskseg.training.preflight import seed_folders
+from briskseg.training.session import RunSession, is_finished
 
 
 @dataclass(frozen=True)
@@ -55,53 +50,41 @@ class Spread:
         return {"seeds": list(self.seeds), "scores": scores}
 
 
-def repeat(
-    recipe: Recipe | PretrainingRecipe, folder: Path, number: int, sitting: Sitting
-) -> Spread:
+def repeat(recipe: AnyRecipe, folder: Path, number: int, session: RunSession) -> Spread:
     """Train with so many seeds, from the recipe's on, and write `FOLDER/repeat.json`.
 
-    A sitting that resumes leaves the finished runs, goes on with the one that was stopped and
+    A session that resumes leaves the finished runs, goes on with the one that was stopped and
     begins the others.
 
     Raises:
-        RequestError: the folder is taken or holds none to resume; val is trained on; what `fit` and
-            `pretrain` raise.
+        RequestError: the folder is taken or holds none to resume; val is trained on; what `fit`
+            raises.
     """
-    runs = seed_folders(recipe, folder, number, sitting.resume)
-    for place, (seed, run) in enumerate(runs.items(), 1):
-        _train_one(recipe, seed, run, replace(sitting, resume=run.exists()), f"{place}/{number}")
-    spread = Spread(tuple(runs), _transposed([_scores(run) for run in runs.values()]))
-    write_whole(folder / FILE, json.dumps(spread.to_json(), indent=1) + "\n")
+    seeds = RunFolder(folder)
+    runs = seed_folders(recipe, seeds, number, session.resume)
+    for nth, (seed, run) in enumerate(runs.items(), 1):
+        training = recipe.training.model_copy(update={"seed": seed})
+        seeded = recipe.model_copy(update={"training": training})
+        if is_finished(run, seeded):
+            session.say(f"seed {seed} ({nth}/{number}): finished before")
+            continue
+        session.say(f"seed {seed} ({nth}/{number}): {run.path}")
+        fit(seeded, run.path, replace(session, resume=run.path.exists()))
+    scores = [_scores(run) for run in runs.values()]
+    each = {name: [row[name] for row in scores] for name in scores[0]}
+    spread = Spread(tuple(runs), each)
+    write_whole(seeds.repeat, json.dumps(spread.to_json(), indent=1) + "\n")
     return spread
 
 
-def _train_one(
-    recipe: Recipe | PretrainingRecipe, seed: int, run: Path, sitting: Sitting, place: str
-) -> None:
-    training = recipe.training.model_copy(update={"seed": seed})
-    seeded = recipe.model_copy(update={"training": training})
-    if is_finished(run, seeded):
-        sitting.say(f"seed {seed} ({place}): finished before")
-        return
-    sitting.say(f"seed {seed} ({place}): {run}")
-    if isinstance(seeded, Recipe):
-        fit(seeded, run, sitting)
-    else:
-        pretrain(seeded, run, sitting)
-
-
-def _scores(run: Path) -> dict[str, float | None]:
-    if not (run / "scores.json").is_file():
-        facts = read_facts(run / ENCODER)
-        return {name: facts[name] for name in ("val_top1", "val_top5")}
-    scores = read_scores(run / "scores.json")
+def _scores(run: RunFolder) -> dict[str, float | None]:
+    scores = run.read_scores()
+    if scores is None:
+        card = run.read_encoder_card()
+        return {name: card[name] for name in ("val_top1", "val_top5")}
     found = {
         "miou": scores.miou,
         "pixel_accuracy": scores.pixel_accuracy,
         "mean_accuracy": scores.mean_accuracy,
     }
     return found | {f"iou/{name}": one.iou for name, one in scores.classes.items()}
-
-
-def _transposed(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}

@@ -33,7 +33,7 @@ class Stop:
 
     def __init__(
         self,
-        how_to_resume: str = "the same call with Sitting(resume=True)",
+        how_to_resume: str = "the same call with RunSession(resume=True)",
         hear: Callable[[], None] = lambda: None,
     ) -> None:
         self.how_to_resume = how_to_resume
@@ -43,16 +43,6 @@ class Stop:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self.listen()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
-
-    def listen(self) -> None:
-        """Hear the signals, whoever has taken them in the meantime (Lightning takes SIGTERM)."""
         for name in EXIT_STATUS:
             number = getattr(signal, name, None)  # Windows has not all of them
             if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
@@ -60,8 +50,14 @@ class Stop:
             try:
                 before = signal.signal(number, self._hear)
             except ValueError:  # not the main thread: whoever runs us there handles signals
-                return
+                break
             self._before.setdefault(number, before)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
     def _hear(self, number: int, frame: Any) -> None:
         again = self.asked is not None and number == signal.SIGINT
@@ -74,5 +70,5 @@ class Stop:
         """Stop here: `where` the run is, and what is saved."""
         name = self.asked or "SIGTERM"  # of several processes, another one was asked
         how = "interrupted" if name == "SIGINT" else f"stopped by {name}"
-        told = f"{how}{where}; {state}, go on with: {self.how_to_resume}"
-        raise Interrupted(told, EXIT_STATUS[name])
+        message = f"{how}{where}; {state}, go on with: {self.how_to_resume}"
+        raise Interrupted(message, EXIT_STATUS[name])

@@ -1,234 +1,148 @@
-"""Where things stand beside the road: houses, gardens and parks, trees, lamps, signs, railings."""
+"""What stands beside the road: houses, trees, fences, and poles with what they carry."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from briskseg.data.streets.buildings import WALLS, Building
-from briskseg.data.streets.facade import Style
-from briskseg.data.streets.furniture import STEEL, Bin, Fence, Pole
-from briskseg.data.streets.greenery import LEAVES, Hedge, Tree
-from briskseg.data.streets.ground import Street
-from briskseg.data.streets.scene import FAR, Color, Thing, any_color, scaled
+from briskseg.data.streets.painter import Color, Label, Shape
+from briskseg.data.streets.shapes import Point, Rng, Thing, box, boxes, disk, limb, scaled, vivid
 
-SIDES = (-1, 1)
-LAST_LOT = 118.0  # m
-MINUTE = 60.0  # m; small things beyond would be a few pixels
+BARK: Color = (88, 74, 60)
+LEAVES = ((88.0, 122.0, 48.0), (70.0, 98.0, 44.0), (112.0, 128.0, 60.0), (176.0, 118.0, 44.0), BARK)
+STEEL: Color = (112, 116, 118)
+RED, BLUE, YELLOW = (205.0, 30.0, 36.0), (30.0, 80.0, 180.0), (230.0, 190.0, 50.0)
+WHITE, BLACK = (242.0, 242.0, 238.0), (26.0, 26.0, 28.0)
 
 
-class Roadside:
-    """Lines both sides of a street; `green` goes from 0, a town, to 1, a park."""
+def house(rng: Rng, x: float, z: Point, side: int, shop: bool) -> Thing:
+    """A house beside the street, its front at x from z[0] to z[1].
 
-    def __init__(self, rng: np.random.Generator, street: Street, green: float) -> None:
-        self.rng, self.street, self.green = rng, street, green
-        self.things: list[Thing] = []
-        self.leaves = LEAVES[int(rng.integers(len(LEAVES)))]
-
-    def build(self) -> list[Thing]:
-        """All that stands beside the road, in no order."""
-        for side in SIDES:
-            self.line_with_lots(side)
-            self.furnish(side)
-        if self.street.end < LAST_LOT:
-            self.close()
-        return self.things
-
-    def seed(self) -> int:
-        """A seed for the looks of one thing."""
-        return int(self.rng.integers(1 << 31))
-
-    def line_with_lots(self, side: int) -> None:
-        """Houses, gardens and parks, one lot after another along a side."""
-        rng, z = self.rng, float(self.rng.uniform(-6, 3))
-        bare = True
-        while z < min(LAST_LOT, self.street.end - 2):
-            long = float(rng.uniform(7, 18))
-            for opening in self.street.openings:
-                if opening[0] == side and z < opening[2] and z + long > opening[1]:
-                    long = opening[1] - z if opening[1] - z > 3 else 0.0
-            if self.street.is_open(side, z + 0.1):
-                z, bare = z + 1.0, True
-                continue
-            if long > 0:
-                bare = not self.fill_lot(side, z, z + long, bare)
-            z += max(long, 0.5)
-
-    def close(self) -> None:
-        """Houses across the street's end, the outer ones first: the inner hide their flanks."""
-        x = -45.0 + float(self.rng.uniform(0, 8))
-        row: list[Building] = []
-        while x < 45:
-            end = self.street.end
-            house = self.building(1, x, end, end + 9, True)
-            row.append(house)
-            x += house.deep
-        row.sort(key=lambda house: -abs(house.x + house.deep / 2))
-        self.things += row
-
-    def fill_lot(self, side: int, z0: float, z1: float, bare: bool) -> bool:
-        """Build on a lot or leave it green; whether its front hides the next lot's end wall."""
-        rng, front = self.rng, self.street.front(side)
-        kind = rng.random()
-        if kind > self.green * 1.1:
-            self.things.append(self.building(side, front, z0, z1, bare))
-            return True
-        if kind > self.green * 0.55:  # a house behind a garden
-            back = front + side * float(rng.uniform(3, 6))
-            self.things.append(self.building(side, back, z0 + 0.8, z1 - 0.8, True))
-        else:  # a park
-            for _ in range(rng.integers(1, 4) if z0 < MINUTE else 1):
-                x = front + side * float(rng.uniform(2.5, 12))
-                self.things.append(self.tree(x, float(rng.uniform(z0, z1)), 1.15))
-        self.bound(side, front, z0, z1)
-        return False
-
-    def bound(self, side: int, front: float, z0: float, z1: float) -> None:
-        """Fence, hedge or nothing between a garden and the pavement."""
-        rng = self.rng
-        kind = rng.random()
-        if z0 > MINUTE:
-            return
-        x = front + side * 0.15
-        if kind < 0.55:
-            style = "railings" if rng.random() < 0.6 else "planks"
-            tone: Color = (48, 52, 50) if style == "railings" else (124, 98, 72)
-            color = any_color(rng, 0.5, 60) if rng.random() < 0.35 else tone
-            height = float(rng.uniform(0.9, 1.7))
-            for a, b in pieces(z0, z1):
-                self.things.append(Fence(x, a, b, height, style, color))
-            x += side * 0.4
-        if kind > 0.4:
-            height = float(rng.uniform(0.8, 2.0))
-            leaves = LEAVES[int(rng.integers(4))]
-            for a, b in pieces(z0, z1):
-                self.things.append(Hedge(side, x, a, b, height, leaves, self.seed()))
-
-    def building(self, side: int, x: float, z0: float, z1: float, bare: bool) -> Building:
-        """A house of some size and style."""
-        rng = self.rng
-        height = float(rng.uniform(5, 9) if rng.random() < 0.55 else rng.uniform(8, 19))
-        tone = rng.uniform(0.8, 1.15)
-        red, green, blue = (
-            c * tone + float(rng.uniform(-8, 8)) for c in WALLS[int(rng.integers(len(WALLS)))]
-        )
-        glazed = height > 9 and rng.random() < 0.25
-        plain = rng.random() < 0.5
-        style = Style(
-            wall=(red, green, blue),
-            trim=(225.0, 225.0, 220.0) if plain else any_color(rng, 0.4, 40),
-            floor=float(rng.uniform(2.8, 3.6)),
-            bay=float(rng.uniform(1.6, 2.2) if glazed else rng.uniform(2.0, 3.6)),
-            share=float(0.92 if glazed else rng.uniform(0.3, 0.58)),
-            tall=float(0.72 if glazed else rng.uniform(0.4, 0.6)),
-            brick=bool(rng.random() < 0.55) and not glazed,
-            shop=bool(rng.random() < 0.45 * (1 - self.green)),
-            band=bool(rng.random() < 0.25),
-            panes=int((1, 2, 2, 4)[rng.integers(4)]),
-        )
-        roof = float(rng.uniform(1.8, 3.5)) if height < 12 and rng.random() < 0.7 else 0.0
-        tiles: Color = (112, 74, 60) if rng.random() < 0.6 else (84, 84, 92)
-        tiles = scaled(tiles, float(rng.uniform(0.75, 1.15)))
-        deep = float(rng.uniform(7, 11))
-        return Building(side, x, z0, z1, height, deep, roof, tiles, bare, style, self.seed())
-
-    def tree(self, x: float, z: float, size: float) -> Tree:
-        """A tree of the street's kind, or now and then of another."""
-        rng = self.rng
-        height = float(rng.uniform(5, 11) * size)
-        leaves = self.leaves if rng.random() < 0.7 else LEAVES[int(rng.integers(4))]
-        return Tree(
-            x,
-            z,
-            height,
-            spread=height * float(rng.uniform(0.26, 0.4)),
-            trunk=height * float(rng.uniform(0.22, 0.34)),
-            leaves=scaled(leaves, float(rng.uniform(0.85, 1.15))),
-            look=self.seed(),
-        )
-
-    # -- on the pavement -------------------------------------------------------------------
-
-    def free(self, side: int, z: float) -> bool:
-        """Whether something can stand on the pavement there."""
-        return z < self.street.end - 3 and not self.street.is_open(side, z, 0.8)
-
-    def furnish(self, side: int) -> None:
-        """What stands on the pavement: lamps, trees, signs, railings, bins."""
-        rng, street = self.rng, self.street
-        verge = street.kerb(side) + side * 0.55
-        paint = STEEL if rng.random() < 0.5 else scaled(any_color(rng, 0.35, 30), 0.5)
-        height, wide = float(rng.uniform(6, 9)), float(rng.uniform(0.12, 0.2))
-        carries = "lamp" if rng.random() < 0.85 else "wires"
-        for z in np.arange(rng.uniform(6, 20), 95, rng.uniform(18, 30)):
-            if self.free(side, z):
-                self.pole(verge, float(z), height, wide, paint, carries, -side)
-        if rng.random() < 0.25 + 0.5 * self.green:
-            for z in np.arange(rng.uniform(8, 18), 75, rng.uniform(8, 16)):
-                if self.free(side, z):
-                    self.things.append(self.tree(verge + side * 0.3, float(z), 0.85))
-        for _ in range(rng.integers(1, 4)):
-            z = float(rng.uniform(7, 32))
-            if self.free(side, z):
-                slim = float(rng.uniform(0.06, 0.1))
-                self.pole(verge, z, float(rng.uniform(2.3, 3.2)), slim, STEEL, "sign", -side)
-        self.guard(side, verge)
-        self.signals(side, verge)
-        if rng.random() < 0.35:
-            x, z = street.front(side) - side * 0.5, float(rng.uniform(8, 25))
-            tall, wide = float(rng.uniform(0.9, 1.4)), float(rng.uniform(0.45, 0.7))
-            if self.free(side, z):
-                self.things.append(Bin(x, z, tall, wide, any_color(rng, 0.6, 30)))
-
-    def pole(
-        self,
-        x: float,
-        z: float,
-        height: float,
-        wide: float,
-        paint: Color,
-        carries: str,
-        inward: int,
-    ) -> None:
-        """Put up a pole."""
-        self.things.append(Pole(x, z, height, wide, paint, carries, inward, self.seed()))
-
-    def guard(self, side: int, verge: float) -> None:
-        """A railing or a row of bollards between pavement and road."""
-        rng, kind = self.rng, self.rng.random()
-        start = float(rng.uniform(4, 16))
-        x = verge - side * 0.25
-        if kind < 0.3:
-            style = "guard" if rng.random() < 0.3 * (1 + self.green) else "railings"
-            height = 0.85 if style == "guard" else 1.1
-            color = scaled(STEEL, float(rng.uniform(0.6, 1.3)))
-            stop = start if self.free(side, start) else FAR
-            while stop < start + 24 and self.free(side, stop + 4):
-                stop += 4
-            for a, b in pieces(start, stop if stop < FAR else start):
-                self.things.append(Fence(x, a, b, height, style, color))
-        elif kind < 0.5:
-            for z in np.arange(start, start + 14, 2.0):
-                if self.free(side, float(z)):
-                    self.pole(x, float(z), 1.0, 0.14, (44, 44, 46), "bollard", -side)
-
-    def signals(self, side: int, verge: float) -> None:
-        """Traffic lights at side streets and at the crossing."""
-        places = [z0 - 1.5 for s, z0, _ in self.street.openings if s == side]
-        if self.street.zebra is not None:
-            places.append(self.street.zebra - 0.8)
-        for z in places:
-            if self.rng.random() < 0.65 and self.free(side, z):
-                height = float(self.rng.uniform(3.2, 5.5))
-                self.pole(verge, z, height, 0.13, (70, 74, 74), "signal", -side)
+    With side 0 it closes the street: its front faces us at z[0], as wide as z is long, from x.
+    """
+    wide, deep = z[1] - z[0], rng.uniform(7, 11)
+    high = float(rng.uniform(5, 9) if rng.random() < 0.55 else rng.uniform(8, 19))
+    roof = rng.uniform(1.8, 3.5) if high < 12 and rng.random() < 0.7 else 0.0
+    gray, red = rng.uniform(100, 225), float(rng.beta(1, 1.6) * 0.45)
+    wall: Color = (gray, gray * (1 - red), gray * (1 - 1.3 * red))  # from concrete to brick
+    tiles = scaled((112, 74, 60) if rng.random() < 0.6 else (84, 84, 92), rng.uniform(0.7, 1.1))
+    thing = Thing(x, z[0], along=side != 0)
+    thing.depth = z[side != 0]
+    if roof:
+        back = np.array((side, 0, not side)) * 0.5 * deep  # from the front to the ridge
+        slope = thing.place(box(0, high, wide, high + roof))
+        slope[1:3] += back
+        thing.shapes.append(Shape(slope, tiles, Label.BUILDING))
+    if side:  # the end that we see as we come
+        outline = [(0, 0), (0, high), (deep / 2, high + roof), (deep, high), (deep, 0)]
+        gable = Thing(x, z[0]).place(np.array(outline) * (side, 1))
+        thing.shapes.append(Shape(gable, scaled(wall, 0.95), Label.BUILDING))
+    thing.face(box(0, 0, wide, high), wall, Label.BUILDING)
+    if z[0] < (45 if side else 100):  # further on, one cannot see the windows
+        _windows(thing, rng, (wide, high), shop)
+    return thing
 
 
-def pieces(start: float, stop: float) -> list[tuple[float, float]]:
-    """A stretch cut into parts short enough to be painted in order of distance."""
-    parts = []
-    start = max(start, 1.0)
-    while start < stop:
-        end = min(stop, start + max(4.0, 0.3 * start))
-        end = stop if stop - end < 1 else end
-        parts.append((start, end))
-        start = end
-    return parts
+def _windows(thing: Thing, rng: Rng, size: Point, shop: bool) -> None:
+    """Windows in rows, a ledge under the roof, and a door or shops on the ground floor."""
+    (wide, high), storey = size, rng.uniform(2.8, 3.5)
+    floors, bays = max(1, int((high - 0.4) / storey)), max(1, round(wide / rng.uniform(1.8, 3.4)))
+    half = wide / bays * rng.uniform(0.15, 0.45)
+    middle = np.tile((np.arange(bays) + 0.5) * wide / bays, floors - shop)
+    sill = np.repeat(np.arange(shop, floors), bays) * storey + 0.3 * storey
+    lintel = sill + storey * rng.uniform(0.4, 0.62)
+    trim: Color = (225, 225, 220) if rng.random() < 0.5 else vivid(rng, 0.4, 40)
+    if thing.z < 30:
+        frames = boxes(middle - half - 0.1, sill - 0.1, middle + half + 0.1, lintel + 0.1)
+        thing.faces(frames, [trim] * len(frames))
+    glass = rng.uniform(28, 84, len(sill)) + 70 * (rng.random(len(sill)) < 0.2)
+    panes = boxes(middle - half, sill, middle + half, lintel)
+    thing.faces(panes, [scaled((0.92, 1.0, 1.1), bright) for bright in glass.tolist()])
+    thing.face(box(0, high - 0.3, wide, high), trim)
+    if not shop:
+        left = wide / bays * rng.integers(bays) + 0.1
+        thing.face(box(left, 0, left + 1.1, 2.2), vivid(rng, 0.8, 25))
+    for left, right in pairwise(np.linspace(0, wide, 1 + round(wide / 5)).tolist() if shop else ()):
+        sign = vivid(rng, 0.9, 30)
+        thing.face(box(left, 0, right, storey), sign)
+        pane = box(left + 0.25, 0.5, right - 0.25, storey - 0.8)
+        thing.face(pane, scaled((1, 0.96, 0.9), rng.uniform(30, 130)))
+        letters = box(left + 0.5, storey - 0.6, rng.uniform(left + 1, right), storey - 0.25)
+        thing.face(letters, WHITE if sum(sign) < 380 else BLACK)
+
+
+def tree(rng: Rng, x: float, z: float, size: float, leaf: Color) -> Thing:
+    """A tree or bush `size` meters high; with leaves of the color of bark, it is bare in winter."""
+    thing, count = Thing(x, z), 45 if z < 30 and size > 3 else 16
+    trunk, wide = size * rng.uniform(0.2, 0.32), size * rng.uniform(0.2, 0.36)
+    middle, half = (trunk + size) / 2, (size - trunk) / 2
+    thing.face(limb((0, 0), (0, middle), 0.032 * size), BARK, Label.TREE)
+    turn, reach = rng.uniform(0, 2 * np.pi, count), rng.uniform(0.3, 1, count)
+    way = np.stack([np.sin(turn), np.cos(turn)], 1) * reach[:, None]
+    tips, tones = way * (wide, half) + (0, middle), rng.uniform(0.65, 1.2, count)
+    label = None if leaf is BARK else Label.TREE
+    if leaf is BARK:
+        # What shows between the twigs is tree too.
+        thing.face(disk(0, middle, wide, half), None, Label.TREE)
+        forks = (0, trunk) + rng.uniform(0, 0.5, (count, 1)) * (tips - (0, trunk))
+        outlines = np.stack([forks - (0.007 * size, 0), tips, forks + (0.007 * size, 0)], 1)
+    else:
+        thing.face(disk(0, middle, 0.65 * wide, 0.65 * half), scaled(leaf, 0.6), Label.TREE)
+        rims = rng.uniform(0.15, 0.42, (count, 1, 1)) * rng.uniform(0.6, 1.2, (count, 14, 1))
+        outlines = tips[:, None] * 0.95 + rims * min(wide, half) * disk(0, 0, 1)
+        tones *= 0.85 + 0.4 * way[:, 1]  # bright above and dark below
+    thing.faces(outlines, [scaled(leaf, tone) for tone in tones.tolist()], label)
+    return thing
+
+
+def fence(x: float, z: Point, high: float, planks: bool, color: Color) -> Thing:
+    """Planks or railings along the street, from z[0] to z[1]."""
+    thing, long = Thing(x, z[0], along=True), z[1] - z[0]
+    # What shows between the bars of railings is fence too.
+    thing.face(box(0, 0, long, high), color if planks else None, Label.FENCE)
+    start = np.arange(0, long, 0.5 if planks else 0.35)
+    thing.faces(boxes(start, 0, start + 0.05, high), [scaled(color, 0.75)] * len(start))
+    for y in (0.12, high - 0.07):
+        thing.face(box(0, y, long, y + 0.06), color)
+    thing.depth = z[1]
+    return thing
+
+
+def pole(rng: Rng, x: float, z: float, carries: str, side: int, color: Color) -> Thing:
+    """A pole with a "lamp", a "sign", a "signal" (traffic light), or a "bollard".
+
+    `side` is the side of the street it stands on: lamps reach over the road.
+    """
+    thing = Thing(x, z)
+    low, top, thick = {
+        "lamp": (5.5, 9, 0.17), "sign": (2.3, 3.2, 0.09),
+        "signal": (3.2, 4.5, 0.13), "bollard": (0.9, 1.1, 0.15),
+    }[carries]  # fmt: skip
+    high = rng.uniform(low, top)
+    thing.face(box(-thick / 2, 0, thick / 2, high), color, Label.POLE)
+    if carries == "lamp":
+        arm = -side * rng.uniform(0.8, 2.2)
+        thing.face(limb((0, high - 0.1), (arm, high + 0.3), 0.14), color, Label.POLE)
+    elif carries == "signal":
+        thing.face(box(-0.2, high - 1, 0.2, high + 0.1), BLACK, Label.SIGN)
+        shines = int(rng.integers(3))
+        for k, lamp in enumerate(((60, 380, 150), (400, 230, 40), (420, 50, 40))):
+            thing.face(disk(0, high - 0.82 + 0.36 * k, 0.13), scaled(lamp, k == shines or 0.15))
+    elif carries == "sign":
+        _sign(thing, rng, high)
+    return thing
+
+
+def _sign(thing: Thing, rng: Rng, high: float) -> None:
+    """A three-cornered, round or square sign at the top of a pole, with a figure on it."""
+    size, wide = rng.uniform(0.32, 0.5), rng.uniform(0.8, 2.4)
+    board, triangle = box(-wide, -1, wide, 1), np.array([(-1.2, -0.8), (0, 1.3), (1.2, -0.8)])
+    outline, rim, field = (
+        (triangle, RED, WHITE), (disk(0, 0, 1), RED, WHITE), (disk(0, 0, 1), WHITE, BLUE),
+        (board, WHITE, BLUE), (board, BLACK, YELLOW), (board, WHITE, (36, 110, 70)),
+    )[rng.integers(6)]  # fmt: skip
+    middle = (0, high - 0.6 * size)
+    thing.face(outline * size + middle, rim, Label.SIGN)
+    thing.face(outline * size * 0.75 + middle, field)
+    thing.face(outline * size * 0.3 + middle, BLACK if field in (WHITE, YELLOW) else WHITE)

@@ -1,0 +1,123 @@
+"""What the machine itself can do: arithmetic in matrix products, and copying memory.
+
+Peaks are measured, not read off a data sheet: the highest rate of several short attempts, on the
+threads that the networks use. Matrix products are ONNX Runtime's, by a constant matrix as a
+network's weights are; of int8 they are of unsigned by signed bytes, which the processor's int8
+instructions take where it has them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.protobuf import varint
+from briskseg.core.types import Array, Floats32
+
+SIDES = (512, 1024)  # of the square matrices: for small caches and for large ones
+COPIED_BYTES = 1 << 26  # beyond most caches, so that it is memory that is measured
+_ATTEMPTS = 3
+
+# ONNX's numbers for types of elements (TensorProto.DataType).
+_FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """float32, int8: operations per second (a multiplication with its addition is 2); copy: bytes
+    per second, read and written both counted."""
+
+    float32: float
+    int8: float
+    copy: float
+
+    def best(self, other: Peaks) -> Peaks:
+        """The higher of each."""
+        return Peaks(*map(max, astuple(self), astuple(other)))
+
+    def of(self, precision: str) -> float | None:
+        """The peak of arithmetic in this precision, None where it is not known."""
+        return {"float32": self.float32, "int8": self.int8}.get(precision)
+
+
+def measure_peaks(threads: int | None = None) -> Peaks:
+    """The machine's peaks on so many threads, all by default; takes about half a second."""
+    threads = threads or available_threads()
+    return Peaks(
+        max(_product(np.ones((side, side), np.float32), threads) for side in SIDES),
+        max(_product(np.ones((side, side), np.int8), threads) for side in SIDES),
+        _copy(threads),
+    )
+
+
+def available_threads() -> int:
+    """The processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _product(b: Array, threads: int) -> float:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(product_model(b), options, ["CPUExecutionProvider"])
+    a = np.ones(b.shape, np.uint8 if b.dtype == np.int8 else np.float32)
+    return 2 * len(b) ** 3 / _shortest(lambda: session.run(None, {"a": a}))
+
+
+def _copy(threads: int) -> float:
+    source = np.ones(COPIED_BYTES, np.uint8)
+    target = np.zeros_like(source)  # written to, so that the copy meets no page fault
+    target[:] = 1
+    parts = np.array_split(target, threads), np.array_split(source, threads)
+    with ThreadPoolExecutor(threads) as pool:
+        return 2 * COPIED_BYTES / _shortest(lambda: list(pool.map(np.copyto, *parts)))
+
+
+def _shortest(work: Callable[[], object]) -> float:
+    """Seconds; the first attempt warms up."""
+    times = []
+    for _ in range(_ATTEMPTS + 1):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def product_model(b: Floats32 | npt.NDArray[np.int8]) -> bytes:
+    """An ONNX model y = a @ b of square matrices, as protobuf has it on the wire; the numbers of
+    the fields are those of onnx.proto. It spares the package onnx on a device.
+
+    b: float32, or int8 for a uint8 `a` and an int32 `y`.
+    """
+    kinds = (_UINT8, _INT8, _INT32) if b.dtype == np.int8 else (_FLOAT, _FLOAT, _FLOAT)
+    operation = "MatMulInteger" if b.dtype == np.int8 else "MatMul"
+    sides = [_number(1, side) for side in b.shape]
+    node = _text(1, "a") + _text(1, "b") + _text(2, "y") + _text(4, operation)
+    graph = _message(1, node) + _text(2, "probe")
+    constant = b"".join(sides) + _number(2, kinds[1]) + _text(8, "b") + _message(9, b.tobytes())
+    graph += _message(5, constant)
+    for field, name, kind in ((11, "a", kinds[0]), (12, "y", kinds[2])):
+        shape = b"".join(_message(1, side) for side in sides)
+        tensor = _number(1, kind) + _message(2, shape)
+        graph += _message(field, _text(1, name) + _message(2, _message(1, tensor)))
+    return _number(1, 8) + _message(7, graph) + _message(8, _text(1, "") + _number(2, 18))
+
+
+def _message(field: int, content: bytes) -> bytes:
+    return bytes([field << 3 | 2]) + varint(len(content)) + content
+
+
+def _text(field: int, text: str) -> bytes:
+    return _message(field, text.encode())
+
+
+def _number(field: int, value: int) -> bytes:
+    return bytes([field << 3]) + varint(value)

@@ -1,0 +1,118 @@
+"""What `bench` found: numbers of each candidate, and what a reader must know to believe them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from briskseg.benchmark.budget import Answer
+from briskseg.benchmark.roofline import available_threads
+from briskseg.benchmark.speed import BUSY, Speed, Timing
+from briskseg.benchmark.worker import STAGES
+from briskseg.core.card import Card
+from briskseg.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from briskseg.benchmark.layers import Work
+
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Report:
+    """speed: what was timed. cards: of each model. image: what was run on. work: of each
+    timing's network, None without torch. answer: of `--budget`, None where none was asked.
+    unmeasured: sentences on what could not be made or opened at all."""
+
+    speed: Speed
+    cards: Mapping[str, Card]
+    image: str
+    work: Mapping[tuple[str, tuple[int, int]], Work | None]
+    answer: Answer | None = None
+    unmeasured: Sequence[str] = ()
+
+    def flop_per_s(self, timing: Timing) -> float | None:
+        work = self.work[timing.candidate.model, timing.candidate.size_hw]
+        return None if work is None else work.flop / (timing.median("inference") * 1e-3)
+
+    def peak_share(self, timing: Timing) -> float | None:
+        """Of the machine's peak in the candidate's precision, on its threads, what inference
+        reaches."""
+        rate = self.flop_per_s(timing)
+        peak = self.speed.peaks[timing.candidate.threads].of(timing.candidate.precision)
+        return None if rate is None or peak is None else rate / peak
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know to believe the numbers."""
+        notes = [*self.unmeasured]
+        widest = max(self.speed.timings, key=lambda timing: timing.spread)
+        if widest.spread > BUSY:
+            notes.append(
+                f"The machine was busy: medians of rounds lie up to {widest.spread:.0%} apart "
+                f"({widest.candidate}). Close other programs and run it again; comparisons within "
+                "this run still hold better than its milliseconds."
+            )
+        fewest = min(timing.frames for timing in self.speed.timings)
+        if fewest < 100:
+            notes.append(
+                f"p99 of {fewest} frames is nearly their slowest; --seconds measures for longer."
+            )
+        if None in self.work.values():
+            notes.append("GFLOP are counted by torch, which is not installed.")
+        notes += [f"{candidate} was left out: {why}" for candidate, why in self.speed.failures]
+        return notes
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole report: milliseconds, bytes, operations per second, shares in [0, 1]."""
+        budget = self.answer and {
+            "milliseconds": self.answer.budget.milliseconds,
+            "met": self.answer.met,
+            "over": max(0.0, self.answer.over),
+            "candidate": self.speed.timings.index(self.answer.timing),
+            "miou": self.answer.score,
+        }
+        return {
+            "image": self.image,
+            "threads": available_threads(),
+            "peaks": [
+                {"threads": threads, **asdict(peaks)} for threads, peaks in self.speed.peaks.items()
+            ],
+            "candidates": [self._candidate(timing) for timing in self.speed.timings],
+            "budget": budget,
+            "notes": self.notes,
+        }
+
+    def _candidate(self, timing: Timing) -> dict[str, Any]:
+        work = self.work[timing.candidate.model, timing.candidate.size_hw]
+        named = {**asdict(timing.candidate), "path": str(timing.candidate.path)}
+        named["size"] = list(named.pop("size_hw"))
+        return {
+            **named,
+            "ran": timing.candidate.ran._asdict(),
+            "frames": timing.frames,
+            "milliseconds": {
+                stage: {f"p{p}": timing.percentile(stage, p) for p in PERCENTILES}
+                for stage in (*STAGES, "labels", "whole")
+            },
+            "frames_per_s": timing.frames_per_s,
+            "spread": timing.spread,
+            "peak_memory": timing.memory,
+            "file_bytes": timing.file_bytes,
+            "flop": None if work is None else work.flop,
+            "flop_per_s": self.flop_per_s(timing),
+            "peak_share": self.peak_share(timing),
+        }
+
+
+def count_all(
+    cards: Mapping[str, Card], speed: Speed
+) -> dict[tuple[str, tuple[int, int]], Work | None]:
+    """The work of each network at each size, as `Report.work` wants it; None without torch."""
+    wanted = {(t.candidate.model, t.candidate.size_hw) for t in speed.timings}
+    try:
+        from briskseg.benchmark.layers import count_work
+    except MissingExtraError:
+        return dict.fromkeys(wanted)
+    return {(m, size): count_work(cards[m].network, size) for m, size in wanted}

@@ -1,0 +1,180 @@
+"""What the verbs share to print: text that no file's names can abuse, progress, tables and JSON.
+
+Progress goes to standard error, so that standard output holds results alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.files.safe_names import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from briskseg.core.types import Progress
+
+WIDTH = 100  # of tables whose columns would else depend on the terminal
+LINE_EVERY_S = 10.0  # of progress where there is no terminal
+
+
+def is_stdout(file: Path | None) -> bool:
+    """Whether the JSON goes to standard output, where nothing else may be printed then."""
+    return str(file) == "-"
+
+
+def _check_folder(file: Path | None) -> Path | None:
+    """Refuses, before there is work, a file whose folder is not there."""
+    if file is not None and not is_stdout(file) and not file.parent.is_dir():
+        raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
+    return file
+
+
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_check_folder,
+        help="Write the result as JSON; - for stdout.",
+    ),
+]
+
+
+class PlainText:
+    """A stream that writes control characters (colors, cursor moves, clipboard, title) as escapes.
+
+    Rich, whose bars and tables need such characters, finds the stream itself under the attribute
+    that it looks for; what it is given to show holds class names alone, which are checked on
+    reading.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.rich_proxied_file = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's."""
+        self.rich_proxied_file.write(printable(text, keep="\n\t"))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rich_proxied_file, name)
+
+
+@contextmanager
+def plain_output() -> Iterator[None]:
+    """Standard output and error are such streams, and write what their encoding lacks as escapes.
+
+    A reader that has gone (`briskseg models | head -1`) ends the program without a word.
+    """
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = (PlainText(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # else Python would try again at its end, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def plain_console(width: int | None = None) -> Console:
+    """For tables and texts on standard output: nothing in them is taken for markup or colored."""
+    from rich.console import Console
+
+    return Console(width=width, highlight=False, markup=False)
+
+
+def plain_table(*headings: str, names: int = 1) -> Table:
+    """An empty table: the first columns hold names, the others numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < names else "right")
+    return table
+
+
+def print_rows(table: Table, rows: Iterable[Iterable[str]], width: int | None = None) -> None:
+    """Add the rows, whose first cells are names as they came out of a file, and print the table."""
+    from rich.text import Text
+
+    for name, *cells in rows:
+        table.add_row(Text(name), *cells)
+    plain_console(width).print(table)
+
+
+def percent(share: float | None, sign: str = "") -> str:
+    """A share in [0, 1] in percent, two digits behind the point; "-" for None. sign: " %" where no
+    heading says so."""
+    return "-" if share is None else f"{100 * share:.2f}{sign}"
+
+
+@contextmanager
+def counter(what: str, unit: str = "images") -> Iterator[Progress]:
+    """Yields `progress(done, total)`; shows `what`, done of total, the rate and the time left.
+
+    A bar, or on no terminal a line every few seconds.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(file=sys.stderr)
+    started = last_line = time.monotonic()
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task(what, total=None, rate="")
+
+    def show(done: int, total: int) -> None:
+        nonlocal last_line
+        now = time.monotonic()
+        rate = done / max(now - started, 1e-9)
+        per_s = f"{rate:.1f} {unit}/s"
+        bar.update(task, completed=done, total=total, rate=per_s)
+        if bar.disable and now - last_line >= LINE_EVERY_S:
+            last_line = now
+            line = f"{what} {done}/{total}, {per_s}, {(total - done) / rate:.0f} s left"
+            console.print(line, highlight=False, markup=False)
+
+    with bar:
+        yield show
+
+
+def write_json(file: Path | None, result: dict[str, Any]) -> None:
+    """Write the result, where it was asked for. Call it last: what was printed for the user before
+    is not lost where the file cannot be written (BriskError)."""
+    if file is None:
+        return
+    text = json.dumps(result, indent=1, allow_nan=False)
+    if is_stdout(file):
+        print(text)
+        return
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BriskError(f"--json {file} cannot be written: {error.strerror}") from None

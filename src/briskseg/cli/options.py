@@ -1,0 +1,96 @@
+"""Arguments and options that several verbs take, and what they are read into."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from briskseg.core.errors import RequestError
+from briskseg.core.plots import check_figure_file
+
+if TYPE_CHECKING:
+    from briskseg.runtime.predictor import Predictor
+
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A run folder, a .safetensors, .onnx or .xml file, or a name that `briskseg models` "
+        "lists."
+    ),
+]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, or auto, the fastest on "
+        "this machine of those that run the model's files."
+    ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="CPU threads; by default what is fastest here.")
+]
+WindowOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HxW",
+        help="See each image through windows of this size (of the image as the network takes it), "
+        "their probabilities averaged: for images larger than memory likes.",
+    ),
+]
+StrideOption = Annotated[
+    str | None,
+    typer.Option(metavar="HxW", help="From one window to the next; without it 2/3 of the window."),
+]
+DataArgument = Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")]
+DataOption = Annotated[str, typer.Option("--data", help="The data set's folder, or `streets`.")]
+ClassesOption = Annotated[
+    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+]
+
+
+def _check_figure(file: Path | None) -> Path | None:
+    if file is not None:
+        check_figure_file(file)
+    return file
+
+
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", callback=_check_figure, help="Draw the result: .png, .svg or .pdf."
+    ),
+]
+
+
+def read_size(text: str, option: str) -> tuple[int, int]:
+    """A size as one types it, HxW: (height, width) in pixels."""
+    sides = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if sides is None:
+        raise RequestError(f"{option} {text} is no size, expected HxW as in 512x1024")
+    return int(sides[1]), int(sides[2])
+
+
+def load_model(
+    model: Path, backend: str, threads: int | None, window: str | None, stride: str | None
+) -> Predictor:
+    """As `briskseg.load`, seeing images through windows where these were asked for.
+
+    On a terminal it says what takes long.
+    """
+    window_hw = None if window is None else read_size(window, "--window")
+    stride_hw = None if stride is None else read_size(stride, "--stride")
+    if window_hw is None and stride_hw is not None:
+        raise RequestError(f"--stride {stride} without --window; name the windows' size too")
+    from rich.console import Console
+
+    from briskseg.runtime.load import load
+
+    with Console(stderr=True).status("loading; the first time here backends are measured"):
+        predictor = load(model, backend, threads)
+    if window_hw is None:
+        return predictor
+    from briskseg.runtime.sliding_window import WindowPredictor
+
+    return WindowPredictor(predictor, window_hw, stride_hw)

@@ -1,0 +1,262 @@
+"""A label set: the classes' names and colors, and how a label file's values become class indices.
+
+After decoding there is one form only: labels_hw, (H, W) uint8, class indices 0..n-1, and 255
+(`IGNORED`) for pixels that count neither in the loss nor in a score. A value or color that the set
+does not know is an error with its hint, never dropped.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from briskseg.core.errors import DataError, RequestError, UnknownLabelError
+from briskseg.core.files.safe_names import fault_of_class_name
+from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
+from briskseg.core.labels.mask_files import read_classes_txt, read_mask
+from briskseg.core.types import RGB, Array
+
+IGNORED = 255
+_NAMED = 4096  # unknown values of a file, at most, that an error holds
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """What labels can hold, and what the files say for it.
+
+    names: one per class, in the order of the class indices (1 to 255 of them).
+    colors: RGB, 0..255, one per class; left out, distinct ones are made (always the same).
+    ignored: the *file* value that means ignored, decoded to `IGNORED`; None: no value does.
+    merged_colors: further colors that mean a class or `IGNORED`, as (RGB, class) pairs.
+    values: (file value, class or `IGNORED`) pairs, for files that do not hold class indices.
+
+    Raises RequestError for no or too many classes, repeated names, or colors that do not match.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[RGB, ...] = ()
+    ignored: int | None = 255
+    merged_colors: tuple[tuple[RGB, int], ...] = ()
+    values: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= 255:
+            raise RequestError(f"{len(self.names)} classes; a label set holds 1 to 255")
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise RequestError(f"the class name '{twice}' twice; every class needs its own")
+        for fault in filter(None, map(fault_of_class_name, self.names)):
+            raise RequestError(f"{fault}; give it a short plain name")
+        if not self.colors:
+            object.__setattr__(self, "colors", _complete((None,) * len(self.names)))
+        if len(self.colors) != len(self.names):
+            raise RequestError(
+                f"{len(self.colors)} colors for {len(self.names)} classes; give each one, or none"
+            )
+
+    @classmethod
+    def from_classes_txt(cls, path: Path) -> LabelSet:
+        """The set that a classes.txt describes (`read_classes_txt` gives its form and errors)."""
+        listed = read_classes_txt(path)
+        return cls(listed.names, _complete(listed.colors), listed.ignored)
+
+    def write_classes_txt(self, path: Path) -> None:
+        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored."""
+        pairs = zip(self.names, self.colors, strict=True)
+        lines = [f"{name} {red} {green} {blue}" for name, (red, green, blue) in pairs]
+        path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")
+
+    def read(self, path: Path) -> Array:
+        """Read a label file into labels_hw, (H, W) uint8: class indices, 255 ignored.
+
+        8- and 16-bit index masks, palette and RGB PNG; opaque alpha is dropped. A palette file is
+        read by its colors where those are the set's, else by its indices. Raises DataError naming
+        a damaged file or a lossy one (JPEG), and what a file holds that the set does not know.
+        """
+        mask = read_mask(path)
+        if mask.is_lossy:
+            raise DataError(
+                f"{path}: labels saved with lossy compression ({mask.form}), which changes values; "
+                "make them again as PNG, from what the file was made of"
+            )
+        pixels = mask.pixels
+        if mask.palette is not None:
+            used = np.unique(pixels)
+            colors = (tuple(color) for color in mask.palette[used].tolist())
+            if self.knows_palette(colors):
+                pixels = mask.palette[pixels]
+        return self.decode(pixels, path)
+
+    def decode(self, mask: Array, path: Path) -> Array:
+        """Turn a file's pixels into labels_hw, (H, W) uint8: class indices, 255 ignored.
+
+        mask: (H, W) integer file values or (H, W, 3) uint8 RGB, either with an opaque alpha
+        channel. path is for the message only. Raises UnknownLabelError with every unknown value or
+        color, its number of pixels and the likely hint; DataError for any other kind of array.
+        """
+        if mask.ndim == 3 and mask.shape[2] in (2, 4):
+            mask = _without_alpha(mask, path)
+        if mask.ndim == 3 and mask.shape[2] == 3 and mask.dtype == np.uint8:
+            return self._decode_colors(mask, path)
+        if mask.ndim == 2 and mask.dtype.kind in "buif":
+            return self._decode_values(mask, path)
+        raise DataError(
+            f"{path}: labels of shape {mask.shape} and type {mask.dtype}; expected one channel of "
+            "whole numbers, or three of 8-bit RGB"
+        )
+
+    def colorize(self, labels_hw: Array) -> Array:
+        """Paint labels_hw (class indices, 255 ignored) as (H, W, 3) uint8 RGB; ignored is black."""
+        painted: Array = cv2.LUT(cv2.merge([labels_hw] * 3), self.palette[None])
+        return painted
+
+    @cached_property
+    def palette(self) -> Array:
+        """(256, 3) uint8 RGB: the color of every class index; black from the last class on."""
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(self.colors)] = self.colors
+        return palette
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in a form for JSON, equal only for equal sets."""
+        return {
+            "names": list(self.names),
+            "colors": [list(color) for color in self.colors],
+            "ignored": self.ignored,
+            "merged_colors": [[list(color), index] for color, index in self.merged_colors],
+            "values": [list(pair) for pair in self.values],
+        }
+
+    @cached_property
+    def class_of_value(self) -> dict[int, int]:
+        """Every file value that the set knows, to its class index or `IGNORED`."""
+        known = {} if self.ignored is None else {self.ignored: IGNORED}
+        return known | (dict(self.values) or {index: index for index in range(len(self.names))})
+
+    @cached_property
+    def class_of_color(self) -> dict[RGB, int]:
+        """Every RGB color that the set knows, to its class index or `IGNORED`.
+
+        Black is what `colorize` paints ignored pixels in, and reads back as ignored, unless it is a
+        class's color or nothing is ignored.
+        """
+        black = {} if self.ignored is None else {(0, 0, 0): IGNORED}
+        return black | dict(self.merged_colors) | {c: index for index, c in enumerate(self.colors)}
+
+    # The tables hold class + 1, so that the 0 of untouched memory means unknown: of the 32 MB for
+    # all colors, the system hands out only the pages in which a known color lies.
+    @cached_property
+    def _value_table(self) -> Array:
+        table = np.zeros(1 << 16, np.uint16)
+        for value, index in self.class_of_value.items():
+            table[value] = index + 1
+        return table
+
+    @cached_property
+    def _byte_tables(self) -> tuple[Array, Array]:
+        table = self._value_table[:256]
+        return (table == 0).astype(np.uint8), (table - (table > 0)).astype(np.uint8)
+
+    @cached_property
+    def _color_table(self) -> Array:
+        table = np.zeros(1 << 24, np.uint16)
+        for (red, green, blue), index in self.class_of_color.items():
+            table[red | green << 8 | blue << 16] = index + 1
+        return table
+
+    def knows_palette(self, used: Iterable[RGB]) -> bool:
+        """Whether the colors that a palette file uses are all the set's, and one more than black:
+        such a file is read by its colors, any other by its indices.
+
+        Black alone is no evidence: it is index 0 of a gray ramp as well as the customary Void.
+        """
+        colors = set(used)
+        return colors <= self.class_of_color.keys() and colors != {(0, 0, 0)}
+
+    def _decode_values(self, mask: Array, path: Path) -> Array:
+        if mask.dtype == np.bool_:
+            mask = (mask.view(np.uint8) > 0).astype(np.uint8)  # Pillow's true is the byte 255
+        if mask.dtype == np.uint8:
+            unknown, classes = self._byte_tables
+            if cv2.countNonZero(cv2.LUT(mask, unknown)) == 0:
+                labels: Array = cv2.LUT(mask, classes)
+                return labels
+        elif mask.dtype.kind in "ui" and mask.min() >= 0 and mask.max() < 1 << 16:
+            found = self._value_table[mask]
+            if found.all():
+                return np.asarray(found - 1, np.uint8)
+        values, counts, _ = _most_frequent(mask)
+        pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
+        hint = hint_for_values(pixels, unknown_pixels, self.names, self.ignored).text
+        raise UnknownLabelError(path, unknown_pixels, self._expected_values(), hint)
+
+    def _decode_colors(self, mask_hwc: Array, path: Path) -> Array:
+        # The fourth byte that cv2 adds makes every pixel one 32-bit number.
+        packed = cv2.cvtColor(mask_hwc, cv2.COLOR_RGB2RGBA).view("<u4")[..., 0] & 0xFFFFFF
+        found = self._color_table[packed]
+        if found.all():
+            return np.asarray(found - 1, np.uint8)
+        values, counts, distinct = _most_frequent(packed)
+        pixels = {
+            (v & 255, v >> 8 & 255, v >> 16): n
+            for v, n in zip(values.tolist(), counts.tolist(), strict=True)
+        }
+        unknown_pixels = {c: n for c, n in pixels.items() if c not in self.class_of_color}
+        hint = hint_for_colors(pixels, unknown_pixels, set(self.class_of_color), distinct).text
+        known = len(self.class_of_color)
+        raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", hint)
+
+    def _expected_values(self) -> str:
+        ignored = "nothing ignored" if self.ignored is None else f"{self.ignored} for ignored"
+        if self.values:
+            return f"one of {', '.join(str(value) for value in sorted(self.class_of_value))}"
+        return f"0..{len(self.names) - 1} for the classes, {ignored}"
+
+
+def _most_frequent(pixels: Array) -> tuple[Array, Array, int]:
+    """The values in pixels and how often each occurs, and how many there are in all.
+
+    Of more than _NAMED the most frequent alone: a photo in a mask's place has millions.
+    """
+    values, counts = np.unique(pixels, return_counts=True)
+    if len(values) > _NAMED:
+        most = np.sort(np.argpartition(counts, -_NAMED)[-_NAMED:])
+        return values[most], counts[most], len(values)
+    return values, counts, len(values)
+
+
+def _without_alpha(mask: Array, path: Path) -> Array:
+    alpha = mask[..., -1]
+    clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
+    if clear:
+        raise DataError(
+            f"{path}: {clear} pixels of the labels are transparent, which says nothing about their "
+            "class; save the file without an alpha channel"
+        )
+    return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])
+
+
+def _complete(colors: tuple[RGB | None, ...]) -> tuple[RGB, ...]:
+    """Fill in the colors that are not given, each different from all others, always the same.
+
+    Neighboring indices get hues far apart (steps of the golden ratio). None is a color of the
+    customary palettes: a VOC palette must not be mistaken for these classes.
+    """
+    taken = {color for color in colors if color is not None}
+    fresh = (color for color in map(_color, range(1024)) if color not in taken)
+    return tuple(next(fresh) if color is None else color for color in colors)
+
+
+def _color(number: int) -> RGB:
+    hue = number * 0.618034 % 1.0
+    saturation, value = ((0.65, 0.95), (0.85, 0.75), (0.45, 0.85))[number % 3]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)

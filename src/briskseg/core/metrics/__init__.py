@@ -1,0 +1,1 @@
+"""What a score is: the confusion matrix and the interval of a mean IoU over images."""

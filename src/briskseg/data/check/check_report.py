@@ -1,0 +1,93 @@
+"""What `check` reports: findings, and a data set in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from briskseg.data.check.file_kinds import FILE_KINDS, Kind, Severity
+from briskseg.data.check.label_kinds import LABEL_KINDS
+
+# Every kind of finding; docs/check.md is this table in Markdown.
+KINDS: dict[str, Kind] = FILE_KINDS | LABEL_KINDS
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault in a data set; `KINDS` says what it means.
+
+    count: how many files, or classes, it concerns. files: all of them, none where it is about
+    classes or splits. message: what was found here. fix_hint: what to do.
+    """
+
+    kind: str
+    count: int
+    files: tuple[Path, ...]
+    message: str
+    fix_hint: str
+
+    @property
+    def severity(self) -> Severity:
+        """ "error" keeps training from starting or makes its result wrong, "warning" may."""
+        return KINDS[self.kind].severity
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON holds it."""
+        about = {"kind": self.kind, "severity": self.severity, "count": self.count}
+        what = {"message": self.message, "cure": self.fix_hint, "fix": KINDS[self.kind].fix}
+        return about | what | {"files": [path.as_posix() for path in self.files]}
+
+
+def finding(
+    kind: str, files: Iterable[Path], message: str, fix_hint: str = "", count: int | None = None
+) -> Finding:
+    """A finding on files, with the kind's own hint unless a better one is given."""
+    named = tuple(files)
+    return Finding(
+        kind,
+        len(named) if count is None else count,
+        named,
+        message,
+        fix_hint or KINDS[kind].fix_hint,
+    )
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """A split in numbers: pairs, and for each class its pixels and the images it occurs in."""
+
+    pairs: int
+    pixels: tuple[int, ...]
+    images: tuple[int, ...]
+    ignored: int
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the check of a data set found; `sizes` counts the images of each (height, width)."""
+
+    kind: str
+    root: Path
+    classes: tuple[str, ...]
+    splits: dict[str, SplitSummary]
+    sizes: dict[tuple[int, int], int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def fit(self) -> bool:
+        """Whether nothing was found that is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON holds it."""
+        return {
+            "kind": self.kind,
+            "root": str(self.root),
+            "fit": self.fit,
+            "classes": list(self.classes),
+            "splits": {name: vars(summary) for name, summary in self.splits.items()},
+            "sizes": [{"size": list(size), "images": n} for size, n in self.sizes.items()],
+            "findings": [finding.to_json() for finding in self.findings],
+        }

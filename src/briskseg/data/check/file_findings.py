@@ -1,0 +1,95 @@
+"""Findings on files as such: halves of pairs, damage, names that mislead."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.data.check.check_report import Finding, finding
+from briskseg.data.check.scan import Scan
+from briskseg.data.file_stats import FileProblem
+from briskseg.data.matching import affix
+
+SUFFIXES = {
+    "BMP": (".bmp",),
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),  # several JPEGs in one file, as some phones write
+    "PNG": (".png",),
+    "PPM": (".ppm",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+_HARMLESS = {".txt", ".md", ".csv", ".json", ".xml", ".db", ".ini", ".yaml"}
+
+
+def unpaired(scan: Scan) -> Iterator[Finding]:
+    """Halves of pairs, and names that differ."""
+    for problem in dict.fromkeys(file.problem for file in scan.unmatched):
+        paths = [file.path for file in scan.unmatched if file.problem == problem]
+        message = {
+            "image without label": "images without a label file of their name",
+            "label without image": "label files without an image of their name",
+            "name used twice": "names used twice in a split, with differing suffixes",
+        }[problem]
+        yield finding(problem.replace(" ", "-"), map(scan.named, paths), message)
+    if scan.renamed:
+        pairs = [item.pair for item in scan.renamed]
+        message = (
+            f"label files are named unlike their images, as {pairs[0].label.name} for "
+            f"{pairs[0].image.name} ({affix(pairs)})"
+        )
+        yield finding("names-differ", [scan.named(p.label) for p in pairs], message)
+
+
+def empty_splits(scan: Scan) -> Iterator[Finding]:
+    """Splits that training needs and that have no pair."""
+    for split in ("train", "val"):
+        if not any(item.split == split for item in scan.pairs):
+            message = f"the split '{split}' has no pair, and training needs both train and val"
+            yield finding("split-empty", (), message, f"put images and labels into '{split}'", 1)
+
+
+def unread_files(scan: Scan) -> Iterator[Finding]:
+    """Files beside the pairs that nobody will read, though they may be meant to be."""
+    pairs = [item.pair for item in scan.pairs]
+    halves = {file.path.parent for file in scan.unmatched}
+    folders = {path.parent for pair in pairs for path in (pair.image, pair.label)} | halves
+    unread = [
+        path
+        for folder in sorted(folders)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() not in IMAGE_SUFFIXES | _HARMLESS
+        and not path.name.startswith(".")
+        and path.is_file()
+    ]
+    if unread:
+        kinds = ", ".join(sorted({path.suffix or path.name for path in unread})[:5])
+        message = f"files of types that are not read ({kinds}) lie among the images or labels"
+        yield finding("unread-files", map(scan.named, unread), message)
+
+
+def unreadable(scan: Scan) -> Iterator[Finding]:
+    """Files that could not be read, by the kind of damage."""
+    by_kind: dict[str, list[FileProblem]] = defaultdict(list)
+    for item in scan.pairs:
+        for problem in item.problems:
+            by_kind[problem.kind].append(problem)
+    for kind, problems in by_kind.items():
+        many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
+        first = problems[0].message.replace(f"{scan.dataset.root}/", "")
+        yield finding(kind, [scan.named(p.path) for p in problems], f"{many}{first}")
+
+
+def wrong_suffixes(scan: Scan) -> Iterator[Finding]:
+    """Files that are not what their suffix says."""
+    wrong = []
+    for item in scan.pairs:
+        for stats, path in ((item.image, item.pair.image), (item.label, item.pair.label)):
+            form = "" if stats is None else stats.form  # "" too for labels that are no picture
+            if form and path.suffix.lower() not in SUFFIXES.get(form, ()):
+                wrong.append((path, form))
+    if wrong:
+        path, form = wrong[0]
+        message = f"files are of another type than their suffix says; {path.name} is {form}"
+        yield finding("wrong-suffix", [scan.named(path) for path, _ in wrong], message)

@@ -1,0 +1,182 @@
+"""A repaired copy of a data set, in the folder layout; the original is only read."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from briskseg.core.errors import BriskError, DataError, RequestError
+from briskseg.core.images import write_png
+from briskseg.core.parallel import thread_map
+from briskseg.core.types import Labels, Progress
+from briskseg.data.check.check_report import KINDS, CheckReport
+from briskseg.data.check.duplicates import surplus_copies
+from briskseg.data.check.file_findings import SUFFIXES
+from briskseg.data.check.image_findings import is_dark
+from briskseg.data.check.label_findings import diagnose
+from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
+from briskseg.data.check.scan import PairStats, Scan
+from briskseg.data.folder import SPLITS
+
+# Images of these kinds are written anew; all others are copied byte for byte.
+_REWRITTEN = {
+    "exif-rotated",
+    "sixteen-bit-images",
+    "dark-images",
+    "alpha-images",
+    "palette-images",
+    "cmyk-images",
+}
+CHANGES = "changes.txt"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done with one file of the original: "repaired" or "left out", and why."""
+
+    done: str
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class FixedCopy:
+    """The copy: its folder, how many pairs are in it, and what is not as it was."""
+
+    out: Path
+    pairs: int
+    changes: tuple[Change, ...]
+
+    def summary(self) -> dict[tuple[str, str], list[Path]]:
+        """The files by what was done with them and why."""
+        by_reason: dict[tuple[str, str], list[Path]] = defaultdict(list)
+        for change in self.changes:
+            by_reason[change.done, change.why].append(change.path)
+        return dict(by_reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        changes = [{"done": c.done, "why": c.why, "file": c.path.as_posix()} for c in self.changes]
+        return {"out": str(self.out), "pairs": self.pairs, "changes": changes}
+
+
+def refuse_out(root: Path, out: Path) -> None:
+    """Raise a RequestError where the copy would touch the original, or anything else."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "is not empty" if out.is_dir() else "is a file"
+        raise RequestError(f"--fix {out} {what}; name a new folder, nothing is overwritten")
+    inside, outside = out.resolve(), root.resolve()
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+        raise RequestError(
+            f"--fix {out} and the data set {root} lie in one another; name a folder elsewhere, so "
+            "that the original stays as it is"
+        )
+
+
+def write_repaired(
+    scan: Scan, report: CheckReport, out: Path, progress: Progress | None = None
+) -> FixedCopy:
+    """Write what can be repaired, and what needs no repair, to the folder `out`.
+
+    Labels are written as class indices with 255 for ignored; images are copied as they are unless
+    they must be written anew (as PNG). `changes.txt` names every file that is not as it was.
+
+    Raises RequestError where `out` is taken or lies in the data set, BriskError where it cannot be
+    written.
+    """
+    refuse_out(scan.dataset.root, out)
+    plans, dropped = _plans(scan, report)
+    dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
+    shift = max((image.highest.bit_length() - 8 for image in dark), default=0)
+    changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
+
+    def write(item: PairStats) -> list[Change]:
+        return _write_pair(scan, item, plans[item.pair.label], out, max(0, shift))
+
+    kept = [f for f in scan.pairs if not {f.pair.image, f.pair.label} & _whole(scan, dropped)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for split in {item.split for item in kept}:
+            for part in ("images", "labels"):
+                (out / part / split).mkdir(parents=True, exist_ok=True)
+        for changed in thread_map(write, kept, progress=progress):
+            changes += changed
+        scan.dataset.labels.write_classes_txt(out / "classes.txt")
+        lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
+        (out / CHANGES).write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        where = error.filename or out
+        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
+    failed = sum(change.done == "left out" for change in changes) - len(dropped)
+    return FixedCopy(out, len(kept) - failed, tuple(changes))
+
+
+def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:
+    """What is repaired, by label file; and which files are left out, with the finding's kind."""
+    has_white = len(scan.dataset.labels.names) == 2 and not scan.counts()[1]
+    plans = {item.pair.label: Plan(white_is_class=has_white) for item in scan.pairs}
+    dropped: dict[Path, str] = {}
+    labels = {item.pair.image: item.pair.label for item in scan.pairs}
+    for finding in report.findings:
+        paths = [scan.dataset.root / path for path in finding.files]
+        if finding.kind in ("duplicates", "val-in-train"):
+            surplus = surplus_copies(scan)
+            dropped |= {scan.named(path): finding.kind for path in paths if path in surplus}
+        elif KINDS[finding.kind].fix == "left out":
+            dropped |= {scan.named(path): finding.kind for path in paths}
+        elif KINDS[finding.kind].fix == "repaired":
+            for path in paths:
+                plans[labels.get(path, path)].kinds.add(finding.kind)
+    for diagnosis in diagnose(scan):
+        for item in diagnosis.items:
+            if diagnosis.hint.remap:
+                plans[item.pair.label].remap = diagnosis.hint.remap
+    for item in scan.pairs:
+        if item.split not in SPLITS:
+            dropped[scan.named(item.pair.image)] = f"a folder has no split '{item.split}'"
+    for file in scan.unmatched:  # of a name that is used twice, no one knows which file is right
+        if file.problem == "name used twice":
+            for item in scan.pairs:
+                # a set that comes without splits has its names once in all of them
+                is_same_split = file.split in (item.split, "all")
+                if is_same_split and file.path.stem in (item.pair.image.stem, item.pair.label.stem):
+                    dropped[scan.named(item.pair.image)] = "name-used-twice"
+    return plans, dropped
+
+
+def _whole(scan: Scan, named: Iterable[Path]) -> set[Path]:
+    return {scan.dataset.root / path for path in named}
+
+
+def _labels(scan: Scan, item: PairStats, plan: Plan) -> Labels:
+    """The repaired labels, of the image's size."""
+    assert item.image is not None
+    if item.label is not None and item.label.is_decoded:  # no picture: there is nothing to repair
+        labels_hw = scan.dataset.read_labels(item.pair)
+    else:
+        labels_hw = repair_mask(item.pair.label, scan.dataset.labels, plan)
+    return fit_to_image(labels_hw, plan, item.image)
+
+
+def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) -> list[Change]:
+    image, pair = item.image, item.pair
+    assert image is not None  # what cannot be read is left out
+    try:
+        labels_hw = _labels(scan, item, plan)
+        is_other = image.orientation != 1 or image.form not in SUFFIXES
+        rewrites = plan.kinds & _REWRITTEN or is_other
+        image_hwc = repair_image(pair.image, plan, shift, image.orientation) if rewrites else None
+    except DataError as error:
+        return [Change("left out", scan.named(pair.label), str(error))]
+    stem = out / "images" / item.split / pair.name
+    if image_hwc is not None:
+        write_png(stem.with_name(f"{pair.name}.png"), image_hwc)
+    else:
+        suffix = SUFFIXES[image.form][0]
+        shutil.copyfile(pair.image, stem.with_name(f"{pair.name}{suffix}"))
+    write_png(out / "labels" / item.split / f"{pair.name}.png", labels_hw)
+    return [Change("repaired", scan.named(pair.label), kind) for kind in sorted(plan.kinds)]

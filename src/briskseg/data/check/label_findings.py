@@ -1,0 +1,255 @@
+"""Findings on what label files hold: values and colors that are no class, and why."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from briskseg.core.labels import IGNORED, RGB, LabelSet
+from briskseg.core.labels.fix_hints import BINARY, FixHint, hint_for_colors, hint_for_values
+from briskseg.data.check.check_report import KINDS, Finding, finding
+from briskseg.data.check.image_findings import WITH_ALPHA
+from briskseg.data.check.scan import PairStats, Scan
+from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
+
+SHOWN = 8  # values or colors in a message
+
+
+def label_forms(scan: Scan) -> Iterator[Finding]:
+    """Label files that are more than 8-bit values or RGB."""
+    by_kind: dict[str, list[Path]] = defaultdict(list)
+    clear = 0
+    for item in scan.pairs:
+        label, path = item.label, item.pair.label
+        if label is None:
+            continue
+        if label.is_lossy:
+            by_kind["lossy-labels"].append(path)
+        if label.mode in WITH_ALPHA:
+            by_kind["transparent-labels" if label.clear else "alpha-labels"].append(path)
+            clear += label.clear
+        if label.mode.startswith("I"):
+            by_kind["sixteen-bit-labels"].append(path)
+        if label.palette is not None and not item.by_color and not item.unknown:
+            by_kind["palette-labels"].append(path)
+    for kind, paths in by_kind.items():
+        message = {
+            "lossy-labels": "label files are JPEG or lossy WebP, so their values are not exact",
+            "transparent-labels": f"{clear} pixels of label files are transparent",
+            "alpha-labels": "label files have an alpha channel, opaque throughout",
+            "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
+            "palette-labels": "palette files are read by index, as their colors are no classes'",
+        }[kind]
+        yield finding(kind, map(scan.named, paths), message)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why label files hold what is no class: what to do, and the files."""
+
+    hint: FixHint
+    items: tuple[PairStats, ...]
+
+
+def unknown_labels(scan: Scan) -> Iterator[Finding]:
+    """Values and colors that are no class, by what probably happened."""
+    for diagnosis in diagnose(scan):
+        unknown: Counter[Any] = Counter()
+        for item in diagnosis.items:
+            unknown.update(item.unknown)
+        kind = diagnosis.hint.kind
+        if kind == "binary-masks":
+            white = sum(_white(item) for item in diagnosis.items)
+            name = scan.dataset.labels.names[-1]
+            message = f"0/255 masks: '{name}' never occurs, 255 does instead ({white} pixels)"
+        elif kind == "ambiguous-labels":
+            message = "labels fit the classes as they are, but those of files beside them do not"
+        else:
+            listed = ", ".join(f"{value} ({n} pixels)" for value, n in unknown.most_common(SHOWN))
+            more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+            what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
+            message = f"label {what} of no class: {listed}{more}"
+        paths = [scan.named(item.pair.label) for item in diagnosis.items]
+        yield finding(kind, paths, message, diagnosis.hint.text)
+
+
+def diagnose(scan: Scan) -> list[Diagnosis]:
+    """What is wrong with the label files that training would refuse or misread.
+
+    A file is in one diagnosis, but for indices that are saved as RGB: what is wrong with these is
+    in another. Lossy files are in none: their values say little.
+    """
+    labels = scan.dataset.labels
+    files = [
+        item
+        for item in scan.pairs
+        if item.label is not None and not (item.label.is_lossy or item.label.is_decoded)
+    ]
+    gray, black = _gray_colors(files, labels)
+    found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
+    if black:
+        found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
+    as_values = {id(item): _values(item) for item in files if not item.by_color} | {
+        id(item): {red: n for (red, _, _), n in _colors(item).items()} for item in gray
+    }
+    total: Counter[int] = Counter()
+    for values in as_values.values():
+        total.update(values)
+    unknown = {value: n for value, n in total.items() if value not in labels.class_of_value}
+    hint = _hint(scan, total, unknown)
+    by_value = [item for item in files if id(item) in as_values]
+    if hint is not None and hint.kind == "binary-masks" and not scan.counts()[1]:
+        white = [item for item in by_value if as_values[id(item)].get(255)]
+        found.append(Diagnosis(hint, tuple(white)))
+    elif hint is not None and hint.remap and hint.kind != "binary-masks":
+        found += _renumbered(scan, hint, by_value, as_values)
+    else:
+        found += _one_by_one(scan, by_value, as_values)
+    others = [item for item in files if id(item) not in as_values and item not in black]
+    return found + _by_color(scan, others)
+
+
+def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> FixHint | None:
+    """That of all files that are read by value together; None where nothing is wrong."""
+    labels = scan.dataset.labels
+    if unknown:
+        return hint_for_values(total, unknown, labels.names, labels.ignored)
+    pixels = np.array([total.get(value, 0) for value in (0, 1, IGNORED)])
+    return BINARY if is_binary_mask_set(scan.dataset, pixels) else None
+
+
+def _renumbered(
+    scan: Scan,
+    hint: FixHint,
+    items: list[PairStats],
+    as_values: Mapping[int, Mapping[int, int]],
+) -> list[Diagnosis]:
+    """What is wrong with all files if with any, as one that holds low numbers only shows nothing.
+
+    A file that fits as it is may as well be right: it is never renumbered, and the others only
+    where they are the more.
+    """
+    known = scan.dataset.labels.class_of_value
+    strange, fitting = [], []
+    for item in items:
+        values = as_values[id(item)]
+        if any(value not in known for value in values):
+            strange.append(item)
+        elif any(hint.remap[value] != known[value] for value in values):
+            fitting.append(item)
+    is_sure = len(strange) > len(fitting)
+    said = hint if is_sure else FixHint("unknown-values", hint.text)
+    found = [Diagnosis(said, tuple(strange))]
+    return [*found, Diagnosis(_AMBIGUOUS, tuple(fitting))] if fitting else found
+
+
+def _one_by_one(
+    scan: Scan, items: list[PairStats], as_values: Mapping[int, Mapping[int, int]]
+) -> list[Diagnosis]:
+    """What single files hold that is no class: no one file shows that it is numbered otherwise."""
+    labels = scan.dataset.labels
+    by_hint: dict[tuple[str, str], tuple[FixHint, list[PairStats]]] = {}
+    for item in items:
+        values = as_values[id(item)]
+        unknown = {value: n for value, n in values.items() if value not in labels.class_of_value}
+        if unknown:
+            hint = hint_for_values(values, unknown, labels.names, labels.ignored)
+            if hint.kind != "blended-values":
+                hint = FixHint("unknown-values", hint.text)
+            by_hint.setdefault((hint.kind, hint.text), (hint, []))[1].append(item)
+    return [Diagnosis(hint, tuple(some)) for hint, some in by_hint.values()]
+
+
+def _by_color(scan: Scan, items: list[PairStats]) -> list[Diagnosis]:
+    known = scan.dataset.labels.class_of_color
+    by_kind: dict[str, tuple[FixHint, list[PairStats]]] = {}
+    for item in items:
+        if not item.unknown:
+            continue
+        assert item.label is not None
+        hint = hint_for_colors(_colors(item), item.unknown, known.keys(), item.label.distinct)
+        by_kind.setdefault(hint.kind, (hint, []))[1].append(item)
+    found = [Diagnosis(hint, tuple(some)) for hint, some in by_kind.values()]
+    swapped = by_kind.get("channels-swapped", (None, []))[1]
+    either = _in_either_order([item for item in items if not item.unknown], known, len(swapped))
+    return [*found, Diagnosis(_AMBIGUOUS, tuple(either))] if either else found
+
+
+def _in_either_order(
+    fitting: list[PairStats], known: Mapping[RGB, int], swapped: int
+) -> list[PairStats]:
+    """Of the files that fit as they are, those that hold other classes if their channels are as
+    those of the `swapped` others; none where more files show that theirs are in order."""
+    colors = [{*_colors(item)} for item in fitting]
+    fits_both = [all(color[::-1] in known for color in some) for some in colors]
+    if fits_both.count(False) >= swapped:
+        return []
+    return [
+        item
+        for item, some, both in zip(fitting, colors, fits_both, strict=True)
+        if both and any(known[color] != known[color[::-1]] for color in some)
+    ]
+
+
+_AS_RGB = FixHint(
+    "index-as-rgb", "three equal channels: an index mask saved as RGB; save it with one channel"
+)
+_AMBIGUOUS = FixHint("ambiguous-labels", KINDS["ambiguous-labels"].fix_hint)
+
+
+def _gray_colors(
+    files: list[PairStats], labels: LabelSet
+) -> tuple[list[PairStats], list[PairStats]]:
+    """Files of three equal channels, where one of them holds what is no class's color; and those
+    beside them that are black throughout and may be another class.
+
+    Black alone shows nothing, but where all files are such, it is index 0, unless it is the color
+    of another class.
+    """
+    colored = [item for item in files if item.by_color]
+    gray = [
+        item for item in colored if all(red == green == blue for red, green, blue in _colors(item))
+    ]
+    strange = [item for item in gray if item.unknown]
+    black = [item for item in gray if _colors(item).keys() == {(0, 0, 0)} and not item.unknown]
+    if not strange or len(gray) < len(colored):
+        return strange, []
+    if labels.class_of_color.get((0, 0, 0)) in (0, IGNORED):
+        return strange + black, []
+    return strange, black
+
+
+def _white(item: PairStats) -> int:
+    """The pixels of the value 255, or of white."""
+    assert item.label is not None
+    return item.label.histogram.get(0xFFFFFF if item.by_color else 255, 0)
+
+
+def _values(item: PairStats) -> dict[int, int]:
+    return item.label.histogram if item.label is not None else {}
+
+
+def _colors(item: PairStats) -> dict[tuple[int, int, int], int]:
+    """The pixels of each color of a file that is read by color."""
+    assert item.label is not None
+    palette = item.label.palette
+    colors: Counter[tuple[int, int, int]] = Counter()
+    for value, n in item.label.histogram.items():
+        colors[rgb(value if palette is None else palette[value])] += n
+    return colors
+
+
+def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:
+    """Of two classes' masks, those of 0 and 255 beside others of 0 and 1."""
+    if not may_be_binary_masks(scan.dataset):
+        return
+    has_one = any(item.counts.get(1) for item in scan.pairs)
+    white = [item for item in scan.pairs if item.counts.keys() == {0, IGNORED}]
+    if has_one and white:
+        message = "masks of 0 and 255 alone, which is read as ignored, beside masks with 1"
+        yield finding("mixed-binary-masks", [scan.named(f.pair.label) for f in white], message)

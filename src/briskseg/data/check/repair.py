@@ -1,0 +1,178 @@
+"""How a label file that training would refuse, or misread, becomes labels that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.errors import DataError, UnknownLabelError
+from briskseg.core.images import read_image, resize_labels, upright
+from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels.fix_hints import reach_of
+from briskseg.core.labels.mask_files import Mask, read_mask
+from briskseg.core.types import Labels
+from briskseg.data.file_stats import ImageStats
+
+_BY_COLOR = {"blended-colors", "inexact-colors"}
+_CLOSE = 60.0  # an RGB distance at which lossy compression still leaves no doubt about the color
+_REACH = 2  # pixels around a blended one, in which its class is looked for
+
+
+@dataclass
+class Plan:
+    """What to do with a pair: the kinds of its findings that are repaired, the class index of each
+    file value where the values are renumbered, and whether white may be the second of two classes,
+    which no file of the set holds otherwise."""
+
+    kinds: set[str] = field(default_factory=set)
+    remap: Mapping[int, int] = field(default_factory=dict)
+    white_is_class: bool = False
+
+
+def repair_mask(path: Path, labels: LabelSet, plan: Plan) -> Labels:
+    """labels_hw, (H, W) uint8, class indices and 255, as the file lies.
+
+    Raises DataError where the file cannot be repaired, with the reason.
+    """
+    mask = read_mask(path)
+    pixels, clear = _opaque(mask, labels)
+    if plan.kinds & {"index-as-rgb"}:
+        pixels = pixels[..., 0]
+    if plan.kinds & {"channels-swapped"}:
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+    labels_hw = _decoded(pixels, labels, plan, mask, path, clear)
+    if clear is not None:
+        labels_hw[clear] = IGNORED
+    return labels_hw
+
+
+def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
+    """Labels turned upright as their image is, and of its size, where the plan says so."""
+    if "labels-unrotated" in plan.kinds:
+        labels_hw = np.ascontiguousarray(upright(labels_hw, image.orientation))
+    if "labels-scaled" in plan.kinds:
+        labels_hw = resize_labels(labels_hw, (image.height, image.width)).astype(np.uint8)
+    return labels_hw
+
+
+def repair_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.NDArray[np.uint8]:
+    """image_hwc, (H, W, 3) uint8 RGB, upright; shift: the bits to drop of a dark 16-bit
+    image. orientation: EXIF's."""
+    if "dark-images" not in plan.kinds:
+        return np.asarray(read_image(path), np.uint8)
+    how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    stored = cv2.imdecode(np.fromfile(path, np.uint8), how)
+    if stored is None:
+        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
+    shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
+    turned = upright(cv2.cvtColor(shifted, cv2.COLOR_BGR2RGB), orientation)
+    return np.ascontiguousarray(turned)
+
+
+def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """The pixels without alpha, or by their palette's colors; and where they were transparent."""
+    pixels, clear = mask.pixels, None
+    if mask.palette is not None:
+        colors = (tuple(color) for color in mask.palette[np.unique(pixels)].tolist())
+        return (mask.palette[pixels] if labels.knows_palette(colors) else pixels), None
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        clear = pixels[..., -1] != 255
+        clear = clear if clear.any() else None
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    return np.ascontiguousarray(pixels), clear
+
+
+def _decoded(
+    pixels: npt.NDArray[Any],
+    labels: LabelSet,
+    plan: Plan,
+    mask: Mask,
+    path: Path,
+    clear: npt.NDArray[np.bool_] | None,
+) -> Labels:
+    if pixels.ndim == 3 and (mask.is_lossy or plan.kinds & _BY_COLOR):
+        return snap(pixels, labels)
+    if mask.is_lossy and pixels.ndim == 2:
+        if plan.white_is_class and _is_black_and_white(pixels):
+            return (pixels >= 128).astype(np.uint8)
+        raise DataError("lossy compression has changed the indices, and nothing tells by how much")
+    if plan.remap:
+        values, where = np.unique(pixels, return_inverse=True)
+        classes = np.array([plan.remap[int(value)] for value in values], np.uint8)
+        return np.asarray(classes[where.reshape(pixels.shape)])
+    try:
+        return np.array(labels.decode(pixels, path), np.uint8)
+    except UnknownLabelError as error:
+        if clear is not None:  # what lies under transparent pixels has no meaning
+            known, labels_hw = _known_only(pixels, labels)
+            if (known | clear).all():
+                return labels_hw
+        raise DataError(error.fix_hint) from None
+
+
+def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
+    """(H, W) uint8: every color's class; of a color that is none's, the nearest among the classes
+    within two pixels, so that a blend of two classes never becomes a third that lies between.
+
+    Raises DataError where a tenth of the pixels is far from every class's color, and where one
+    color that is none's fills an area, as a class does that was left out of the list.
+    """
+    palette = np.array([*labels.class_of_color], np.float32)
+    classes = np.array([*labels.class_of_color.values()], np.uint8)
+    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
+    packed, where = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.float32)
+    squares = (colors**2).sum(1)[:, None] - 2 * colors @ palette.T + (palette**2).sum(1)
+    distances = np.sqrt(np.maximum(squares, 0))
+    nearest, far = distances.argmin(1), distances.min(1)
+    where = where.reshape(pixels_hwc.shape[:2])
+    if (far[where] > _CLOSE).mean() > 0.1:
+        raise DataError("too many pixels are far from every class's color")
+    labels_hw: Labels = classes[nearest][where]
+    is_sure = (far <= reach_of(labels.class_of_color.keys()))[where]
+    if is_sure.all():
+        return labels_hw
+    around, colors_hw = np.ones((3, 3), np.uint8), where.astype(np.float32)
+    fills = cv2.erode(colors_hw, around) == cv2.dilate(colors_hw, around)
+    if (fills & ~is_sure).any():
+        raise DataError("areas of a color that is no class's")
+    indices = nearest[where]
+    rows, columns = np.nonzero(~is_sure)
+    unsure = pixels_hwc[rows, columns].astype(np.float32)
+    best = np.full(len(rows), np.inf, np.float32)
+    height, width = is_sure.shape
+    for down in range(-_REACH, _REACH + 1):
+        for across in range(-_REACH, _REACH + 1):
+            y, x = np.clip(rows + down, 0, height - 1), np.clip(columns + across, 0, width - 1)
+            distance = np.linalg.norm(unsure - palette[indices[y, x]], axis=1)
+            closer = is_sure[y, x] & (distance < best)
+            best[closer] = distance[closer]
+            labels_hw[rows[closer], columns[closer]] = classes[indices[y, x][closer]]
+    return labels_hw
+
+
+def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> tuple[npt.NDArray[np.bool_], Labels]:
+    """Where the pixels are classes or ignored, and labels_hw, 255 elsewhere."""
+    if pixels.ndim == 3:
+        red, green, blue = (pixels[..., c].astype(np.int64) for c in range(3))
+        pixels = red << 16 | green << 8 | blue
+        known = {r << 16 | g << 8 | b: i for (r, g, b), i in labels.class_of_color.items()}
+    else:
+        known = labels.class_of_value
+    values, where = np.unique(pixels, return_inverse=True)
+    where = where.reshape(pixels.shape)
+    classes = np.array([known.get(int(value), IGNORED) for value in values], np.uint8)
+    is_known = np.array([int(value) in known for value in values])
+    return is_known[where], classes[where]
+
+
+def _is_black_and_white(pixels: npt.NDArray[Any]) -> bool:
+    """Whether most values lie near 0 or 255, as a compressed 0/255 mask's do, and some near 255."""
+    extreme = (pixels < 40) | (pixels > 215)
+    return bool(extreme.mean() > 0.8 and (pixels > 215).any())

@@ -1,9 +1,0 @@
-"""Every kind of trouble that the doctor tells apart; docs/check.md is this table in Markdown."""
-
-from __future__ import annotations
-
-from briskseg.data.doctor.file_kinds import FILE_KINDS
-from briskseg.data.doctor.kind import Kind
-from briskseg.data.doctor.label_kinds import LABEL_KINDS
-
-KINDS: dict[str, Kind] = FILE_KINDS | LABEL_KINDS

@@ -1,0 +1,306 @@
+"""One file in a few numbers, as `check` needs it: sizes, form, histogram, digest; no pixels.
+
+A mask's numbers do not depend on the classes, so that another class list needs no file read again.
+`StatsCache` keeps them in the user's cache folder while the files are the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.errors import DataError, UnknownLabelError
+from briskseg.core.files.pictures import opened
+from briskseg.core.images import orientation_of, read_image
+from briskseg.core.labels.mask_files import LABEL_MODES, Mask, raw_mode, read_mask
+from briskseg.core.types import Labels
+
+LOOK = 12  # cells a side, of an image's gradients
+
+# Of a label file with more values or colors than a class list can have, the most frequent ones.
+_ALL, _SOME = 257, 128
+_MAGIC = (b"\x89PNG", b"\xff\xd8", b"BM", b"II", b"MM", b"RIFF", b"P1", b"P2", b"P3")
+_IMAGE_MAGIC = (*_MAGIC, b"GIF8", b"P4", b"P5", b"P6")
+_OTHER_MAGIC = {
+    b"<": "a web page or XML",
+    b"PK": "an archive or .npz",
+    b"\x93NUMPY": "a numpy file",
+    b"MATLAB": "a Matlab file",
+    b"%PDF": "a PDF",
+    b"{": "JSON",
+}
+
+
+@dataclass(frozen=True)
+class ImageStats:
+    """height, width: upright, in pixels. orientation: EXIF's, 1 where there is none. form, mode:
+    the file's format and how it stores pixels, as Pillow names them. lowest, highest: the extreme
+    values of all channels; of a 16-bit file those of 16 bits. digest: of size and pixels. look:
+    `look_of` the image, "" where it is blank."""
+
+    height: int
+    width: int
+    orientation: int
+    form: str
+    mode: str
+    lowest: int
+    highest: int
+    digest: str
+    look: str
+
+
+@dataclass(frozen=True)
+class LabelStats:
+    """height, width: in pixels, as stored. form, mode: as ImageStats', "" for what is no picture.
+    clear: transparent pixels. is_color: whether the histogram holds colors (0xRRGGBB) and not
+    values. histogram: the pixels of each; of a file with very many, the most frequent. distinct:
+    how many there are in all. palette: the color of each index that is used, where there is a
+    palette. digest: of the pixels. is_decoded: whether the histogram holds class indices and 255,
+    as of a format whose label files are no pictures."""
+
+    height: int
+    width: int
+    form: str
+    mode: str
+    is_lossy: bool
+    clear: int
+    is_color: bool
+    histogram: dict[int, int]
+    distinct: int
+    palette: dict[int, int] | None
+    digest: str
+    is_decoded: bool = False
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """Why a file cannot be read: one of `KINDS`, and a sentence that names the file."""
+
+    kind: str
+    path: Path
+    message: str
+
+
+def image_stats(path: Path) -> ImageStats | FileProblem:
+    """Decode an image as training does and reduce it."""
+    if problem := _seen_at_once(path):
+        return problem
+    try:
+        image_hwc = read_image(path)
+        with opened(path) as picture:
+            form, mode = picture.format or "", raw_mode(picture) or picture.mode
+            orientation = orientation_of(picture)
+    except DataError as error:
+        return _problem(path, str(error))
+    extremes = image_hwc
+    if is_16_bit(mode):
+        stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+        extremes = image_hwc if stored is None else stored
+    height, width = image_hwc.shape[:2]
+    size = f"{height}x{width}".encode()
+    return ImageStats(
+        height,
+        width,
+        orientation,
+        form,
+        mode,
+        int(extremes.min()),
+        int(extremes.max()),
+        _digest(image_hwc, size),
+        look_of(image_hwc),
+    )
+
+
+def mask_stats(path: Path) -> LabelStats | FileProblem:
+    """Read a label file without knowing the classes, and count its values or colors."""
+    if problem := _seen_at_once(path):
+        return problem
+    try:
+        mask = read_mask(path)
+        with opened(path) as picture:
+            mode = picture.mode
+    except DataError as error:
+        return _problem(path, str(error))
+    pixels, clear = _opaque(mask)
+    is_color = pixels.ndim == 3
+    histogram, distinct = _histogram(_packed(pixels) if is_color else pixels)
+    palette = None
+    if mask.palette is not None:
+        red, green, blue = mask.palette[[*histogram]].astype(int).T
+        colors = (red << 16 | green << 8 | blue).tolist()
+        palette = dict(zip(histogram, colors, strict=True))
+    digest = _digest(pixels)
+    height, width = pixels.shape[:2]
+    return LabelStats(
+        height,
+        width,
+        mask.form,
+        mode,
+        mask.is_lossy,
+        clear,
+        is_color,
+        histogram,
+        distinct,
+        palette,
+        digest,
+    )
+
+
+def decoded_stats(path: Path, read: Callable[[], Labels]) -> LabelStats | FileProblem:
+    """Of a label file that is no picture: what `read` decodes it to."""
+    if problem := _absent_or_empty(path):
+        return problem
+    try:
+        labels_hw = read()
+    except UnknownLabelError as error:
+        return FileProblem("unknown-values", path, str(error))
+    except DataError as error:
+        return FileProblem("damaged-file", path, str(error))
+    histogram, distinct = _histogram(labels_hw)
+    height, width = labels_hw.shape
+    return LabelStats(
+        height,
+        width,
+        form="",
+        mode="",
+        is_lossy=False,
+        clear=0,
+        is_color=False,
+        histogram=histogram,
+        distinct=distinct,
+        palette=None,
+        digest=_digest(labels_hw),
+        is_decoded=True,
+    )
+
+
+def is_16_bit(mode: str) -> bool:
+    """Whether a channel has more than 8 bits, by how Pillow names the file's pixels."""
+    return "16" in mode or mode.startswith("I")
+
+
+def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:
+    """A perceptual hash: the gradients of the image shrunk to 13x13 gray cells, across and down, as
+    288 signed bytes in base64; "" for an image without any.
+
+    Resizing, re-encoding, brightness and contrast change it little: the cosine of two looks stays
+    above 0.99; that of different street scenes lies below 0.7.
+    """
+    whole = cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = cv2.resize(whole, (LOOK + 1, LOOK + 1), interpolation=cv2.INTER_AREA)
+    across, down = np.diff(gray, axis=1)[:-1], np.diff(gray, axis=0)[:, :-1]
+    gradients = np.stack([across, down])
+    largest = np.abs(gradients).max()
+    if largest < 1:
+        return ""
+    return base64.b64encode((gradients * (127 / largest)).round().astype(np.int8)).decode()
+
+
+def looks_array(looks: list[str]) -> npt.NDArray[np.float32]:
+    """(images, 288) float32, each row of length 1: a product of two is the cosine."""
+    rows = [np.frombuffer(base64.b64decode(look), np.int8) for look in looks]
+    array = np.array(rows, np.float32).reshape(len(looks), 2 * LOOK * LOOK)
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True))
+
+
+def _digest(pixels: npt.NDArray[Any], size: bytes = b"") -> str:
+    """SHA-256, which processors compute faster than BLAKE2."""
+    digest = hashlib.sha256(size)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()[:32]
+
+
+def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
+    """The pixels without their alpha channel, and how many are transparent."""
+    pixels = mask.pixels
+    if pixels.ndim == 2 or pixels.shape[2] == 3:
+        return pixels, 0
+    clear = int(np.count_nonzero(pixels[..., -1] != 255))
+    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3], clear
+
+
+def _packed(pixels_hwc: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
+def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
+    """The pixels of each value, of many the most frequent; and how many values there are."""
+    if values_hw.dtype == np.bool_:
+        values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
+    if values_hw.dtype == np.uint8 and values_hw.size < 1 << 24:  # exact in OpenCV's float32
+        counts = cv2.calcHist([values_hw], [0], None, [256], [0, 256]).ravel()
+        found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+        return found, len(found)
+    # Masks are made of long runs: counting these spares most of the sorting.
+    flat = values_hw.ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    lengths = np.diff(np.append(starts, len(flat)))
+    values, where = np.unique(flat[starts], return_inverse=True)
+    sums = np.bincount(where, weights=lengths).astype(np.int64)
+    distinct = len(values)
+    if distinct > _ALL:  # before they become Python's numbers: a photo has millions
+        most = np.argsort(-sums, kind="stable")[:_SOME]
+        values, sums = values[most], sums[most]
+    return dict(zip(values.tolist(), sums.tolist(), strict=True)), distinct
+
+
+def _absent_or_empty(path: Path) -> FileProblem | None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        return FileProblem("not-an-image", path, f"{path}: is no regular file")
+    if not path.exists():
+        return FileProblem("missing-file", path, f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        return FileProblem("empty-file", path, f"{path}: the file is empty")
+    return None
+
+
+def _seen_at_once(path: Path) -> FileProblem | None:
+    """What the first and last bytes tell, before a decoder complains about them."""
+    try:
+        if problem := _absent_or_empty(path):
+            return problem
+        with path.open("rb") as file:
+            head = file.read(16)
+            length = file.seek(0, 2)
+            file.seek(max(0, length - 4096))
+            tail = file.read()
+    except OSError as error:
+        return FileProblem("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
+    if head.startswith(b"version https:"):
+        return FileProblem(
+            "lfs-pointer", path, f"{path}: holds a pointer of Git LFS, not the image"
+        )
+    if not head.startswith(_IMAGE_MAGIC):
+        begins = (what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic))
+        what = next(begins, "no image of a known type")
+        return FileProblem("not-an-image", path, f"{path}: is {what}")
+    if head.startswith(b"\x89PNG") and b"IEND" not in tail and b"IEND" not in path.read_bytes():
+        return FileProblem(
+            "damaged-file", path, f"{path}: the file is cut off after {length} bytes"
+        )
+    return None
+
+
+def _problem(path: Path, message: str) -> FileProblem:
+    """Which kind of problem a file has that begins as an image and could not be read."""
+    try:
+        with opened(path) as picture:
+            mode = picture.mode
+    except DataError as error:
+        is_large = "read at once" in str(error)
+        return FileProblem("too-large" if is_large else "damaged-file", path, message)
+    if f"mode {mode}" in message and mode not in LABEL_MODES:
+        return FileProblem("label-mode", path, message)
+    if mode == "F":  # which Pillow reads, and OpenCV does not
+        message = f"{path}: stores floating-point numbers, expected 8 or 16 bits a channel"
+        return FileProblem("image-mode", path, message)
+    return FileProblem("damaged-file", path, message)

@@ -1,0 +1,129 @@
+"""The formats of data sets, recognized by what lies in a folder, and `open_dataset`.
+
+A format is one file beside this one and one line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files import cache_folder
+from briskseg.core.types import Progress
+from briskseg.data import camvid, cityscapes, folder
+from briskseg.data.dataset import Dataset, Format, Found, Unmatched
+
+STREETS = "streets"
+
+
+# In the order of asking: the particular before the general.
+FORMATS: dict[str, Format] = {
+    "streets": folder.STREETS,
+    "cityscapes": cityscapes.FORMAT,
+    "camvid": camvid.FORMAT,
+    "folder": folder.FORMAT,
+}
+
+
+def open_dataset(
+    root: str | Path,
+    classes: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open the data set in a folder, whatever its kind, with every image paired with its labels.
+
+    root: a folder, or "streets" where there is no such folder: the drawn streets, which are drawn
+    once into the user's cache (which `progress` follows). classes: the class set, where a kind
+    has several (CamVid: "camvid11" or "camvid32"). seed: of the split, where the data has none.
+
+    Raises RequestError when the folder is missing, of no known layout, or has not the class set;
+    DataError when an image or a label file has no counterpart, or there is no pair at all.
+    """
+    dataset, unmatched = find_dataset(root, classes, seed, progress)
+    if unmatched:
+        raise DataError(_unmatched_message(dataset.root, unmatched))
+    if not any(dataset.splits.values()):
+        raise DataError(
+            f"{dataset.root}: a {dataset.kind} data set without a single image; put the files in "
+            "place, or name another folder"
+        )
+    return dataset
+
+
+def find_dataset(
+    root: str | Path,
+    classes: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Found:
+    """As `open_dataset`, but files without counterpart are returned and not an error."""
+    path = Path(root)
+    if path == Path(STREETS) and not path.exists():
+        path = _drawn_streets(progress)
+    if not path.is_dir():
+        what = "is a file" if path.is_file() else "does not exist"
+        raise RequestError(f"{path}: the data folder {what}; name a folder, or '{STREETS}'")
+    kind = recognize(path)
+    if kind is None:
+        raise RequestError(_unrecognized_message(path))
+    return FORMATS[kind].find(path, classes, seed)
+
+
+def recognize(root: Path) -> str | None:
+    """The kind of data in a folder, or None."""
+    return next((name for name, format in FORMATS.items() if format.recognizes(root)), None)
+
+
+def _drawn_streets(progress: Progress | None) -> Path:
+    from briskseg.data.synthetic import VERSION, draw_dataset
+
+    streets = cache_folder() / f"{STREETS}-{VERSION}"
+    if folder.recognizes_streets(streets):
+        return streets
+    # Drawn under another name and renamed when complete: an interrupted drawing leaves nothing
+    # that looks finished, and of two processes that draw at once the second's is thrown away.
+    unfinished = streets.with_name(f"{streets.name}.unfinished-{os.getpid()}")
+    try:
+        unfinished.mkdir(parents=True, exist_ok=True)
+        draw_dataset(unfinished, progress=progress)
+        if not folder.recognizes_streets(streets):
+            unfinished.rename(streets)
+    except OSError as error:
+        raise RequestError(
+            f"{streets}: the streets cannot be drawn there ({error.strerror or error}); set "
+            "BRISKSEG_CACHE to a folder that can be written"
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return streets
+
+
+def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
+    parts = []
+    for problem in dict.fromkeys(file.problem for file in unmatched):
+        files = [str(f.path.relative_to(root)) for f in unmatched if f.problem == problem]
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
+    return (
+        f"{root}: {'; '.join(parts)}; restore or remove them; `briskseg check {root}` lists all "
+        "that is wrong"
+    )
+
+
+def _unrecognized_message(root: Path) -> str:
+    entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir() if p.name[0] != ".")
+    shown = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
+    near = [path for path in sorted(root.iterdir()) if path.is_dir() and recognize(path)]
+    if recognize(root.resolve().parent):
+        near.append(root.resolve().parent)
+    hint = f" Did you mean {near[0]}?" if len(near) == 1 else ""
+    layouts = [
+        f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
+    ]
+    return (
+        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint} "
+        "Recognized are:\n" + "\n".join(layouts)
+    )

@@ -1,0 +1,141 @@
+"""Finding files and pairing them, as every format does: by name, and split by a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from briskseg.core.files.safe_names import check_file_name
+from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.data.dataset import Pair, Unmatched
+
+_ASKED = 50  # label files that vote on what is added to the names
+
+
+def image_files(folder: Path, ending: str = "") -> list[Path]:
+    """The image files in a folder whose stem has this ending, sorted; none if it is not there.
+
+    Raises DataError for a name with characters that no terminal shows.
+    """
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    paths = [folder / name for name in sorted(names)]
+    found = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and p.stem.endswith(ending)]
+    return [check_file_name(path) for path in found]
+
+
+def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
+    """The files by their stem without its ending; usually one file a name."""
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        named.setdefault(path.stem.removesuffix(ending), []).append(path)
+    return named
+
+
+def match(
+    split: str, images: Mapping[str, list[Path]], labels: Mapping[str, list[Path]]
+) -> tuple[tuple[Pair, ...], tuple[Unmatched, ...]]:
+    """Pair the files of one split by name, and list those that are left over or named twice."""
+    pairs, unmatched = [], []
+    for name in sorted({*images, *labels}):
+        image, label = images.get(name, []), labels.get(name, [])
+        if image and label:
+            pairs.append(Pair(name, image[0], label[0]))
+            twice = [*image[1:], *label[1:]]
+            unmatched += [Unmatched("name used twice", split, path) for path in twice]
+        else:
+            unmatched += [Unmatched("image without label", split, path) for path in image]
+            unmatched += [Unmatched("label without image", split, path) for path in label]
+    return tuple(pairs), tuple(unmatched)
+
+
+def match_splits(
+    folders: Mapping[str, tuple[Path, Path]],
+) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
+    """Pair the files of every split, given its (image folder, label folder)."""
+    splits: dict[str, tuple[Pair, ...]] = {}
+    left_over: list[Unmatched] = []
+    for split, (images, labels) in folders.items():
+        found = by_name(image_files(images)), by_name(image_files(labels))
+        splits[split], unmatched = match(split, *found)
+        left_over += unmatched
+    return splits, tuple(left_over)
+
+
+def split_by_seed(
+    pairs: tuple[Pair, ...], val_share: float, seed: int
+) -> dict[str, tuple[Pair, ...]]:
+    """Split into train and val (a share of the pairs, at least one) by the seed and the names.
+
+    Each name is hashed with the seed and the lowest hashes are val, so neither the order of the
+    files nor the version of a library has a say, and a new file moves at most one other.
+    """
+
+    def draw(pair: Pair) -> bytes:
+        return hashlib.sha256(f"{seed}/{pair.name}".encode()).digest()
+
+    val = max(1, round(len(pairs) * val_share)) if pairs else 0
+    chosen = {pair.name for pair in sorted(pairs, key=draw)[:val]}
+    return {
+        "train": tuple(pair for pair in pairs if pair.name not in chosen),
+        "val": tuple(pair for pair in pairs if pair.name in chosen),
+    }
+
+
+def match_renamed(
+    unmatched: tuple[Unmatched, ...],
+) -> tuple[list[tuple[str, Pair]], tuple[Unmatched, ...]]:
+    """Pairs, with their split, that one affix (or the case of letters) keeps apart; and the rest.
+
+    The affix is what most label files of a split have around an image's name; it is taken where it
+    pairs more than half of the label files that are left over, each with one image.
+    """
+    pairs: list[tuple[str, Pair]] = []
+    rest = [u for u in unmatched if u.problem == "name used twice"]
+    for split in dict.fromkeys(u.split for u in unmatched):
+        ours = [u for u in unmatched if u.split == split]
+        images = [u.path for u in ours if u.problem == "image without label"]
+        labels = [u.path for u in ours if u.problem == "label without image"]
+        found = _paired(images, labels)
+        pairs += [(split, Pair(image.stem, image, label)) for image, label in found]
+        used = {path for both in found for path in both}
+        rest += [u for u in ours if u.problem != "name used twice" and u.path not in used]
+    return pairs, tuple(rest)
+
+
+def affix(pairs: Iterable[Pair]) -> str:
+    """What the label files' names have more than their images', to be shown: "*_mask"."""
+    both = Counter(_around(pair.image.stem, pair.label.stem) for pair in pairs)
+    (before, after), _ = both.most_common(1)[0]
+    return f"{before}*{after}" if before or after else "other letters"
+
+
+def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+    by_stem = {path.stem.lower(): path for path in images}
+    votes: Counter[tuple[str, str]] = Counter()
+    for label in labels[:_ASKED]:
+        stem = label.stem.lower()
+        longest = max((name for name in by_stem if name in stem), key=len, default=None)
+        if longest is not None:
+            votes[_around(longest, stem)] += 1
+    if not votes:
+        return []
+    before, after = votes.most_common(1)[0][0]
+    found: dict[Path, Path] = {}
+    for label in labels:
+        stem = label.stem.lower()
+        if stem.startswith(before) and stem.endswith(after):
+            image = by_stem.get(stem.removeprefix(before).removesuffix(after))
+            if image is not None:
+                found.setdefault(image, label)
+    return [*found.items()] if 2 * len(found) > len(labels) else []
+
+
+def _around(name: str, longer: str) -> tuple[str, str]:
+    before, _, after = longer.lower().partition(name.lower())
+    return before, after

@@ -1,0 +1,1 @@
+"""Encoders by themselves: from a file, and as classifiers for pretraining."""

@@ -1,0 +1,1 @@
+"""Published weights: the layouts that are known, and their conversion."""

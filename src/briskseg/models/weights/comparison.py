@@ -1,0 +1,82 @@
+"""How the tensors of a file compare, by name and shape, with those that are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from briskseg.core.errors import WeightsError
+from briskseg.core.files.safe_names import printable
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# Batch norm's, which nothing here reads: files from before PyTorch 0.4.1 lack them.
+COUNTER = ".num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """In the names of the file's own layout; the counters of batch norm may be missing."""
+
+    total: int  # tensors expected
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    reshaped: tuple[str, ...]  # "NAME (found), expected (...)"
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.unknown) + len(self.reshaped)
+
+    @property
+    def are_of_another_network(self) -> bool:
+        """Not a file that nearly fits: more than half of what is expected is not there."""
+        return len(self.missing) + len(self.reshaped) > self.total / 2
+
+    def __str__(self) -> str:
+        parts = []
+        for what, keys in (
+            ("missing", self.missing),
+            ("not of it", self.unknown),
+            ("of another shape", self.reshaped),
+        ):
+            if keys:
+                more = ", ..." if len(keys) > 3 else ""
+                some = ", ".join(printable(key[:200]) for key in keys[:3])
+                parts.append(f"{len(keys)} {what} ({some}{more})")
+        return f"of its {self.total} tensors {', '.join(parts)}"
+
+
+def differences(expected: Shapes, found: Shapes) -> Differences:
+    """What `found` lacks, has besides, or has in another shape than `expected`."""
+    return Differences(
+        len(expected),
+        tuple(key for key in expected if key not in found and not key.endswith(COUNTER)),
+        tuple(key for key in found if key not in expected),
+        tuple(
+            f"{key} {found[key]}, expected {shape}"
+            for key, shape in expected.items()
+            if key in found and found[key] != shape
+        ),
+    )
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def length(shapes: Shapes, name: str) -> int:
+    """How many values the tensor has along its first dimension; 0 if there is none."""
+    return (shapes.get(name) or (0,))[0]
+
+
+def check_finite(name: str, tensor: Tensor, path: Path) -> None:
+    """Raises WeightsError, naming `path`, if any value is infinite or not a number."""
+    if not bool(torch.isfinite(tensor).all()):
+        raise WeightsError(
+            f"{path}: '{name}' holds values that are not finite numbers; the file is damaged "
+            "or its training diverged: download it again or take an earlier checkpoint"
+        )

@@ -1,0 +1,112 @@
+"""Published weights: recognizes whose file it is by its names and shapes, and builds that network.
+
+A file is recognized when every name and every shape is as one layout has it; nothing is skipped or
+guessed, except that files from before PyTorch 0.4.1 lack batch norm's `num_batches_tracked`, which
+nothing here reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from briskseg.core.errors import RequestError, WeightsError
+from briskseg.models import create_model
+from briskseg.models.encoders.encoder_file import compare_classifier
+from briskseg.models.network import Network
+from briskseg.models.weights.checkpoint import read_tensors
+from briskseg.models.weights.comparison import (
+    Differences,
+    Shapes,
+    check_finite,
+    differences,
+    length,
+    shapes_of,
+)
+from briskseg.models.weights.layouts import LAYOUTS, Layout
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the names and shapes of a file compare with a layout's."""
+
+    name: str  # of the layout
+    layout: Layout
+    classes: int
+    differences: Differences
+
+
+def load_published(path: str | Path) -> Network:
+    """The published network with the weights of a file, in eval mode, on the CPU.
+
+    It gives the published network's logits for images that are normalized as there (the layout's
+    `mean` and `std`); all classes of the file are kept. Raises RequestError if there is no such
+    file, WeightsError if it is damaged or its layout is not one of LAYOUTS.
+    """
+    tensors = read_tensors(Path(path))
+    return build(recognize(shapes_of(tensors), Path(path)), tensors, Path(path))
+
+
+def recognize(shapes: Shapes, path: Path) -> Comparison:
+    """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
+    where there is none, with the nearest layout and what differs from it, and in the RequestError
+    where the file holds a pretrained encoder and no network for segmentation."""
+    comparisons = [compare(name, shapes) for name in LAYOUTS]
+    best = min(comparisons, key=lambda comparison: len(comparison.differences))
+    if not best.differences:
+        return best
+    _refuse_encoder(shapes, path)
+    if best.differences.are_of_another_network:
+        known = "; ".join(layout.title for layout in LAYOUTS.values())
+        some = ", ".join(list(shapes)[:3])
+        raise WeightsError(
+            f"{path} holds {len(shapes)} tensors ({some} ...), but not the weights of a network "
+            f"that is known here: {known}"
+        )
+    raise WeightsError(
+        f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
+        f"classes, but {best.differences}; load a file whose tensors all fit"
+    )
+
+
+def _refuse_encoder(shapes: Shapes, path: Path) -> None:
+    """Raises if the file is, or nearly is, the authors' encoder pretrained as a classifier."""
+    classes, mismatch = compare_classifier(shapes)
+    if not mismatch:
+        raise RequestError(
+            f"{path} is the encoder of ERFNet alone, pretrained to classify images ({classes} "
+            "classes; the authors' PyTorch code), expected a whole network; train one from it with "
+            f"--set model.encoder={path}"
+        )
+    if not mismatch.are_of_another_network:
+        raise WeightsError(
+            f"{path} is nearest to the encoder of ERFNet alone, pretrained to classify images "
+            f"({classes} classes; the authors' PyTorch code), but {mismatch}; download it again"
+        )
+
+
+def compare(name: str, shapes: Shapes) -> Comparison:
+    """A file's names and shapes against those of the layout `name`."""
+    layout = LAYOUTS[name]
+    classes = length(shapes, layout.last)
+    with torch.device("meta"):  # shapes without memory
+        net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
+    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
+    return Comparison(name, layout, net.classes, differences(expected, shapes))
+
+
+def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
+    """The network of a recognized layout with a file's weights, in eval mode."""
+    layout = found.layout
+    net = create_model(layout.network, found.classes, **layout.options)
+    weights = {}
+    for ours, fresh in net.state_dict().items():
+        theirs = layout.published_name(ours)
+        weights[ours] = tensors.get(theirs, fresh)
+        check_finite(theirs, weights[ours], path)
+    net.load_state_dict(weights)
+    return net.eval()

@@ -1,0 +1,1 @@
+"""What a run left: its scores, its report, and its comparison with another run."""

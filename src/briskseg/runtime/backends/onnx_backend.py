@@ -1,0 +1,67 @@
+"""The ONNX Runtime backend: an .onnx file that `briskseg export` wrote, on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from briskseg.core.errors import MissingExtraError, WeightsError
+from briskseg.core.exported import NETWORK_IMAGES
+from briskseg.core.onnx_pruning import prune
+from briskseg.core.types import Image
+from briskseg.runtime.backends.exported_backend import ExportedBackend
+
+try:
+    import onnxruntime
+except ModuleNotFoundError as error:
+    raise MissingExtraError("onnxruntime", "running an .onnx file", "") from error
+
+
+_ERRORS_ONLY = 3  # of ONNX Runtime's levels of what it writes to standard error
+
+
+class OnnxBackend(ExportedBackend):
+    """Sessions of one output each, made when first asked for; the file's other output is cut off.
+
+    Several threads may call it at once; they share the threads of ONNX Runtime.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        super().__init__(path)
+        self._threads = threads
+        self._sessions: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def _run(self, output: str, image_hwc: Image) -> Any:
+        with self._lock:
+            if output not in self._sessions:
+                self._sessions[output] = self._open(output)
+            session = self._sessions[output]
+        try:
+            images = np.ascontiguousarray(image_hwc)[None]
+            return session.run([output], {session.get_inputs()[0].name: images})[0][0]
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise WeightsError(f"{self.path} cannot be run: {_first_line(error)}") from None
+
+    def _open(self, output: str) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = self._threads or 0
+        # Threads that wait for work by spinning slow down everything else on the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            begin = NETWORK_IMAGES if output == "logits" else ""
+            model = prune(self.path.read_bytes(), output, begin)
+            return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        except Exception as error:
+            raise WeightsError(
+                f"{self.path} is no network that ONNX Runtime {onnxruntime.__version__} can run: "
+                f"{_first_line(error)}; copy the file or export it again"
+            ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,108 @@
+"""The PyTorch backend: a weights file with its card, run by the network that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.card import Card, InputCard, load_weights
+from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
+from briskseg.models import create_model
+from briskseg.runtime.decode.enlargement import Enlargement
+
+try:
+    import torch
+    from torch import Tensor
+
+    from briskseg.models.network import Network
+except ModuleNotFoundError as error:
+    raise MissingExtraError("torch", "running a .safetensors file", "train") from error
+
+
+class TorchBackend:
+    """A network in eval mode and float32, on the accelerator if there is one, else on the CPU.
+
+    `network` is moved there, laid out channels-last and put in eval mode: hand it a network that
+    nothing else is training meanwhile.
+    """
+
+    def __init__(self, network: Network, expects: InputCard, device: str = "auto") -> None:
+        if device == "auto":
+            found = torch.accelerator.current_accelerator(check_available=True)
+            device = "cpu" if found is None else str(found)
+        self.device = torch.device(device)
+        self.network = network.to(self.device, torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.eval()
+        self.enlargement = Enlargement(network.factor, network.align_corners)
+        mean, std = torch.tensor(expects.mean), torch.tensor(expects.std)
+        # (x / 255 - mean) / std as one multiplication and one addition
+        self._scale = (1 / (255 * std)).view(1, 3, 1, 1).to(self.device)
+        self._shift = (-mean / std).view(1, 3, 1, 1).to(self.device)
+
+    @classmethod
+    def open(
+        cls, path: Path, threads: int | None = None, device: str = "auto"
+    ) -> tuple[TorchBackend, Card]:
+        """The backend of a weights file, and its card.
+
+        threads: CPU threads, set for all of torch in this process. Raises WeightsError for a
+        damaged file or tensors that are not those of the card's network.
+        """
+        tensors, card = load_weights(path)
+        try:
+            network = create_model(card.network.name, card.network.classes, **card.network.options)
+        except RequestError as error:
+            raise WeightsError(
+                f"{path}: its card names a network that cannot be built: {error}"
+            ) from None
+        _fill(network, tensors, path)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return cls(network, card.input, device), card
+
+    @torch.inference_mode()
+    def infer(self, image_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Image (H, W, 3) uint8 RGB -> logits (C, H, W) float32."""
+        return _to_numpy(self.network(self._normalized(image_hwc)))
+
+    @torch.inference_mode()
+    def run(self, image_hwc: npt.NDArray[np.uint8], at_own_size: bool) -> npt.NDArray[np.float32]:
+        """As `CoarseBackend.run`: always logits."""
+        return _to_numpy(self.network.forward_coarse(self._normalized(image_hwc)))
+
+    def _normalized(self, image_hwc: npt.NDArray[np.uint8]) -> Tensor:
+        """(1, 3, H, W) on the device."""
+        # torch refuses negative strides and warns of memory that it must not write
+        plain = np.require(image_hwc, requirements=["C", "W"])
+        image_nchw = torch.from_numpy(plain).to(self.device).permute(2, 0, 1)[None]
+        return image_nchw * self._scale + self._shift
+
+
+def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:
+    logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
+    return logits_chw
+
+
+def _fill(network: Network, tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """Load `tensors` into the network; every name and shape must fit."""
+    wanted = network.state_dict()
+    missing, strange = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted.keys())
+    for problem, names in (("lacks", missing), ("has besides", strange)):
+        if names:
+            raise WeightsError(
+                f"{path} {problem} {len(names)} of the {len(wanted)} tensors of its card's "
+                f"network, the first is '{names[0]}'; card and weights do not belong together: "
+                "make the file again with `briskseg convert`"
+            )
+    for name, tensor in tensors.items():
+        if tensor.shape != tuple(wanted[name].shape):
+            raise WeightsError(
+                f"{path}: the tensor '{name}' is {tensor.shape}, expected "
+                f"{tuple(wanted[name].shape)} by its card's network; make the file again with "
+                "`briskseg convert`"
+            )
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})

@@ -1,0 +1,37 @@
+"""`briskseg.load`: from what a user names to a predictor, on the fastest backend there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from briskseg.core.errors import RequestError, nearest
+from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.backends.autotune import autotune
+from briskseg.runtime.model_files import find_files
+from briskseg.runtime.predictor import Predictor, Ran
+
+
+def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
+    """The predictor of a run folder, a .safetensors, .onnx or .xml file, or a shipped name.
+
+    Exported files that lie beside the weights and were made of them are candidates too; the
+    predictor's `ran` says what was taken.
+    backend: one of BACKENDS, or "auto": of the files and the backends that are installed the
+    fastest whose labels are right on this machine, measured once and remembered in the user's cache
+    folder. threads: how many CPU threads the backend may use; None has that measured too.
+    Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
+    without a card, MissingExtraError where nothing that is installed runs the file.
+    """
+    if backend != "auto" and backend not in BACKENDS:
+        raise RequestError(f"unknown backend '{backend}'; {nearest(backend, ['auto', *BACKENDS])}")
+    if threads is not None and threads < 1:
+        raise RequestError(f"threads is {threads}, expected at least 1")
+    config = autotune(find_files(Path(path)), backend, threads)
+    return open_file(config.file, config.backend, config.threads)
+
+
+def open_file(file: Path, backend: str, threads: int | None = None) -> Predictor:
+    """The predictor of this file on this backend. Raises as `BackendKind.open`."""
+    kind = BACKENDS[backend]
+    opened, card = kind.open(file, threads)
+    return Predictor(opened, card, Ran(str(file), backend, kind.precision_of(file)))

@@ -1,0 +1,140 @@
+"""What a user names -> the files that run it: weights, exported files, a run folder, a name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from briskseg.core.card import Card, read_card
+from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.core.exported import Exported, read_exported
+from briskseg.runtime.backends import EXPORTED, WEIGHTS
+
+ACCEPTED = (
+    f"a run folder (runs/NAME), a {', '.join((WEIGHTS, *EXPORTED[:-1]))} or {EXPORTED[-1]} file, "
+    "or a name that `briskseg models` lists"
+)
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+
+
+def find_files(path: Path) -> list[Path]:
+    """The files that `path` means, each a full network: exported ones, then weights.
+
+    `path` is a file, a run folder or a shipped name. Exported files that lie beside weights count
+    where they were made of these. Raises RequestError for anything else.
+    """
+    if is_exported(path):
+        return [path]
+    if not path.exists() and (shipped := shipped_files().get(str(path))):
+        if shipped[-1].suffix != WEIGHTS:
+            return shipped
+        path = shipped[-1]
+    weights = find_weights(path)
+    return [*_exported_beside(weights), weights]
+
+
+def is_exported(path: Path) -> bool:
+    """Whether it is an exported file by its name, and there."""
+    return path.suffix.lower() in EXPORTED and path.is_file()
+
+
+def read_file(path: Path) -> tuple[Card, Exported | None]:
+    """A file's card and, of an exported one, what it says of itself.
+
+    Raises as `read_card` and `read_exported`."""
+    return read_exported(path) if path.suffix.lower() in EXPORTED else (read_card(path), None)
+
+
+def find_weights(path: Path) -> Path:
+    """The weights file that `path` means: itself, a run folder's best, or shipped weights.
+
+    Raises RequestError for anything else.
+    """
+    if path.is_dir():
+        return _weights_of_run(path)
+    if not path.exists():
+        shipped = shipped_files()
+        found = [file for file in shipped.get(str(path), []) if file.suffix == WEIGHTS]
+        if found:
+            return found[0]
+        near = f"; {nearest(str(path), shipped)}" if shipped else ""
+        raise RequestError(f"{path} is not there, expected {ACCEPTED}{near}")
+    suffix = path.suffix.lower()
+    if suffix == WEIGHTS:
+        return path
+    if suffix in EXPORTED:
+        raise RequestError(
+            f"{path} is an exported file, expected weights: a run folder or a {WEIGHTS} file"
+        )
+    if suffix in _CHECKPOINTS:
+        raise RequestError(
+            f"{path} is a PyTorch checkpoint, expected {ACCEPTED}; make one with: "
+            f"briskseg convert {path} --labels cityscapes|camvid|FILE"
+        )
+    if suffix == ".keras":
+        raise RequestError(
+            f"{path} is a Keras file, expected {ACCEPTED}; make one with: briskseg convert {path}"
+        )
+    raise RequestError(f"{path} is of no known type, expected {ACCEPTED}")
+
+
+def _weights_of_run(folder: Path) -> Path:
+    weights = folder / "model.safetensors"
+    if weights.is_file():
+        return weights
+    if (folder / "encoder.safetensors").is_file():
+        raise RequestError(
+            f"the run {folder} has no model.safetensors, only an encoder, which predicts nothing "
+            "by itself; where the run has a further stage let it train on, else train a network "
+            f"from it: briskseg train RECIPE --data DIR --set model.encoder={folder}"
+        )
+    if (folder / "recipe.yaml").is_file():
+        raise RequestError(
+            f"the run {folder} has no model.safetensors yet: no validation of it has finished; "
+            "let it train on, or name one of its files in checkpoints/"
+        )
+    if seeds := sorted(path.name for path in folder.glob("seed-*") if path.is_dir()):
+        raise RequestError(
+            f"the folder {folder} holds runs of several seeds ({', '.join(seeds[:5])}); name one "
+            f"of them: {folder / seeds[0]}"
+        )
+    raise RequestError(
+        f"the folder {folder} is no run folder (no model.safetensors, no recipe.yaml), "
+        f"expected {ACCEPTED}"
+    )
+
+
+def weights_folder() -> Path:
+    """Where the weights lie that come with the package."""
+    return Path(__file__).parents[1] / "weights"
+
+
+def shipped_files() -> dict[str, list[Path]]:
+    """The files of each shipped name, exported ones first: NAME.onnx, NAME-int8.xml ..."""
+    found: dict[str, list[Path]] = {}
+    folder = weights_folder()
+    for suffix in (*EXPORTED, WEIGHTS):
+        for file in sorted(folder.glob(f"*{suffix}")):
+            found.setdefault(file.stem.removesuffix("-int8"), []).append(file)
+    return dict(sorted(found.items()))
+
+
+def _exported_beside(weights: Path) -> list[Path]:
+    """NAME.onnx, NAME-int8.xml ... beside NAME.safetensors that were made of this very file."""
+    names = [f"{weights.stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in EXPORTED]
+    there = [file for name in names if (file := weights.with_name(name)).is_file()]
+    digest = sha256(weights) if there else ""
+    found = []
+    for file in there:
+        try:
+            if read_exported(file)[1].weights == digest:
+                found.append(file)
+        except BriskError:  # damaged, or not ours: the weights themselves are what was named
+            continue
+    return found
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

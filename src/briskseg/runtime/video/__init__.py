@@ -1,0 +1,1 @@
+"""Videos, cameras and windows: frames in, labels drawn and written."""

@@ -1,0 +1,172 @@
+"""Where a stream's frames come from: a video file that others made, or a camera."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.limits import max_pixels, too_many_pixels
+from briskseg.core.process_settings import opencv_silenced
+from briskseg.core.types import Image
+
+# The rate of what states none, in frames/s.
+_USUAL_RATE = 25.0
+
+# How files of the kinds in VIDEO_SUFFIXES begin. FFmpeg goes by the content, and text can be to it
+# a list of further files and addresses to read, whatever its name says.
+_START = re.compile(
+    rb"(?s)RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]|G.{187}G"
+    rb"|.{4}(ftyp|moov|mdat|free|skip|wide|pnot)"
+)
+_START_BYTES = 189
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture (H, W, 3) uint8 RGB and its time in the stream, in seconds, never decreasing."""
+
+    image_hwc: Image
+    seconds: float
+
+
+class FrameSource(Protocol):
+    """Anything that gives frames one after the other, all of one size.
+
+    name: for messages. live: frames come when they come, and late ones are dropped; of any other
+    source every frame is taken. rate: frames/s as stated, to within reason. total: how many there
+    will be, 0 where nobody knows. Iterating raises DataError where the source ends too early.
+    """
+
+    name: str
+    live: bool
+    rate: float
+    total: int
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None: ...
+
+
+class VideoFile:
+    """A video file's frames, with the times that it gives them. Raises DataError for what is none,
+    or whose frames are too large."""
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._open = ExitStack()
+        self._capture = self._open.enter_context(open_video(path))
+        self.rate = _rate(self._capture)
+        stated = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.total = int(stated) if math.isfinite(stated) and stated > 0 else 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        done, last = 0, -1 / self.rate
+        for done, image_hwc in enumerate(_pictures(self._capture), start=1):
+            seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            # Some formats have no times, and damaged files impossible ones.
+            if not (done == 1 or last < seconds < math.inf):
+                seconds = last + 1 / self.rate
+            last = max(0.0, seconds)
+            yield Frame(image_hwc, last)
+        if done < 0.9 * self.total or not done:  # the stated number is an estimate in some formats
+            raise DataError(
+                f"{self.name}: {done} of {self.total} frames could be read; the video is damaged "
+                "or cut off: copy it again, or re-encode it"
+            )
+
+    def close(self) -> None:
+        self._open.close()
+
+
+class Camera:
+    """A camera's frames, from now until it is closed, with the times at which they came.
+
+    index: 0 is the first camera. Raises RequestError where there is none, or it is in use.
+    """
+
+    live = True
+    total = 0
+
+    def __init__(self, index: int) -> None:
+        self.name = f"camera:{index}"
+        with opencv_silenced():  # OpenCV prints a warning for each way it tries
+            self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            raise RequestError(
+                f"{self.name} cannot be opened: there is no such camera, another program uses it, "
+                "or you may not; connect it, or try camera:0, camera:1 ..."
+            )
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the freshest frame, where it can be set
+        self.rate = _rate(self._capture)
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun, done = 0.0, 0
+        for image_hwc in _pictures(self._capture):
+            now = time.monotonic()
+            begun = begun if done else now
+            done += 1
+            yield Frame(image_hwc, now - begun)
+        raise DataError(f"{self.name} gave no more after {done} frames, as when it is unplugged")
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _rate(capture: cv2.VideoCapture) -> float:
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return rate if math.isfinite(rate) and 0 < rate <= 1000 else _USUAL_RATE
+
+
+def _pictures(capture: cv2.VideoCapture) -> Iterator[Image]:
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return
+        yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
+    """The video, from whose header the frames' size is known to be in bounds.
+
+    Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} is no regular file, expected a video")
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not _START.match(start):
+        raise DataError(
+            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
+            "of mp4, mov, mkv, webm, avi, mpg"
+        )
+    # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
+    with opencv_silenced():
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise DataError(
+                f"{path} cannot be read as a video; it is damaged or of no known format"
+            )
+        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if not width * height <= (bound := max_pixels()):
+            raise too_many_pixels(path, width, height, bound)
+        yield capture
+    finally:
+        capture.release()

@@ -1,0 +1,113 @@
+"""The losses by name, and their sum over what a network declares that training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from briskseg.models.network import TrainingOutput
+from briskseg.recipe import LossPart
+from briskseg.training.losses.cross_entropy import (
+    cross_entropy,
+    hard_cross_entropy,
+    sigmoid_cross_entropy,
+)
+
+
+class Asked(NamedTuple):
+    """What losses depend on besides outputs and targets: the recipe's `training.loss`, and a factor
+    a class (classes,)."""
+
+    part: LossPart
+    class_weights: Tensor
+
+
+Outputs = Mapping[str, Tensor]
+
+# (all outputs by name, the name of the loss's own, its target (N,H,W), what is asked) -> a scalar
+Loss = Callable[[Outputs, str, Tensor, Asked], Tensor]
+
+
+def main_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """The recipe's loss; where it mines hard pixels, of these."""
+    output, labels = _at_one_size(outputs[name], target, asked.part)
+    if asked.part.kind == "cross_entropy" and asked.part.ohem is not None:
+        return hard_cross_entropy(output, labels, asked.class_weights, asked.part.ohem)
+    return _of_all_pixels(output, labels, asked)
+
+
+def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """The recipe's loss over all pixels, times its `auxiliary`."""
+    output, labels = _at_one_size(outputs[name], target, asked.part)
+    return asked.part.auxiliary * _of_all_pixels(output, labels, asked)
+
+
+LOSSES: dict[str, Loss] = {"main": main_loss, "auxiliary": auxiliary_loss}
+
+# What each target is, of labels (N,H,W) uint8, 255 ignored.
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {"labels": lambda labels: labels}
+
+
+class SegmentationLoss(nn.Module):
+    """The sum of the losses of a network's outputs, as the network declares them.
+
+    Args:
+        part: the recipe's `training.loss`.
+        class_weights: (classes,) float, one factor a class.
+        main: the output with the main loss: "logits", or another in a stage of its own.
+        outputs: `network.outputs`.
+    """
+
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        part: LossPart,
+        class_weights: Tensor,
+        main: str = "logits",
+        outputs: Sequence[TrainingOutput] = (),
+    ) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.part = part
+        self.declared = {output.name: output for output in outputs}
+        declared = self.declared.get(main, TrainingOutput(main))
+        self.declared[main] = replace(declared, loss="main", weight=1.0)
+
+    def forward(self, outputs: Outputs, labels: Tensor) -> Tensor:
+        """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
+
+        Outputs that are declared but not there (a stage gives fewer) count nothing; one that is
+        there but not declared is a mistake of the network, and a KeyError.
+
+        Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
+        ERFNet's official encoder training does, or with `size: full` the output is enlarged
+        (bilinear), as MMSegmentation does.
+        """
+        asked = Asked(self.part, self.class_weights)
+        terms = []
+        for name in outputs:
+            output = self.declared[name]
+            target = TARGETS[output.target](labels)
+            terms.append(output.weight * LOSSES[output.loss](outputs, name, target, asked))
+        return torch.stack(terms).sum()
+
+
+def _of_all_pixels(output: Tensor, labels: Tensor, asked: Asked) -> Tensor:
+    kinds = {"sigmoid": sigmoid_cross_entropy, "cross_entropy": cross_entropy}
+    return kinds[asked.part.kind](output, labels, asked.class_weights, asked.part.mean)
+
+
+def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor, Tensor]:
+    """The output and its labels, int64, as large as one another."""
+    size_hw = labels.shape[-2:]
+    if output.shape[-2:] != size_hw and part.size == "full":
+        output = F.interpolate(output.float(), size_hw, mode="bilinear")
+    elif output.shape[-2:] != size_hw:
+        labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
+    return output, labels.long()

@@ -1,0 +1,1 @@
+"""From pairs to batches: augmentation, loading, and the set in a GPU's memory."""

@@ -1,0 +1,263 @@
+"""Batches for training and validation.
+
+A sample is a function of (seed, epoch, index) alone, and a batch of (seed, epoch, batch number), so
+workers, devices and interruptions change nothing. Images are decoded once and kept in memory while
+they fit.
+
+    batch    images (N,3,H,W) uint8 RGB in channels_last memory, labels (N,H,W) uint8, names
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from briskseg.core.errors import RequestError
+from briskseg.core.images import resize_image
+from briskseg.core.parallel import thread_map
+from briskseg.core.types import Image, Progress
+from briskseg.data import Dataset, Pair
+from briskseg.data.frequencies import ClassPixels, count_labels
+from briskseg.training.samples.augment import Augmenter, AugmentParams
+
+Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
+
+
+class Batch(NamedTuple):
+    """Images (N,3,H,W) uint8 and their names, with labels (N,h,w) uint8 of which 255 is ignored;
+    where whole images are classified, (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+    names: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        if self.images.device == device:
+            return self
+        images = self.images.to(device, non_blocking=True)
+        return Batch(images, self.labels.to(device, non_blocking=True), self.names)
+
+
+class Samples(Protocol):
+    """What a loader reads: samples by their key, for training (epoch, index), else an index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any) -> Sample: ...
+
+
+class MemoryBudget:
+    """So many bytes for decoded images, shared by the stores of a run."""
+
+    def __init__(self, gigabytes: float) -> None:
+        self._left = gigabytes * 1e9
+        self._lock = threading.Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        return self._left <= 0
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes are left, which are taken then."""
+        with self._lock:
+            fits = size <= self._left
+            self._left = self._left - size if fits else 0.0
+            return fits
+
+
+class ImageStore:
+    """The decoded pairs of one split, kept in memory while they fit in the budget."""
+
+    def __init__(self, dataset: Dataset, split: str, budget: MemoryBudget) -> None:
+        self.dataset = dataset
+        self.pairs: Sequence[Pair] = dataset.pairs(split)
+        self._budget = budget
+        self._kept: dict[int, tuple[Image, Image]] = {}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def fill(self, progress: Progress | None = None) -> dict[str, ClassPixels]:
+        """Decode as many as fit, in threads, and count their classes; return the counts by name.
+
+        Called before worker processes start, so that they share the memory. A damaged pair raises
+        its DataError here, before the first step.
+        """
+        counts: dict[str, ClassPixels] = {}
+
+        def read(index: int) -> None:
+            if self._budget.is_spent or index in self._kept:
+                return
+            image, labels = self.dataset.read(self.pairs[index])
+            counts[self.pairs[index].name] = count_labels(labels)
+            if self._budget.take(image.nbytes + labels.nbytes):
+                self._kept[index] = image, labels
+
+        for _ in thread_map(read, range(len(self)), progress=progress):
+            pass
+        return counts
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every pair is kept."""
+        return len(self._kept) == len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Image, Image]:
+        """image_hwc and labels_hw as the data set reads them."""
+        kept = self._kept.get(index)
+        return kept if kept is not None else self.dataset.read(self.pairs[index])
+
+
+class TrainingSamples:
+    """Augmented samples, asked for by (epoch, index).
+
+    epochs: of the whole run, of which `augment.progressive_resize` names shares.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        augmenter: Augmenter,
+        base_hw: tuple[int, int] | None,
+        seed: int,
+        epochs: int = 1,
+    ) -> None:
+        self.store, self.augmenter, self.base_hw, self.seed = store, augmenter, base_hw, seed
+        self.epochs = epochs
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        image, labels = self.store[key[1]]
+        image, labels = self.augmenter.apply(image, labels, self.params(key, image.shape[:2]))
+        return image, labels, self.store.pairs[key[1]].name
+
+    def params(self, key: tuple[int, int], image_hw: tuple[int, int]) -> AugmentParams:
+        """The parameters drawn for a sample, of an image of this size."""
+        return self.augmenter.params(image_hw, self.base_hw, self.seed, *key, epochs=self.epochs)
+
+
+class ValidationSamples:
+    """Images at the size the network sees, with their labels at full size; one process's share."""
+
+    def __init__(
+        self, store: ImageStore, base_hw: tuple[int, int] | None, rank: int = 0, world: int = 1
+    ) -> None:
+        self.store, self.base_hw = store, base_hw
+        self.indices = range(rank, len(store), world)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Sample:
+        index = self.indices[position]
+        image, labels = self.store[index]
+        if self.base_hw is not None and image.shape[:2] != self.base_hw:
+            image = resize_image(image, self.base_hw)
+        return image, labels, self.store.pairs[index].name
+
+
+class EpochBatches:
+    """A batch sampler that knows which epoch it is in and can start in the middle of one.
+
+    Each epoch is a permutation of all samples by (seed, epoch), cut into steps of `batch` samples a
+    process; the last, incomplete step is left out.
+    """
+
+    def __init__(self, samples: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        if samples < batch * world:
+            raise RequestError(
+                f"a step takes training.batch={batch} images on each of {world} device(s), but the "
+                f"train split has only {samples}; set training.batch={max(1, samples // world)} or "
+                "less"
+            )
+        self.samples, self.batch, self.seed = samples, batch, seed
+        self.rank, self.world = rank, world
+        self._epoch, self._start = 0, (0, 0)
+
+    def start_at(self, epoch: int, first: int) -> None:
+        """Begin with this epoch, from its batch number `first` on."""
+        self._epoch, self._start = epoch, (epoch, first)
+
+    def __len__(self) -> int:
+        return self.samples // (self.batch * self.world)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self._epoch
+        self._epoch = epoch + 1
+        first = self._start[1] if epoch == self._start[0] else 0
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+        for step in range(first, len(self)):
+            start = (step * self.world + self.rank) * self.batch
+            yield [(epoch, int(index)) for index in order[start : start + self.batch]]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples; images (H,W,3) become (N,3,H,W) without moving a byte."""
+    images, labels, names = zip(*samples, strict=True)
+    sizes = {f"{image.shape[1]}x{image.shape[0]}": name for image, _, name in samples}
+    if len(sizes) > 1:
+        found = ", ".join(f"{name} is {size}" for size, name in sizes.items())
+        raise RequestError(
+            f"images of one batch must have one size, but {found} (width x height); set "
+            "data.size=[H, W] to resize them, or augment.size=[H, W] to cut samples of this size"
+        )
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return Batch(stacked, torch.from_numpy(np.stack(labels)), list(names))
+
+
+Loader = DataLoader[Sample]
+
+
+def training_loader(samples: Samples, batches: EpochBatches, workers: int) -> Loader:
+    """Batches of augmented samples, an epoch a pass."""
+    return _loader(samples, workers, batch_sampler=batches)
+
+
+def validation_loader(samples: Samples, workers: int, batch: int = 1) -> Loader:
+    """All samples in order; with several in a batch their sizes must be the same."""
+    return _loader(samples, workers, batch_size=batch, shuffle=False)
+
+
+def _loader(samples: Any, workers: int, **how: Any) -> Loader:
+    return DataLoader(
+        samples,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        **how,
+    )
+
+
+def _start_worker(_: int) -> None:
+    """Workers are the parallelism; OpenCV's own threads would only get in each other's way.
+
+    Schedulers and terminals signal every process of a job. What that means is the training
+    process's to say, which saves first: here only its own SIGTERM counts.
+    """
+    cv2.setNumThreads(0)
+    for name in ("SIGINT", "SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # neither Windows nor macOS tells who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_hear_the_parent, daemon=True).start()
+
+
+def _hear_the_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

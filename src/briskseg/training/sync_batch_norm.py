@@ -1,0 +1,69 @@
+"""Batch normalization over the batches of all processes, on any device.
+
+torch's own `SyncBatchNorm` is for GPUs alone; on CPUs each process would normalize by its few
+images, and a run on two processes would be another one than on one with twice the batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from briskseg.training.machine import Machine
+
+
+def synced(network: nn.Module, machine: Machine) -> nn.Module:
+    """The network as it is trained by several processes; by one, unchanged."""
+    if machine.processes.world == 1:
+        return network
+    if machine.device.type == "cuda":
+        convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+        converted: nn.Module = convert(network)
+        return converted
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SyncBatchNorm
+    return network
+
+
+class _SyncBatchNorm(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        full = x.float()
+        sums = torch.stack([full.sum((0, 2, 3)), full.square().sum((0, 2, 3))])
+        sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]
+        count = x.numel() // x.shape[1] * dist.get_world_size()  # batches are of one size
+        mean = sums[0] / count
+        variance = sums[1] / count - mean.square()
+        with torch.no_grad():
+            assert self.num_batches_tracked is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            self.num_batches_tracked += 1
+            share = self.momentum or 1 / int(self.num_batches_tracked)
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * count / (count - 1), share)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        y: Tensor = full * scale[:, None, None] + shift[:, None, None]
+        return y.to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """Added up over all processes; so are the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total

@@ -1,0 +1,89 @@
+"""What any terminal meets: one that cannot encode a name, and one that has gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from briskseg.core.card import LabelsCard, load_weights, save_weights
+from briskseg.core.images import write_png
+
+NAMES = ("Straße", "道路", "Öl 🚗")
+
+
+@pytest.fixture(scope="module")
+def foreign(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set, weights and a photo whose names few encodings have."""
+    folder = tmp_path_factory.mktemp("foreign")
+    tensors, card = load_weights(weights_file)
+    labels = LabelsCard(names=NAMES, colors=card.labels.colors)
+    sized = card.input.model_copy(update={"size": (32, 48)})
+    card = card.model_copy(update={"labels": labels, "input": sized})
+    save_weights(folder / "größe.safetensors", tensors, card)
+    rng = np.random.default_rng(1)
+    for split in ("train", "val"):
+        for kind, high, shape in (("images", 256, (32, 48, 3)), ("labels", 3, (32, 48))):
+            path = folder / "data" / kind / split / "straße-道.png"
+            path.parent.mkdir(parents=True)
+            write_png(path, rng.integers(0, high, shape, dtype=np.uint8))
+    (folder / "data" / "classes.txt").write_text("\n".join(NAMES) + "\n", encoding="utf-8")
+    return folder
+
+
+def run(encoding: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from briskseg.cli import main; main()", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        encoding=encoding,
+    )
+
+
+VERBS = [
+    (["--help"], 0),
+    (["train", "--help"], 0),
+    (["check", "data"], 0),
+    (["evaluate", "größe.safetensors", "--data", "data"], 0),
+    (["predict", "größe.safetensors", "data/images/val", "--out", "größer"], 0),
+    (["export", "größe.safetensors", "--to", "onnx"], 0),
+    (["bench", "größe.safetensors", "--backend", "torch", "--seconds", "0.01"], 0),
+    (["compare", "道.csv", "größe.csv"], 2),
+    (["convert", "道.pth"], 2),
+    (["report", "道"], 2),
+    (["recipes"], 0),
+    (["models"], 0),
+    (["data"], 0),
+    (["train", "道"], 2),
+    (["demo", "--out", "data"], 2),
+]
+
+
+@pytest.mark.parametrize(("words", "status"), VERBS, ids=[words[0] for words, _ in VERBS])
+def test_ascii_stops_no_verb(foreign: Path, words: list[str], status: int) -> None:
+    done = run("ascii", foreign, *words)
+    assert done.returncode == status, done.stderr
+    assert "defect" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_an_encoding_lacks_is_escaped(foreign: Path, encoding: str) -> None:
+    done = run(encoding, foreign, "evaluate", "größe.safetensors", "--data", "data")
+    for name in NAMES:
+        assert name.encode(encoding, "backslashreplace").decode(encoding) in done.stdout
+
+
+def test_a_reader_that_has_gone_hears_no_complaint() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-c", "from briskseg.cli import main; main()", "models"]
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.stderr == ""
