@@ -28,7 +28,7 @@ def test_folder_with_splits(write_folder):
     dataset = open_dataset(root)
     assert dataset.kind == "folder"
     assert names(dataset) == {split: ["000", "001", "002"] for split in ("train", "val", "test")}
-    assert (dataset.labels.names, dataset.labels.ignored) == (("road", "car", "sky"), 9)
+    assert (dataset.labels.names, dataset.labels.ignored) == (("road", "car", "sky"), (9,))
     pair = dataset.pairs("val")[1]
     assert pair.image == root / "images" / "val" / "001.jpg"
     image, labels = dataset.read(pair)
