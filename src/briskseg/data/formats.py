@@ -14,6 +14,7 @@ from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import camvid, cityscapes, folder
 from briskseg.data.dataset import Dataset, Format, Found, Unmatched
+from briskseg.data.masks import LAYOUTS, PUBLISHED, format_of, listed
 
 STREETS = "streets"
 
@@ -21,8 +22,11 @@ STREETS = "streets"
 # In the order of asking: the particular before the general.
 FORMATS: dict[str, Format] = {
     "streets": folder.STREETS,
+    **{layout.name: format_of(layout) for layout in PUBLISHED},
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
+    "lists": listed.FORMAT,
+    **{layout.name: format_of(layout) for layout in LAYOUTS},
     "folder": folder.FORMAT,
 }
 

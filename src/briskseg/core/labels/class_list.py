@@ -66,41 +66,7 @@ class ClassList:
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read a list of classes; the module says which forms. Every class gets its value: the one
-    given, else the number of its line among the classes, from 0.
-
-    Raises DataError with file and line for anything else, a repeated name, color or value, more
-    than 255 classes, and an `ignore` that can be read in two ways.
-    """
-    listed, ignores = ClassList(), []
-    rows = _rows(path)
-    columns: dict[str, int] | None = None
-    for number, text in rows:
-        where = f"{path}, line {number}"
-        if re.match(r"ignore(\s|$)", text, re.IGNORECASE):
-            ignores.append((where, text[6:].strip()))
-        elif columns is None and not listed.lines and (found := _header(text)):
-            columns = found
-        else:
-            entry = _from_columns(text, columns, number, where) if columns else None
-            listed.lines.append(entry or _line(text, number, where))
-    _number(path, listed)
-    _check(path, listed)
-    by_name = {entry.name for entry in listed.lines}
-    by_value = {entry.value: entry.name for entry in listed.lines}
-    for where, text in ignores:
-        _ignore(listed, text, by_name, by_value, where)
-    if not any(text for _, text in ignores if re.search(r"(^|[\s,])\d", text)):
-        # 255 is the customary mark, and stays one beside an `ignore NAME`.
-        if IGNORED not in by_value:
-            listed.ignored.append(IGNORED)
-    if not listed.lines:
-        raise DataError(f"{path}: no class in it; write one class name a line")
-    return listed
-
-
-def _rows(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line that says something, without its comment, and its number."""
+    """Read a list of classes; as `parse_class_list`, and errors of reading."""
     try:
         check_size(path, MAX_LIST_BYTES)
         text = path.read_text(encoding="utf-8-sig")
@@ -108,6 +74,44 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: no such file; write one class name a line into it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    return parse_class_list(text, path)
+
+
+def parse_class_list(text: str, path: Path) -> ClassList:
+    """Read the text of a list of classes; the module says which forms. Every class gets its value:
+    the one given, else the number of its line among the classes, from 0. path: for messages.
+
+    Raises DataError with file and line for anything else, a repeated name, color or value, more
+    than 255 classes, and an `ignore` that can be read in two ways.
+    """
+    listed, ignores = ClassList(), []
+    rows = _rows(text, path)
+    columns: dict[str, int] | None = None
+    for number, line in rows:
+        where = f"{path}, line {number}"
+        if re.match(r"ignore(\s|$)", line, re.IGNORECASE):
+            ignores.append((where, line[6:].strip()))
+        elif columns is None and not listed.lines and (found := _header(line)):
+            columns = found
+        else:
+            entry = _from_columns(line, columns, number, where) if columns else None
+            listed.lines.append(entry or _line(line, number, where))
+    _number(path, listed)
+    _check(path, listed)
+    by_name = {entry.name for entry in listed.lines}
+    by_value = {entry.value: entry.name for entry in listed.lines}
+    for where, what in ignores:
+        _ignore(listed, what, by_name, by_value, where)
+    gives_values = any(re.search(r"(^|[\s,])\d", what) for _, what in ignores)
+    if not gives_values and IGNORED not in by_value:  # the customary mark, beside an `ignore NAME`
+        listed.ignored.append(IGNORED)
+    if not listed.lines:
+        raise DataError(f"{path}: no class in it; write one class name a line")
+    return listed
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[int, str]]:
+    """Each line that says something, without its comment, and its number."""
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if re.fullmatch(rf"{_HEX}\s+\S.*", line):
@@ -175,9 +179,7 @@ def _line(text: str, number: int, where: str) -> ClassLine:
         if sum(not part.isdigit() for part in words) != 1:
             _name(text, where)  # not one name among numbers: says what is expected
     if len(words) > 3 and all(word.isdigit() for word in words[:3]) and not _is_number(words[3]):
-        return ClassLine(
-            _name(" ".join(words[3:]), where), _color(words[:3], where), None, number
-        )
+        return ClassLine(_name(" ".join(words[3:]), where), _color(words[:3], where), None, number)
     value = None
     if len(words) > 1 and words[0].isdigit() and not _is_number(words[1]):
         value, words = _value(words[0], where), words[1:]
@@ -249,9 +251,7 @@ def _number(path: Path, listed: ClassList) -> None:
             "in quotes where the number belongs to the name"
         )
     if bare:
-        listed.lines = [
-            entry._replace(value=index) for index, entry in enumerate(listed.lines)
-        ]
+        listed.lines = [entry._replace(value=index) for index, entry in enumerate(listed.lines)]
 
 
 def _check(path: Path, listed: ClassList) -> None:

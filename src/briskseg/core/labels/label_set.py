@@ -209,6 +209,8 @@ class LabelSet:
         indices: then the odd one is reported, and makes no indices of the others. Black alone shows
         nothing: it is index 0 of a gray ramp as well as the customary Void; nor does the border.
         """
+        if len({*self.colors}) < len(self.colors) and self._shows_indices(palette):
+            return False  # some classes share a color, and only the indices tell them apart
         used = {i: c for i, c in palette.items() if i != IGNORED or not self.is_border(c)}
         known = {i: color for i, color in used.items() if color in self.class_of_color}
         if set(known.values()) <= {(0, 0, 0)}:
@@ -217,6 +219,14 @@ class LabelSet:
             return True
         agree = all(self.class_of_value.get(i) == self.class_of_color[c] for i, c in known.items())
         return not agree and 2 * len(known) >= len(used)
+
+    def _shows_indices(self, palette: Mapping[int, RGB]) -> bool:
+        """Whether each index of a palette that is a class has that class's color."""
+        classes = {i: self.class_of_value.get(i) for i in palette}
+        return all(
+            c == IGNORED or (c is not None and self.colors[c] == palette[i])
+            for i, c in classes.items()
+        )
 
     def _decode_values(self, mask: Array, path: Path) -> Array:
         if mask.dtype == np.bool_:

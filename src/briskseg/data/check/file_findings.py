@@ -12,8 +12,9 @@ from briskseg.data.file_stats import FileProblem
 from briskseg.data.matching import affix
 
 SUFFIXES = {
+    "AVIF": (".avif",),
     "BMP": (".bmp",),
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
     "MPO": (".jpg", ".jpeg"),  # several JPEGs in one file, as some phones write
     "PNG": (".png",),
     "PPM": (".ppm",),

@@ -1,0 +1,188 @@
+"""Masks are read as tools and publications lay them out: the right pairs, splits and classes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data import trees
+from tests.data.conftest import stripes, write_image, write_mask
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.data import open_dataset
+from briskseg.data.check import check_dataset
+
+
+@pytest.mark.parametrize("kind", trees.TREES)
+def test_a_label_file_becomes_the_classes_that_it_means(kind: str, tmp_path: Path) -> None:
+    trees.TREES[kind](tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert dataset.kind == kind
+    for split in dataset.splits:
+        for pair in dataset.pairs(split):
+            np.testing.assert_array_equal(
+                dataset.read_labels(pair), trees.expected(kind, dataset.names)
+            )
+    assert check_dataset(tmp_path).fit
+
+
+@pytest.mark.parametrize("kind", trees.TREES)
+def test_every_file_is_accounted_for(kind: str, tmp_path: Path) -> None:
+    trees.TREES[kind](tmp_path)
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    files = check_dataset(tmp_path).files
+    there = sum(path.is_file() for path in tmp_path.rglob("*"))
+    assert files.total == there
+    assert files.images == files.labels
+    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
+    assert any("notes" in key or ".pdf" in key for key in files.unread)
+
+
+def splits(root: Path, **how: object) -> dict[str, list[str]]:
+    found = open_dataset(root, **how).splits
+    return {split: [pair.name for pair in pairs] for split, pairs in found.items()}
+
+
+def test_published_splits_and_classes(tmp_path: Path) -> None:
+    trees.rugd(tmp_path / "rugd")
+    found = splits(tmp_path / "rugd")
+    assert found == {
+        "train": ["village/village_00003"],
+        "val": ["park-8/park-8_00001"],
+        "test": ["creek/creek_00001"],
+    }
+    for kind, number in (("ade20k", 150), ("idd", 26), ("rellis-3d", 18), ("wilddash2", 25)):
+        trees.TREES[kind](tmp_path / kind)
+        assert len(open_dataset(tmp_path / kind).names) == number
+    trees.a2d2(tmp_path / "a2d2")
+    drives = [{name[:8] for name in some} for some in splits(tmp_path / "a2d2").values()]
+    assert drives[0].isdisjoint(drives[1])
+    both = tmp_path / "vistas"
+    trees.mapillary_12(both)
+    trees.mapillary_20(both)
+    assert open_dataset(both).kind == "mapillary-1.2"
+    newer = open_dataset(both, classes="mapillary-2.0")
+    assert newer.names == ("Bird", "Curb Cut", "Car")
+    assert "v2.0" in str(newer.pairs("train")[0].label)
+    with pytest.raises(RequestError, match="'camvid11' was asked for, but this is mapillary-1.2"):
+        open_dataset(both, classes="camvid11")
+
+
+def test_classes_that_share_a_color_are_told_apart_by_the_index(tmp_path: Path) -> None:
+    trees.mapillary_12(tmp_path)
+    config = json.loads((tmp_path / "config_v1.2.json").read_text())
+    for label in config["labels"]:
+        label["color"] = [0, 0, 0] if label["readable"] == "Bird" else [128, 0, 0]
+    (tmp_path / "config_v1.2.json").write_text(json.dumps(config))
+    path = open_dataset(tmp_path).pairs("train")[0].label
+    trees.mask(path, [0, 1], "P")
+    labels_hw = open_dataset(tmp_path).read_labels(open_dataset(tmp_path).pairs("train")[0])
+    assert np.unique(labels_hw).tolist() == [0, 1]
+
+
+def test_vocs_own_classes_and_border(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        name = f"2007_00003{number}"
+        trees.image(tmp_path / f"JPEGImages/{name}.jpg", number)
+        trees.mask(tmp_path / f"SegmentationClass/{name}.png", [0, 7, 20, 255], "P")
+        trees.text(tmp_path / f"ImageSets/Segmentation/{split}.txt", name)
+    for folder in ("Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir()
+    dataset = open_dataset(tmp_path)
+    assert (len(dataset.names), dataset.names[7], dataset.names[20]) == (21, "car", "tvmonitor")
+    labels_hw = dataset.read_labels(dataset.pairs("train")[0])
+    assert np.unique(labels_hw).tolist() == [0, 7, 20, 255]
+
+
+def test_lists_make_the_splits_of_flat_folders(write_folder) -> None:
+    root = write_folder((".",), images=4)
+    (root / "train.txt").write_text("000\nimages/001.jpg\n")
+    (root / "val.txt").write_text("002.jpg\n")
+    assert splits(root) == {"train": ["000", "001"], "val": ["002"]}
+    assert check_dataset(root).files.unread == {"in no list of a split": 2}
+    (root / "train.txt").unlink()
+    assert splits(root)["train"] == ["000", "001", "003"]
+    (root / "val.txt").write_text("002\n999\n")
+    with pytest.raises(DataError, match=r"val.txt, line 2: '999' is no image of the data set"):
+        open_dataset(root)
+
+
+def test_a_csv_of_images_labels_and_splits(tmp_path: Path) -> None:
+    for number in range(3):
+        write_image(tmp_path / f"photos/{number}.jpg", number)
+        write_mask(tmp_path / f"drawn/{number}_seg.png", stripes())
+    rows = ["image,label,split", "photos/0.jpg,drawn/0_seg.png,train"]
+    rows += ["photos/1.jpg,drawn/1_seg.png,valid", "photos/2.jpg,drawn/2_seg.png,train"]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert splits(tmp_path) == {"train": ["photos/0", "photos/2"], "val": ["photos/1"]}
+    (tmp_path / "data.csv").write_text("\n".join([*rows, "photos/3.jpg,drawn/3.png,train"]))
+    with pytest.raises(DataError, match=r"data.csv, line 5: neither 'photos/3.jpg' nor its label"):
+        open_dataset(tmp_path)
+    (tmp_path / "data.csv").write_text("\n".join([*rows, "photos/0.jpg,drawn/0_seg.png,trian"]))
+    with pytest.raises(DataError, match=r"line 5: the split 'trian', expected train, val, test"):
+        open_dataset(tmp_path)
+
+
+def test_subfolders_are_part_of_the_name(write_folder) -> None:
+    root = write_folder()
+    for part in ("images", "labels"):
+        (root / part / "train" / "day2").mkdir()
+        for path in sorted((root / part / "train").glob("00[12].*")):
+            path.rename(path.parent / "day2" / path.name)
+    assert splits(root)["train"] == ["000", "day2/001", "day2/002"]
+    assert check_dataset(root).findings == ()
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2], [0, 1, 2, 255], [3, 7, 26], [(1, 2, 3), (9, 8, 7)]])
+def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"{split}/images/a.jpg", len(split))
+        trees.mask(tmp_path / f"{split}/masks/a.png", values)
+    with pytest.raises(RequestError, match="but no classes.txt; write one") as caught:
+        open_dataset(tmp_path)
+    line = str(caught.value).partition("put in the names: ")[2]
+    assert line.startswith("printf ")
+    subprocess.run(["bash", "-c", line], check=True)
+    dataset = open_dataset(tmp_path)
+    labels_hw = dataset.read_labels(dataset.pairs("train")[0])
+    classes = [value for value in values if value != 255]
+    assert len(dataset.names) == len(classes)
+    assert {*np.unique(labels_hw).tolist()} - {255} == {*range(len(classes))}
+
+
+def test_without_a_class_list_0_and_255_have_two_readings(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"{split}/images/a.jpg", len(split))
+        trees.mask(tmp_path / f"{split}/masks/a.png", [0, 255])
+    with pytest.raises(RequestError, match="`0 background` and `255 NAME`; where it means ignored"):
+        open_dataset(tmp_path)
+
+
+def test_kaggles_camvid_says_that_its_split_leaks(tmp_path: Path) -> None:
+    trees.camvid_kaggle(tmp_path)
+    kinds = {finding.kind: finding for finding in check_dataset(tmp_path).findings}
+    assert "neighboring frames of one video" in kinds["known-flaw"].message
+
+
+def test_an_unknown_layout_names_the_nearest_and_what_to_move(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        trees.image(tmp_path / f"photos/{name}.jpg", ord(name))
+        trees.mask(tmp_path / f"painted/{name}.png", [0, 1, 2])
+    trees.text(tmp_path / "classes.txt", "x", "y", "z")
+    with pytest.raises(RequestError, match="no data set of a known layout") as caught:
+        open_dataset(tmp_path)
+    message = str(caught.value)
+    assert "photos holds 3 images and painted their masks" in message
+    moves = re.findall(r"^\s+(mv .+)$", message, re.MULTILINE)
+    assert len(moves) == 2
+    for move in moves:
+        _, source, target = shlex.split(move)
+        shutil.move(source, target)
+    assert sum(map(len, open_dataset(tmp_path).splits.values())) == 3
