@@ -98,7 +98,7 @@ def test_check_counts_what_training_reads(dataset: Dataset) -> None:
     report = check_dataset(dataset.root)
     assert report.fit
     by_check = count_pixels(dataset, "train")  # from the check's numbers
-    counts = count_labels(dataset.read_labels(dataset.pairs("train")[0]))
+    counts = sum(count_labels(dataset.read_labels(pair)) for pair in dataset.pairs("train"))
     assert report.splits["train"].pixels == tuple(counts[: len(dataset.names)].tolist())
     assert by_check.totals.tolist() == counts[: len(dataset.names)].tolist()
     assert by_check.ignored.sum() == report.splits["train"].ignored == counts[IGNORED]

@@ -7,6 +7,7 @@ is. The paths and numbers are literal: they come from the sets' own documentatio
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,9 +20,14 @@ IGNORED = 255
 Color = tuple[int, int, int]
 
 
-def image(path: Path, number: int) -> None:
+def image(path: Path) -> None:
+    """Write a picture unlike those of all other paths."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(number).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    pixels = (
+        np.random.default_rng(zlib.crc32(str(path).encode()))
+        .integers(0, 256, (*SIZE, 3))
+        .astype(np.uint8)
+    )
     assert cv2.imwrite(str(path), pixels)
 
 
@@ -88,8 +94,8 @@ NAMES = ("sky", "road", "car")
 
 
 def _pairs(kind: str, root: Path, *paths: tuple[str, str], mode: str = "") -> None:
-    for number, (image_path, label_path) in enumerate(paths):
-        image(root / image_path, number)
+    for image_path, label_path in paths:
+        image(root / image_path)
         mask(root / label_path, [*HELD[kind]], mode)
 
 
@@ -105,14 +111,14 @@ def bdd100k(root: Path) -> None:
         label = f"labels/sem_seg/masks/{split}/0004a4c0-d4dff0ad.png"
         _pairs("bdd100k", root, (f"images/10k/{split}/0004a4c0-d4dff0ad.jpg", label))
         mask(root / f"labels/sem_seg/colormaps/{split}/0004a4c0-d4dff0ad.png", [(1, 2, 3)])
-    image(root / "images/10k/test/ac6d4f42-00000000.jpg", 9)
+    image(root / "images/10k/test/ac6d4f42-00000000.jpg")
 
 
 def _vistas(kind: str, root: Path, labels: str, config: str) -> None:
     for split in ("training", "validation"):
         _pairs(kind, root, (f"{split}/images/a-_B.jpg", f"{split}/{labels}/a-_B.png"))
         mask(root / split / Path(labels).parent / "instances" / "a-_B.png", [256], "I;16")
-    image(root / "testing/images/c.jpg", 9)
+    image(root / "testing/images/c.jpg")
     entries = [
         {"readable": name or "Unlabeled", "name": "x", "evaluate": name is not None}
         | {"color": [value, 0, 0], "instances": False}
@@ -133,9 +139,8 @@ def kitti(root: Path) -> None:
     for number in range(5):
         name = f"{number:06d}_10.png"
         _pairs("kitti", root, (f"training/image_2/{name}", f"training/semantic/{name}"))
-        image(root / "training/image_2" / name, number)
         mask(root / "training/semantic_rgb" / name, [(128, 64, 128)])
-    image(root / "testing/image_2/000000_10.png", 9)
+    image(root / "testing/image_2/000000_10.png")
 
 
 def idd(root: Path) -> None:
@@ -192,10 +197,10 @@ def goose(root: Path) -> None:
     for split in ("train", "val"):
         name = f"{split}/2022-10-12_waldwege/2022-10-12_waldwege__0095_1665579514737884132"
         _pairs("goose", root, (f"images/{name}_windshield_vis.png", f"labels/{name}_labelids.png"))
-        image(root / f"images/{name}_windshield_nir.png", 8)
+        image(root / f"images/{name}_windshield_nir.png")
         mask(root / f"labels/{name}_color.png", [(1, 2, 3)])
         mask(root / f"labels/{name}_instanceids.png", [1])
-    image(root / "images/test/x/x__0001_1_windshield_vis.png", 9)
+    image(root / "images/test/x/x__0001_1_windshield_vis.png")
     text(
         root / "goose_label_mapping.csv",
         "class_name,label_key,has_instance,hex",
@@ -212,7 +217,7 @@ def wilddash2(root: Path) -> None:
     categories = {7 * 256: 7, 26001: 26, 70000: 9, 38: 38}
     for number in range(5):
         name = f"ar{number:04d}_100000"
-        image(root / f"images/{name}.jpg", number)
+        image(root / f"images/{name}.jpg")
         colors = [(n % 256, n // 256 % 256, n // 65536) for n in HELD["wilddash2"]]
         mask(root / f"panoptic/{name}.png", colors)
         segments = [{"id": n, "category_id": c, "iscrowd": 0} for n, c in categories.items()]
@@ -231,7 +236,7 @@ def lists(root: Path) -> None:
 def segments_ai(root: Path) -> None:
     samples = []
     for number in range(5):
-        image(root / f"{number}.jpg", number)
+        image(root / f"{number}.jpg")
         mask(root / f"{number}_label_ground-truth.png", [*HELD["segments-ai"]], "I;16")
         mask(root / f"{number}_label_ground-truth_colored.png", [(1, 2, 3)])
         segments = [{"id": n, "category_id": c} for n, c in ((1, 1), (2, 4), (3, 4), (4, 7))]
@@ -259,11 +264,9 @@ def roboflow(root: Path) -> None:
 def voc(root: Path) -> None:
     for number, split in enumerate(("train", "val")):
         name = f"street_{number}"
-        _pairs(
-            "voc", root, (f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png"), mode="P"
-        )
+        _pairs("voc", root, (f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png"), mode="P")
         text(root / f"ImageSets/Segmentation/{split}.txt", name)
-    image(root / "JPEGImages/never_labeled.jpg", 9)
+    image(root / "JPEGImages/never_labeled.jpg")
     text(
         root / "labelmap.txt",
         "# label:color_rgb:parts:actions",
@@ -284,7 +287,6 @@ def fastai(root: Path) -> None:
     for number in range(3):
         name = f"0006R0_f{number:05d}"
         _pairs("fastai", root, (f"images/{name}.png", f"labels/{name}_P.png"))
-        image(root / f"images/{name}.png", number)
     text(root / "codes.txt", "Animal", "Road", "Sky")
     text(root / "valid.txt", "0006R0_f00002.png")
 

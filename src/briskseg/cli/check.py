@@ -21,6 +21,7 @@ from briskseg.cli.console import (
     write_json,
 )
 from briskseg.cli.options import ClassesOption, DataArgument
+from briskseg.core.labels import IGNORED
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
     head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
     print(_wrapped(head))
+    print(_wrapped(str(report.files)))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
     more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
     shown = ", ".join(sizes[:5]) or "none"
@@ -168,13 +170,13 @@ def _print_classes(report: CheckReport) -> None:
     headings = [heading for split in report.splits for heading in (f"{split} pixels", "images")]
     rows = []
     for index, name in enumerate(report.classes):
-        cells = [name]
+        cells = [name, " = ".join(filter(None, (str(index), report.held.get(index, ""))))]
         for summary in report.splits.values():
             share = 100 * summary.pixels[index] / max(1, sum(summary.pixels))
             cells += [f"{share:.2f} %", str(summary.images[index])]
         rows.append(cells)
-    ignored = ["(ignored, of all)"]
+    ignored = ["(ignored, of all)", report.held.get(IGNORED, "")]
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    print_rows(plain_table("class", *headings), [*rows, ignored], WIDTH)
+    print_rows(plain_table("class", "index = in the files", *headings), [*rows, ignored], WIDTH)

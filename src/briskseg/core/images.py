@@ -24,7 +24,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 # Pictures and arrays that people take for images or labels and that are not read.
 UNREAD_SUFFIXES = frozenset(
-    [".heic", ".heif", ".jp2", ".j2k", ".jxl", ".gif", ".npy", ".npz", ".mat", ".tga", ".exr", ".hdr", ".dcm", ".nii", ".svg", ".psd", ".dng", ".raw", ".cr2", ".nef", ".arw", ".pgm", ".pbm", ".h5"]
+    {".arw", ".cr2", ".dcm", ".dng", ".exr", ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k"}
+    | {".jp2", ".jxl", ".mat", ".nef", ".nii", ".npy", ".npz", ".pbm", ".pgm", ".psd", ".raw"}
+    | {".svg", ".tga"}
 )
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 

@@ -15,6 +15,7 @@ from briskseg.core.types import Progress
 from briskseg.data import camvid, cityscapes, folder
 from briskseg.data.dataset import Dataset, Format, Found, Unmatched
 from briskseg.data.masks import LAYOUTS, PUBLISHED, format_of, listed
+from briskseg.data.masks.nearest import what_to_move
 
 STREETS = "streets"
 
@@ -124,10 +125,11 @@ def _unrecognized_message(root: Path) -> str:
     if recognize(root.resolve().parent):
         near.append(root.resolve().parent)
     hint = f" Did you mean {near[0]}?" if len(near) == 1 else ""
+    hint = hint or what_to_move(root)
     layouts = [
         f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
     return (
-        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint} "
-        "Recognized are:\n" + "\n".join(layouts)
+        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
+        "\nRecognized are:\n" + "\n".join(layouts)
     )

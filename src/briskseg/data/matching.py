@@ -101,7 +101,7 @@ def match_renamed(
         ours = [u for u in unmatched if u.split == split]
         images = [u.path for u in ours if u.problem == "image without label"]
         labels = [u.path for u in ours if u.problem == "label without image"]
-        found = _paired(images, labels)
+        found = match_stems(images, labels)
         pairs += [(split, Pair(image.stem, image, label)) for image, label in found]
         used = {path for both in found for path in both}
         rest += [u for u in ours if u.problem != "name used twice" and u.path not in used]
@@ -115,7 +115,8 @@ def affix(pairs: Iterable[Pair]) -> str:
     return f"{before}*{after}" if before or after else "other letters"
 
 
-def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of files that have one name, but for the case of letters and one affix around most."""
     by_stem = {path.stem.lower(): path for path in images}
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:

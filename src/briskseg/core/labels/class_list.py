@@ -317,6 +317,6 @@ def _ignore(
             words = []
     if not words:
         raise DataError(
-            f"{where}: 'ignore{' ' * bool(text)}{text[:40]}'; expected `ignore N` with a value from "
-            f"0 to {_MOST_VALUE}, `ignore NAME` with a class of the list, or `ignore #rrggbb`"
+            f"{where}: 'ignore{' ' * bool(text)}{text[:40]}'; expected `ignore N` with a value "
+            f"from 0 to {_MOST_VALUE}, `ignore NAME` with a class of the list, or `ignore #rrggbb`"
         )

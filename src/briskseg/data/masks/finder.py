@@ -140,8 +140,8 @@ def _sort(layout: Layout, root: Path) -> _Tree:
             continue
         stem = relative[: -len(path.suffix)]
         for part, templates in (
-            (None, layout.beside),
             (tree.labels, (layout.labels,)),
+            (None, layout.beside),
             (tree.images, (layout.images,)),
         ):
             found = next(filter(None, (split_and_name(t, stem) for t in templates)), None)

@@ -1,0 +1,109 @@
+"""What to move where a folder is of no known layout: the folders that hold images and their masks.
+
+Two folders (or two types of file in one) belong together where their files' names do; the masks are
+those with few values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.data.file_stats import LabelStats, mask_stats
+from briskseg.data.masks.finder import walk
+from briskseg.data.masks.layout import CANONICAL
+from briskseg.data.matching import match_stems
+
+_FILES = 20_000  # looked at, at most: this is only for a message
+_MOST_VALUES = 64  # of a mask; a photo has hundreds
+
+
+class _Group(NamedTuple):
+    """Files of a folder that belong together: all of them, or those of one suffix."""
+
+    folder: Path
+    suffix: str
+    files: list[Path]
+
+
+def what_to_move(root: Path) -> str:
+    """The nearest layout and the lines of shell that make it; "" where no masks are found."""
+    groups = _groups(root)
+    pairs = []
+    for first, second in itertools.combinations(groups, 2):
+        found = match_stems(first.files, second.files)
+        if 2 * len(found) > min(len(first.files), len(second.files)):
+            masks = [group for group in (first, second) if _are_masks(group)]
+            if len(masks) == 1:
+                images = second if masks[0] is first else first
+                pairs.append((len(found), images, masks[0]))
+    if not pairs:
+        return ""
+    pairs.sort(key=lambda pair: -pair[0])
+    used: set[int] = set()
+    told, moves = [], []
+    for _, images, masks in pairs:
+        if {id(images), id(masks)} & used:
+            continue
+        used |= {id(images), id(masks)}
+        split = _split_of(root, images.folder)
+        told.append(
+            f"{_name(root, images)} holds {len(images.files)} images and {_name(root, masks)} "
+            "their masks"
+        )
+        moves += [_move(root, "images", split, images), _move(root, "labels", split, masks)]
+    return (
+        f" {'; '.join(told[:3])}: the nearest layout is that of images/ and labels/; move them so:\n"
+        + "\n".join(f"  {line}" for line in moves)
+        + "\n"
+    )
+
+
+def _groups(root: Path) -> list[_Group]:
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in itertools.islice(walk(root), _FILES):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            by_folder[path.parent].append(path)
+    groups = []
+    for folder, files in by_folder.items():
+        stems = {path.stem for path in files}
+        by_suffix: dict[str, list[Path]] = defaultdict(list)
+        for path in files:
+            by_suffix[path.suffix.lower()].append(path)
+        if len(by_suffix) == 2 and 2 * len(stems) <= len(files) + 1:  # a.jpg beside a.png
+            groups += [_Group(folder, suffix, some) for suffix, some in by_suffix.items()]
+        else:
+            groups.append(_Group(folder, "", files))
+    return groups[:40]
+
+
+def _are_masks(group: _Group) -> bool:
+    samples = [mask_stats(path) for path in group.files[:3]]
+    return all(
+        isinstance(stats, LabelStats) and not stats.is_lossy and stats.distinct <= _MOST_VALUES
+        for stats in samples
+    )
+
+
+def _split_of(root: Path, folder: Path) -> str:
+    words = re.split(r"[/_\-.]", folder.relative_to(root).as_posix().lower())
+    return next((CANONICAL[word] for word in words if word in CANONICAL), "")
+
+
+def _name(root: Path, group: _Group) -> str:
+    name = group.folder.relative_to(root).as_posix()
+    return f"{name}/*{group.suffix}" if group.suffix else name
+
+
+def _move(root: Path, part: str, split: str, group: _Group) -> str:
+    source, target = shlex.quote(str(group.folder)), root / part / split
+    quoted = shlex.quote(str(target))
+    if not group.suffix and not target.exists() and (not split):
+        return f"mv {source} {quoted}"
+    files = f"{source}/*{group.suffix}"
+    return f"mkdir -p {quoted} && mv {files} {quoted}/"
