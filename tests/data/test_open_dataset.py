@@ -76,8 +76,8 @@ def test_folder_mistakes(write_folder):
     with pytest.raises(RequestError, match=r"1 files lie beside the split folders \(stray.png"):
         open_dataset(root)
     (root / "images" / "stray.png").unlink()
-    (root / "images" / "val").rename(root / "images" / "valid")
-    with pytest.raises(RequestError, match=r"'valid' is no split; did you mean 'val'\?"):
+    (root / "images" / "val").rename(root / "images" / "vall")
+    with pytest.raises(RequestError, match=r"'vall' is no split; did you mean 'val'\?"):
         open_dataset(root)
 
 

@@ -58,6 +58,9 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
 )
 
 
+_FOLLOW = {"image-without-label", "label-without-image", "split-empty"}
+
+
 def check_dataset(
     root: str | Path,
     classes: str | None = None,
@@ -86,9 +89,10 @@ def scan_dataset(
 def report_on(scan: Scan) -> CheckReport:
     """What the checks find in a scan, and its numbers."""
     accounts = accounting.account(scan)
-    # What is not read comes first among the errors: it is why halves and splits are missing.
-    found = [*accounting.unread_files(scan, accounts)]
-    found += [finding for check in CHECKS for finding in check(scan)]
+    unread = [*accounting.unread_files(scan, accounts)]
+    found = unread + [finding for check in CHECKS for finding in check(scan)]
+    if any(finding.kind == "unread-data" for finding in unread):  # which these only follow from
+        found = [finding for finding in found if finding.kind not in _FOLLOW]
     dataset, n = scan.dataset, len(scan.dataset.labels.names)
     pairs = Counter(item.split for item in scan.pairs)
     splits = {}
