@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data import trees
 from tests.data.conftest import stripes, write_image, write_mask
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.pictures import AVIF
 from briskseg.data import open_dataset
 from briskseg.data.check import check_dataset
 
@@ -70,7 +72,7 @@ def test_published_splits_and_classes(tmp_path: Path) -> None:
     newer = open_dataset(both, classes="mapillary-2.0")
     assert newer.names == ("Bird", "Curb Cut", "Car")
     assert "v2.0" in str(newer.pairs("train")[0].label)
-    with pytest.raises(RequestError, match="'camvid11' was asked for, but this is mapillary-1.2"):
+    with pytest.raises(RequestError, match=r"'camvid11' was asked for, but this is mapillary-1\.2"):
         open_dataset(both, classes="camvid11")
 
 
@@ -145,7 +147,7 @@ def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path:
     for split in ("train", "val"):
         trees.image(tmp_path / f"{split}/images/a.jpg")
         trees.mask(tmp_path / f"{split}/masks/a.png", values)
-    with pytest.raises(RequestError, match="but no classes.txt; write one") as caught:
+    with pytest.raises(RequestError, match=r"but no classes\.txt; write one") as caught:
         open_dataset(tmp_path)
     line = str(caught.value).partition("put in the names: ")[2]
     assert line.startswith("printf ")
@@ -161,7 +163,9 @@ def test_without_a_class_list_0_and_255_have_two_readings(tmp_path: Path) -> Non
     for split in ("train", "val"):
         trees.image(tmp_path / f"{split}/images/a.jpg")
         trees.mask(tmp_path / f"{split}/masks/a.png", [0, 255])
-    with pytest.raises(RequestError, match="`0 background` and `255 NAME`; where it means ignored"):
+    with pytest.raises(
+        RequestError, match=r"`0 background` and `255 NAME`; where it means ignored"
+    ):
         open_dataset(tmp_path)
 
 
@@ -186,3 +190,59 @@ def test_an_unknown_layout_names_the_nearest_and_what_to_move(tmp_path: Path) ->
         _, source, target = shlex.split(move)
         shutil.move(source, target)
     assert sum(map(len, open_dataset(tmp_path).splits.values())) == 3
+
+
+@pytest.mark.parametrize(("suffix", "form"), [(".jfif", "JPEG"), (".avif", "AVIF")])
+def test_jfif_and_avif_are_read(suffix: str, form: str, write_folder) -> None:
+    if form == "AVIF" and "AVIF" not in AVIF:
+        pytest.skip("this Pillow was built without AVIF")
+    root = write_folder()
+    before = open_dataset(root)
+    true = [before.read_image(pair) for pair in before.pairs("train")]
+    for path in [*root.glob("images/*/*.jpg")]:
+        Image.open(path).save(path.with_suffix(suffix), form, quality=100)
+        path.unlink()
+    dataset = open_dataset(root)
+    for pair, image_hwc in zip(dataset.pairs("train"), true, strict=True):
+        assert pair.image.suffix == suffix
+        read = dataset.read_image(pair)
+        assert read.shape == image_hwc.shape
+        assert np.abs(read.astype(int) - image_hwc).mean() < 12  # red and blue are not swapped
+    assert check_dataset(root).findings == ()
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".npy", ".gif", ".jp2", ".mat"])
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_types_that_are_not_read_are_named_as_the_cause(part: str, suffix: str, write_folder):
+    root = write_folder()
+    for path in [*root.glob(f"{part}/*/*")]:
+        path.rename(path.with_suffix(suffix))
+    report = check_dataset(root)
+    (finding,) = (f for f in report.findings if f.severity == "error")
+    assert (finding.kind, finding.count) == ("unread-data", 6)
+    assert f"6 of type {suffix}, which is not read" in finding.message
+    assert f"convert {suffix} to PNG" in finding.fix_hint
+    assert report.files.unread[f"of type {suffix}, which is not read"] == 6
+
+
+def test_segments_without_a_class_are_named(tmp_path: Path) -> None:
+    trees.wilddash2(tmp_path)
+    path = open_dataset(tmp_path).pairs("train")[0].label
+    trees.mask(path, [(5, 0, 0), (0, 7, 0)])
+    with pytest.raises(DataError, match=r"value 5 \(.* pixels\) of no class"):
+        open_dataset(tmp_path).read_labels(open_dataset(tmp_path).pairs("train")[0])
+    (tmp_path / "panoptic.json").write_text("{}")
+    with pytest.raises(DataError, match=r"panoptic\.json: no panoptic annotations as expected"):
+        open_dataset(tmp_path)
+
+
+def test_a_changed_json_is_read_again(tmp_path: Path) -> None:
+    trees.wilddash2(tmp_path)
+    before = check_dataset(tmp_path).splits["train"]
+    content = json.loads((tmp_path / "panoptic.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["segments_info"][0]["category_id"] = 8
+    (tmp_path / "panoptic.json").write_text(json.dumps(content))
+    after = check_dataset(tmp_path).splits["train"]
+    assert before.pixels[1] == after.pixels[2] > 0
+    assert before.pixels[2] == after.pixels[1] == 0

@@ -21,7 +21,6 @@ from briskseg.cli.console import (
     write_json,
 )
 from briskseg.cli.options import ClassesOption, DataArgument
-from briskseg.core.labels import IGNORED
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
@@ -166,7 +165,10 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _print_classes(report: CheckReport) -> None:
-    """The share of each class among the labeled pixels of a split, and the images it occurs in."""
+    """What means each class in the label files; its share among the labeled pixels of a split, and
+    the images it occurs in."""
+    from briskseg.core.labels import IGNORED
+
     headings = [heading for split in report.splits for heading in (f"{split} pixels", "images")]
     rows = []
     for index, name in enumerate(report.classes):

@@ -176,7 +176,8 @@ def known_flaw(root: Path) -> None:
             rename(path, f"{path.stem}_L.png")
     shutil.rmtree(root / "images")
     shutil.rmtree(root / "labels")
-    rows = [f"{name},{','.join(map(str, color))}\n" for name, color in CLASSES.items()]
+    classes = dict(zip(("Building", "Road", "Sky"), CLASSES.values(), strict=True))
+    rows = [f"{name},{','.join(map(str, color))}\n" for name, color in classes.items()]
     (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(rows))
     (root / "classes.txt").unlink()
 

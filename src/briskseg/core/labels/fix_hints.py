@@ -130,7 +130,8 @@ def _hint_for_ids(held: Collection[int], remap: Mapping[int, int]) -> FixHint:
 
 BINARY = FixHint(
     "binary-masks",
-    "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255)",
+    "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255), or give the class list "
+    "the files' values, as `0 background` and `255 object`",
     {0: 0, 255: 1},
 )
 _INTERPOLATED = (

@@ -21,10 +21,8 @@ from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
 from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list
 from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
-from briskseg.core.labels.mask_files import read_mask
+from briskseg.core.labels.mask_files import most_frequent, read_mask, without_alpha
 from briskseg.core.types import RGB, Array
-
-_NAMED = 4096  # unknown values of a file, at most, that an error holds
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class LabelSet:
         color, its number of pixels and the likely hint; DataError for any other kind of array.
         """
         if mask.ndim == 3 and mask.shape[2] in (2, 4):
-            mask = _without_alpha(mask, path)
+            mask = without_alpha(mask, path)
         if mask.ndim == 3 and mask.shape[2] == 3 and mask.dtype == np.uint8:
             return self._decode_colors(mask, path)
         if mask.ndim == 2 and mask.dtype.kind in "buif":
@@ -240,7 +238,7 @@ class LabelSet:
             found = self._value_table[mask]
             if found.all():
                 return np.asarray(found - 1, np.uint8)
-        values, counts, _ = _most_frequent(mask)
+        values, counts, _ = most_frequent(mask)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
         hint = hint_for_values(pixels, unknown_pixels, self.names, self.ignored).text
@@ -252,7 +250,7 @@ class LabelSet:
         found = self._color_table[packed]
         if found.all():
             return np.asarray(found - 1, np.uint8)
-        values, counts, distinct = _most_frequent(packed)
+        values, counts, distinct = most_frequent(packed)
         pixels = {
             (v & 255, v >> 8 & 255, v >> 16): n
             for v, n in zip(values.tolist(), counts.tolist(), strict=True)
@@ -268,29 +266,6 @@ class LabelSet:
         if self.values:
             return f"one of {', '.join(str(value) for value in sorted(self.class_of_value))}"
         return f"0..{len(self.names) - 1} for the classes, {ignored}"
-
-
-def _most_frequent(pixels: Array) -> tuple[Array, Array, int]:
-    """The values in pixels and how often each occurs, and how many there are in all.
-
-    Of more than _NAMED the most frequent alone: a photo in a mask's place has millions.
-    """
-    values, counts = np.unique(pixels, return_counts=True)
-    if len(values) > _NAMED:
-        most = np.sort(np.argpartition(counts, -_NAMED)[-_NAMED:])
-        return values[most], counts[most], len(values)
-    return values, counts, len(values)
-
-
-def _without_alpha(mask: Array, path: Path) -> Array:
-    alpha = mask[..., -1]
-    clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
-    if clear:
-        raise DataError(
-            f"{path}: {clear} pixels of the labels are transparent, which says nothing about their "
-            "class; save the file without an alpha channel"
-        )
-    return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])
 
 
 def _complete(colors: tuple[RGB | None, ...]) -> tuple[RGB, ...]:

@@ -13,9 +13,11 @@ from PIL import Image
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.pictures import opened
+from briskseg.core.types import Array
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
 _SPREAD = {"L;2": 85, "L;4": 17}
+_NAMED = 4096  # values of a file, at most, that an error holds
 LABEL_MODES = ("1", "L", "LA", "P", "PA", "I;16", "I;16B", "I", "RGB", "RGBA")
 
 
@@ -67,3 +69,27 @@ def _is_lossy(image: Image.Image, path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(16)[12:] == b"VP8 "  # lossless files have VP8L, or a header before it
     return image.format in {"JPEG", "MPO"}
+
+
+def most_frequent(pixels: Array) -> tuple[Array, Array, int]:
+    """The values in pixels and how often each occurs, and how many there are in all.
+
+    Of more than _NAMED the most frequent alone: a photo in a mask's place has millions.
+    """
+    values, counts = np.unique(pixels, return_counts=True)
+    if len(values) > _NAMED:
+        most = np.sort(np.argpartition(counts, -_NAMED)[-_NAMED:])
+        return values[most], counts[most], len(values)
+    return values, counts, len(values)
+
+
+def without_alpha(mask: Array, path: Path) -> Array:
+    """A mask without its alpha channel. Raises DataError where a pixel is transparent."""
+    alpha = mask[..., -1]
+    clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
+    if clear:
+        raise DataError(
+            f"{path}: {clear} pixels of the labels are transparent, which says nothing about their "
+            "class; save the file without an alpha channel"
+        )
+    return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])

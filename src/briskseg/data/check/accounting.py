@@ -11,6 +11,7 @@ from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from briskseg.data.check.check_report import FileCounts, Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.masks.finder import walk
+from briskseg.data.masks.layout import CANONICAL
 
 # What lies beside data without being any: text, reports, what a system leaves behind.
 _DOCUMENTS = frozenset(
@@ -68,7 +69,8 @@ def _reason(scan: Scan, path: Path, with_files: set[Path]) -> str:
     if suffix in UNREAD_SUFFIXES:
         return f"of type {suffix}, which is not read"
     if suffix in IMAGE_SUFFIXES:
-        return _IN_NO_LIST if path.parent in with_files and scan.dataset.lists else _ELSEWHERE
+        has_lists = any(file.stem in CANONICAL for file in scan.dataset.lists)
+        return _IN_NO_LIST if path.parent in with_files and has_lists else _ELSEWHERE
     if suffix in _DOCUMENTS or not suffix or path.parent not in with_files:
         return _DOCUMENT
     return f"of type {suffix}, which is not read"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
 from briskseg.data.dataset import Pair
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, Classes
@@ -64,6 +64,20 @@ def voc_classes(root: Path, asked: str | None) -> Classes | None:
     if first is not None and re.fullmatch(r"\d{4}_\d{6}", first.stem):
         return Classes(LabelSet(tuple(_VOC.split()), _voc_colors()))
     return None
+
+
+def kaggle_classes(root: Path, asked: str | None) -> Classes | None:
+    """The list in the folder; where it names CamVid's classes, with what is known of that split."""
+    found = own_classes(root, asked)
+    if found is None or 2 * len({*found.labels.names} & {*CAMVID32.names}) < len(
+        found.labels.names
+    ):
+        return found
+    flaw = (
+        "this is Kaggle's CamVid: its split is known to draw neighboring frames of one video into "
+        "train and val, so that scores on it are too high; SegNet's split is by drive"
+    )
+    return found._replace(flaws=(flaw,))
 
 
 def _voc_colors() -> tuple[tuple[int, int, int], ...]:

@@ -81,7 +81,6 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     classes, DataError for a damaged list.
     """
     layout = next((v for v in layout.versions if v.name == asked), layout)
-    kind = layout.name
     tree = _sort(layout, root)
     _refuse_stray(layout, root, tree)
     lists = list_files(root, layout.lists) if set(tree.images) <= {None} else {}
@@ -90,7 +89,7 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     if classes is None:
         raise no_classes(root, layout.text, [pair for some in splits.values() for pair in some])
     read = (*classes.files, *lists.values())
-    return _dataset(kind, root, classes, splits, read, layout.flaws, tuple(tree.beside)), unmatched
+    return _dataset(layout.name, root, classes, splits, read, tuple(tree.beside)), unmatched
 
 
 def _dataset(
@@ -99,12 +98,11 @@ def _dataset(
     classes: Classes,
     splits: Mapping[str, tuple[Pair, ...]],
     lists: tuple[Path, ...],
-    flaws: tuple[str, ...],
     beside: tuple[Path, ...],
 ) -> MaskDataset:
     if classes.segments is None:
         return MaskDataset(
-            kind, root, classes.labels, splits, lists=lists, flaws=flaws, beside=beside
+            kind, root, classes.labels, splits, lists=lists, flaws=classes.flaws, beside=beside
         )
     return SegmentDataset(
         kind,
@@ -113,7 +111,7 @@ def _dataset(
         splits,
         classes.segments,
         lists=lists,
-        flaws=flaws,
+        flaws=classes.flaws,
         beside=beside,
     )
 
@@ -190,7 +188,8 @@ def _split(
     found: dict[str | None, tuple[Pair, ...]] = {}
     left_over: list[Unmatched] = []
     named = {*tree.images, *tree.labels} - {None}
-    for split in [s for s in SPLITS if s in named] or [None]:
+    in_order: list[str | None] = [split for split in SPLITS if split in named]
+    for split in in_order or [None]:
         images, labels = tree.images.get(split, {}), tree.labels.get(split, {})
         if layout.unlabeled_images and not labels:
             tree.beside += [path for paths in images.values() for path in paths]
@@ -204,7 +203,9 @@ def _split(
         splits = choose(root, pairs, tuple(left_over), lists)
         # What no list names is not missed: most of VOC's images have no labels at all.
         text = "\n".join(path.read_text("utf-8", errors="replace") for path in lists.values())
-        return splits, tuple(file for file in left_over if file.path.stem in text)
+        missed = tuple(file for file in left_over if file.path.stem in text)
+        tree.beside += [file.path for file in left_over if file not in missed]
+        return splits, missed
     if layout.splits is not None:
         splits = {
             split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS

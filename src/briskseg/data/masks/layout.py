@@ -1,8 +1,8 @@
 """What a layout is: two templates of paths, and where its splits and classes come from.
 
-A template is a path without its suffix, as in "images/[{split}/]{name}": `{split}` is a folder named
-as a split, `{name}` the rest with its subfolders, `{other}` one part of a path, `(a|b)` a choice and
-`[...]` may be left out. All but the split make the pair's name.
+A template is a path without its suffix, as in "images/[{split}/]{name}": `{split}` is a folder
+named as a split, `{name}` the rest with its subfolders, `{other}` one part of a path, `(a|b)` a
+choice and `[...]` may be left out. All but the split make the pair's name.
 """
 
 from __future__ import annotations
@@ -28,24 +28,28 @@ _TOKEN = re.compile(r"\{(\w+)\}|\(([^)]*)\)|\[|\]|[^{(\[\]]+")
 
 
 class Classes(NamedTuple):
-    """A layout's classes, and the files that name them; segments: as `SegmentDataset`'s, where the
-    masks number segments."""
+    """A layout's classes, and the files that name them.
+
+    segments: as `SegmentDataset`'s, where the masks number segments. flaws: what is known to be
+    wrong with the published set that the classes are of.
+    """
 
     labels: LabelSet
     files: tuple[Path, ...] = ()
     segments: Mapping[str, Mapping[int, int]] | None = None
+    flaws: tuple[str, ...] = ()
 
 
 class Layout(NamedTuple):
     """How the files of a data set lie.
 
-    images, labels: templates. text: for messages. needs: files or folders (globs) that are there as
-    well. lists: templates of the split lists, a name a line, which go before a draw by the seed.
-    classes: the label set in a folder, given the set asked for; None where nothing names the
-    classes. splits: the split of a name, where the publication says it. beside: templates of files that
-    belong to the set and are not needed. unlabeled_images: whether images without labels belong
-    there. flaws: what is known to be wrong with the set. by_drive: whether a name begins with the
-    drive, whose frames are drawn into one split. versions: the same set with other labels.
+    images, labels: templates. text: for messages. classes: the label set in a folder, given the set
+    asked for; None where nothing names the classes. needs: files or folders (globs, `|` between
+    choices) that are there as well. lists: templates of split lists, which go before a draw by the
+    seed. beside: templates of files that belong to the set and are not needed. unlabeled_images:
+    whether a split may have images only. splits: the split of a name, where the publication says
+    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split.
+    versions: the same set with other labels.
     """
 
     name: str
@@ -58,7 +62,6 @@ class Layout(NamedTuple):
     beside: tuple[str, ...] = ()
     unlabeled_images: bool = False
     splits: Callable[[str], str] | None = None
-    flaws: tuple[str, ...] = ()
     by_drive: bool = False
     versions: tuple[Layout, ...] = ()
     recipe: str = "fast-scnn"

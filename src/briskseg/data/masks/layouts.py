@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.data.masks.class_files import own_classes, voc_classes
+from briskseg.data.masks.class_files import kaggle_classes, own_classes, voc_classes
 from briskseg.data.masks.layout import Layout
 from briskseg.data.masks.segments import segments_ai_classes
 
@@ -67,11 +67,7 @@ LAYOUTS: tuple[Layout, ...] = (
         images="{split}/{name}",
         labels="{split}_labels/{name}[_L]",
         needs=("train_labels/*_L.png",),
-        classes=own_classes,
-        flaws=(
-            "this is Kaggle's CamVid: its split is known to draw neighboring frames of one video "
-            "into train and val, so that scores on it are too high; SegNet's split is by drive",
-        ),
+        classes=kaggle_classes,
         text="train/NAME.png with train_labels/NAME_L.png and class_dict.csv (Kaggle's CamVid)",
     ),
     Layout(

@@ -46,19 +46,19 @@ def what_to_move(root: Path) -> str:
         return ""
     pairs.sort(key=lambda pair: -pair[0])
     used: set[int] = set()
-    told, moves = [], []
-    for _, images, masks in pairs:
-        if {id(images), id(masks)} & used:
+    said, moves = [], []
+    for _, images, labels in pairs:
+        if {id(images), id(labels)} & used:
             continue
-        used |= {id(images), id(masks)}
+        used |= {id(images), id(labels)}
         split = _split_of(root, images.folder)
-        told.append(
-            f"{_name(root, images)} holds {len(images.files)} images and {_name(root, masks)} "
+        said.append(
+            f"{_name(root, images)} holds {len(images.files)} images and {_name(root, labels)} "
             "their masks"
         )
-        moves += [_move(root, "images", split, images), _move(root, "labels", split, masks)]
+        moves += [_move(root, "images", split, images), _move(root, "labels", split, labels)]
     return (
-        f" {'; '.join(told[:3])}: the nearest layout is that of images/ and labels/; move them so:\n"
+        f" {'; '.join(said[:3])}: the nearest layout is that of images and labels; move them so:\n"
         + "\n".join(f"  {line}" for line in moves)
         + "\n"
     )

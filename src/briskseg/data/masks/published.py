@@ -7,7 +7,8 @@ from pathlib import Path
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, LabelSet
-from briskseg.core.labels.class_list import ClassLine, ClassList, parse_class_list, read_class_list
+from briskseg.core.labels.class_lines import ClassLine
+from briskseg.core.labels.class_list import ClassList, parse_class_list, read_class_list
 from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.published_tables import (
     ADE20K,
@@ -165,7 +166,7 @@ PUBLISHED: tuple[Layout, ...] = (
         needs=("gtFine/*/*/*_labellevel3Ids.png",),
         classes=partial(_table, IDD, "idd"),
         unlabeled_images=True,
-        text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_gtFine_labellevel3Ids.png (IDD)",
+        text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_labellevel3Ids.png (IDD)",
     ),
     Layout(
         name="a2d2",

@@ -73,9 +73,9 @@ def choose(
             known[name] = pair
     missing = {file.path.stem for file in half}
     splits: dict[str, tuple[Pair, ...]] = {}
-    for split, path in lists.items():
+    for split, file in lists.items():
         chosen = {}
-        for entry in read_lines(path):
+        for entry in read_lines(file):
             name = entry.image.lstrip("./")
             found = known.get(name) or known.get(str(Path(name).with_suffix("")))
             found = found or known.get(Path(name).stem)
@@ -83,7 +83,7 @@ def choose(
                 chosen[found.name] = found
             elif Path(name).stem not in missing:
                 raise DataError(
-                    f"{path}, line {entry.line}: '{printable(name[:100])}' is no image of the data "
+                    f"{file}, line {entry.line}: '{printable(name[:100])}' is no image of the data "
                     "set; remove the line, or restore the image and its labels"
                 )
         splits[split] = tuple(chosen[name] for name in sorted(chosen))
