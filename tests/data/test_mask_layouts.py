@@ -220,9 +220,9 @@ def test_types_that_are_not_read_are_named_as_the_cause(part: str, suffix: str, 
     report = check_dataset(root)
     (finding,) = (f for f in report.findings if f.severity == "error")
     assert (finding.kind, finding.count) == ("unread-data", 6)
-    assert f"6 of type {suffix}, which is not read" in finding.message
+    assert f"6 of type {suffix}" in finding.message
     assert f"convert {suffix} to PNG" in finding.fix_hint
-    assert report.files.unread[f"of type {suffix}, which is not read"] == 6
+    assert report.files.unread[f"of type {suffix}"] == 6
 
 
 def test_segments_without_a_class_are_named(tmp_path: Path) -> None:
@@ -246,3 +246,18 @@ def test_a_changed_json_is_read_again(tmp_path: Path) -> None:
     after = check_dataset(tmp_path).splits["train"]
     assert before.pixels[1] == after.pixels[2] > 0
     assert before.pixels[2] == after.pixels[1] == 0
+
+
+def test_the_two_readings_of_one_class_with_0_and_255(write_folder) -> None:
+    root = write_folder(classes="polyp\n")
+    for path in root.glob("labels/*/*.png"):
+        write_mask(path, stripes(2) * 255)
+    (finding,) = (f for f in check_dataset(root).findings if f.severity == "error")
+    assert finding.kind == "single-class"
+    assert "0 is the background and 255 'polyp', or 0 is 'polyp' and 255 ignored" in finding.message
+    lines = re.findall(r"`(\d+ \w+)`", finding.fix_hint)
+    (root / "classes.txt").write_text("\n".join(lines))
+    report = check_dataset(root)
+    assert report.fit
+    assert report.held == {0: "0", 1: "255"}
+    assert report.splits["train"].pixels[0] == report.splits["train"].pixels[1] > 0

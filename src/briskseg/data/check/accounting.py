@@ -67,13 +67,13 @@ def _reason(scan: Scan, path: Path, with_files: set[Path]) -> str:
     if any(part.startswith(".") for part in relative.parts):
         return _HIDDEN
     if suffix in UNREAD_SUFFIXES:
-        return f"of type {suffix}, which is not read"
+        return f"of type {suffix}"
     if suffix in IMAGE_SUFFIXES:
         has_lists = any(file.stem in CANONICAL for file in scan.dataset.lists)
         return _IN_NO_LIST if path.parent in with_files and has_lists else _ELSEWHERE
     if suffix in _DOCUMENTS or not suffix or path.parent not in with_files:
         return _DOCUMENT
-    return f"of type {suffix}, which is not read"
+    return f"of type {suffix}"
 
 
 def unread_files(scan: Scan, accounts: Accounts) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from briskseg.core.errors import RequestError, nearest
@@ -126,36 +127,41 @@ def walk(root: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         inside.sort()
-        yield from (Path(top, name) for name in sorted(names))
+        folder = Path(top)
+        yield from (folder / name for name in sorted(names))
 
 
 def _sort(layout: Layout, root: Path) -> _Tree:
     tree = _Tree()
-    start = len(root.as_posix().rstrip("/")) + 1
+    parts = (
+        (tree.labels, (layout.labels,)),
+        (None, layout.beside),
+        (tree.images, (layout.images,)),
+    )
     for path in walk(root):
-        relative = path.as_posix()[start:] if root != Path() else path.as_posix()
-        if path.suffix.lower() not in IMAGE_SUFFIXES or _is_hidden(relative):
+        name, suffix = os.path.splitext(path.name)
+        if suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
             continue
-        stem = relative[: -len(path.suffix)]
-        for part, templates in (
-            (tree.labels, (layout.labels,)),
-            (None, layout.beside),
-            (tree.images, (layout.images,)),
-        ):
+        folder = _relative(root, path.parent)
+        stem = f"{folder}/{name}" if folder else name
+        if folder.startswith(".") or "/." in folder:
+            continue
+        for part, templates in parts:
             found = next(filter(None, (split_and_name(t, stem) for t in templates)), None)
             if found is None:
                 continue
             if part is None:
                 tree.beside.append(path)
             else:
-                split, name = found
-                part.setdefault(split, {}).setdefault(name, []).append(check_file_name(path))
+                part.setdefault(found[0], {}).setdefault(found[1], []).append(check_file_name(path))
             break
     return tree
 
 
-def _is_hidden(relative: str) -> bool:
-    return any(part.startswith(".") for part in relative.split("/"))
+@lru_cache(maxsize=8)  # files come folder by folder
+def _relative(root: Path, folder: Path) -> str:
+    relative = folder.relative_to(root).as_posix()
+    return "" if relative == "." else relative
 
 
 def _refuse_stray(layout: Layout, root: Path, tree: _Tree) -> None:
