@@ -46,6 +46,18 @@ def test_every_file_is_accounted_for(kind: str, tmp_path: Path) -> None:
     assert files.unread["no picture"] >= 1
 
 
+def test_previews_and_instances_of_cityscapes_are_no_finding(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        stem = f"{split}/ulm/ulm_000000_000019"
+        trees.image(tmp_path / f"leftImg8bit/{stem}_leftImg8bit.png")
+        if split != "test":
+            trees.mask(tmp_path / f"gtFine/{stem}_gtFine_labelIds.png", [7, 26, 0])
+            trees.mask(tmp_path / f"gtFine/{stem}_gtFine_color.png", [(1, 2, 3)])
+    report = check_dataset(tmp_path)
+    assert "unread-files" not in {finding.kind for finding in report.findings}
+    assert report.files.unread == {"of the set and not needed": 3}
+
+
 def splits(root: Path, **how: object) -> dict[str, list[str]]:
     found = open_dataset(root, **how).splits
     return {split: [pair.name for pair in pairs] for split, pairs in found.items()}
@@ -129,6 +141,34 @@ def test_a_csv_of_images_labels_and_splits(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     (tmp_path / "data.csv").write_text("\n".join([*rows, "photos/0.jpg,drawn/0_seg.png,trian"]))
     with pytest.raises(DataError, match=r"line 5: the split 'trian', expected train, val, test"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Train", "Valid"), ("train2017", "val2017")])
+@pytest.mark.parametrize("parts", [("images", "labels"), ("Images", "Masks"), ("img", "gt")])
+def test_names_of_folders(names: tuple[str, str], parts: tuple[str, str], write_folder) -> None:
+    root = write_folder()
+    for old, new in zip(("images", "labels"), parts, strict=True):
+        for split, name in zip(("train", "val"), names, strict=True):
+            (root / old / split).rename(root / old / name)
+        (root / old).rename(root / new)
+    assert splits(root) == {split: ["000", "001", "002"] for split in ("train", "val")}
+
+
+@pytest.mark.parametrize("name", ["train_new", "trian", "val-2"])
+def test_a_folder_that_is_nearly_a_split_is_not_drawn_from(name: str, write_folder) -> None:
+    root = write_folder(("train",))
+    for part in ("images", "labels"):
+        (root / part / "train").rename(root / part / name)
+    with pytest.raises(RequestError, match=f"'{name}' is no split"):
+        open_dataset(root)
+
+
+def test_a_list_line_without_its_label_is_named(tmp_path: Path) -> None:
+    trees.lists(tmp_path)
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("JPEGImages/more.jpg\n")
+    with pytest.raises(DataError, match=r"train.txt, line 2: names no label beside the image"):
         open_dataset(tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from briskseg.core.files.safe_names import check_file_name
@@ -13,6 +13,20 @@ from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 
 _ASKED = 50  # label files that vote on what is added to the names
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted within each folder, links to folders followed once."""
+    seen = set()
+    for top, inside, names in os.walk(root, followlinks=True):
+        status = os.stat(top)
+        if (status.st_dev, status.st_ino) in seen:
+            inside.clear()  # a link that leads back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        inside.sort()
+        folder = Path(top)
+        yield from (folder / name for name in sorted(names))
 
 
 def image_files(folder: Path, ending: str = "") -> list[Path]:
@@ -118,6 +132,8 @@ def affix(pairs: Iterable[Pair]) -> str:
 def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
     """Pairs of files that have one name, but for the case of letters and one affix around most."""
     by_stem = {path.stem.lower(): path for path in images}
+    if len(by_stem) < len(images):
+        return []  # in subfolders one name stands for several images
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
         stem = label.stem.lower()

@@ -10,8 +10,8 @@ from pathlib import Path
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from briskseg.data.check.check_report import FileCounts, Finding, finding
 from briskseg.data.check.scan import Scan
-from briskseg.data.masks.finder import walk
 from briskseg.data.masks.layout import CANONICAL
+from briskseg.data.matching import walk
 
 # What lies beside data without being any: text, reports, what a system leaves behind.
 _DOCUMENTS = frozenset(

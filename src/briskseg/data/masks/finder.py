@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from briskseg.data.masks.layout import (
 )
 from briskseg.data.masks.segments import SegmentDataset
 from briskseg.data.masks.split_lists import choose, list_files
-from briskseg.data.matching import match, split_by_seed
+from briskseg.data.matching import match, split_by_seed, walk
 
 VAL_SHARE = 0.2
 
@@ -117,20 +118,6 @@ def _dataset(
     )
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted within each folder, links to folders followed once."""
-    seen = set()
-    for top, inside, names in os.walk(root, followlinks=True):
-        status = os.stat(top)
-        if (status.st_dev, status.st_ino) in seen:
-            inside.clear()  # a link that leads back
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        inside.sort()
-        folder = Path(top)
-        yield from (folder / name for name in sorted(names))
-
-
 def _sort(layout: Layout, root: Path) -> _Tree:
     tree = _Tree()
     parts = (
@@ -171,9 +158,7 @@ def _refuse_stray(layout: Layout, root: Path, tree: _Tree) -> None:
     flat = {**tree.images.get(None, {}), **tree.labels.get(None, {})}
     tops = sorted({name.partition("/")[0] for name in flat if "/" in name})
     has_splits = bool({*tree.images, *tree.labels} - {None})
-    wrong = [
-        top for top in tops if has_splits or difflib.get_close_matches(top, CANONICAL, 1, 0.75)
-    ]
+    wrong = [top for top in tops if has_splits or _is_nearly_a_split(top.lower())]
     if wrong:
         raise RequestError(
             f"{root}: '{wrong[0]}' is no split; {nearest(wrong[0], SPLITS)}; rename the folder "
@@ -185,6 +170,11 @@ def _refuse_stray(layout: Layout, root: Path, tree: _Tree) -> None:
             f"{root}: {len(flat)} files lie beside the split folders ({first} first); move "
             "them into a split, or all files out of the split folders"
         )
+
+
+def _is_nearly_a_split(folder: str) -> bool:
+    close = difflib.get_close_matches(folder, CANONICAL, 1, 0.75)
+    return bool(close) or re.match(r"(train|val|test)([^a-z]|$)", folder) is not None
 
 
 def _split(

@@ -2,7 +2,8 @@
 
 A template is a path without its suffix, as in "images/[{split}/]{name}": `{split}` is a folder
 named as a split, `{name}` the rest with its subfolders, `{other}` one part of a path, `(a|b)` a
-choice and `[...]` may be left out. All but the split make the pair's name.
+choice and `[...]` may be left out. Upper case counts as lower in splits and choices. All but the
+split make the pair's name.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from briskseg.core.labels import LabelSet
 
 # What folders and lists of the three splits are called.
 SPLITS: dict[str, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
+    "train": ("train", "training", "train2017", "train2014"),
+    "val": ("val", "valid", "validation", "val2017", "val2014"),
+    "test": ("test", "testing", "test2017", "test2014"),
 }
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
@@ -74,11 +75,11 @@ def pattern(template: str) -> re.Pattern[str]:
     for token in _TOKEN.finditer(template):
         text, variable, choice = token.group(0), token.group(1), token.group(2)
         if variable == "split":
-            parts.append(f"(?P<split>{'|'.join(CANONICAL)})")
+            parts.append(f"(?P<split>(?i:{'|'.join(CANONICAL)}))")
         elif variable:
             parts.append(f"(?P<{variable}>{'.+?' if variable == 'name' else '[^/]+?'})")
         elif choice is not None:
-            parts.append(f"(?:{'|'.join(map(re.escape, choice.split('|')))})")
+            parts.append(f"(?i:{'|'.join(map(re.escape, choice.split('|')))})")
         else:
             parts.append({"[": "(?:", "]": ")?"}.get(text, re.escape(text)))
     return re.compile("".join(parts))
@@ -91,7 +92,7 @@ def split_and_name(template: str, stem: str) -> tuple[str | None, str] | None:
         return None
     groups = found.groupdict()
     split = groups.pop("split", None)
-    return split and CANONICAL[split], "/".join(groups.values())
+    return split and CANONICAL[split.lower()], "/".join(groups.values())
 
 
 def folders(root: Path, template: str) -> Iterator[Path]:
@@ -100,10 +101,13 @@ def folders(root: Path, template: str) -> Iterator[Path]:
         head = variant[: variant.find("{name}")].rpartition("/")[0]
         choices = []
         for token in _TOKEN.finditer(head):
-            if token.group(1):
-                choices.append([*CANONICAL] if token.group(1) == "split" else ["*"])
-            else:
-                choices.append((token.group(2) or token.group(0)).split("|"))
+            if token.group(1) not in (None, "split"):
+                choices.append(["*"])
+                continue
+            words = [*CANONICAL] if token.group(1) else (token.group(2) or "").split("|")
+            choices.append([w for word in words for w in (word, word.capitalize())])
+            if not token.group(1) and token.group(2) is None:
+                choices[-1] = [token.group(0)]
         for path in map("".join, itertools.product(*choices)):
             if "*" in path:
                 yield from (found for found in sorted(root.glob(path)) if found.is_dir())

@@ -36,9 +36,12 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         name="voc",
         images="JPEGImages/{name}",
-        labels="SegmentationClass/{name}",
+        labels="(SegmentationClass|SegmentationClassPNG)/{name}",
         lists=("ImageSets/Segmentation/{split}.txt",),
-        beside=("SegmentationObject/{name}",),
+        beside=(
+            "(SegmentationObject|SegmentationObjectPNG)/{name}",
+            "(SegmentationClassVisualization|SegmentationObjectVisualization)/{name}",
+        ),
         classes=voc_classes,
         text=(
             "JPEGImages/NAME.jpg with SegmentationClass/NAME.png, ImageSets/Segmentation/SPLIT.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair
 from briskseg.data.masks.class_files import no_classes, own_classes
 from briskseg.data.masks.finder import VAL_SHARE
-from briskseg.data.masks.split_lists import listed_pairs, pair_lists
+from briskseg.data.masks.split_lists import first_entry, listed_pairs, pair_lists
 from briskseg.data.matching import split_by_seed
 
 _TEXT = "train.txt and val.txt with `IMAGE LABEL` lines (PaddleSeg), or a CSV of image,label,split"
@@ -15,8 +15,13 @@ _TEXT = "train.txt and val.txt with `IMAGE LABEL` lines (PaddleSeg), or a CSV of
 
 def recognizes(root: Path) -> bool:
     """Whether lists are there that name an image and its label a line, and the first is there."""
-    firsts = [entries[0] for entries in pair_lists(root).values() if entries]
-    return any((root / entry.image.lstrip("/")).is_file() for entry in firsts)
+    for path in pair_lists(root):
+        if path.suffix.lower() == ".csv":
+            return True
+        first = first_entry(path)
+        if first is not None and (root / first.image.lstrip("/")).is_file():
+            return True
+    return False
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.file_stats import LabelStats, mask_stats
-from briskseg.data.masks.finder import walk
 from briskseg.data.masks.layout import CANONICAL
-from briskseg.data.matching import match_stems
+from briskseg.data.matching import match_stems, walk
 
 _FILES = 20_000  # looked at, at most: this is only for a message
 _MOST_VALUES = 64  # of a mask; a photo has hundreds

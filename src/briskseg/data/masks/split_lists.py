@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +43,10 @@ def list_files(root: Path, templates: tuple[str, ...]) -> dict[str, Path]:
 def read_lines(path: Path) -> list[Entry]:
     """The lines of a list. Raises DataError for one that is damaged or too long."""
     check_size(path, MAX_LIST_BYTES)
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    return _entries(path.read_text(encoding="utf-8-sig", errors="replace"))
+
+
+def _entries(text: str) -> list[Entry]:
     entries = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.strip().replace("\\", "/").replace(",", " ").split()
@@ -95,35 +98,62 @@ def choose(
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def pair_lists(root: Path) -> dict[Path, list[Entry]]:
+def pair_lists(root: Path) -> list[Path]:
     """The lists in a folder whose lines name an image and its label: SPLIT.txt or SPLIT.lst, or one
-    CSV with a header that has columns for both; nothing where there are none."""
-    found = {}
+    CSV with a header that has columns for both; only their first lines are read."""
     named = list_files(root, ("{split}.txt", "{split}.lst", "{split}_list.txt"))
-    for split, path in named.items():
-        entries = read_lines(path)
-        if entries and all(entry.label is not None for entry in entries):
-            found[path] = [entry._replace(split=split) for entry in entries]
-    for path in [] if found else sorted(root.glob("*.csv")):
-        if entries := _read_csv(path):
-            found[path] = entries
-            break
-    return found
+    firsts = {path: first_entry(path) for path in named.values()}
+    found = [path for path, first in firsts.items() if first is not None and first.label]
+    if found:
+        return found
+    tables = (path for path in sorted(root.glob("*.csv")) if None not in _columns(path)[:2])
+    return [*tables][:1]
+
+
+def read_pairs(path: Path) -> list[Entry]:
+    """The entries of such a list. Raises DataError with file and line for one without a label."""
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path)
+    split = CANONICAL[path.stem.removesuffix("_list").lower()]
+    entries = [entry._replace(split=split) for entry in read_lines(path)]
+    for entry in entries:
+        if entry.label is None:
+            raise DataError(
+                f"{path}, line {entry.line}: names no label beside the image, as the first line "
+                "does; complete or remove the line"
+            )
+    return entries
+
+
+def first_entry(path: Path) -> Entry | None:
+    """What the first line of a list names."""
+    return next(iter(_entries(_first_line(path))), None)
+
+
+def _first_line(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(65536).decode("utf-8-sig", errors="replace")
+    return next((line for line in head.splitlines() if line.strip()), "")
+
+
+def _columns(path: Path) -> list[int | None]:
+    """Where a CSV's header has the image, the label and the split."""
+    header = [field.strip().lower() for field in next(csv.reader([_first_line(path)]), [])]
+    return [
+        next((i for i, field in enumerate(header) if field in names), None)
+        for names in (_IMAGE_COLUMNS, _LABEL_COLUMNS, _SPLIT_COLUMNS)
+    ]
 
 
 def _read_csv(path: Path) -> list[Entry]:
     check_size(path, MAX_LIST_BYTES)
+    image, label, split = _columns(path)
+    assert image is not None
+    assert label is not None
+    entries = []
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = csv.reader(file)
-        header = [field.strip().lower() for field in next(rows, [])]
-        columns = [
-            next((i for i, field in enumerate(header) if field in names), None)
-            for names in (_IMAGE_COLUMNS, _LABEL_COLUMNS, _SPLIT_COLUMNS)
-        ]
-        image, label, split = columns
-        if image is None or label is None:
-            return []
-        entries = []
+        next(rows, None)
         for number, row in enumerate(rows, start=2):
             if not any(row):
                 continue
@@ -141,7 +171,7 @@ def _read_csv(path: Path) -> list[Entry]:
 
 
 def listed_pairs(
-    root: Path, lists: Mapping[Path, list[Entry]]
+    root: Path, lists: Sequence[Path]
 ) -> tuple[dict[str, list[Pair]], tuple[Unmatched, ...]]:
     """The pairs of such lists by split ("all" where none is said), and files that are not there.
 
@@ -149,8 +179,8 @@ def listed_pairs(
     """
     splits: dict[str, list[Pair]] = {}
     missing = []
-    for path, entries in lists.items():
-        for entry in entries:
+    for path in lists:
+        for entry in read_pairs(path):
             image, label = (_inside(root, path, entry, p) for p in (entry.image, entry.label or ""))
             name = image.relative_to(root).with_suffix("").as_posix()
             split = entry.split or "all"
