@@ -68,19 +68,6 @@ def match(
     return tuple(pairs), tuple(unmatched)
 
 
-def match_splits(
-    folders: Mapping[str, tuple[Path, Path]],
-) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
-    """Pair the files of every split, given its (image folder, label folder)."""
-    splits: dict[str, tuple[Pair, ...]] = {}
-    left_over: list[Unmatched] = []
-    for split, (images, labels) in folders.items():
-        found = by_name(image_files(images)), by_name(image_files(labels))
-        splits[split], unmatched = match(split, *found)
-        left_over += unmatched
-    return splits, tuple(left_over)
-
-
 def split_by_seed(
     pairs: tuple[Pair, ...], val_share: float, seed: int
 ) -> dict[str, tuple[Pair, ...]]:

@@ -209,7 +209,7 @@ def _split(
         return {split: some for split, some in splits.items() if some}, tuple(left_over)
     if layout.by_drive:
         return _split_drives(pairs, seed), tuple(left_over)
-    return split_by_seed(pairs, VAL_SHARE, seed), tuple(left_over)
+    return split_by_seed(pairs, layout.val_share, seed), tuple(left_over)
 
 
 def _split_drives(pairs: Iterable[Pair], seed: int) -> dict[str, tuple[Pair, ...]]:

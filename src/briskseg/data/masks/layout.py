@@ -50,7 +50,7 @@ class Layout(NamedTuple):
     seed. beside: templates of files that belong to the set and are not needed. unlabeled_images:
     whether a split may have images only. splits: the split of a name, where the publication says
     it. by_drive: whether a name begins with the drive, whose frames are drawn into one split.
-    versions: the same set with other labels.
+    val_share: of the pairs, where the seed draws. versions: the same set with other labels.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Layout(NamedTuple):
     unlabeled_images: bool = False
     splits: Callable[[str], str] | None = None
     by_drive: bool = False
+    val_share: float = 0.2
     versions: tuple[Layout, ...] = ()
     recipe: str = "fast-scnn"
 
