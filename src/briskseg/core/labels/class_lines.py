@@ -36,8 +36,8 @@ class ClassLine(NamedTuple):
 
 def header(text: str) -> dict[str, int] | None:
     """The columns of a CSV's first line, or None where it is none."""
-    fields = [field.strip().lower() for field in next(csv.reader([text]))]
-    if len(fields) < 2 or any(field[:1].isdigit() for field in fields):
+    fields = [field.strip().lower() for field in _fields(text)]
+    if len(fields) < 2 or any(field[:1].isdecimal() for field in fields):
         return None
     kinds = {
         "name": _NAMES,
@@ -56,7 +56,7 @@ def header(text: str) -> dict[str, int] | None:
 
 
 def from_columns(text: str, columns: dict[str, int], number: int, where: str) -> ClassLine:
-    fields = [field.strip() for field in next(csv.reader([text]))]
+    fields = [field.strip() for field in _fields(text)]
     if len(fields) <= max(columns.values()):
         raise DataError(
             f"{where}: {len(fields)} columns, fewer than the header has; complete the line"
@@ -76,7 +76,7 @@ def class_line(text: str, number: int, where: str) -> ClassLine:
     if match := re.fullmatch(r"[\"']([^\"']+)[\"'](.*)", text):
         name, rest = match.group(1), match.group(2).replace(",", " ").split()
         return ClassLine(name, to_color(rest, where, name) if rest else None, None, number)
-    if (match := _CVAT.fullmatch(text)) and not match["name"].strip().isdigit():
+    if (match := _CVAT.fullmatch(text)) and not match["name"].strip().isdecimal():
         color = match["color"].strip()
         given = to_color(color.split(","), where) if color else None
         return ClassLine(_name(match["name"], where), given, None, number)
@@ -86,17 +86,24 @@ def class_line(text: str, number: int, where: str) -> ClassLine:
     words = text.split()
     if "," in text:
         words = [part for field in text.split(",") if (part := field.strip())]
-        if sum(not part.isdigit() for part in words) != 1:
+        if sum(not part.isdecimal() for part in words) != 1:
             _name(text, where)  # not one name among numbers: says what is expected
-    if len(words) > 3 and all(word.isdigit() for word in words[:3]) and not _is_number(words[3]):
+    if len(words) > 3 and all(word.isdecimal() for word in words[:3]) and not _is_number(words[3]):
         return ClassLine(
             _name(" ".join(words[3:]), where), to_color(words[:3], where), None, number
         )
     value = None
-    if len(words) > 1 and words[0].isdigit() and not _is_number(words[1]):
+    if len(words) > 1 and words[0].isdecimal() and not _is_number(words[1]):
         value, words = file_value(words[0], where), words[1:]
     name, color = _name_and_color(words, where)
     return ClassLine(name, color, value, number)
+
+
+def _fields(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:  # longer than any field that csv reads
+        return text.split(",")
 
 
 def _is_number(word: str) -> bool:

@@ -162,7 +162,9 @@ def _ignore(
         return
     words = text.split()
     digits = [word.strip(",") for word in words]
-    if len(words) == 3 and all(word.isdigit() and int(word) < 256 for word in digits):
+    if len(words) == 3 and all(
+        re.fullmatch(r"\d{1,3}", word) and int(word) < 256 for word in digits
+    ):
         red, green, blue = map(int, digits)
         raise DataError(
             f"{where}: `ignore {text}` can be read in two ways: for the values {red}, {green} and "

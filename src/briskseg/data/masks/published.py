@@ -65,7 +65,7 @@ def _mapillary(files: tuple[str, ...], name: str, root: Path, asked: str | None)
     try:
         for value, label in enumerate(content["labels"]):
             if label["evaluate"]:
-                red, green, blue = (int(channel) for channel in label["color"])
+                red, green, blue = bytes(label["color"])  # ValueError beyond 0..255
                 line = ClassLine(str(label["readable"]), (red, green, blue), value, value)
                 listed.lines.append(line)
             else:

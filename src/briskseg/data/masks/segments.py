@@ -35,6 +35,8 @@ class SegmentDataset(MaskDataset):
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8; UnknownLabelError for a segment that the JSON does not name."""
         pixels = read_mask(pair.label).pixels
+        if pixels.ndim == 3 and pixels.shape[2] == 2:
+            raise DataError(f"{pair.label}: gray with alpha, expected numbers of segments, or RGB")
         if pixels.ndim == 3:
             red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
             pixels = red + 256 * green + 65536 * blue

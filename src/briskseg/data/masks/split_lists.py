@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +150,13 @@ def _read_csv(path: Path) -> list[Entry]:
     image, label, split = _columns(path)
     assert image is not None
     assert label is not None
-    entries = []
+    try:
+        return [*_rows(path, image, label, split)]
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error}); save it again") from error
+
+
+def _rows(path: Path, image: int, label: int, split: int | None) -> Iterator[Entry]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = csv.reader(file)
         next(rows, None)
@@ -166,8 +172,7 @@ def _read_csv(path: Path) -> list[Entry]:
                     f"{', '.join(SPLITS)}"
                 )
             image_path, label_path = (row[i].strip().replace("\\", "/") for i in (image, label))
-            entries.append(Entry(number, image_path, label_path, CANONICAL.get(word)))
-    return entries
+            yield Entry(number, image_path, label_path, CANONICAL.get(word))
 
 
 def listed_pairs(
