@@ -301,3 +301,13 @@ def test_the_two_readings_of_one_class_with_0_and_255(write_folder) -> None:
     assert report.fit
     assert report.held == {0: "0", 1: "255"}
     assert report.splits["train"].pixels[0] == report.splits["train"].pixels[1] > 0
+
+
+def test_an_export_without_its_images_is_named(tmp_path: Path) -> None:
+    trees.mask(tmp_path / "SegmentationClass/a.png", [(0, 0, 0), (0, 128, 0)])
+    trees.text(tmp_path / "labelmap.txt", "background:0,0,0::", "car:0,128,0::")
+    with pytest.raises(RequestError, match="its images are not there: put them into") as caught:
+        open_dataset(tmp_path)
+    assert str(tmp_path / "JPEGImages") in str(caught.value)
+    trees.image(tmp_path / "JPEGImages/a.jpg")
+    assert open_dataset(tmp_path).kind == "voc"

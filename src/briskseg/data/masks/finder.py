@@ -22,6 +22,7 @@ from briskseg.data.masks.layout import (
     Classes,
     Layout,
     folders,
+    has_needs,
     split_and_name,
 )
 from briskseg.data.masks.segments import SegmentDataset
@@ -54,9 +55,8 @@ def format_of(layout: Layout) -> Format:
 
 def recognizes(layout: Layout, root: Path) -> bool:
     """Whether a folder has the layout: its folders, and what it needs beside them."""
-    for needed in layout.needs:
-        if not any(next(root.glob(glob), None) for glob in needed.split("|")):
-            return False
+    if not has_needs(layout, root):
+        return False
     return any(folders(root, layout.images)) and any(
         map(_may_hold_masks, folders(root, layout.labels))
     )

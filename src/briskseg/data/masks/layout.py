@@ -96,6 +96,12 @@ def split_and_name(template: str, stem: str) -> tuple[str | None, str] | None:
     return split and CANONICAL[split.lower()], "/".join(groups.values())
 
 
+def has_needs(layout: Layout, root: Path) -> bool:
+    """Whether what a layout needs beside its images and labels is there."""
+    choices = (needed.split("|") for needed in layout.needs)
+    return all(any(next(root.glob(g), None) for g in globs) for globs in choices)
+
+
 def folders(root: Path, template: str) -> Iterator[Path]:
     """The folders that are there of those in which a template's files lie."""
     for variant in _variants(template):

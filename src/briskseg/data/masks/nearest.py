@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.file_stats import LabelStats, mask_stats
-from briskseg.data.masks.layout import CANONICAL
+from briskseg.data.masks.layout import CANONICAL, folders, has_needs
+from briskseg.data.masks.layouts import FOLDER, LAYOUTS
 from briskseg.data.matching import match_stems, walk
 
 _FILES = 20_000  # looked at, at most: this is only for a message
@@ -31,7 +32,8 @@ class _Group(NamedTuple):
 
 
 def what_to_move(root: Path) -> str:
-    """The nearest layout and the lines of shell that make it; "" where no masks are found."""
+    """The nearest layout and the lines of shell that make it, or the half of one that is missing;
+    "" where nothing is near."""
     groups = _groups(root)
     pairs = []
     for first, second in itertools.combinations(groups, 2):
@@ -42,7 +44,7 @@ def what_to_move(root: Path) -> str:
                 images = second if masks[0] is first else first
                 pairs.append((len(found), images, masks[0]))
     if not pairs:
-        return ""
+        return _missing_half(root)
     pairs.sort(key=lambda pair: -pair[0])
     used: set[int] = set()
     said, moves = [], []
@@ -61,6 +63,30 @@ def what_to_move(root: Path) -> str:
         + "\n".join(f"  {line}" for line in moves)
         + "\n"
     )
+
+
+def _missing_half(root: Path) -> str:
+    """Which half of a layout is there and which is not, as of an export without its images."""
+    for layout in (*LAYOUTS, FOLDER):
+        if layout.images.startswith("{") or not has_needs(layout, root):
+            continue  # any folder named as a split would do
+        images = next(folders(root, layout.images), None)
+        labels = next(folders(root, layout.labels), None)
+        if (images is None) == (labels is None):
+            continue
+        there, half, other, template = (
+            (labels, "labels", "images", layout.images)
+            if images is None
+            else (images, "images", "masks", layout.labels)
+        )
+        folder = template.partition("/")[0].strip("()").partition("|")[0]
+        assert there is not None
+        return (
+            f" {there.relative_to(root)} may be the {half} of the layout '{layout.name}', but its "
+            f"{other} are not there: put them into {root / folder}, under the same names (or "
+            "export again with both)."
+        )
+    return ""
 
 
 def _groups(root: Path) -> list[_Group]:
