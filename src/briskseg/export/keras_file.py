@@ -7,7 +7,7 @@ float, of the one size that the file was made for; mean and standard deviation a
 Normalization layer. What comes out are the logits (N, H, W, classes), with no softmax.
 
 The layers follow from the operations of the network's export form, as `torch.export` lists them:
-each has an entry in OPERATIONS, or is computed here where no image goes into it. Batch norms and
+each has an entry in OPERATIONS, or no image goes into it and it is computed here. Batch norms and
 dropout stay layers, so that the file can be trained on. Keras pads "same" convolutions of stride 2
 and enlarges by deconvolution otherwise than torch, so these are written as explicit padding and
 cropping. What is linear along an axis and no layer has (cell averages, repeated borders,
@@ -143,20 +143,19 @@ class Writer:
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
         args, options = _replaced(node, values)
         inputs = [values[one] for one in node.all_input_nodes]
-        operation = node.target.overloadpacket.__name__
         if not any(isinstance(one, self._keras_tensor) for one in inputs):
             plain = [self.state[one] if isinstance(one, Weight) else one for one in inputs]
-            found = dict(zip(node.all_input_nodes, plain, strict=True))
-            args, options = _replaced(node, found)
+            args, options = _replaced(node, dict(zip(node.all_input_nodes, plain, strict=True)))
             values[node] = node.target(*args, **options)
             return
-        known = OPERATIONS.get(operation.removesuffix("_"))
-        if known is None:
+        operation = getattr(node.target, "overloadpacket", node.target).__name__
+        try:
+            values[node] = OPERATIONS[operation.removesuffix("_")](self, *args, **options)
+        except (KeyError, TypeError) as error:  # no such entry, or one with fewer arguments
             raise ExportError(
                 f"{self._network} has the operation '{operation}', for which there is no layer of "
                 f"Keras here, expected one of: {', '.join(OPERATIONS)}; export it --to onnx"
-            )
-        values[node] = known(self, *args, **options)
+            ) from error
         if operation.endswith("_"):  # in place
             values[node.args[0]] = values[node]
 
@@ -179,15 +178,12 @@ class Writer:
     def along(self, x: Any, axis: int, matrix: Tensor) -> Any:
         """Multiply `x` along an axis of (N,C,H,W) by `matrix` (before, after)."""
         at = _KERAS_AXIS[axis % 4]
-        shape = [*x.shape[1:]]
+        name, shape, axes = self._number("resample"), [*x.shape[1:]], "nhwc"
         shape[at - 1] = matrix.shape[1]
-        axes = "nhwc"
-        name = self._number("resample")
         self.arrays[name] = [matrix.float().numpy()]
         equation = f"{axes},{axes[at]}v->{axes.replace(axes[at], 'v')}"
-        return self.add(
-            "EinsumDense", x, name, equation=equation, output_shape=shape, trainable=False
-        )
+        options = {"equation": equation, "output_shape": shape, "trainable": False}
+        return self.add("EinsumDense", x, name, **options)
 
     def _number(self, layer: str) -> str:
         self._numbers[layer] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,36 +42,43 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """
     found: dict[Path, tuple[str, int | None]] = {}
     for text in texts:
-        camera = _CAMERA.fullmatch(text)
-        if camera:
-            found.setdefault(Path(text), (f"camera-{camera[1]}", int(camera[1])))
+        if match := _CAMERA.fullmatch(text):
+            found.setdefault(Path(text), (f"camera-{match[1]}", int(match[1])))
             continue
         for path, name in _expand(text, out.resolve()):
             found.setdefault(path, (name, None))
-    taken: set[str] = set()
-    return [Input(path, _free(name, taken), camera) for path, (name, camera) in found.items()]
+    inputs: dict[str, Input] = {}
+    for path, (name, camera) in found.items():
+        free, number = name, 1
+        while free.casefold() in inputs:  # case is no difference on some file systems
+            number += 1
+            free = f"{name}-{number}"
+        inputs[free.casefold()] = Input(path, free, camera)
+    return [*inputs.values()]
 
 
-def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
+def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
+    """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if _is_input(file, out)]
-        if not files:
-            raise RequestError(f"the folder {path} holds no image and no video, expected {_TYPES}")
-        return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
-    if path.exists():
-        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            raise RequestError(f"{path} is no image and no video by its name, expected {_TYPES}")
-        return [(path, path.stem)]
-    if glob.has_magic(text):
-        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-        files = [file for file in matches if _is_input(file, out)]
-        if not files:
-            raise RequestError(f"no image and no video matches {text}, expected {_TYPES}")
-        return [(file, file.stem) for file in files]
-    raise RequestError(
-        f"{path} is not there, expected an image, a video, a folder, a pattern or camera:0"
-    )
+        found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
+        none = f"the folder {path} holds no image and no video"
+    elif path.exists():
+        known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        found = [(path, path.stem)] if known else []
+        none = f"{path} is no image and no video by its name"
+    elif glob.has_magic(text):
+        matches = map(Path, sorted(glob.glob(text, recursive=True)))
+        found = [(file, file.stem) for file in matches if _is_input(file, out)]
+        none = f"no image and no video matches {text}"
+    else:
+        raise RequestError(
+            f"{path} is not there, expected an image, a video, a folder, a pattern or camera:0"
+        )
+    if not found:
+        raise RequestError(f"{none}, expected {_TYPES}")
+    return found
 
 
 def _is_input(file: Path, out: Path) -> bool:
@@ -80,16 +87,6 @@ def _is_input(file: Path, out: Path) -> bool:
         return False
     check_file_name(file)
     return True
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or it with the first free number; case is no difference on some file systems."""
-    free, number = name, 1
-    while free.casefold() in taken:
-        number += 1
-        free = f"{name}-{number}"
-    taken.add(free.casefold())
-    return free
 
 
 _CAMERA = re.compile(r"camera:(\d{1,3})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +61,10 @@ def stream_predictions(
     camera that is not there, and what `Stream.run` raises.
     """
     label_set = predictor.card.labels.to_label_set()
-    if out is None:
-        opened = _open(source)
-        return Stream(predictor, label_set, opened, None, show, smooth, flicker).run(progress)
-    base = out / source.name
-    with closing(_open(source)) as opened, _writing(base):
+    opened = VideoFile(source.path) if source.camera is None else Camera(source.camera)
+    base = None if out is None else out / source.name
+    with closing(opened), nullcontext() if base is None else _writing(base):
         return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)
-
-
-def _open(source: Input) -> VideoFile | Camera:
-    return VideoFile(source.path) if source.camera is None else Camera(source.camera)
 
 
 @contextmanager

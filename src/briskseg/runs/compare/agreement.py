@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.types import Floats
-from briskseg.runs.compare.curve import Aligned
 
 # Whether the runs stay apart is judged on means over one in 20 of all points, and at least 5.
 _STRETCHES, _LEAST_STRETCH = 20, 5
@@ -29,89 +27,79 @@ class Agreement:
 
     The vendor's own scripts average signed differences, so that ups and downs cancel and a lower
     loss always passes; here the errors are of magnitudes, and the signed means stand beside them.
+
+    positions, a, b: (n,). interpolated: how many of b lie between two of its own points.
+    relative: (n,) |b - a| / |a|; 0 where both are 0, infinite where only a is or one is no number.
+    relative_error, absolute_error: means over the positions where both are numbers, NaN if there
+        are none. relative_bias, absolute_bias: of (b - a) / a and b - a, signed: what the
+        vendor's scripts print as MeanRelativeError and MeanAbsoluteError.
+    not_finite: the positions where one of the two, or both, is no finite number.
+    first_difference: the first position where they are not the same number.
+    parts_at: the first position from which the runs stay apart; both are None if there is none.
     """
 
-    curves: Aligned
     rule: Rule
-
-    @property
-    def finite(self) -> npt.NDArray[np.bool_]:
-        """(n,) bool: where both are finite numbers."""
-        return np.asarray(np.isfinite(self.curves.a) & np.isfinite(self.curves.b))
-
-    @property
-    def relative(self) -> Floats:
-        """(n,) |b - a| / |a|; 0 where both are 0, infinite where only a is or one is no number."""
-        a, b, finite = self.curves.a, self.curves.b, self.finite
-        result = np.full(len(a), np.inf)
-        gap = np.abs(np.subtract(b, a, out=np.zeros(len(a)), where=finite))
-        np.divide(gap, np.abs(a), out=result, where=finite & (a != 0))
-        result[finite & (gap == 0)] = 0.0
-        return result
-
-    @property
-    def relative_error(self) -> float:
-        """Mean relative error over the positions where both are numbers; NaN if there are none."""
-        return _mean(self.relative[self.finite])
-
-    @property
-    def absolute_error(self) -> float:
-        """Mean absolute error over the positions where both are numbers; NaN if there are none."""
-        return _mean(np.abs(self._gaps()))
-
-    @property
-    def relative_bias(self) -> float:
-        """Mean of (b - a) / a, signed: what the vendor's scripts print as MeanRelativeError."""
-        return _mean(
-            self._gaps() / np.where(self.curves.a == 0, np.nan, self.curves.a)[self.finite]
-        )
-
-    @property
-    def absolute_bias(self) -> float:
-        """Mean of b - a, signed: what the vendor's scripts print as MeanAbsoluteError."""
-        return _mean(self._gaps())
-
-    @property
-    def not_finite(self) -> Floats:
-        """The positions where one of the two, or both, is no finite number."""
-        return np.asarray(self.curves.positions[~self.finite])
+    positions: Floats
+    a: Floats
+    b: Floats
+    interpolated: int
+    relative: Floats
+    relative_error: float
+    absolute_error: float
+    relative_bias: float
+    absolute_bias: float
+    not_finite: Floats
+    first_difference: float | None
+    parts_at: float | None
 
     @property
     def within(self) -> bool:
         """Whether the rule passes; a curve that holds anything but finite numbers never does."""
         near = self.relative_error <= self.rule.relative
-        return bool(self.finite.all()) and (near or self.absolute_error <= self.rule.absolute)
-
-    @property
-    def first_difference(self) -> float | None:
-        """The first position where the two are not the same number; None if they are everywhere."""
-        differ = (self.curves.a != self.curves.b) | ~self.finite
-        return float(self.curves.positions[differ.argmax()]) if differ.any() else None
-
-    @property
-    def parts_at(self) -> float | None:
-        """The first position from which the runs stay apart; None if they never do.
-
-        There the relative difference is above the rule's bound, and from there on so is its mean
-        over every stretch of n / 20 points (at least 5, at most n), up to the last. Single points
-        may fall below: noisy curves cross each other again and again without being near.
-        """
-        gaps = self.relative
-        window = min(len(gaps), max(_LEAST_STRETCH, len(gaps) // _STRETCHES))
-        stretches = np.lib.stride_tricks.sliding_window_view(gaps, window).mean(axis=1)
-        near = np.flatnonzero(stretches <= self.rule.relative)
-        start = int(near[-1]) + 1 if len(near) else 0
-        above = np.flatnonzero(gaps[start : len(stretches)] > self.rule.relative)
-        return float(self.curves.positions[start + above[0]]) if len(above) else None
+        return not len(self.not_finite) and (near or self.absolute_error <= self.rule.absolute)
 
     @property
     def widest(self) -> int:
         """The index of the largest relative difference."""
         return int(self.relative.argmax())
 
-    def _gaps(self) -> Floats:
-        finite = self.finite
-        return np.asarray(self.curves.b[finite] - self.curves.a[finite])
+
+def agree(positions: Floats, a: Floats, b: Floats, interpolated: int, rule: Rule) -> Agreement:
+    """Hold curve b against curve a, both of them at these positions."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    gaps = b[finite] - a[finite]
+    relative = np.full(len(a), np.inf)
+    relative[finite & (a == b)] = 0.0
+    divided = finite & (a != 0)
+    relative[divided] = np.abs(b[divided] - a[divided]) / np.abs(a[divided])
+    differ = (a != b) | ~finite
+    return Agreement(
+        rule,
+        positions,
+        a,
+        b,
+        interpolated,
+        relative,
+        relative_error=_mean(relative[finite]),
+        absolute_error=_mean(np.abs(gaps)),
+        relative_bias=_mean(gaps / np.where(a == 0, np.nan, a)[finite]),
+        absolute_bias=_mean(gaps),
+        not_finite=positions[~finite],
+        first_difference=float(positions[differ.argmax()]) if differ.any() else None,
+        parts_at=_parting(positions, relative, rule.relative),
+    )
+
+
+def _parting(positions: Floats, relative: Floats, bound: float) -> float | None:
+    """There the relative difference is above the bound, and from there on so is its mean over every
+    stretch of n / 20 points (at least 5, at most n), up to the last. Single points may fall below:
+    noisy curves cross each other again and again without being near."""
+    window = min(len(relative), max(_LEAST_STRETCH, len(relative) // _STRETCHES))
+    stretches = np.lib.stride_tricks.sliding_window_view(relative, window).mean(axis=1)
+    near = np.flatnonzero(stretches <= bound)
+    start = int(near[-1]) + 1 if len(near) else 0
+    above = np.flatnonzero(relative[start : len(stretches)] > bound)
+    return float(positions[start + above[0]]) if len(above) else None
 
 
 def _mean(values: Floats) -> float:

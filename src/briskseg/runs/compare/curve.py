@@ -69,21 +69,11 @@ def smoothed(positions: Floats, values: Floats, window: float) -> Floats:
     return np.asarray(mean)
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """Two curves at the same n positions.
-
-    positions, a, b: (n,) float64. interpolated: how many of b lie between two of its own points.
-    """
-
-    positions: Floats
-    a: Floats
-    b: Floats
-    interpolated: int
-
-
-def align(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Aligned | None:
-    """The values of both at the positions of `a` that lie within `b`; None where there are none.
+def align(
+    a: tuple[Floats, Floats], b: tuple[Floats, Floats]
+) -> tuple[Floats, Floats, Floats, int] | None:
+    """The positions of `a` that lie within `b`, the values of both there, and how many of `b` are
+    interpolated; None where there are none. Curves are given as their positions and values.
 
     Where `b` has the same position its value is taken as it is, else it is interpolated linearly.
     """
@@ -100,4 +90,4 @@ def align(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Aligned | None:
     share = (positions[~exact] - b[0][right - 1]) / (b[0][right] - b[0][right - 1])
     with np.errstate(invalid="ignore"):  # next to an infinite value the result is NaN, as it should
         others[~exact] = b[1][right - 1] * (1 - share) + b[1][right] * share
-    return Aligned(positions, values, others, int((~exact).sum()))
+    return positions, values, others, int((~exact).sum())

@@ -28,7 +28,7 @@ def save_picture(comparison: Comparison, path: Path) -> None:
 
 
 def _draw_curves(axes: plots.Axes, comparison: Comparison) -> None:
-    a, b, aligned = comparison.a, comparison.b, comparison.agreement.curves
+    a, b, aligned = comparison.a, comparison.b, comparison.agreement
     names = _names(a.log, b.log)
     for letter, curve, name, smooth, color in (
         ("A", a, names[0], aligned.a, plots.BLUE),
@@ -53,7 +53,7 @@ def _draw_difference(axes: plots.Axes, comparison: Comparison) -> None:
         axes.text(0.5, 0.5, "no difference", ha="center", va="center", transform=axes.transAxes)
         axes.set_yticks([])
         return
-    axes.plot(found.curves.positions, gaps, color=plots.GRAY, linewidth=1)
+    axes.plot(found.positions, gaps, color=plots.GRAY, linewidth=1)
     axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_formatter("{x:g}")
     bound = found.rule.relative

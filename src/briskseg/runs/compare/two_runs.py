@@ -10,7 +10,7 @@ import numpy as np
 
 from briskseg.core.card import load_weights
 from briskseg.core.errors import RequestError
-from briskseg.runs.compare.agreement import Agreement, Rule
+from briskseg.runs.compare.agreement import Agreement, Rule, agree
 from briskseg.runs.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.runs.compare.logs import Log
 from briskseg.runs.compare.miou_change import ScoreDifference, compare_scores
@@ -40,11 +40,11 @@ class Comparison:
         """Whether the rule passed, by which of its two bounds, with the numbers."""
         found, rule = self.agreement, self.agreement.rule
         if len(found.not_finite):
-            i = int(np.searchsorted(found.curves.positions, found.not_finite[0]))
+            i = int(np.searchsorted(found.positions, found.not_finite[0]))
             return (
                 f"NOT EQUAL: {self.a.key} is no finite number at {len(found.not_finite)} points, "
                 f"first at {self.position(found.not_finite[0])} "
-                f"(A {found.curves.a[i]:g}, B {found.curves.b[i]:g})"
+                f"(A {found.a[i]:g}, B {found.b[i]:g})"
             )
         parts = [
             f"MeanRelativeError {_shown(found.relative_error, rule.relative)}",
@@ -65,17 +65,16 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Everything found, for JSON; null where a number does not exist or is infinite."""
         found = self.agreement
-        curves, widest = found.curves, found.widest
-        scores = self.scores
+        positions, widest, scores = found.positions, found.widest, self.scores
         return {
             "a": self._curve_json(self.a),
             "b": self._curve_json(self.b),
             "by": self.axis,
             "smoothed_over": self.window,
-            "points": len(curves.positions),
-            "interpolated": curves.interpolated,
-            "first": float(curves.positions[0]),
-            "last": float(curves.positions[-1]),
+            "points": len(positions),
+            "interpolated": found.interpolated,
+            "first": float(positions[0]),
+            "last": float(positions[-1]),
             "mean_relative_error": _finite(found.relative_error),
             "mean_absolute_error": _finite(found.absolute_error),
             "mean_relative_difference": _finite(found.relative_bias),
@@ -90,9 +89,9 @@ class Comparison:
             "first_difference": found.first_difference,
             "parts_at": found.parts_at,
             "widest": {
-                "at": float(curves.positions[widest]),
-                "a": _finite(curves.a[widest]),
-                "b": _finite(curves.b[widest]),
+                "at": float(positions[widest]),
+                "a": _finite(found.a[widest]),
+                "b": _finite(found.b[widest]),
                 "relative": _finite(found.relative[widest]),
             },
             "no_numbers_at": found.not_finite.tolist(),
@@ -130,9 +129,10 @@ def compare_runs(
             f"the runs have no stretch in common: {curves[0].log} has {spans[0]} {UNITS[axis]}, "
             f"{curves[1].log} {spans[1]}; align them by something else with --by"
         )
-    agreement = Agreement(aligned, rule or Rule())
+    agreement = agree(*aligned, rule or Rule())
     folders = RunFolder(a.path), RunFolder(b.path)  # of a single log file, one that holds nothing
-    weights, scores = _same_weights(*folders), _score_difference(*folders)
+    weights, (ours, theirs) = _same_weights(*folders), (run.read_scores() for run in folders)
+    scores = None if ours is None or theirs is None else compare_scores(ours, theirs)
     return Comparison(*curves, axis, window, agreement, same_log, weights, scores)
 
 
@@ -146,11 +146,6 @@ def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:
         and tensor.tobytes() == theirs[name].tobytes()
         for name, tensor in ours.items()
     )
-
-
-def _score_difference(a: RunFolder, b: RunFolder) -> ScoreDifference | str | None:
-    ours, theirs = a.read_scores(), b.read_scores()
-    return None if ours is None or theirs is None else compare_scores(ours, theirs)
 
 
 def _shown(error: float, bound: float) -> str:

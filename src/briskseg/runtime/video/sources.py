@@ -143,7 +143,18 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
 
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
     """
-    _check_start(path)
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} is no regular file, expected a video")
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not _START.match(start):
+        raise DataError(
+            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
+            "of mp4, mov, mkv, webm, avi, mpg"
+        )
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
     with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
@@ -159,18 +170,3 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
         yield capture
     finally:
         capture.release()
-
-
-def _check_start(path: Path) -> None:
-    try:
-        if not path.is_file():
-            raise DataError(f"{path} is no regular file, expected a video")
-        with path.open("rb") as file:
-            start = file.read(_START_BYTES)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    if not _START.match(start):
-        raise DataError(
-            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
-            "of mp4, mov, mkv, webm, avi, mpg"
-        )
