@@ -32,7 +32,7 @@ from briskseg.core.errors import BriskError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
 from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
-from briskseg.core.labels.mask_files import read_classes_txt
+from briskseg.core.labels.class_list import read_class_list
 from briskseg.data.check.scan import scan_files
 from briskseg.data.cityscapes.tree import read_label_ids
 from briskseg.data.dataset import MaskDataset, Pair
@@ -494,7 +494,7 @@ DOORS: dict[str, Door] = {
         lambda path: CITYSCAPES_LABEL_IDS.decode(read_label_ids(path), path),
         mend=with_checksums,
     ),
-    "classes": Door(".txt", class_lists, read_classes_txt, [b"ignore ", b"255", b"#"]),
+    "classes": Door(".txt", class_lists, read_class_list, [b"ignore ", b"255", b"#"]),
     "recipe": Door(".yaml", recipes, read_recipe, YAML_WORDS, share=20),
     "card": Door(".json", cards, read_card_text, JSON_WORDS),
     "weights": Door(".safetensors", weights, load_weights, [b"BF16", b"F8_E4M3", *JSON_WORDS]),

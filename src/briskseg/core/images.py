@@ -19,7 +19,15 @@ from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.pictures import opened
 from briskseg.core.types import Array
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+# Pictures and arrays that people take for images or labels and that are not read.
+UNREAD_SUFFIXES = frozenset(
+    {".arw", ".cr2", ".dcm", ".dng", ".exr", ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k"}
+    | {".jp2", ".jxl", ".mat", ".nef", ".nii", ".npy", ".npz", ".pbm", ".pgm", ".psd", ".raw"}
+    | {".svg", ".tga"}
+)
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 # What each EXIF orientation does to the stored pixels to make them upright.
@@ -47,9 +55,12 @@ def read_image(path: Path) -> Array:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
+    if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
+        with opened(path) as picture:
+            image = np.asarray(picture.convert("RGB"))[..., ::-1]
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
 
 

@@ -9,7 +9,7 @@ Nothing outside `data/` opens a label file or asks of which kind a data set is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -58,12 +58,18 @@ class Dataset:
 
     A format's own class says how its label files are read (`read_labels`), and overrides what else
     is particular to it.
+
+    lists: the files beside the pairs that were read: class lists, split lists. beside: files that
+    belong to the format and are not needed. flaws: what is known to be wrong with a published set.
     """
 
     kind: str
     root: Path
     labels: LabelSet
     splits: Mapping[str, tuple[Pair, ...]]
+    lists: tuple[Path, ...] = field(default=(), kw_only=True)
+    beside: tuple[Path, ...] = field(default=(), kw_only=True)
+    flaws: tuple[str, ...] = field(default=(), kw_only=True)
 
     # Whether what `scan_labels` finds depends on the label set, so that another set needs the files
     # read again.

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.files.pictures import opened
+from briskseg.core.files.pictures import AVIF, opened
 from briskseg.core.images import orientation_of, read_image
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, raw_mode, read_mask
 from briskseg.core.types import Labels
@@ -36,6 +36,7 @@ _OTHER_MAGIC = {
     b"MATLAB": "a Matlab file",
     b"%PDF": "a PDF",
     b"{": "JSON",
+    b"\0\0\0": "HEIC, AVIF or another film format",
 }
 
 
@@ -279,7 +280,7 @@ def _seen_at_once(path: Path) -> FileProblem | None:
         return FileProblem(
             "lfs-pointer", path, f"{path}: holds a pointer of Git LFS, not the image"
         )
-    if not head.startswith(_IMAGE_MAGIC):
+    if not head.startswith(_IMAGE_MAGIC) and not (AVIF and head[4:12] == b"ftypavif"):
         begins = (what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic))
         what = next(begins, "no image of a known type")
         return FileProblem("not-an-image", path, f"{path}: is {what}")

@@ -14,6 +14,8 @@ from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import camvid, cityscapes, folder
 from briskseg.data.dataset import Dataset, Format, Found, Unmatched
+from briskseg.data.masks import LAYOUTS, PUBLISHED, format_of, listed
+from briskseg.data.masks.nearest import what_to_move
 
 STREETS = "streets"
 
@@ -21,8 +23,11 @@ STREETS = "streets"
 # In the order of asking: the particular before the general.
 FORMATS: dict[str, Format] = {
     "streets": folder.STREETS,
+    **{layout.name: format_of(layout) for layout in PUBLISHED},
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
+    "lists": listed.FORMAT,
+    **{layout.name: format_of(layout) for layout in LAYOUTS},
     "folder": folder.FORMAT,
 }
 
@@ -120,10 +125,11 @@ def _unrecognized_message(root: Path) -> str:
     if recognize(root.resolve().parent):
         near.append(root.resolve().parent)
     hint = f" Did you mean {near[0]}?" if len(near) == 1 else ""
+    hint = hint or what_to_move(root)
     layouts = [
         f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
     return (
-        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint} "
-        "Recognized are:\n" + "\n".join(layouts)
+        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
+        "\nRecognized are:\n" + "\n".join(layouts)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from briskseg.core.files.safe_names import check_file_name
@@ -13,6 +13,20 @@ from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 
 _ASKED = 50  # label files that vote on what is added to the names
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted within each folder, links to folders followed once."""
+    seen = set()
+    for top, inside, names in os.walk(root, followlinks=True):
+        status = os.stat(top)
+        if (status.st_dev, status.st_ino) in seen:
+            inside.clear()  # a link that leads back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        inside.sort()
+        folder = Path(top)
+        yield from (folder / name for name in sorted(names))
 
 
 def image_files(folder: Path, ending: str = "") -> list[Path]:
@@ -54,19 +68,6 @@ def match(
     return tuple(pairs), tuple(unmatched)
 
 
-def match_splits(
-    folders: Mapping[str, tuple[Path, Path]],
-) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
-    """Pair the files of every split, given its (image folder, label folder)."""
-    splits: dict[str, tuple[Pair, ...]] = {}
-    left_over: list[Unmatched] = []
-    for split, (images, labels) in folders.items():
-        found = by_name(image_files(images)), by_name(image_files(labels))
-        splits[split], unmatched = match(split, *found)
-        left_over += unmatched
-    return splits, tuple(left_over)
-
-
 def split_by_seed(
     pairs: tuple[Pair, ...], val_share: float, seed: int
 ) -> dict[str, tuple[Pair, ...]]:
@@ -101,7 +102,7 @@ def match_renamed(
         ours = [u for u in unmatched if u.split == split]
         images = [u.path for u in ours if u.problem == "image without label"]
         labels = [u.path for u in ours if u.problem == "label without image"]
-        found = _paired(images, labels)
+        found = match_stems(images, labels)
         pairs += [(split, Pair(image.stem, image, label)) for image, label in found]
         used = {path for both in found for path in both}
         rest += [u for u in ours if u.problem != "name used twice" and u.path not in used]
@@ -115,8 +116,11 @@ def affix(pairs: Iterable[Pair]) -> str:
     return f"{before}*{after}" if before or after else "other letters"
 
 
-def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of files that have one name, but for the case of letters and one affix around most."""
     by_stem = {path.stem.lower(): path for path in images}
+    if len(by_stem) < len(images):
+        return []  # in subfolders one name stands for several images
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
         stem = label.stem.lower()

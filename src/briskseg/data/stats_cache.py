@@ -43,7 +43,9 @@ class StatsCache:
         self._is_new = False
         self._classes = ""
         if dataset.scan_depends_on_classes:
-            classes = json.dumps(dataset.labels.to_dict()).encode()
+            # A list beside the label files may say what is in them.
+            stamps = [_stamp(path.stat()) for path in dataset.lists if path.exists()]
+            classes = json.dumps([dataset.labels.to_dict(), stamps]).encode()
             self._classes = hashlib.sha256(classes).hexdigest()[:16]
 
     def image(self, pair: Pair) -> ImageStats | FileProblem:
@@ -87,7 +89,7 @@ class StatsCache:
             status = path.stat()
         except OSError:
             return key, None
-        return key, [status.st_size, status.st_mtime_ns]
+        return key, _stamp(status)
 
     def _get(self, what: What, pair: Pair, scan: Callable[[Pair], Stats]) -> Stats:
         key, stamp = self._key(what, pair)  # before the file is read: it may change meanwhile
@@ -116,6 +118,10 @@ class StatsCache:
             return files if isinstance(files, dict) else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}  # nothing there, or damaged: everything is read again
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _from_json(what: What, content: Any) -> ImageStats | LabelStats | None:

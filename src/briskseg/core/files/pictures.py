@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, features
 
 from briskseg.core.errors import DataError, Interrupted
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
 
+# Pillow reads AVIF from 11.3 on, where it was built with it.
+AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+
 # Pillow knows many more, some of which start other programs (EPS) or read other files.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *AVIF)
 
 _BYTES_A_PIXEL = 8  # RGBA of 16 bits, not compressed
 _BESIDE = 64 * 1024 * 1024  # bytes for what a file says beside its pixels

@@ -53,11 +53,25 @@ FILE_KINDS: dict[str, Kind] = {
     "split-empty": Kind(
         "error", "unchanged", "train or val has no pair; training needs both", "put pairs into it"
     ),
-    "unread-files": Kind(
-        "note",
+    "unread-data": Kind(
+        "error",
         "left out",
-        "files beside the images or labels are of a type that is not read (.npy, .mat, .gif ...)",
-        "no harm if they are something else; labels must be PNG",
+        "no image or no label file is of a type that is read (.heic, .jp2, .npy, .mat, .gif ...)",
+        "convert them to PNG or JPEG, labels to PNG",
+    ),
+    "unread-files": Kind(
+        "warning",
+        "left out",
+        "files below the folder are not read: of another type, in no split list, or pictures "
+        "outside the folders of images and labels",
+        "no harm if they are something else; images must be PNG or JPEG and labels PNG, in the "
+        "layout's folders",
+    ),
+    "known-flaw": Kind(
+        "warning",
+        "unchanged",
+        "the published set has a flaw that others have found",
+        "split anew, by drive and not by frame",
     ),
     "missing-file": Kind("error", "left out", "a link leads to no file", _RESTORE),
     "empty-file": Kind("error", "left out", "a file has no byte in it", _RESTORE),

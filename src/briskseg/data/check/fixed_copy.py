@@ -174,9 +174,15 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
         return [Change("left out", scan.named(pair.label), str(error))]
     stem = out / "images" / item.split / pair.name
     if image_hwc is not None:
-        write_png(stem.with_name(f"{pair.name}.png"), image_hwc)
+        write_png(_beside(stem, ".png"), image_hwc)
     else:
         suffix = SUFFIXES[image.form][0]
-        shutil.copyfile(pair.image, stem.with_name(f"{pair.name}{suffix}"))
-    write_png(out / "labels" / item.split / f"{pair.name}.png", labels_hw)
+        shutil.copyfile(pair.image, _beside(stem, suffix))
+    write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
     return [Change("repaired", scan.named(pair.label), kind) for kind in sorted(plan.kinds)]
+
+
+def _beside(stem: Path, suffix: str) -> Path:
+    """The file of a pair's name, whose folders are made: a name may have some in it."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    return stem.with_name(f"{stem.name}{suffix}")

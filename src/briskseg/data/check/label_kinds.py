@@ -136,6 +136,13 @@ LABEL_KINDS: dict[str, Kind] = {
         "every label file of train or val is ignored throughout",
         "look whether the ignored value is a class's",
     ),
+    "single-class": Kind(
+        "error",
+        "unchanged",
+        "the class list has one class, and one class cannot be learned: nothing is there to "
+        "tell it from",
+        "make the background the first line of the class list",
+    ),
     "one-class": Kind(
         "error",
         "unchanged",
