@@ -12,8 +12,19 @@ from pathlib import Path
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
-from briskseg.data import camvid, cityscapes, folder
-from briskseg.data.dataset import Dataset, Format, Found, Unmatched
+from briskseg.data import (
+    camvid,
+    cityscapes,
+    coco,
+    cvat,
+    datumaro,
+    folder,
+    label_studio,
+    labelme,
+    supervisely,
+    yolo,
+)
+from briskseg.data.dataset import Dataset, Format, Found, Unlabeled, Unmatched
 
 STREETS = "streets"
 
@@ -23,6 +34,13 @@ FORMATS: dict[str, Format] = {
     "streets": folder.STREETS,
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
+    "supervisely": supervisely.FORMAT,
+    "datumaro": datumaro.FORMAT,
+    "coco": coco.FORMAT,
+    "cvat": cvat.FORMAT,
+    "label-studio": label_studio.FORMAT,
+    "yolo": yolo.FORMAT,
+    "labelme": labelme.FORMAT,
     "folder": folder.FORMAT,
 }
 
@@ -32,17 +50,20 @@ def open_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Dataset:
     """Open the data set in a folder, whatever its kind, with every image paired with its labels.
 
     root: a folder, or "streets" where there is no such folder: the drawn streets, which are drawn
     once into the user's cache (which `progress` follows). classes: the class set, where a kind
     has several (CamVid: "camvid11" or "camvid32"). seed: of the split, where the data has none.
+    unlabeled: what a pixel in no shape is, where labels are shapes: of the class `background`, or
+    ignored.
 
     Raises RequestError when the folder is missing, of no known layout, or has not the class set;
     DataError when an image or a label file has no counterpart, or there is no pair at all.
     """
-    dataset, unmatched = find_dataset(root, classes, seed, progress)
+    dataset, unmatched = find_dataset(root, classes, seed, progress, unlabeled)
     if unmatched:
         raise DataError(_unmatched_message(dataset.root, unmatched))
     if not any(dataset.splits.values()):
@@ -58,6 +79,7 @@ def find_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Found:
     """As `open_dataset`, but files without counterpart are returned and not an error."""
     path = Path(root)
@@ -69,7 +91,8 @@ def find_dataset(
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
-    return FORMATS[kind].find(path, classes, seed)
+    dataset, unmatched = FORMATS[kind].find(path, classes, seed)
+    return dataset if unlabeled == "background" else dataset.ignoring_unlabeled(), unmatched
 
 
 def recognize(root: Path) -> str | None:
