@@ -20,7 +20,7 @@ from briskseg.cli.console import (
     print_rows,
     write_json,
 )
-from briskseg.cli.options import ClassesOption, DataArgument
+from briskseg.cli.options import ClassesOption, DataArgument, UnlabeledOption, read_unlabeled
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _Picture = Annotated[
 def check(
     data: DataArgument,
     classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
     picture: _Picture = None,
@@ -67,7 +68,7 @@ def check(
 
         refuse_out(Path(data), fix)  # before every file is read
     with counter("reading", "pairs") as progress:
-        scan = scan_dataset(data, classes, seed, progress)
+        scan = scan_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
     report = report_on(scan)
     result = report.to_json()
     is_quiet = is_stdout(json_file)

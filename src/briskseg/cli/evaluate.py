@@ -23,9 +23,11 @@ from briskseg.cli.options import (
     ModelArgument,
     StrideOption,
     ThreadsOption,
+    UnlabeledOption,
     WindowOption,
     load_model,
     read_size,
+    read_unlabeled,
 )
 from briskseg.core.errors import RequestError
 
@@ -65,6 +67,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
     classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
     scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
     window: WindowOption = None,
@@ -92,7 +95,7 @@ def evaluate(
     from briskseg.evaluation.accuracy import evaluate as score
 
     predictor = load_model(model, backend or _usual_backend(model), threads, window, stride)
-    dataset = open_dataset(data, classes)
+    dataset = open_dataset(data, classes, unlabeled=read_unlabeled(unlabeled))
     with counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     if not is_stdout(json_file):

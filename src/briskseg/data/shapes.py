@@ -177,8 +177,8 @@ def runs(counts: Sequence[int] | npt.NDArray[np.int64], size_hw: Size, by_column
 
 
 def coco_counts(text: bytes) -> npt.NDArray[np.int64]:
-    """The run lengths in COCO's compressed text: 5 bits a character, the lowest first, a sixth where
-    the number goes on; from the third run on the difference to the run before the last.
+    """The run lengths in COCO's compressed text: 5 bits a character, the lowest first, a sixth
+    where the number goes on; from the third run on the difference to the run before the last.
 
     Raises ShapeError for other text.
     """

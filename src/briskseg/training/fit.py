@@ -87,7 +87,8 @@ def fit(recipe: Recipe, run: Path, session: RunSession | None = None) -> Path:
     session = replace(session, began=session.began or time.monotonic())
     refuse_weights(recipe, folder)
     with session.stop:
-        dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
+        how = recipe.data
+        dataset = open_dataset(root, how.classes, how.split_seed, unlabeled=how.unlabeled)
         dataset = dataset.training_on(recipe.data.train_splits)
         machine = choose_machine(recipe.training.precision, session.devices, session.placed())
         with opened_run(folder, recipe, session, machine, fit) as resume:

@@ -10,6 +10,7 @@ from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
 from briskseg.data.matching import affix
+from briskseg.data.shape_dataset import ShapeDataset
 
 SUFFIXES = {
     "BMP": (".bmp",),
@@ -67,6 +68,14 @@ def unread_files(scan: Scan) -> Iterator[Finding]:
         kinds = ", ".join(sorted({path.suffix or path.name for path in unread})[:5])
         message = f"files of types that are not read ({kinds}) lie among the images or labels"
         yield finding("unread-files", map(scan.named, unread), message)
+
+
+def unlisted_images(scan: Scan) -> Iterator[Finding]:
+    """Images that no annotation file names."""
+    dataset = scan.dataset
+    if isinstance(dataset, ShapeDataset) and dataset.unlisted:
+        message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
+        yield finding("unlisted-images", map(scan.named, dataset.unlisted), message)
 
 
 def unreadable(scan: Scan) -> Iterator[Finding]:

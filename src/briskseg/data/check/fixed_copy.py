@@ -64,15 +64,16 @@ class FixedCopy:
         return {"out": str(self.out), "pairs": self.pairs, "changes": changes}
 
 
-def refuse_out(root: Path, out: Path) -> None:
-    """Raise a RequestError where the copy would touch the original, or anything else."""
+def refuse_out(root: Path, out: Path, said: str = "--fix") -> None:
+    """Raise a RequestError where the copy would touch the original, or anything else. said: what
+    the user named `out` by."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "is not empty" if out.is_dir() else "is a file"
-        raise RequestError(f"--fix {out} {what}; name a new folder, nothing is overwritten")
+        raise RequestError(f"{said} {out} {what}; name a new folder, nothing is overwritten")
     inside, outside = out.resolve(), root.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise RequestError(
-            f"--fix {out} and the data set {root} lie in one another; name a folder elsewhere, so "
+            f"{said} {out} and the data set {root} lie in one another; name a folder elsewhere, so "
             "that the original stays as it is"
         )
 
