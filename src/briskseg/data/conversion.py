@@ -109,7 +109,8 @@ def _finish_folder(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> None
 
 def _write_labelme(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) -> None:
     names = _labelme_names(dataset)
-    shapes: list[dict[str, Any]] = [
+    height, width = labels_hw.shape
+    shapes = [
         {
             "label": names[value],
             "points": outline,
@@ -118,12 +119,16 @@ def _write_labelme(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) 
             "flags": {},
         }
         for value, outline in outlines(labels_hw)
+        # No shape lies around what reaches the image's border: that is background unsaid.
+        if names[value] != _BACKGROUND_LABEL or not _is_at_border(outline, height, width)
     ]
-    if shapes and shapes[0]["label"] == _BACKGROUND_LABEL and len(shapes[0]["points"]) == 4:
-        del shapes[0]  # the whole image, which is background without being said
     content = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": image.name}
-    size = {"imageData": None, "imageHeight": labels_hw.shape[0], "imageWidth": labels_hw.shape[1]}
+    size = {"imageData": None, "imageHeight": height, "imageWidth": width}
     write_whole(image.with_suffix(".json"), json.dumps(content | size), synced=False)
+
+
+def _is_at_border(outline: list[list[int]], height: int, width: int) -> bool:
+    return any(x in (0, width) or y in (0, height) for x, y in outline)
 
 
 def _labelme_names(dataset: Dataset) -> dict[int, str]:

@@ -12,6 +12,7 @@ pycocotools (`coco_polygon`), and Supervisely's coordinates name pixels, outline
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -128,25 +129,27 @@ def ellipse(
 
 
 def stroke(points: Points, width: float, size_hw: Size) -> Patch:
-    """The pixels whose centers are at most half the width away from a line through the points."""
-    if len(points) == 0:
-        return NOTHING
+    """A line through the points, `width` pixels wide: flat at its two ends, as labelme draws
+    it, and round where it bends."""
     reach = width / 2
-    ends = points[1:] if len(points) > 1 else points
-    patches: list[Patch] = []
+    patches = [ellipse(point, (reach, reach), size_hw) for point in points[1:-1]]
     looked_at = 0
-    for start, end in zip(points, ends, strict=False):
+    for start, end in itertools.pairwise(points):
         low, high = np.minimum(start, end) - reach, np.maximum(start, end) + reach
         top, left, across, down = _centers(low, high, size_hw)
         looked_at += across.size * down.size
         if looked_at > _MOST_STROKED:
             raise ShapeError(f"a line of {len(points)} points is too long to be one of a picture")
         direction = end - start
-        length = float(direction @ direction) or 1.0
+        length = float(np.hypot(*direction))
+        if length == 0:
+            continue
+        direction /= length
         across, down = across - start[0], down - start[1]
-        share = np.clip((across * direction[0] + down * direction[1]) / length, 0, 1)
-        away_x, away_y = across - share * direction[0], down - share * direction[1]
-        patches.append(Patch(top, left, away_x**2 + away_y**2 <= reach**2))
+        along = across * direction[0] + down * direction[1]
+        away = across * direction[1] - down * direction[0]
+        is_on_it = (along >= 0) & (along <= length) & (np.abs(away) <= reach)
+        patches.append(Patch(top, left, is_on_it))
     return _union(patches)
 
 

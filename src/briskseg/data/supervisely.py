@@ -131,10 +131,10 @@ def _line(item: Entry, size_hw: Size) -> Patch:
 def _bitmap(item: Entry, size_hw: Size) -> Patch:
     bitmap = item["bitmap"]
     origin = bitmap["origin"].numbers(2)
-    unpacker = zlib.decompressobj()
-    most = 8 * max_pixels()
+    data = base64_bytes(bitmap["data"])
     try:
-        data = unpacker.decompress(base64_bytes(bitmap["data"]), most)
+        if not data.startswith(b"\x89PNG"):  # which old versions did not pack
+            data = zlib.decompressobj().decompress(data, 8 * max_pixels())
     except zlib.error as error:
         raise DataError(f"{bitmap.where}: data cannot be unpacked ({error})") from None
     mask = png_mask(data, bitmap["data"])
