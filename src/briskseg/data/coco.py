@@ -165,9 +165,9 @@ def _classes(categories: dict[int, str], pairs: PairList, is_grouped: bool) -> S
     """The classes in the order of the ids. is_grouped: category 0 is what the others belong to, as
     Roboflow writes it; it is a class only where an object has it."""
     ids = sorted(categories)
-    used = {a.get("category_id") for c in pairs.content.values() for _, a in c.annotations}
-    if ids[0] == 0 and 0 not in used and len(ids) > 1 and is_grouped:
-        ids = ids[1:]
+    every = (a for content in pairs.content.values() for _, a in content.annotations)
+    if is_grouped and len(ids) > 1 and all(a.get("category_id") != 0 for a in every):
+        ids.remove(0)
     return classes_of(categories[number] for number in ids)
 
 

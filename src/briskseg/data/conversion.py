@@ -110,7 +110,7 @@ def _finish_folder(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> None
 def _write_labelme(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) -> None:
     names = _labelme_names(dataset)
     height, width = labels_hw.shape
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {
             "label": names[value],
             "points": outline,
