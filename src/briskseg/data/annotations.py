@@ -155,8 +155,8 @@ class Entry:
 
 def checked_size(height: int, width: int, entry: Entry) -> Size:
     """The size, if a picture that is read can have it."""
-    if height < 1 or width < 1:
-        raise entry.fault("a width and a height above 0")
+    if not (1 <= height <= FARTHEST and 1 <= width <= FARTHEST):
+        raise entry.fault(f"a width and a height from 1 to {FARTHEST:.0f}")
     if height * width > max_pixels():
         raise too_many_pixels(Path(entry.where), width, height, max_pixels())
     return height, width

@@ -59,7 +59,8 @@ def paint(size_hw: Size, unlabeled: int, shapes: Iterable[tuple[int, Patch]]) ->
     labels_hw = np.full(size_hw, unlabeled, np.uint8)
     for value, (top, left, mask_hw) in shapes:
         height, width = mask_hw.shape
-        labels_hw[top : top + height, left : left + width][mask_hw] = value
+        area_hw = labels_hw[top : top + height, left : left + width]
+        np.copyto(area_hw, np.uint8(value), where=mask_hw)
     return labels_hw
 
 
