@@ -1,4 +1,4 @@
-"""What labeling tools write: JSON and XML of strangers, read within bounds, and the images named.
+"""What labeling tools write: files of strangers, read within bounds, and the images they name.
 
 An `Entry` is a value with where it stands, so that every message names the file and the key. Images
 are looked up among those that lie in the data's folder; no path of a file is ever opened.
@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from briskseg.data.shapes import FARTHEST, Mask, Points, ShapeError, Size
 
 MAX_BYTES = 1 << 30  # of a file of annotations; COCO's largest has 470 MB
 _PEEKED = 1 << 16
-_DEEPEST = 20  # elements within elements
 
 
 def peek(path: Path) -> str:
@@ -48,10 +47,12 @@ def peek(path: Path) -> str:
 def read_json(path: Path) -> Entry:
     """The content of a JSON file. Raises DataError naming one that is missing, too large or not
     JSON."""
-    return Entry(_parsed(path, lambda data: parse_json(data)), str(path))
+    return Entry(parsed(path, parse_json), str(path))
 
 
-def _parsed(path: Path, parse: Any) -> Any:
+def parsed(path: Path, parse: Callable[[bytes], Any]) -> Any:
+    """What `parse` makes of a file, with a ValueError for what it cannot read. Raises DataError
+    naming a file that is missing, too large, empty or damaged."""
     try:
         check_size(path, MAX_BYTES)
         data = path.read_bytes()
@@ -168,68 +169,6 @@ def drawn(entry: Entry, draw: Any, *arguments: Any) -> Any:
         return draw(*arguments)
     except ShapeError as error:
         raise DataError(f"{entry.where}: {error}; draw it again") from None
-
-
-@dataclass(frozen=True)
-class Element:
-    """An XML element: its attributes, the elements in it, its text, and its line in the file."""
-
-    tag: str
-    attributes: dict[str, str]
-    line: int
-    inner: list[Element] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """The text directly in it."""
-        return "".join(self.pieces).strip()
-
-    def every(self, tag: str) -> Iterator[Element]:
-        """The elements of this tag in it, however deep."""
-        for element in self.inner:
-            if element.tag == tag:
-                yield element
-            yield from element.every(tag)
-
-    def entry(self, path: Path, key: str) -> Entry:
-        """An attribute, None where there is none."""
-        where = f"{path}, line {self.line}: {key} of <{printable(self.tag[:40])}>"
-        return Entry(self.attributes.get(key), where)
-
-
-def read_xml(path: Path) -> Element:
-    """The outermost element of an XML file. A file with a document type, which could define
-    entities, is refused. Raises DataError as `read_json`."""
-    element: Element = _parsed(path, _element)
-    return element
-
-
-def _element(data: bytes) -> Element:
-    from xml.parsers import expat
-
-    parser = expat.ParserCreate()
-    open_elements = [Element("", {}, 0)]
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if len(open_elements) > _DEEPEST:
-            raise ValueError("elements within elements without end")
-        element = Element(tag, attributes, parser.CurrentLineNumber)
-        open_elements[-1].inner.append(element)
-        open_elements.append(element)
-
-    def refuse(*_: Any) -> None:
-        raise ValueError("a document type, which annotations have not")
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: open_elements.pop()
-    parser.CharacterDataHandler = lambda text: open_elements[-1].pieces.append(text)
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise ValueError(str(error)) from None
-    return open_elements[0].inner[0]
 
 
 class ImageIndex:

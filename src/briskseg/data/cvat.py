@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from briskseg.core.files.safe_names import printable
 from briskseg.core.images import image_size
 from briskseg.core.labels import RGB
 from briskseg.data import shapes
 from briskseg.data.annotations import (
-    Element,
     Entry,
     ImageIndex,
     annotation_files,
     checked_size,
     drawn,
     of_tool,
-    read_xml,
+    parsed,
 )
 from briskseg.data.dataset import Format, Found, Pair
 from briskseg.data.shape_dataset import (
@@ -36,7 +38,70 @@ from briskseg.data.shape_dataset import (
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 
+_DEEPEST = 20  # elements within elements
 _NO_AREAS = {"points", "cuboid", "skeleton", "tag"}
+
+
+@dataclass(frozen=True)
+class Element:
+    """An XML element: its attributes, the elements in it, its text, and its line in the file."""
+
+    tag: str
+    attributes: dict[str, str]
+    line: int
+    inner: list[Element] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text directly in it."""
+        return "".join(self.pieces).strip()
+
+    def every(self, tag: str) -> Iterator[Element]:
+        """The elements of this tag in it, however deep."""
+        for element in self.inner:
+            if element.tag == tag:
+                yield element
+            yield from element.every(tag)
+
+    def entry(self, path: Path, key: str) -> Entry:
+        """An attribute, None where there is none."""
+        where = f"{path}, line {self.line}: {key} of <{printable(self.tag[:40])}>"
+        return Entry(self.attributes.get(key), where)
+
+
+def read_xml(path: Path) -> Element:
+    """The outermost element of an XML file. A file with a document type, which could define
+    entities, is refused. Raises DataError as `read_json`."""
+    element: Element = parsed(path, _element)
+    return element
+
+
+def _element(data: bytes) -> Element:
+    from xml.parsers import expat
+
+    parser = expat.ParserCreate()
+    open_elements = [Element("", {}, 0)]
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if len(open_elements) > _DEEPEST:
+            raise ValueError("elements within elements without end")
+        element = Element(tag, attributes, parser.CurrentLineNumber)
+        open_elements[-1].inner.append(element)
+        open_elements.append(element)
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("a document type, which annotations have not")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: open_elements.pop()
+    parser.CharacterDataHandler = lambda text: open_elements[-1].pieces.append(text)
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise ValueError(str(error)) from None
+    return open_elements[0].inner[0]
 
 
 class CvatDataset(ShapeDataset):

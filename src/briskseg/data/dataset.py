@@ -107,6 +107,10 @@ class Dataset:
             f"{self.kind} data set has masks, which say it themselves; leave `unlabeled` out"
         )
 
+    def of_classes(self, names: tuple[str, ...]) -> Dataset:
+        """The same data as a model of these classes was trained on."""
+        return self
+
     def scan_settings(self) -> dict[str, Any]:
         """What `scan_labels` depends on beside the files, for JSON: empty where on nothing."""
         return self.labels.to_dict()

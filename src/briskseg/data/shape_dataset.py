@@ -92,6 +92,11 @@ class ShapeDataset(Dataset):
         classes = self.classes.without_unlabeled()
         return replace(self, labels=classes.labels, classes=classes)
 
+    def of_classes(self, names: tuple[str, ...]) -> Dataset:
+        """Ignores unlabeled pixels where the model has all classes but `background`."""
+        lacks_background = self.names[0] == BACKGROUND and self.names[1:] == names
+        return self.ignoring_unlabeled() if lacks_background else self
+
     def scan_settings(self) -> dict[str, Any]:
         """The classes, and what each name and a pixel in no shape are of."""
         classes = self.classes
@@ -237,8 +242,9 @@ class PairList:
         if len(found) > 1 and "all" in found:
             raise RequestError(
                 f"{self.root}: {len(found['all'])} images are in no split "
-                f"({found['all'][0].image.name} first) and others are in {nearest('', found)}; "
-                "name folders, files or subsets train, val or test, or none of them"
+                f"({found['all'][0].image.name} first) and others are in "
+                f"{', '.join(split for split in found if split != 'all')}; name folders, files or "
+                "subsets train, val or test, or none of them"
             )
         if {*found} <= {"all"} or {*found} == {"train"}:
             return split_by_seed(next(iter(found.values()), ()), VAL_SHARE, self.seed)

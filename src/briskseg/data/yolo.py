@@ -83,13 +83,14 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         for image in paths:
             place = image.relative_to(root).as_posix()
             pairs.add(split_of(split or place), image, root / _label_place(place), names)
-    _refuse_boxes(root, pairs)
-    labels = {pair.label for some in pairs.splits().values() for pair in some}
+    found_splits = pairs.splits()
+    _refuse_boxes(root, found_splits)
+    labels = {pair.label for some in found_splits.values() for pair in some}
     for path in _label_files(root):
         if path not in labels:
             pairs.missing(split_of(path.parent.relative_to(root).as_posix()), path)
     found = classes_of(names[number] for number in sorted(names))
-    dataset = YoloDataset("yolo", root, found.labels, pairs.splits(), found, pairs.content)
+    dataset = YoloDataset("yolo", root, found.labels, found_splits, found, pairs.content)
     return dataset, tuple(pairs.unmatched)
 
 
@@ -199,11 +200,11 @@ def _label_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _refuse_boxes(root: Path, pairs: PairList) -> None:
+def _refuse_boxes(root: Path, splits: dict[str, tuple[Pair, ...]]) -> None:
     """Raise DataError where the first label files hold boxes only."""
     lengths = {
         len(line.split())
-        for some in pairs.splits().values()
+        for some in splits.values()
         for pair in some[:_ASKED]
         for line in islice(_lines(pair.label), _ASKED)
     }
