@@ -168,7 +168,7 @@ def _classes(categories: dict[int, str], pairs: PairList, is_grouped: bool) -> S
     every = (a for content in pairs.content.values() for _, a in content.annotations)
     if is_grouped and len(ids) > 1 and all(a.get("category_id") != 0 for a in every):
         ids.remove(0)
-    return classes_of(categories[number] for number in ids)
+    return classes_of(pairs.root, (categories[number] for number in ids))
 
 
 def _annotated(content: Entry, names: dict[int, str]) -> Iterator[tuple[str, Annotated]]:

@@ -68,7 +68,7 @@ def find(root: Path, paths: list[Path], seed: int) -> Found:
     categories: dict[int, str] = {}
     for content in contents.values():
         categories |= {c["id"].integer(): c["name"].text() for c in content["categories"].entries()}
-    classes = classes_of(categories[number] for number in sorted(categories))
+    classes = classes_of(root, (categories[number] for number in sorted(categories)))
     names = classes.labels.names if 0 in classes.index.values() else classes.labels.names[1:]
     labels = LabelSet(names)
     of_category = {

@@ -149,7 +149,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
                 pairs.missing_image(split, name, path)
             else:
                 pairs.add(split, image, path, element, shared=True)
-    found = classes_of(names, names)
+    found = classes_of(root, names, names)
     dataset = CvatDataset("cvat", root, found.labels, pairs.splits(), found, pairs.content)
     return pairs.found(dataset, images)
 

@@ -78,7 +78,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
                 pairs.missing_image(split_of(path.stem), name, path)
             else:
                 pairs.add(split_of(path.stem), image, path, (item, names), shared=True)
-    found = classes_of(all_names)
+    found = classes_of(root, all_names)
     dataset = DatumaroDataset("datumaro", root, found.labels, pairs.splits(), found, pairs.content)
     return pairs.found(dataset, images)
 

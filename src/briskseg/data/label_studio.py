@@ -79,7 +79,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             pairs.add(split_of(path.stem) or split_of(place), image, path, task, shared=True)
             if listed is None:
                 names |= {name for _, kind, name in _regions(task) if kind in _DRAW and name}
-    found = listed or classes_of(sorted(names))
+    found = listed or classes_of(root, sorted(names))
     dataset = LabelStudioDataset(
         "label-studio", root, found.labels, pairs.splits(), found, pairs.content
     )

@@ -91,7 +91,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         else:
             pairs.add(split, image, path)
     pairs.rest_is_unlabeled(images)
-    found = listed or classes_of(sorted(names))
+    found = listed or classes_of(root, sorted(names))
     dataset = LabelmeDataset("labelme", root, found.labels, pairs.splits(), found, pairs.content)
     return dataset, tuple(pairs.unmatched)
 

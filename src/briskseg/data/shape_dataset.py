@@ -133,16 +133,21 @@ class ShapeDataset(Dataset):
         return paint(drawing.size_hw, self.classes.unlabeled, values)
 
 
-def classes_of(names: Iterable[str], colors: Mapping[str, RGB] | None = None) -> ShapeClasses:
+def classes_of(
+    root: Path, names: Iterable[str], colors: Mapping[str, RGB] | None = None
+) -> ShapeClasses:
     """The classes of shapes that may have these names, `background` first, the others in this
-    order. A name that comes twice is one class. Raises DataError where none is a class."""
+    order. A name that comes twice is one class. Raises DataError naming the root where none is a
+    class."""
     order = [*dict.fromkeys(names)]
     plain = {name: name.strip().strip("_").casefold() for name in order}
     ignored = [name for name in order if plain[name] in _IGNORED_NAMES]
     background = [name for name in order if plain[name] == BACKGROUND]
     others = [name for name in order if name not in {*ignored, *background}]
     if not others and not background:
-        raise DataError("no shape has a class; label something, or look at what was exported")
+        raise DataError(
+            f"{root}: no shape has a class; label something, or look at what was exported"
+        )
     index = {name: i for i, name in enumerate(others, start=1)}
     index |= dict.fromkeys(background, 0) | dict.fromkeys(ignored, IGNORED)
     listed = (BACKGROUND, *others)
@@ -164,7 +169,7 @@ def listed_classes(root: Path) -> ShapeClasses | None:
         if (root / name).is_file():
             listed = read_classes_txt(root / name)
             pairs = zip(listed.names, listed.colors, strict=True)
-            return classes_of(listed.names, {name: color for name, color in pairs if color})
+            return classes_of(root, listed.names, {name: color for name, color in pairs if color})
     return None
 
 

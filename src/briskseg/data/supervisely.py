@@ -89,7 +89,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         red, green, blue = bytes.fromhex(digits[1]) if digits else (0, 0, 0)
         if item["shape"].value not in _NO_AREAS:
             colors[item["title"].text()] = (red, green, blue)
-    found = classes_of(colors, colors)
+    found = classes_of(root, colors, colors)
     dataset = SuperviselyDataset(
         "supervisely", root, found.labels, pairs.splits(), found, pairs.content
     )

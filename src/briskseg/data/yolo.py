@@ -89,7 +89,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     for path in _label_files(root):
         if path not in labels:
             pairs.missing(split_of(path.parent.relative_to(root).as_posix()), path)
-    found = classes_of(names[number] for number in sorted(names))
+    found = classes_of(root, (names[number] for number in sorted(names)))
     dataset = YoloDataset("yolo", root, found.labels, found_splits, found, pairs.content)
     return dataset, tuple(pairs.unmatched)
 
