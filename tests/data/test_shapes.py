@@ -156,3 +156,22 @@ def test_what_lies_outside_the_image_is_cut_off() -> None:
     corner = shapes.bitmap(np.ones((4, 4), bool), (-2, -1), SIZE)
     assert np.argwhere(whole(corner)).tolist() == [[y, x] for y in range(3) for x in range(2)]
     assert not whole(shapes.bitmap(np.ones((4, 4), bool), (500, 0), SIZE)).any()
+
+
+@pytest.mark.parametrize("kind", ["polygon", "rectangle", "circle", "line"])
+def test_labelmes_own_masks_differ_at_their_borders_only(kind: str) -> None:
+    """Pillow draws the outline too, so labelme's masks reach half a pixel further."""
+    shape_to_mask = pytest.importorskip("labelme.utils").shape_to_mask
+    for outline in stars(30, 8):
+        points = outline if kind == "polygon" else outline[[0, 4]]
+        radius = float(np.hypot(*(points[1] - points[0])))
+        ours = whole(
+            {
+                "polygon": lambda points=points: shapes.polygon([points], SIZE),
+                "rectangle": lambda points=points: shapes.box(*points, SIZE),
+                "circle": lambda points=points, r=radius: shapes.ellipse(points[0], (r, r), SIZE),
+                "line": lambda points=points: shapes.stroke(points, shapes.LINE_WIDTH, SIZE),
+            }[kind]()
+        )
+        labelmes = shape_to_mask(SIZE, points.tolist(), kind)
+        assert not ((ours != labelmes) & ~border(labelmes) & ~border(ours)).any()
