@@ -272,7 +272,7 @@ def test_segments_without_a_class_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"value 5 \(.* pixels\) of no class"):
         open_dataset(tmp_path).read_labels(open_dataset(tmp_path).pairs("train")[0])
     (tmp_path / "panoptic.json").write_text("{}")
-    with pytest.raises(DataError, match=r"panoptic\.json: no panoptic annotations as expected"):
+    with pytest.raises(DataError, match=r"panoptic\.json: annotations is missing"):
         open_dataset(tmp_path)
 
 

@@ -222,7 +222,8 @@ def wilddash2(root: Path) -> None:
         mask(root / f"panoptic/{name}.png", colors)
         segments = [{"id": n, "category_id": c, "iscrowd": 0} for n, c in categories.items()]
         annotations.append({"file_name": f"{name}.png", "segments_info": segments})
-    text(root / "panoptic.json", json.dumps({"annotations": annotations, "categories": []}))
+    listed = [{"id": number, "name": f"category {number}"} for number in range(39)]
+    text(root / "panoptic.json", json.dumps({"annotations": annotations, "categories": listed}))
 
 
 def lists(root: Path) -> None:

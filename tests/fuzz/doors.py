@@ -26,6 +26,9 @@ import cv2
 import numpy as np
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
+from shape_doors import LIST, REPLACED
+from shape_doors import read as read_shapes
+from shape_doors import seeds as shape_seeds
 
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
 from briskseg.core.errors import BriskError
@@ -526,6 +529,23 @@ DOORS: dict[str, Door] = {
     "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
+    **{
+        kind: Door(
+            Path(place).suffix,
+            functools.partial(shape_seeds, kind),
+            functools.partial(read_shapes, kind),
+            [*JSON_WORDS, *XML_WORDS, b"..\\", b"../", b"1e9"],
+            share=50,
+        )
+        for kind, place in REPLACED.items()
+    },
+    "yolo-list": Door(
+        ".yaml",
+        functools.partial(shape_seeds, "yolo", LIST),
+        functools.partial(read_shapes, "yolo", place=LIST),
+        [*YAML_WORDS, b"../", b"/"],
+        share=50,
+    ),
 }
 
 

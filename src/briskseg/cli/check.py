@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.options import ClassesOption, DataArgument, PlotOption
+from briskseg.cli.options import (
+    ClassesOption,
+    DataArgument,
+    PlotOption,
+    UnlabeledOption,
+    read_unlabeled,
+)
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
@@ -28,6 +34,7 @@ _Fix = Annotated[
 def check(
     data: DataArgument,
     classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
     picture: PlotOption = None,
@@ -47,7 +54,7 @@ def check(
     if fix is not None:
         refuse_out(Path(data), fix)  # before every file is read
     with console.counter("reading", "pairs") as progress:
-        scan = scan_dataset(data, classes, seed, progress)
+        scan = scan_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
     report = report_on(scan)
     result = report.to_json()
     is_quiet = console.is_stdout(json_file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ class LabelStats:
     values. histogram: the pixels of each; of a file with very many, the most frequent. distinct:
     how many there are in all. palette: the color of each index that is used, where there is a
     palette. digest: of the pixels. is_decoded: whether the histogram holds class indices and 255,
-    as of a format whose label files are no pictures."""
+    as of a format whose label files are no pictures. left_out: how many shapes of each kind are no
+    areas."""
 
     height: int
     width: int
@@ -79,6 +80,7 @@ class LabelStats:
     palette: dict[int, int] | None
     digest: str
     is_decoded: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,14 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
     )
 
 
-def decoded_stats(path: Path, read: Callable[[], Labels]) -> LabelStats | FileProblem:
-    """Of a label file that is no picture: what `read` decodes it to."""
-    if problem := _absent_or_empty(path):
+def decoded_stats(
+    path: Path, read: Callable[[], Labels], absent_is_empty: bool = False
+) -> LabelStats | FileProblem:
+    """Of a label file that is no picture: what `read` decodes it to.
+
+    absent_is_empty: `read` takes a file that is not there, or is empty, for one without shapes.
+    """
+    if not absent_is_empty and (problem := _absent_or_empty(path)):
         return problem
     try:
         labels_hw = read()

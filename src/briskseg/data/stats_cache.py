@@ -23,7 +23,7 @@ from briskseg.core.labels import IGNORED
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
 
-VERSION = 3  # of the numbers: those of another one are not used
+VERSION = 4  # of the numbers: those of another one are not used
 
 _IMAGE, _LABELS = TypeAdapter(ImageStats), TypeAdapter(LabelStats)
 
@@ -42,11 +42,8 @@ class StatsCache:
         self._used: dict[str, Any] = {}
         self._is_new = False
         self._classes = ""
-        if dataset.scan_depends_on_classes:
-            # A list beside the label files may say what is in them.
-            stamps = [_stamp(path.stat()) for path in dataset.lists if path.exists()]
-            classes = json.dumps([dataset.labels.to_dict(), stamps]).encode()
-            self._classes = hashlib.sha256(classes).hexdigest()[:16]
+        if settings := dataset.scan_settings():
+            self._classes = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def image(self, pair: Pair) -> ImageStats | FileProblem:
         """The numbers of a pair's image, remembered or read now."""
@@ -85,11 +82,12 @@ class StatsCache:
         key = f"{what}:{os.path.relpath(path, self.dataset.root)}"
         if what == "labels" and self._classes:
             key = f"{key}:{pair.name}:{self._classes}"
+        files = (path,) if what == "image" else self.dataset.label_files(pair)
         try:
-            status = path.stat()
+            status = [file.stat() for file in files]
         except OSError:
             return key, None
-        return key, _stamp(status)
+        return key, [sum(s.st_size for s in status), max(s.st_mtime_ns for s in status)]
 
     def _get(self, what: What, pair: Pair, scan: Callable[[Pair], Stats]) -> Stats:
         key, stamp = self._key(what, pair)  # before the file is read: it may change meanwhile
@@ -118,10 +116,6 @@ class StatsCache:
             return files if isinstance(files, dict) else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}  # nothing there, or damaged: everything is read again
-
-
-def _stamp(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _from_json(what: What, content: Any) -> ImageStats | LabelStats | None:

@@ -45,6 +45,8 @@ class DataPart(Part):
 
     root: str | None = None  # a folder, or `streets`; `train --data` names it from outside
     classes: str | None = None  # a class set where the data has several, as camvid11 or camvid32
+    # what a pixel in no shape is, where the labels are shapes (COCO, labelme ...) and not masks
+    unlabeled: Literal["background", "ignored"] = "background"
     size: Size | None = None  # (height, width) images are resized to; null leaves them as they are
     mean: Triple = (0.485, 0.456, 0.406)  # RGB, in units of [0, 1]; the default is ImageNet's
     std: PositiveTriple = (0.229, 0.224, 0.225)

@@ -55,8 +55,9 @@ def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path
     with session.stop:
         data: Dataset | ClassFolders
         if isinstance(recipe, Recipe):
-            data = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
-            data = data.training_on(recipe.data.train_splits)
+            how = recipe.data
+            data = open_dataset(root, how.classes, how.split_seed, unlabeled=how.unlabeled)
+            data = data.training_on(how.train_splits)
         else:
             data = open_class_folders(root)
         processes = session.processes or launched(session.devices.count)

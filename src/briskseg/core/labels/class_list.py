@@ -34,17 +34,19 @@ _COMMENT = re.compile(r"(^|\s)#(?![0-9a-fA-F]{6}(\s|$)).*")
 
 @dataclass
 class ClassList:
-    """A list of classes. values: the file value of each class; ignored and ignored_colors: file
-    values and colors that mean ignored, with the classes that `ignore` names taken out of lines."""
+    """A list of classes. lines: the classes, each with its file value; ignored and ignored_colors:
+    file values and colors that mean ignored; ignored_lines: the classes that `ignore` names."""
 
     lines: list[ClassLine] = field(default_factory=list)
     ignored: list[int] = field(default_factory=list)
     ignored_colors: list[RGB] = field(default_factory=list)
+    ignored_lines: list[ClassLine] = field(default_factory=list)
 
     def ignore(self, name: str) -> None:
         """Take a class out of the list: its value and its color mean ignored."""
         for entry in [entry for entry in self.lines if entry.name == name]:
             self.lines.remove(entry)
+            self.ignored_lines.append(entry)
             if entry.value is not None:
                 self.ignored.append(entry.value)
             if entry.color is not None:

@@ -26,6 +26,7 @@ from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitS
 from briskseg.data.check.file_kinds import SEVERITIES
 from briskseg.data.check.meaning import label_meaning
 from briskseg.data.check.scan import Scan, scan_files
+from briskseg.data.dataset import Unlabeled
 from briskseg.data.formats import find_dataset
 
 __all__ = [
@@ -55,6 +56,8 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     duplicates.look_alikes,
     image_findings.image_forms,
     file_findings.wrong_suffixes,
+    file_findings.unlisted_images,
+    label_findings.left_out_shapes,
 )
 
 
@@ -66,6 +69,7 @@ def check_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> CheckReport:
     """Report all that is wrong with a data set, errors first; files that have not changed since an
     earlier check are not read again.
@@ -73,7 +77,7 @@ def check_dataset(
     The arguments are those of `open_dataset`, and so is RequestError for a folder of no known
     layout; damaged or missing files are findings.
     """
-    return report_on(scan_dataset(root, classes, seed, progress))
+    return report_on(scan_dataset(root, classes, seed, progress, unlabeled))
 
 
 def scan_dataset(
@@ -81,9 +85,10 @@ def scan_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Scan:
     """What `report_on` judges; the arguments are `check_dataset`'s."""
-    return scan_files(find_dataset(root, classes, seed, progress), seed, progress)
+    return scan_files(find_dataset(root, classes, seed, progress, unlabeled), seed, progress)
 
 
 def report_on(scan: Scan) -> CheckReport:

@@ -21,6 +21,7 @@ _DOCUMENTS = frozenset(
 )
 _BESIDE = "of the set and not needed"
 _HIDDEN = "hidden"
+_UNLISTED = "named by no annotation file"  # a finding of its own
 _IN_NO_LIST = "in no list of a split"
 _ELSEWHERE = "a picture outside the folders of images and labels"
 _DOCUMENT = "no picture"
@@ -42,6 +43,7 @@ def account(scan: Scan) -> Accounts:
     labels = {pair.label for pair in pairs} - images
     lists = {*dataset.lists} - images - labels
     halves = {file.path: file.problem for file in scan.unmatched}
+    halves |= dict.fromkeys(dataset.unlisted, _UNLISTED)
     beside = {*dataset.beside}
     with_files = {path.parent for path in (*images, *labels, *halves)}
     found: Counter[str] = Counter()

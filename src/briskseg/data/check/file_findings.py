@@ -55,6 +55,14 @@ def known_flaws(scan: Scan) -> Iterator[Finding]:
         yield finding("known-flaw", (), flaw, count=1)
 
 
+def unlisted_images(scan: Scan) -> Iterator[Finding]:
+    """Images that no annotation file names."""
+    dataset = scan.dataset
+    if dataset.unlisted:
+        message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
+        yield finding("unlisted-images", map(scan.named, dataset.unlisted), message)
+
+
 def unreadable(scan: Scan) -> Iterator[Finding]:
     """Files that could not be read, by the kind of damage."""
     by_kind: dict[str, list[FileProblem]] = defaultdict(list)

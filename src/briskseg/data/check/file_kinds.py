@@ -73,6 +73,12 @@ FILE_KINDS: dict[str, Kind] = {
         "the published set has a flaw that others have found",
         "split anew, by drive and not by frame",
     ),
+    "unlisted-images": Kind(
+        "note",
+        "left out",
+        "images lie beside the annotation files (COCO, CVAT ...) and none of these names them",
+        "no harm if nobody labeled them; else export the annotations again",
+    ),
     "missing-file": Kind("error", "left out", "a link leads to no file", _RESTORE),
     "empty-file": Kind("error", "left out", "a file has no byte in it", _RESTORE),
     "damaged-file": Kind("error", "left out", "a file is cut off or damaged", _RESTORE),

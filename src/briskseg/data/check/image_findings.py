@@ -21,7 +21,7 @@ def rotated(scan: Scan) -> Iterator[Finding]:
             "labels fit the photo as it is stored, but viewers and training show it turned by its "
             "EXIF note"
         )
-        yield finding("labels-unrotated", [scan.named(f.pair.label) for f in amiss], message)
+        yield finding("labels-unrotated", [scan.named(f.pair.labels_at) for f in amiss], message)
     well = [item for item in turned if not has_unrotated_labels(item)]
     if well:
         notes = sorted({f.image.orientation for f in well if f.image is not None})
@@ -116,7 +116,7 @@ def sizes(scan: Scan) -> Iterator[Finding]:
             f"image and labels differ in size; the first: image {image.width}x{image.height}, "
             f"labels {label.width}x{label.height} (width x height)"
         )
-        yield finding(kind, [scan.named(item.pair.label) for item in items], message)
+        yield finding(kind, [scan.named(item.pair.labels_at) for item in items], message)
     known = Counter((f.image.width, f.image.height) for f in scan.pairs if f.image is not None)
     if len(known) > 1:
         (width, height), most = known.most_common(1)[0]

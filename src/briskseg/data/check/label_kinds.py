@@ -41,6 +41,12 @@ LABEL_KINDS: dict[str, Kind] = {
         "palette files are read by their indices, because their colors are not the classes'",
         "no harm if the indices are the classes' numbers",
     ),
+    "shapes-left-out": Kind(
+        "note",
+        "unchanged",
+        "annotation files hold shapes that are no areas (points, boxes without an outline ...)",
+        "no harm if they were not meant to be labels; else draw them as polygons",
+    ),
     "binary-masks": Kind(
         "error",
         "repaired",

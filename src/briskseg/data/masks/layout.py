@@ -37,7 +37,7 @@ class Classes(NamedTuple):
 
     labels: LabelSet
     files: tuple[Path, ...] = ()
-    segments: Mapping[str, Mapping[int, int]] | None = None
+    segments: Mapping[Path, Mapping[int, int]] | None = None
     flaws: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, LabelSet
 from briskseg.core.labels.class_lines import ClassLine
 from briskseg.core.labels.class_list import ClassList, parse_class_list, read_class_list
+from briskseg.data.annotations import read_json
 from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.published_tables import (
     ADE20K,
@@ -18,7 +19,7 @@ from briskseg.data.masks.published_tables import (
     RUGD_VAL,
     WILDDASH,
 )
-from briskseg.data.masks.segments import panoptic_segments, read_json
+from briskseg.data.masks.segments import panoptic_segments
 
 
 def _refuse(root: Path, asked: str | None, name: str) -> None:
@@ -60,7 +61,7 @@ def _mapillary(files: tuple[str, ...], name: str, root: Path, asked: str | None)
     are not evaluated are ignored."""
     _refuse(root, asked, name)
     path = next(root / file for file in files if (root / file).is_file())
-    content = read_json(path)
+    content = read_json(path).value
     listed = ClassList()
     try:
         for value, label in enumerate(content["labels"]):
@@ -81,7 +82,7 @@ def _a2d2(root: Path, asked: str | None) -> Classes:
     """class_list.json: the name of each color, as "#ff0000": "Car 1"."""
     _refuse(root, asked, "a2d2")
     path = root / "class_list.json"
-    content = read_json(path)
+    content = read_json(path).value
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected names by color; take it from the download again")
     rows = "\n".join(f'"{name}" {color}' for color, name in content.items())
@@ -93,7 +94,7 @@ def _wilddash(root: Path, asked: str | None) -> Classes:
     path = root / "panoptic.json"
     index_of = dict(found.labels.values)
     labels = LabelSet(found.labels.names, found.labels.colors)
-    return Classes(labels, (path,), panoptic_segments(path, index_of))
+    return Classes(labels, (path,), panoptic_segments(path, root / "panoptic", index_of))
 
 
 def _rugd_split(name: str) -> str:

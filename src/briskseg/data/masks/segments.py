@@ -6,19 +6,18 @@ panoptic sets; Segments.ai's `NAME_label_ground-truth.png` (16 or 32 bits) with 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.mask_files import read_mask
 from briskseg.core.types import Labels
+from briskseg.data.annotations import Entry, read_json
 from briskseg.data.dataset import MaskDataset, Pair
 from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
 from briskseg.data.masks.layout import Classes
@@ -26,11 +25,10 @@ from briskseg.data.masks.layout import Classes
 
 @dataclass(frozen=True)
 class SegmentDataset(MaskDataset):
-    """Labels by segments; segments: of each label file, by its stem, the class of each segment's
-    number. Number 0 is no segment and is ignored."""
+    """Labels by segments; segments: of each label file the class of each segment's number. Number 0
+    is no segment and is ignored."""
 
-    scan_depends_on_classes: ClassVar[bool] = True
-    segments: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    segments: Mapping[Path, Mapping[int, int]] = field(default_factory=dict)
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8; UnknownLabelError for a segment that the JSON does not name."""
@@ -40,7 +38,7 @@ class SegmentDataset(MaskDataset):
         if pixels.ndim == 3:
             red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
             pixels = red + 256 * green + 65536 * blue
-        known = {0: IGNORED} | dict(self.segments.get(pair.label.stem, {}))
+        known = {0: IGNORED} | dict(self.segments.get(pair.label, {}))
         numbers, where, counts = np.unique(pixels, return_inverse=True, return_counts=True)
         unknown = {
             number: n
@@ -57,24 +55,23 @@ class SegmentDataset(MaskDataset):
         classes = np.array([known[number] for number in numbers.tolist()], np.uint8)
         return np.asarray(classes[where.reshape(pixels.shape)])
 
+    def scan_settings(self) -> dict[str, Any]:
+        """The classes, which the numbers are counted as."""
+        return self.labels.to_dict()
+
+    def label_files(self, pair: Pair) -> tuple[Path, ...]:
+        """The mask, and the JSON files that say what is in it."""
+        return pair.label, *self.lists
+
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """The class indices that the segments mean."""
         return decoded_stats(pair.label, lambda: self.read_labels(pair))
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file. Raises DataError naming one that is too large or damaged."""
-    check_size(path, MAX_TEXT_BYTES)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); export it again") from error
-
-
 def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:
     """The categories of a Segments.ai release, and each sample's segments."""
     for path in sorted(root.glob("*.json")):
-        content = read_json(path)
+        content = read_json(path).value
         release = content.get("dataset") if isinstance(content, dict) else None
         if not isinstance(release, dict) or "samples" not in release:
             continue
@@ -83,7 +80,7 @@ def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:
             labels = LabelSet(tuple(str(category["name"]) for category in categories))
             index_of = {category["id"]: i for i, category in enumerate(categories)}
             segments = {
-                f"{Path(sample['name']).stem}_label_ground-truth": {
+                root / f"{Path(sample['name']).stem}_label_ground-truth.png": {
                     int(one["id"]): index_of.get(one["category_id"], IGNORED)
                     for one in sample["labels"]["ground-truth"]["attributes"]["annotations"]
                 }
@@ -98,19 +95,30 @@ def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:
     return None
 
 
-def panoptic_segments(path: Path, index_of: Mapping[int, int]) -> dict[str, dict[int, int]]:
-    """The segments of a panoptic JSON file by the stem of their mask; index_of: the class of each
-    category id that is one, all others are ignored."""
+def panoptic_segments(
+    path: Path, masks: Path, index_of: Mapping[int, int]
+) -> dict[Path, dict[int, int]]:
+    """The segments of a panoptic JSON file by their mask, which lies in the folder `masks`;
+    index_of: the class of each category that is one, all others are ignored."""
     content = read_json(path)
-    try:
-        return {
-            Path(image["file_name"]).stem: {
-                int(one["id"]): index_of.get(one["category_id"], IGNORED)
-                for one in image["segments_info"]
-            }
-            for image in content["annotations"]
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path}: no panoptic annotations as expected ({error!r}); download it again"
-        ) from error
+    if not content["annotations"].entries():
+        raise content["annotations"].fault("the segments of every image")
+    numbers = (entry["id"].integer() for entry in content["categories"].entries())
+    known = dict.fromkeys(numbers, IGNORED) | dict(index_of)
+    return {
+        masks / entry["file_name"].text(): segment_classes(entry, known)
+        for entry in content["annotations"].entries()
+    }
+
+
+def segment_classes(image: Entry, of_category: Mapping[int, int]) -> dict[int, int]:
+    """The class or `IGNORED` of each segment of an image in a panoptic JSON file; crowds are
+    ignored. Raises DataError for a category that is not there."""
+    found = {}
+    for segment in image["segments_info"].entries():
+        category = segment["category_id"]
+        if category.integer() not in of_category:
+            raise category.fault("the id of a category")
+        known = of_category[category.integer()]
+        found[segment["id"].integer()] = IGNORED if segment["iscrowd"].value else known
+    return found
