@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,11 +31,17 @@ def image_files(folder: Path, ending: str = "") -> list[Path]:
 
 
 def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending; usually one file a name."""
+    """The files by their stem without its ending, composed; usually one file a name."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        named.setdefault(path.stem.removesuffix(ending), []).append(path)
+        named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
     return named
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's composed form (NFC): macOS and archives made there write e and an
+    accent as two characters, which look like the one that other systems write."""
+    return unicodedata.normalize("NFC", name)
 
 
 def match(
@@ -116,10 +123,10 @@ def affix(pairs: Iterable[Pair]) -> str:
 
 
 def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
-    by_stem = {path.stem.lower(): path for path in images}
+    by_stem = {composed(path.stem).lower(): path for path in images}
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         longest = max((name for name in by_stem if name in stem), key=len, default=None)
         if longest is not None:
             votes[_around(longest, stem)] += 1
@@ -128,7 +135,7 @@ def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
     before, after = votes.most_common(1)[0][0]
     found: dict[Path, Path] = {}
     for label in labels:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         if stem.startswith(before) and stem.endswith(after):
             image = by_stem.get(stem.removeprefix(before).removesuffix(after))
             if image is not None:
