@@ -402,7 +402,7 @@ LAUGHS = "\n".join(
         ("model: " + "[" * 2000, "within lists"),
         ("note: '" + "x" * 70_000 + "'", "characters, expected at most 65536"),
         ("model: {name: erfnet}\ntraining: {epochs: " + "9" * 5000 + "}", "not YAML (ValueError)"),
-        ("model: 2024-99-99", "not YAML (ValueError)"),
+        ("model: 2024-99-99", "expected keys with values, found '2024-99-99'"),
         ("model: \x1b[2J", "not YAML (ReaderError)"),
         *(
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,9 +36,8 @@ def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset)
     heads = _heads(network, recipe.model.name)
     differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
     if len(differ):
-        raise WeightsError(
-            f"{path} and the recipe's {recipe.model.name} do not fit: {differ}; give model.options "
-            f"as the file's card has them: {card.network.options}"
+        raise _misfit(
+            f"{path} and the recipe's {recipe.model.name} do not fit: {differ}", card, network
         )
     same_classes = card.labels.names == dataset.labels.names
     taken = {k for k in own if k in found and (k not in heads or same_classes)}
@@ -51,6 +51,16 @@ def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset)
     if not same_classes:
         return f"{said}; new, for other classes: {', '.join(fresh)}"
     return f"{said}; new are heads that only training uses" if fresh else said
+
+
+def _misfit(found: str, card: Card, network: Network) -> BriskError:
+    """The error where tensors differ: mostly the options do, which the card and the network say."""
+    theirs, ours = card.network.options, network.options
+    others = {k: theirs[k] for k in theirs if k in ours and theirs[k] != ours[k]}
+    if not others:
+        return WeightsError(f"{found}; the file is damaged: copy or download it again")
+    words = " ".join(f"--set model.options.{key}={json.dumps(v)}" for key, v in others.items())
+    return RequestError(f"{found}; train the variant that the file holds: add {words}")
 
 
 def find_encoder(name: str) -> Path:

@@ -36,7 +36,7 @@ from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
 from briskseg.training.loop import Loop, Patience
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.outputs import SegmentationOutputs
-from briskseg.training.preflight import refuse_dataless, refuse_weights
+from briskseg.training.preflight import refuse_dataless
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.gpu_cache import (
     GpuCachedTraining,
@@ -85,10 +85,11 @@ def fit(recipe: Recipe, run: Path, session: RunSession | None = None) -> Path:
     root, folder = refuse_dataless(recipe), RunFolder(run)
     session = session or RunSession()
     session = replace(session, began=session.began or time.monotonic())
-    refuse_weights(recipe, folder)
     with session.stop:
         dataset = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
         dataset = dataset.training_on(recipe.data.train_splits)
+        if not folder.is_begun():
+            _refuse_misfits(recipe, dataset)
         machine = choose_machine(recipe.training.precision, session.devices, session.placed())
         with opened_run(folder, recipe, session, machine, fit) as resume:
             _train(recipe, folder, session, dataset, machine, resume)
@@ -96,6 +97,15 @@ def fit(recipe: Recipe, run: Path, session: RunSession | None = None) -> Path:
             if machine.is_first:
                 _finish(recipe, folder, session, dataset, str(machine.device))
     return run
+
+
+def _refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise what beginning will raise while there is no run folder yet: one that holds a recipe
+    which cannot be trained could only be deleted."""
+    with torch.random.fork_rng(devices=[]):
+        network = make_network(recipe, len(dataset.labels.names), from_scratch=True)
+        if recipe.model.weights is not None:
+            begin_with(network, recipe.model.weights, recipe, dataset)
 
 
 def _train(
