@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from briskseg.core.errors import DataError
+
 
 @pytest.fixture
 def check(command):
@@ -148,12 +150,15 @@ def test_training_is_refused_on_unfit_data(command, data, tmp_path):
     assert "not fit" not in error
 
 
-def test_of_several_processes_only_the_first_checks(command, data, tmp_path, monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
+def test_of_several_processes_only_the_first_checks(data, tmp_path):
+    from briskseg.cli.train import _refuse
+    from briskseg.recipe import load_recipe
+
     spoil(data)
-    status, _, error = command("train", "demo", "--data", data, "--out", tmp_path / "run")
-    assert status == 1
-    assert "not fit" not in error
+    recipe = load_recipe("demo", [f"data.root={data}"])
+    _refuse(recipe, tmp_path / "run", None, False, is_first=False, is_unchecked=False)
+    with pytest.raises(DataError, match="not fit"):
+        _refuse(recipe, tmp_path / "run", None, False, is_first=True, is_unchecked=False)
 
 
 def test_warnings_are_one_line_before_training(data, capsys):

@@ -166,7 +166,7 @@ def _refuse(
 
 def check_can_train() -> None:
     """Raises MissingExtraError where a package that training needs is not installed."""
-    for package in ("torch", "lightning"):
+    for package in ("torch", "tensorboard"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "training", "train")
 

@@ -22,14 +22,23 @@ from briskseg.core.files.atomic import named, sync, written_whole
 from briskseg.runs.run_folder import RunFolder
 
 
+@dataclass
+class Position:
+    """Where a run is: optimizer steps done; epoch and batch that come next, from 0 on; and the step
+    whose weights were validated last."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    validated: int = 0
+
+
 @dataclass(frozen=True)
 class ResumePoint:
-    """A whole checkpoint, and where in the run it was saved: the next batch of which epoch, after
-    how many steps of `steps`. images, processes: what the steps were cut from."""
+    """A whole checkpoint, and the step of so many `steps` that it was saved after. images,
+    processes: what the steps were cut from."""
 
     path: Path
-    epoch: int
-    batch: int
     step: int
     steps: int
     images: int
@@ -113,6 +122,6 @@ def read_resume_point(path: Path) -> ResumePoint:
             "version cannot go on from it; begin a new run with the weights that it has: "
             f"--out DIR --set model.weights={path.parents[1]}"
         )
-    at = checkpoint["position"]
+    step = Position(**checkpoint["position"]).step
     cut = checkpoint["steps"], checkpoint["images"], checkpoint["processes"]
-    return ResumePoint(path, at["epoch"], at["batch"], at["step"], *cut)
+    return ResumePoint(path, step, *cut)

@@ -12,13 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from briskseg import __version__
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.types import Progress
 from briskseg.data import Dataset, open_dataset
@@ -30,12 +27,13 @@ from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training import compiling
 from briskseg.training.checkpoint_files import ResumePoint
-from briskseg.training.fine_tuning import begin_with, find_encoder, score_before
+from briskseg.training.ending import Patience
+from briskseg.training.fine_tuning import begin_with, find_encoder
 from briskseg.training.length import decide_length
 from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
-from briskseg.training.loop import Loop, Patience
+from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
-from briskseg.training.outputs import SegmentationOutputs
+from briskseg.training.outputs import SegmentationOutputs, make_card
 from briskseg.training.preflight import refuse_dataless
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.gpu_cache import (
@@ -292,31 +290,3 @@ def make_outputs(
     keeps_last = "val" in recipe.data.train_splits
     snapshots = recipe.training.snapshots
     return SegmentationOutputs(folder, card, dataset.labels, shown, snapshots, keeps_last)
-
-
-def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:
-    """What the weights of this run are."""
-    begun_with = recipe.model.weights or recipe.model.encoder
-    return Card(
-        network=NetworkCard(
-            name=recipe.model.name, classes=len(dataset.labels.names), options=options
-        ),
-        labels=LabelsCard.from_label_set(dataset.labels),
-        input=InputCard(size=recipe.data.size, mean=recipe.data.mean, std=recipe.data.std),
-        training={
-            "recipe": recipe.name,
-            **({"begun_with": Path(begun_with).name} if begun_with else {}),
-            "data": dataset.kind,
-            "train_splits": list(recipe.data.train_splits),
-            "train_images": len(dataset.pairs("train")),
-            "val_images": len(dataset.pairs("val")),
-            "stages": max(1, len(recipe.training.stages)),
-            "epochs": recipe.training.epochs,  # of each stage, as steps
-            "steps": recipe.training.steps,
-            "seed": recipe.training.seed,
-            "briskseg": __version__,
-            "torch": torch.__version__,
-        },
-        scores=score_before(recipe, dataset),
-        source=f"trained by briskseg from the recipe '{recipe.name}'",
-    )

@@ -22,12 +22,13 @@ from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import write_whole
 from briskseg.recipe import LengthPart
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.loop import Deadline, TrainStep
+from briskseg.training.ending import Deadline
 from briskseg.training.machine import Machine
 from briskseg.training.optimizers import make_optimizer
 from briskseg.training.samples.loader import Batch
 from briskseg.training.session import AnyRecipe, RunSession, with_steps
 from briskseg.training.task import Task
+from briskseg.training.train_step import TrainStep
 
 MARGIN = 0.9  # of the time left that is planned with: a machine's pace wavers
 WARM, TIMED = 2, 4  # steps, or images, before the clock runs and while it does

@@ -14,130 +14,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from briskseg.recipe import LengthPart
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.checkpoint_files import ResumePoint, load_checkpoint, save_checkpoint
-from briskseg.training.divergence import Diverged
+from briskseg.training.checkpoint_files import (
+    Position,
+    ResumePoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from briskseg.training.divergence import check_weights
+from briskseg.training.ending import Deadline, Patience
 from briskseg.training.log import Log
 from briskseg.training.loggers import make_loggers
 from briskseg.training.machine import Machine
 from briskseg.training.moving_average import MovingAverage
 from briskseg.training.optimizers import make_optimizer
+from briskseg.training.outputs import Outputs
 from briskseg.training.samples.loader import Batch, EpochBatches
 from briskseg.training.session import RunSession
-from briskseg.training.stages import Stage
 from briskseg.training.sync_batch_norm import synced
 from briskseg.training.task import Task, weights_of
+from briskseg.training.train_step import TrainStep, seed_step
 
 # A validation of at least so long may be left by a signal: a checkpoint is saved before it.
 LONG_VALIDATION_S = 10.0
 # Several processes agree on what to do; that waits for all of them, so not at every step.
 AGREE_EVERY = 10
 PACE_EVERY = 20  # steps from one look at the deadline to the next
-
-
-@dataclass
-class Position:
-    """Where a run is: optimizer steps done; epoch and batch that come next, from 0 on; and the step
-    whose weights were validated last."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    validated: int = 0
-
-
-class Outputs(Protocol):
-    """What a validation leaves in the run folder."""
-
-    def show(self, batch: Batch, predicted: Tensor | None, epoch: int) -> None: ...
-
-    def keep(
-        self,
-        weights: Mapping[str, Any],
-        scores: Mapping[str, float],
-        step: int,
-        epoch: int,
-        stage: Stage,
-    ) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
-
-
-class Patience:
-    """Ends a run after so many validations without a new best; None: never."""
-
-    def __init__(self, validations: int | None) -> None:
-        self.validations = validations
-        self.best = float("-inf")
-        self.without = 0
-
-    def count(self, score: float) -> None:
-        score = 0.0 if score != score else score
-        self.without = 0 if score > self.best else self.without + 1
-        self.best = max(self.best, score)
-
-    @property
-    def is_over(self) -> bool:
-        return self.validations is not None and self.without >= self.validations
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "without": self.without}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best, self.without = state["best"], state["without"]
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """When a run must have ended (`time.monotonic`), of which `end` seconds are for what follows
-    the last validation, and `validation` for that one."""
-
-    at: float
-    end: float
-    validation: float
-
-    def steps_left(self, step: float, per_validation: int) -> int:
-        """The steps that still fit, of so many seconds each, with their validations."""
-        left = self.at - time.monotonic() - self.end - self.validation
-        return max(0, int(left / (step + self.validation / per_validation)))
-
-
-class TrainStep:
-    """One optimizer step: a function of the batch alone (and of the network, the optimizer and the
-    random state, which it changes), that waits for nothing on the device."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        machine: Machine,
-        clip: float | None,
-    ) -> None:
-        self.model, self.optimizer, self.machine, self.clip = model, optimizer, machine, clip
-        # fp16 gradients would vanish unscaled; for other precisions the scaler does nothing
-        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
-
-    def __call__(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
-        """The loss before the step, a scalar on the device."""
-        self.optimizer.zero_grad()
-        with self.machine.autocast():
-            loss: Tensor = self.model(images, labels, stage)
-        torch.autograd.backward(self.scaler.scale(loss))
-        if self.clip is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss.detach()
 
 
 class Loop:
@@ -192,8 +101,6 @@ class Loop:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._validation_s: float | None = None
-        self._training_s = 0.0  # of this session, without validations
-        self._steps_here = 0  # of this session
         self.compiles = False
         self._compiled_for: set[tuple[int, ...]] = set()
 
@@ -209,7 +116,8 @@ class Loop:
                     self._validate()
                 self.at.epoch, self.at.batch = self.at.epoch + 1, 0
                 self._save()
-                self._stop_if_asked()
+                if self.processes.any(bool(self.stop.asked))[0]:
+                    self._stop_saved()
         finally:
             self.stop.waits = False
             self.log.close()
@@ -228,7 +136,6 @@ class Loop:
             self._meet_deadline()
 
     def _batches(self) -> Iterator[Batch]:
-        began = time.monotonic()
         self.log.wait()
         self.batches.start_at(self.at.epoch, self.at.batch)
         for batch in self.train_batches:
@@ -236,9 +143,6 @@ class Loop:
             self.log.begin_step()
             yield batch
             self.log.wait()
-            self._training_s += time.monotonic() - began
-            self._steps_here += 1
-            began = time.monotonic()
 
     def _take_step(self, batch: Batch) -> None:
         at, task = self.at, self.task
@@ -272,7 +176,8 @@ class Loop:
 
     def _validate(self) -> None:
         """Score the weights, or their average, and keep them where they are the best."""
-        if self._validation_s is None or self._validation_s > LONG_VALIDATION_S:
+        may_take_long = self._validation_s is None or self._validation_s > LONG_VALIDATION_S
+        if may_take_long and self.processes.world == 1:
             self._save()  # so that a signal may leave the validation, and lose no step
         self._tell("validate")
         began, at, task = time.monotonic(), self.at, self.task
@@ -284,7 +189,7 @@ class Loop:
             for batch in self.val_batches:
                 batch = batch.to(self.machine.device)
                 self.outputs.show(batch, task.validate(batch, stage), epoch)
-                if self.stop.asked and self._saved_step == at.step and self.processes.world == 1:
+                if self.stop.asked and self._saved_step == at.step:
                     self.stop.now(" while validating", "all steps are saved")
             weights = weights_of(task.network) if self.machine.is_first else {}
         task.train()
@@ -296,6 +201,8 @@ class Loop:
         self.patience.count(self.scores[task.score[0]])
         at.validated = at.step
         self._validation_s = time.monotonic() - began
+        if self.deadline is not None:
+            self.deadline.count_validation(self._validation_s)
         self._tell("validated")
 
     @property
@@ -305,8 +212,6 @@ class Loop:
     # --- beginning, saving, stopping
 
     def _begin(self, resume: ResumePoint | None, compiles: bool) -> None:
-        if self.machine.device.type == "cuda":
-            torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
         if self.machine.is_first:
             self.log.loggers = make_loggers(
                 self.training.loggers, self.folder, self.session.since(resume)
@@ -317,9 +222,7 @@ class Loop:
         self.compiles = compiles
         if self.processes.world > 1:
             self.step.model = nn.parallel.DistributedDataParallel(
-                self.task,
-                broadcast_buffers=False,  # batch norm is synced, so they are the same
-                find_unused_parameters=not self.task.trains_all,
+                self.task, find_unused_parameters=not self.task.trains_all
             )
         self.log.open(self.at.step)
         self._saved_at = time.monotonic()
@@ -385,32 +288,17 @@ class Loop:
         if self.deadline is None or at.step % PACE_EVERY or at.step <= task.stages[-1].first:
             return
         per_validation = len(self.batches) * self.training.validate_every
-        pace = self._training_s / max(1, self._steps_here)
-        end = at.step + max(1, self.deadline.steps_left(pace, per_validation))
+        end = at.step + max(1, self.deadline.steps_left(at.step, per_validation))
         task.end_at(min(task.steps, self.processes.from_first(end)))
 
     def _save(self) -> None:
         """Save a checkpoint; what else is in the folder is synced first, so it is never behind."""
         self.log.check()
-        self._check_weights()
+        check_weights(self.task.network, self.at.step)
         self.log.sync()
         if self.machine.is_first:
             save_checkpoint(self.folder, self.state_dict())
         self._saved_at, self._saved_step = time.monotonic(), self.at.step
-
-    def _check_weights(self) -> None:
-        """Raise Diverged where a finite loss left weights that are not: none such is saved."""
-        named = self.task.network.state_dict()
-        floats = [(name, t) for name, t in named.items() if t.is_floating_point()]
-        finite = torch.stack([t.isfinite().all() for _, t in floats]).tolist()  # one wait for all
-        for (name, _), is_finite in zip(floats, finite, strict=True):
-            if not is_finite:
-                step = self.at.step
-                raise Diverged(f"after step {step} the weights '{name}' are not finite", step)
-
-    def _stop_if_asked(self) -> None:
-        if self.processes.any(bool(self.stop.asked))[0]:
-            self._stop_saved()
 
     def _stop_saved(self) -> None:
         self.stop.now(f" at step {self.at.step}", "everything is saved")
@@ -432,9 +320,3 @@ class Loop:
                 **more,
             }
         )
-
-
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Let a step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
-    run goes on with the same ones."""
-    torch.manual_seed(hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF)

@@ -81,6 +81,7 @@ def choose_machine(precision: str, devices: Devices, processes: Processes) -> Ma
     if kind == "cuda":
         device = torch.device(kind, processes.local_rank)
         torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
     names: dict[str, Precision] = {"float32": "float32", "bf16": "bf16", "fp16": "fp16"}
     return Machine(device, names[precision], processes)
 

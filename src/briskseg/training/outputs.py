@@ -1,20 +1,44 @@
-"""What a validation leaves in the run folder of a segmentation: the best weights, and the film."""
+"""What validations leave in the run folder: the best weights with their card, and the film."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from briskseg.core.card import Card, save_weights
+from briskseg import __version__
+from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.files.atomic import written_whole
 from briskseg.core.images import write_png
 from briskseg.core.labels import LabelSet
+from briskseg.data import Dataset
+from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder, save_encoder
+from briskseg.training.fine_tuning import score_before
 from briskseg.training.samples.loader import Batch
 from briskseg.training.stages import Stage
+
+
+class Outputs(Protocol):
+    """What a validation leaves in the run folder."""
+
+    def show(self, batch: Batch, predicted: Tensor | None, epoch: int) -> None: ...
+
+    def keep(
+        self,
+        weights: Mapping[str, Any],
+        scores: Mapping[str, float],
+        step: int,
+        epoch: int,
+        stage: Stage,
+    ) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class SegmentationOutputs:
@@ -98,3 +122,31 @@ def _save(path: Path, weights: Mapping[str, Any], output: str, card: Card) -> No
         save_encoder(path, encoder, {**card.training, **card.scores})
     else:
         save_weights(path, weights, card)
+
+
+def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:
+    """What the weights of this run are."""
+    begun_with = recipe.model.weights or recipe.model.encoder
+    return Card(
+        network=NetworkCard(
+            name=recipe.model.name, classes=len(dataset.labels.names), options=options
+        ),
+        labels=LabelsCard.from_label_set(dataset.labels),
+        input=InputCard(size=recipe.data.size, mean=recipe.data.mean, std=recipe.data.std),
+        training={
+            "recipe": recipe.name,
+            **({"begun_with": Path(begun_with).name} if begun_with else {}),
+            "data": dataset.kind,
+            "train_splits": list(recipe.data.train_splits),
+            "train_images": len(dataset.pairs("train")),
+            "val_images": len(dataset.pairs("val")),
+            "stages": max(1, len(recipe.training.stages)),
+            "epochs": recipe.training.epochs,  # of each stage, as steps
+            "steps": recipe.training.steps,
+            "seed": recipe.training.seed,
+            "briskseg": __version__,
+            "torch": torch.__version__,
+        },
+        scores=score_before(recipe, dataset),
+        source=f"trained by briskseg from the recipe '{recipe.name}'",
+    )
