@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -160,6 +160,14 @@ def _lines(console: Console, what: str, unit: str, started: float) -> Progress:
         )
 
     return show
+
+
+def warn_of_dark(images: Sequence[Path]) -> None:
+    """Say once, on standard error, which of these images are read as black."""
+    from briskseg.core.images import dark_images
+
+    if said := dark_images(images):
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def check_json(file: Path | None) -> None:

@@ -16,6 +16,7 @@ from briskseg.cli.console import (
     plain_console,
     plain_table,
     print_rows,
+    warn_of_dark,
     write_json,
 )
 from briskseg.cli.options import (
@@ -95,6 +96,7 @@ def evaluate(
     dataset = open_dataset(data, classes)
     with counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
+    warn_of_dark([pair.image for pair in dataset.pairs(split)])
     if not is_stdout(json_file):
         _print(result, f"{model} ({predictor.ran})")
         card = predictor.card

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app
-from briskseg.cli.console import JsonOption, check_json, counter, is_stdout, write_json
+from briskseg.cli.console import (
+    JsonOption,
+    check_json,
+    counter,
+    is_stdout,
+    warn_of_dark,
+    write_json,
+)
 from briskseg.cli.options import (
     BackendOption,
     ModelArgument,
@@ -115,6 +122,7 @@ def predict(
     is_quiet, target = is_stdout(json_file), None if unwritten else folder
     results = _predict_images(predictor, found, folder, targets)
     results += _predict_streams(predictor, found, target, (show, smooth, flicker), is_quiet)
+    warn_of_dark([source.path for source in found if not source.is_stream])
     failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
     if done and not is_quiet:
