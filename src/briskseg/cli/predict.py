@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 _Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg'), camera:0."
+        metavar="INPUT",
+        help="Images, videos, folders, patterns ('a/*.jpg', a_%04d.png), camera:0, "
+        "rtsp://... or http://... of a camera.",
     ),
 ]
 _Out = Annotated[
@@ -98,7 +101,8 @@ def predict(
 
     Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
     stage's time is printed, and throughput apart from latency. A camera's frames that come while
-    others are in work are dropped, oldest first, and counted; Ctrl-C ends it.
+    others are in work are dropped, oldest first, and counted; Ctrl-C ends it. A stream from an
+    address (rtsp://, http:// ...) is as a camera, and is reached for again where it stops.
 
     With --cityscapes-ids, of CITY_000000_000019_leftImg8bit.png: CITY_000000_000019_labelIds.png
     alone (one channel, label ids), fit for the evaluation server.
@@ -136,7 +140,7 @@ def predict(
 
 def _result(source: Input, files: Sequence[Path] = (), **more: Any) -> dict[str, Any]:
     """What became of an input, as --json has it."""
-    return {"input": str(source.path), "files": [str(file) for file in files], **more}
+    return {"input": source.shown, "files": [str(file) for file in files], **more}
 
 
 def _check_all_are_streams(found: list[Input]) -> None:
@@ -220,14 +224,20 @@ def label_stream(
         if show:
             from briskseg.runtime.video.window import Window
 
-            window = Window(source.path.name)
+            window = Window(Path(source.shown).name)
             stack.callback(window.close)
             shown = window.show
-        progress = stack.enter_context(counter(f"labeling {source.path.name}", "frames"))
-        report = stream_predictions(predictor, source, out, shown, smooth, flicker, progress)
+        progress = stack.enter_context(counter(f"labeling {Path(source.shown).name}", "frames"))
+        report = stream_predictions(
+            predictor, source, out, shown, smooth, flicker, progress, _notice
+        )
     if report.ended == "interrupted" and not report.live:
         raise Interrupted("\n".join([_broken_off(report), report_text(report)]))
     return report
+
+
+def _notice(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def _broken_off(report: StreamReport) -> str:

@@ -21,7 +21,12 @@ from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_ban
 from briskseg.core.types import Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        *{".avi", ".flv", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"},
+        *{".ts", ".webm", ".wmv"},
+    }
+)
 
 # What each EXIF orientation does to the stored pixels to make them upright.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
