@@ -53,14 +53,15 @@ def stream_predictions(
     progress: Progress | None = None,
     notify: Callable[[str], object] | None = None,
 ) -> StreamReport:
-    """Predict on a video, a camera or a live stream and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
+    """Predict on a video, a camera or a live stream; write NAME_color.mp4 and NAME_overlay.mp4 to
+    `out`.
 
     They have the source's rate: a frame is repeated until the next one's time, and of several at
     one time the last is written. An odd width or height gets one more black row or column, as mp4
     has only even ones. Video compression blurs colors, so for exact labels predict on frames saved
     as images. Without `out` nothing is written. The rest is `Stream`'s. Raises RequestError for a
-    camera that is not there, and what `Stream.run` raises. notify: called with a sentence where a live
-    stream is lost and where it is back.
+    camera that is not there, and what `Stream.run` raises. notify: called with a sentence where a
+    live stream is lost and where it is back.
     """
     label_set = predictor.card.labels.to_label_set()
     if out is None:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from briskseg.core.errors import DataError
 from briskseg.runtime.video import sources
 
 SIZE_HW = (48, 64)
@@ -97,11 +98,8 @@ def test_a_stream_that_stops_is_reached_for_again(
     stream = sources.open_stream(address, said.append)
     assert (stream.live, stream.total) == (True, 0)
     frames: list[sources.Frame] = []
-    with pytest.raises(
-        sources.DataError, match=r"/live gave no more after 10 frames, and could not"
-    ):
-        for frame in stream:
-            frames.append(frame)
+    with pytest.raises(DataError, match=r"/live gave no more after 10 frames, and could not"):
+        frames.extend(stream)
     stream.close()
     assert [frame.image_hwc.shape for frame in frames] == 10 * [(*SIZE_HW, 3)]
     shades = [int(frame.image_hwc.mean() / 10 + 0.5) for frame in frames]
