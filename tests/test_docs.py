@@ -43,5 +43,5 @@ def test_every_command_can_be_typed(page: Path) -> None:
         for param in command.params if words else ():  # without any it is the verb's name alone
             if param.required and param.param_type_name == "option":
                 assert options & {*param.opts}, f"{page.name}: {text}: lacks {param.opts[0]}"
-        if verb == "train" and words and re.fullmatch(r"[a-z0-9-]+", words[0]):
+        if verb == "train" and words and re.fullmatch(r"[a-z0-9][a-z0-9-]*", words[0]):
             assert words[0] in list_recipes(), f"{page.name}: {text}"

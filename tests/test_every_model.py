@@ -1,5 +1,7 @@
 """The contract of a network, over every one in MODELS: adding a network needs no line here.
 
+Its file alone defines it: every exported format follows from that, and is compared with it.
+
 Only a network whose option changes its layers names that option in VARIANTS too.
 """
 
@@ -14,8 +16,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import briskseg
 from briskseg import create_model, list_models
+from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError
+from briskseg.export import export
+from briskseg.export.keras_reader import convert_keras
 from briskseg.models import MODELS
 
 CLASSES = 5
@@ -71,6 +77,14 @@ def test_training_works_at_a_size_that_is_a_multiple_of_nothing(name, options):
     assert outputs["logits"].shape == (2, CLASSES, 37, 51)
     for logits in outputs.values():
         assert logits.shape[:2] == (2, CLASSES)
+
+
+@every_network
+def test_the_network_declares_what_training_reads(name, options):
+    net = network(name, options).train()
+    found = net.forward_train(images(2, 37, 51))
+    assert [output.name for output in net.outputs] == [*found]
+    assert [output.name for output in net.outputs if output.loss == "main"] == ["logits"]
 
 
 @every_network
@@ -156,6 +170,60 @@ def test_an_exported_network_takes_any_size(name):
     for size in [(1, 64, 96), (3, 45, 70)]:
         with torch.no_grad():
             torch.testing.assert_close(again(images(*size)), net(images(*size)))
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def weights(request, tmp_path_factory):
+    """NAME.safetensors with the weights of a seed; images are taken as they are."""
+    net = network(request.param, {})
+    card = Card(
+        network=NetworkCard(name=request.param, classes=CLASSES, options=net.options),
+        labels=LabelsCard(
+            names=tuple(f"class{i}" for i in range(CLASSES)),
+            colors=tuple((i, i, i) for i in range(CLASSES)),
+        ),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+    )
+    file = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
+    save_weights(file, {k: v.numpy() for k, v in net.state_dict().items()}, card)
+    return file
+
+
+def compare(weights, exported, backend, sizes):
+    """An exported file gives the network's labels and logits."""
+    expected, found = briskseg.load(weights, "torch"), briskseg.load(exported, backend)
+    for size in sizes:
+        image = np.random.default_rng(size).integers(0, 256, (*size, 3), dtype=np.uint8)
+        logits = expected.logits(image)
+        np.testing.assert_allclose(found.logits(image), logits, atol=2e-4 * logits.std())
+        best = np.take_along_axis(logits, found(image)[None].astype(np.int64), axis=0)[0]
+        assert (best >= logits.max(axis=0) - 1e-3 * logits.std()).all()
+
+
+SIZES = [(64, 96), (37, 51), (8, 3)]
+
+
+@pytest.mark.parametrize(("to", "backend"), [("onnx", "onnx"), ("openvino", "openvino")])
+def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
+    pytest.importorskip(to)
+    compare(weights, export(weights, to).out, backend, SIZES)
+
+
+def test_an_exported_file_of_one_size_gives_the_same(weights, tmp_path):
+    pytest.importorskip("onnx")
+    file = export(weights, "onnx", tmp_path / "fixed.onnx", (37, 51)).out
+    compare(weights, file, "onnx", [(37, 51)])
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("size", SIZES)
+def test_keras_gives_the_same_and_its_file_comes_back(weights, size, tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    done = export(weights, "keras", tmp_path / "net.keras", size)  # compares their logits
+    assert done.agreement.difference < 1e-4
+    back = convert_keras(done.out)[1]
+    assert back.read_bytes() == weights.read_bytes()
 
 
 @pytest.mark.parametrize("name", MODELS)

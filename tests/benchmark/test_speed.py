@@ -94,7 +94,7 @@ def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch
     assert peaks.copy > 0
     assert peaks.of("int8") == peaks.int8 > 0
     assert peaks.of("bf16") is None
-    other = roofline.Peaks(float32=2 * peaks.float32, int8=None, copy=0.5 * peaks.copy)
+    other = roofline.Peaks(float32=2 * peaks.float32, int8=0.5 * peaks.int8, copy=0.5 * peaks.copy)
     assert peaks.best(other) == roofline.Peaks(2 * peaks.float32, peaks.int8, peaks.copy)
 
 

@@ -34,6 +34,9 @@ CASES = (
     Case("tramac", "fast_scnn", {"variant": "tramac"}, (45, 70)),
 )
 
+# The contract in tests/test_every_model.py exports every network; these stand for them here.
+DEPLOYED = tuple(case for case in CASES if case.name in ("erfnet", "tramac"))
+
 # What a user of Keras does, who has never heard of this package.
 OPEN = """
 import sys, keras, numpy as np
@@ -100,6 +103,12 @@ def case(request):
     return request.param
 
 
+@pytest.fixture(params=DEPLOYED, ids=lambda case: case.name)
+def deployed_case(request):
+    """Each network of the folder `deployed` in turn."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """A folder with NAME.safetensors, NAME.keras and two images NAME.npy of each network, and what
@@ -125,7 +134,7 @@ def deployed(tmp_path_factory):
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("deployed")
-    for case in CASES:
+    for case in DEPLOYED:
         weights = draw_weights(folder / f"{case.name}.safetensors", case.model, case.options)
         for kind in ("onnx", "openvino"):
             export(weights, kind)

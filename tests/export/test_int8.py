@@ -98,20 +98,20 @@ def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path
 def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     streets_and_model, tmp_path, monkeypatch
 ):
-    from briskseg.export import export, quantize
+    from briskseg.export import export, int8
 
     data, model = streets_and_model
-    rounded = quantize._quantized
+    rounded = int8._quantized
     layers = []
 
     def watched(float32, images, in_float):
         layers.append([*in_float])
         return rounded(float32, images, in_float)
 
-    monkeypatch.setattr(quantize, "_quantized", watched)
-    monkeypatch.setattr(quantize, "IN_FLOAT", (0, 2))
-    beyond = quantize.Bounds(miou=-100, class_iou=-100)  # what no file keeps
-    asked = quantize.Int8(open_dataset(data), beyond)
+    monkeypatch.setattr(int8, "_quantized", watched)
+    monkeypatch.setattr(int8, "IN_FLOAT", (0, 2))
+    beyond = int8.Bounds(miou=-100, class_iou=-100)  # what no file keeps
+    asked = int8.Int8(open_dataset(data), beyond)
     with pytest.raises(
         ExportError,
         match=r"bad-int8\.xml was not kept: in int8, with \d layers left in float, it loses \S+ "

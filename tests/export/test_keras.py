@@ -46,11 +46,9 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
 
 
 def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
-    from briskseg.export.keras_file import KINDS
+    from briskseg.export.keras_file import OPERATIONS
 
-    order = ("weight", "bias", "running_var", "running_mean")
-    norm = KINDS["BatchNormalization"]._replace(tensors=order)
-    monkeypatch.setitem(KINDS, "BatchNormalization", norm)
+    monkeypatch.setitem(OPERATIONS, "relu", lambda writer, x: x)
     done = command("export", model, "--to", "keras", "--size", "32x48")
     assert (done.status, done.out) == (1, "")
     assert re.fullmatch(
@@ -93,6 +91,19 @@ def test_a_wrong_request_is_one_sentence(words, message, model, command):
     assert (done.status, done.out) == (2, "")
     assert done.err == "briskseg: " + message.format(**places)
     assert there.read_text() == "precious"
+
+
+def test_an_operation_without_a_layer_is_named(model, command, monkeypatch):
+    from briskseg.export.keras_file import OPERATIONS
+
+    monkeypatch.delitem(OPERATIONS, "cat")
+    done = command("export", model, "--to", "keras", "--size", "32x48")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith(
+        "briskseg: FastSCNN has the operation 'cat', for which there is no layer of Keras here, "
+        "expected one of: conv2d, "
+    )
+    assert list(model.parent.iterdir()) == [model]
 
 
 def test_without_keras_the_way_to_install_it_is_named(model, command, monkeypatch):

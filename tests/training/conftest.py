@@ -102,7 +102,6 @@ def sit() -> Callable[..., Path]:
     from briskseg.core.errors import Interrupted
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
-    from briskseg.training.pretraining import pretrain
     from briskseg.training.session import RunSession
 
     def sit(
@@ -113,7 +112,7 @@ def sit() -> Callable[..., Path]:
                 signal.raise_signal(signal.SIGINT)
 
         session = RunSession(resume, Devices("cpu"), listener=listen)
-        train = fit if isinstance(recipe, Recipe) else pretrain
+        train = fit
         if not until:
             return train(recipe, run, session)
         # at an epoch's end that is within its validation

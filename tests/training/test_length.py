@@ -96,7 +96,7 @@ def test_a_run_that_would_end_too_late_ends_earlier_and_stays_so(
     words: list[str], tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("briskseg.training.loop.PACE_EVERY", 2)
-    monkeypatch.setattr("briskseg.training.ending.Deadline.steps_left", lambda *_: 2)
+    monkeypatch.setattr("briskseg.training.length.Deadline.steps_left", lambda *_: 2)
     done = command(*words, "--minutes", "1")
     assert done.status == 0, done.err
     run = tmp_path / "run"

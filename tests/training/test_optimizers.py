@@ -8,7 +8,7 @@ from torch import nn
 
 from briskseg.models import create_model
 from briskseg.recipe import OptimizerPart
-from briskseg.training.optimizers import make_optimizer
+from briskseg.training.train_step import make_optimizer
 
 
 def spared(part: OptimizerPart) -> set[str]:

@@ -32,14 +32,14 @@ WORDS = [f"--set={change}" for change in BRIEF]
 
 @pytest.fixture(scope="module")
 def pretrained(imagenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from briskseg.training.pretraining import pretrain
+    from briskseg.training.fit import fit
 
     changes = [
         f"data.root={imagenet}", *BRIEF, "training.weight_decay_epochs=2",
         "training.schedule.milestones=[1]", "training.optimizer.lr=0.01",
     ]  # fmt: skip
     run = tmp_path_factory.mktemp("runs") / "encoder"
-    return pretrain(load_recipe("erfnet-encoder-imagenet", changes), run)
+    return fit(load_recipe("erfnet-encoder-imagenet", changes), run)
 
 
 def test_metrics_have_top_1_and_top_5(pretrained: Path) -> None:

@@ -141,7 +141,7 @@ def test_the_write_up_on_camvid_trains_on_its_layout(
 
 
 def test_the_write_ups_schedule_is_the_published() -> None:
-    from briskseg.training.schedules import factor
+    from briskseg.training.train_step import factor
 
     training = load_recipe("erfnet-camvid32").training
     lengths = {8e-4: 80, 5e-4: 80, 2e-4: 40, 1e-4: 40, 5e-5: 40}

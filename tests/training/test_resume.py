@@ -80,10 +80,9 @@ def _sit(
     import torch
 
     from briskseg.core.errors import Interrupted
-    from briskseg.recipe import Recipe, load_recipe
+    from briskseg.recipe import load_recipe
     from briskseg.training.fit import fit
     from briskseg.training.machine import Devices
-    from briskseg.training.pretraining import pretrain
     from briskseg.training.session import RunSession
 
     multiprocessing.set_start_method("fork", force=True)  # as in a process that was not forked so
@@ -99,10 +98,7 @@ def _sit(
     loaded = load_recipe(recipe, changes)
     session = RunSession(resume, Devices("cpu"), listener=listen)
     try:
-        if isinstance(loaded, Recipe):
-            fit(loaded, run, session)
-        else:
-            pretrain(loaded, run, session)
+        fit(loaded, run, session)
     except Interrupted as stop:
         raise SystemExit(stop.exit_status) from None
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from briskseg.recipe import SchedulePart
-from briskseg.training.schedules import factor
+from briskseg.training.train_step import factor
 
 
 def test_poly_by_step_is_torch_polynomial_lr() -> None:

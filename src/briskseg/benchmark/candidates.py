@@ -8,31 +8,22 @@ from pathlib import Path
 
 from briskseg.benchmark.roofline import available_threads
 from briskseg.benchmark.speed import Candidate
-from briskseg.core.card import Card, read_card
+from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
-from briskseg.core.exported import read_exported
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
-from briskseg.runtime.model_files import find_files, is_exported
+from briskseg.runtime.model_files import find_files, read_file
 
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
 class File:
     """A file that can be run, its card, what it computes in, and the one size that it takes."""
 
-    path: Path
-    card: Card
-    precision: str = "float32"
-    fixed: Size | None = None
-
-
-def read_file(path: Path) -> File:
-    """Raises as `read_card` and `read_exported`."""
-    if is_exported(path):
-        card, exported = read_exported(path)
-        return File(path, card, exported.precision, exported.size)
-    return File(path, read_card(path))
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.card, exported = read_file(path)
+        self.precision = exported.precision if exported else "float32"
+        self.fixed = exported.size if exported else None
 
 
 @dataclass(frozen=True)
@@ -57,11 +48,17 @@ def find_all(
     """
     search = Search([], {}, [])
     for index, model in enumerate(dict.fromkeys(models)):
-        files = [read_file(path) for path in find_files(Path(model))]
+        files = [File(path) for path in find_files(Path(model))]
         search.cards[model] = files[-1].card
-        if _needs_export(files, backends):
+        weights = files[-1].path
+        if weights.suffix.lower() == WEIGHTS and _lacks_onnx(files, backends):
+            from briskseg.export import export
+
+            (folder / str(index)).mkdir()
+            file = folder / str(index) / f"{weights.stem}.onnx"
             try:
-                files.append(_exported(files[-1].path, folder / str(index)))
+                export(weights, "onnx", file)
+                files.append(File(file))
             except MissingExtraError as error:
                 search.unmeasured.append(f"Only torch is measured: {error}.")
         found = find_candidates(model, files, backends, threads, sizes)
@@ -76,21 +73,11 @@ def find_all(
     return search
 
 
-def _needs_export(files: Sequence[File], backends: Sequence[str]) -> bool:
-    """Whether a backend that runs ONNX files has none to run, of weights in float32."""
-    if files[-1].path.suffix.lower() != WEIGHTS:
-        return False
+def _lacks_onnx(files: Sequence[File], backends: Sequence[str]) -> bool:
+    """Whether a backend that runs ONNX files has none in float32 to run."""
     suffixes = {file.path.suffix.lower() for file in files if file.precision == "float32"}
     kinds = [BACKENDS[name] for name in backends]
     return any(".onnx" in kind.files and suffixes.isdisjoint(kind.files) for kind in kinds)
-
-
-def _exported(weights: Path, folder: Path) -> File:
-    from briskseg.export import export
-
-    folder.mkdir()
-    export(weights, "onnx", folder / f"{weights.stem}.onnx")
-    return read_file(folder / f"{weights.stem}.onnx")
 
 
 def find_candidates(

@@ -3,7 +3,7 @@
 Peaks are measured, not read off a data sheet: the highest rate of several short attempts, on the
 threads that the networks use. Matrix products are ONNX Runtime's, by a constant matrix as a
 network's weights are; of int8 they are of unsigned by signed bytes, which the processor's int8
-instructions take where it has them. Without that package they are numpy's, in float32 alone.
+instructions take where it has them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +30,16 @@ _FLOAT, _UINT8, _INT8, _INT32 = 1, 2, 3, 6
 
 @dataclass(frozen=True)
 class Peaks:
-    """float32, int8: operations per second (a multiplication with its addition is 2), int8 None
-    where nothing here can measure it; copy: bytes per second, read and written both counted."""
+    """float32, int8: operations per second (a multiplication with its addition is 2); copy: bytes
+    per second, read and written both counted."""
 
     float32: float
-    int8: float | None
+    int8: float
     copy: float
 
     def best(self, other: Peaks) -> Peaks:
         """The higher of each."""
-        known = [peak for peak in (self.int8, other.int8) if peak is not None]
-        return Peaks(
-            max(self.float32, other.float32),
-            max(known, default=None),
-            max(self.copy, other.copy),
-        )
+        return Peaks(*map(max, astuple(self), astuple(other)))
 
     def of(self, precision: str) -> float | None:
         """The peak of arithmetic in this precision, None where it is not known."""
@@ -54,26 +49,17 @@ class Peaks:
 def measure_peaks(threads: int | None = None) -> Peaks:
     """The machine's peaks on so many threads, all by default; takes about half a second."""
     threads = threads or available_threads()
-    try:
-        import onnxruntime  # noqa: F401
-    except ModuleNotFoundError:
-        return Peaks(max(map(_numpy_product, SIDES)), None, _copy(threads))
-    return Peaks(
-        max(_product(np.ones((side, side), np.float32), threads) for side in SIDES),
-        max(_product(np.ones((side, side), np.int8), threads) for side in SIDES),
-        _copy(threads),
+    float32, int8 = (
+        max(_product(np.ones((side, side), kind), threads) for side in SIDES)
+        for kind in (np.float32, np.int8)
     )
+    return Peaks(float32, int8, _copy(threads))
 
 
 def available_threads() -> int:
     """The processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def _numpy_product(side: int) -> float:
-    a, out = np.ones((side, side), np.float32), np.empty((side, side), np.float32)
-    return 2 * side**3 / _shortest(lambda: np.matmul(a, a, out=out))
 
 
 def _product(b: Floats32 | npt.NDArray[np.int8], threads: int) -> float:
@@ -90,14 +76,9 @@ def _copy(threads: int) -> float:
     source = np.ones(COPIED_BYTES, np.uint8)
     target = np.zeros_like(source)  # written to, so that the copy meets no page fault
     target[:] = 1
-    parts = [
-        (a, b)
-        for a, b in zip(
-            np.array_split(target, threads), np.array_split(source, threads), strict=True
-        )
-    ]
+    parts = np.array_split(target, threads), np.array_split(source, threads)
     with ThreadPoolExecutor(threads) as pool:
-        return 2 * COPIED_BYTES / _shortest(lambda: list(pool.map(lambda p: np.copyto(*p), parts)))
+        return 2 * COPIED_BYTES / _shortest(lambda: list(pool.map(np.copyto, *parts)))
 
 
 def _shortest(work: Callable[[], object]) -> float:

@@ -18,9 +18,7 @@ import numpy as np
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
-from briskseg.core.images import write_jpeg
 from briskseg.core.types import Progress
-from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.predictor import Ran
 
 ROUNDS = 5
@@ -121,21 +119,16 @@ def measure(
     A candidate that fails is reported with its sentence, and the others go on. Raises BriskError
     where all fail.
     """
-    report = progress or (lambda done, total: None)
-    speed, total = Speed(), _steps(len(candidates))
+    speed, steps = Speed(), ROUNDS + 1  # of a candidate: opening is a step, and so is every round
     for start in range(0, len(candidates), TOGETHER):
         group = candidates[start : start + TOGETHER]
         for done in _measure_group(group, images, seconds, speed):
-            report(_steps(start) + done, total)
+            if progress is not None:
+                progress(steps * start + done, steps * len(candidates))
     if not speed.timings:
         candidate, error = speed.failures[0]
         raise BriskError(f"nothing could be measured; {candidate}: {error}")
     return speed
-
-
-def _steps(candidates: int) -> int:
-    """Opening is a step, and so is every round."""
-    return candidates * (ROUNDS + 1)
 
 
 def _measure_group(
@@ -152,41 +145,36 @@ def _measure_group(
         for one in group:
             worker = stack.enter_context(Worker())
             try:
-                worker.open(one.path, one.backend, one.threads, one.size_hw, images[one.size_hw])
-                running.append((Timing(one, _file_bytes(one.path)), worker))
+                worker.ask(
+                    "open",
+                    path=str(one.path),
+                    backend=one.backend,
+                    threads=one.threads,
+                    size_hw=one.size_hw,
+                    image=str(images[one.size_hw]),
+                )
+                files = [one.path]
+                if one.path.suffix.lower() == ".xml":  # whose weights lie in a second file
+                    files.append(one.path.with_suffix(".bin"))
+                size = sum(file.stat().st_size for file in files)
+                running.append((Timing(one, size), worker))
                 done += 1
             except BriskError as error:
                 speed.failures.append((one, str(error)))
-                done += _steps(1)
+                done += ROUNDS + 1
             yield done
         for _ in range(ROUNDS):
             for threads in sorted({t.candidate.threads for t, _ in running}, key=str):
-                found = probe.peaks(threads)
+                found = Peaks(**probe.ask("peaks", threads=threads))
                 speed.peaks[threads] = found.best(speed.peaks.get(threads, found))
             for timing, worker in [*running]:
                 try:
-                    frames, timing.memory = worker.frames(seconds / ROUNDS, LEAST)
-                    timing.rounds.append(frames)
+                    measured = worker.ask("frames", seconds=seconds / ROUNDS, least=LEAST)
+                    timing.rounds.append(measured["frames"])
+                    timing.memory = measured["memory"]
                 except BriskError as error:
                     speed.failures.append((timing.candidate, str(error)))
                     running.remove((timing, worker))
                 done += 1
                 yield done
     speed.timings.extend(timing for timing, _ in running)
-
-
-def draw_streets(sizes: set[tuple[int, int]], folder: Path) -> dict[tuple[int, int], Path]:
-    """A street of each size as a JPEG file, as cameras give them."""
-    drawn = {}
-    for height, width in sizes:
-        drawn[height, width] = folder / f"street-{height}x{width}.jpg"
-        image_hwc, _ = draw_scene(0, (height, width))
-        write_jpeg(drawn[height, width], image_hwc)
-    return drawn
-
-
-def _file_bytes(path: Path) -> int:
-    """Of the file, and of the second one that an OpenVINO model has."""
-    weights = path.with_suffix(".bin")
-    more = [weights] if path.suffix.lower() == ".xml" and weights.is_file() else []
-    return sum(file.stat().st_size for file in [path, *more])

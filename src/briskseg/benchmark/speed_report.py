@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
-from briskseg.benchmark.roofline import Peaks, available_threads
-from briskseg.benchmark.speed import BUSY, Candidate, Speed, Timing
+from briskseg.benchmark.roofline import available_threads
+from briskseg.benchmark.speed import BUSY, Speed, Timing
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError
@@ -32,23 +32,15 @@ class Report:
     answer: Answer | None = None
     unmeasured: Sequence[str] = ()
 
-    def work_of(self, candidate: Candidate) -> Work | None:
-        return self.work[candidate.model, candidate.size_hw]
-
     def flop_per_s(self, timing: Timing) -> float | None:
-        work = self.work_of(timing.candidate)
+        work = self.work[timing.candidate.model, timing.candidate.size_hw]
         return None if work is None else work.flop / (timing.median("inference") * 1e-3)
 
-    def peak(self, timing: Timing) -> float | None:
-        """The machine's peak in the candidate's precision, on its threads."""
-        return self.peaks(timing).of(timing.candidate.precision)
-
-    def peaks(self, timing: Timing) -> Peaks:
-        return self.speed.peaks[timing.candidate.threads]
-
     def peak_share(self, timing: Timing) -> float | None:
-        """Of the machine's peak in the candidate's precision, what inference reaches."""
-        rate, peak = self.flop_per_s(timing), self.peak(timing)
+        """Of the machine's peak in the candidate's precision, on its threads, what inference
+        reaches."""
+        rate = self.flop_per_s(timing)
+        peak = self.speed.peaks[timing.candidate.threads].of(timing.candidate.precision)
         return None if rate is None or peak is None else rate / peak
 
     @property
@@ -74,6 +66,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The whole report: milliseconds, bytes, operations per second, shares in [0, 1]."""
+        budget = self.answer and {
+            "milliseconds": self.answer.budget.milliseconds,
+            "met": self.answer.met,
+            "over": max(0.0, self.answer.over),
+            "candidate": self.speed.timings.index(self.answer.timing),
+            "miou": self.answer.score,
+        }
         return {
             "image": self.image,
             "threads": available_threads(),
@@ -81,12 +80,12 @@ class Report:
                 {"threads": threads, **asdict(peaks)} for threads, peaks in self.speed.peaks.items()
             ],
             "candidates": [self._candidate(timing) for timing in self.speed.timings],
-            "budget": self._budget(),
+            "budget": budget,
             "notes": self.notes,
         }
 
     def _candidate(self, timing: Timing) -> dict[str, Any]:
-        work = self.work_of(timing.candidate)
+        work = self.work[timing.candidate.model, timing.candidate.size_hw]
         named = {**asdict(timing.candidate), "path": str(timing.candidate.path)}
         named["size"] = list(named.pop("size_hw"))
         return {
@@ -104,17 +103,6 @@ class Report:
             "flop": None if work is None else work.flop,
             "flop_per_s": self.flop_per_s(timing),
             "peak_share": self.peak_share(timing),
-        }
-
-    def _budget(self) -> dict[str, Any] | None:
-        if self.answer is None:
-            return None
-        return {
-            "milliseconds": self.answer.budget.milliseconds,
-            "met": self.answer.met,
-            "over": max(0.0, self.answer.over),
-            "candidate": self.speed.timings.index(self.answer.timing),
-            "miou": self.answer.score,
         }
 
 

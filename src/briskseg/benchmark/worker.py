@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import cv2
 
-from briskseg.benchmark.roofline import Peaks, measure_peaks
+from briskseg.benchmark.roofline import measure_peaks
 from briskseg.core.errors import BriskError
 from briskseg.core.images import read_image
 from briskseg.core.overlay import overlay
@@ -50,31 +50,10 @@ class Worker:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
 
-    def open(
-        self, path: Path, backend: str, threads: int | None, size_hw: tuple[int, int], image: Path
-    ) -> None:
-        """Load the file and run a frame."""
-        self._ask(
-            do="open",
-            path=str(path),
-            backend=backend,
-            threads=threads,
-            size_hw=size_hw,
-            image=str(image),
-        )
-
-    def frames(self, seconds: float, least: int) -> tuple[list[dict[str, float]], int | None]:
-        """Milliseconds of each frame's stages, and the process's peak memory in bytes."""
-        found = self._ask(do="frames", seconds=seconds, least=least)
-        return found["frames"], found["memory"]
-
-    def peaks(self, threads: int | None) -> Peaks:
-        """The machine's peaks, as `measure_peaks`."""
-        return Peaks(**self._ask(do="peaks", threads=threads)["peaks"])
-
-    def _ask(self, **request: Any) -> dict[str, Any]:
+    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+        """The answer to a request, as `serve` lists them."""
         try:
-            self._requests.write(json.dumps(request) + "\n")
+            self._requests.write(json.dumps({"do": do, **request}) + "\n")
             self._requests.flush()
             answer = self._answers.readline()
         except OSError:
@@ -106,12 +85,13 @@ class Stopwatch:
         path: str,
         backend: str,
         threads: int | None,
-        size_hw: tuple[int, int],
+        size_hw: Sequence[int],
         image: str,
     ) -> None:
+        height, width = size_hw
         if threads is not None:
             cv2.setNumThreads(threads)
-        self.predictor = open_predictor(Path(path), backend, threads, size_hw)
+        self.predictor = open_predictor(Path(path), backend, threads, (height, width))
         self.predictor.on_stage_end = self._stage_ends
         self.label_set = self.predictor.card.labels.to_label_set()
         self.image = Path(image)
@@ -171,29 +151,27 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-def serve(requests: Any, answer: Callable[[dict[str, Any]], None]) -> None:
-    """Answer requests until there are no more: open, frames, peaks."""
+def serve(requests: Iterable[str], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Answer requests until there are no more, with {"error": ...} where one fails.
+
+    open: load a file and run a frame, as `Stopwatch` takes it; nothing. frames: as
+    `Stopwatch.frames` takes it; {"frames", "memory"}: each frame's stages in ms, the process's peak
+    memory in bytes. peaks: {"threads"}; the fields of `Peaks`.
+    """
     stopwatch: Stopwatch | None = None
     found: dict[str, Any]
     for line in requests:
         request = json.loads(line)
+        do = request.pop("do")
         try:
-            if request["do"] == "peaks":
-                found = {"peaks": asdict(measure_peaks(request["threads"]))}
-            elif request["do"] == "open":
-                stopwatch = Stopwatch(
-                    request["path"],
-                    request["backend"],
-                    request["threads"],
-                    tuple(request["size_hw"]),
-                    request["image"],
-                )
+            if do == "peaks":
+                found = asdict(measure_peaks(**request))
+            elif do == "open":
+                stopwatch, found = Stopwatch(**request), {}
                 stopwatch.frame()
-                found = {}
             else:
                 assert stopwatch is not None, "open comes first"
-                times = stopwatch.frames(request["seconds"], request["least"])
-                found = {"frames": times, "memory": peak_memory()}
+                found = {"frames": stopwatch.frames(**request), "memory": peak_memory()}
         except BriskError as error:
             found = {"error": str(error)}
         except Exception as error:  # one candidate's, as a library raised it

@@ -6,6 +6,7 @@ inside the verb's function, so that `briskseg --help` answers at once.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -58,14 +59,6 @@ def _options(
     pass  # the option's callback has printed
 
 
-def _register() -> None:
-    """Import every verb's file; each adds itself to `app` by a decorator on its function."""
-    import importlib
-
-    for verb in VERBS:
-        importlib.import_module(f"briskseg.cli.{verb}")
-
-
 # In the order in which one meets them; `briskseg --help` lists them so.
 VERBS: tuple[str, ...] = (
     "check",
@@ -84,6 +77,12 @@ VERBS: tuple[str, ...] = (
 )
 
 
+def _register() -> None:
+    """Import every verb's file; each adds itself to `app` by a decorator on its function."""
+    for verb in VERBS:
+        importlib.import_module(f"briskseg.cli.{verb}")
+
+
 def main() -> None:
     """Run the command; every error that reaches the user is one sentence and an exit status.
 
@@ -91,25 +90,21 @@ def main() -> None:
     where an error came from.
     """
     with plain_output():
-        _run()
-
-
-def _run() -> None:
-    try:
-        _prepare_process()
-        _register()
-        app()
-    except BriskError as error:
-        _fail(error, str(error), error.exit_status)
-    except KeyboardInterrupt as error:
-        _fail(error, "interrupted", 130)
-    except Exception as error:  # our own mistake: still a sentence, with the way to report it
-        _fail(
-            error,
-            f"a defect in briskseg: {type(error).__name__}: {error}; set "
-            "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
-            1,
-        )
+        try:
+            _prepare_process()
+            _register()
+            app()
+        except BriskError as error:
+            _fail(error, str(error), error.exit_status)
+        except KeyboardInterrupt as error:
+            _fail(error, "interrupted", 130)
+        except Exception as error:  # our own mistake: still a sentence, with the way to report it
+            _fail(
+                error,
+                f"a defect in briskseg: {type(error).__name__}: {error}; set "
+                "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
+                1,
+            )
 
 
 def _prepare_process() -> None:

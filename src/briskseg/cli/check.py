@@ -9,34 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import (
-    WIDTH,
-    JsonOption,
-    check_json,
-    counter,
-    is_stdout,
-    plain_table,
-    print_rows,
-    write_json,
-)
-from briskseg.cli.options import ClassesOption, DataArgument
-from briskseg.core.plots import check_figure_file
+from briskseg.cli import app, console
+from briskseg.cli.options import ClassesOption, DataArgument, PlotOption
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
     from briskseg.data.check.fixed_copy import FixedCopy
-    from briskseg.data.check.scan import Scan
 
 FILES = 3  # named of a finding
 
 _Fix = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
-]
-_Picture = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Draw classes and sizes: .png, .svg or .pdf."),
 ]
 
 
@@ -46,8 +30,8 @@ def check(
     classes: ClassesOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
-    picture: _Picture = None,
-    json_file: JsonOption = None,
+    picture: PlotOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Read every file of a data set and name all that is wrong, with the cure.
 
@@ -57,20 +41,16 @@ def check(
 
     Example: briskseg check data/mine --fix data/repaired
     """
-    check_json(json_file)
-    if picture is not None:
-        check_figure_file(picture)
-    from briskseg.data.check import report_on, scan_dataset
+    from briskseg.data.check import check_dataset, report_on, scan_dataset
+    from briskseg.data.check.fixed_copy import refuse_out, write_repaired
 
     if fix is not None:
-        from briskseg.data.check.fixed_copy import refuse_out
-
         refuse_out(Path(data), fix)  # before every file is read
-    with counter("reading", "pairs") as progress:
+    with console.counter("reading", "pairs") as progress:
         scan = scan_dataset(data, classes, seed, progress)
     report = report_on(scan)
     result = report.to_json()
-    is_quiet = is_stdout(json_file)
+    is_quiet = console.is_stdout(json_file)
     if not is_quiet:
         _print(report)
     fit = report.fit
@@ -81,29 +61,21 @@ def check(
         if not is_quiet:
             print(f"picture: {picture}")
     if fix is not None:
-        repair, after = _repair(scan, report, fix)
+        with console.counter("writing", "pairs") as progress:
+            repair = write_repaired(scan, report, fix, progress)
+        after = None
+        if repair.pairs:
+            with console.counter("reading the copy", "pairs") as progress:
+                after = check_dataset(repair.out, progress=progress)
         fit = after is not None and after.fit
         result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
-    write_json(json_file, result)
+    console.write_json(json_file, result)
     if not fit:
         raise typer.Exit(1)
-
-
-def _repair(scan: Scan, report: CheckReport, out: Path) -> tuple[FixedCopy, CheckReport | None]:
-    """The repaired copy, and what a check of it finds; None where no pair is left."""
-    from briskseg.data.check import check_dataset
-    from briskseg.data.check.fixed_copy import write_repaired
-
-    with counter("writing", "pairs") as progress:
-        repair = write_repaired(scan, report, out, progress)
-    if repair.pairs == 0:
-        return repair, None
-    with counter("reading the copy", "pairs") as progress:
-        return repair, check_dataset(repair.out, progress=progress)
 
 
 def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
@@ -143,19 +115,17 @@ def _print(report: CheckReport) -> None:
             print(_wrapped(f"files: {_first(finding.files)}", "  "))
         print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
-    numbers = []
-    for severity in ("error", "warning", "note"):
-        n = found.count(severity)
-        numbers.append(f"{n} {severity}{'' if n == 1 else 's'}")
+    counts = {severity: found.count(severity) for severity in ("error", "warning", "note")}
+    numbers = [f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items()]
     verdict = "fit to train on" if report.fit else "not fit to train on"
     print(f"\n{', '.join(numbers)}: {verdict}")
 
 
 def _wrapped(text: str, indent: str = "") -> str:
-    """The text in lines of at most `WIDTH`; a path stays in one piece, so that it can be copied."""
+    """The text in lines; a path stays in one piece, so that it can be copied."""
     return fill(
         text,
-        WIDTH,
+        console.WIDTH,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
         break_long_words=False,
@@ -177,4 +147,5 @@ def _print_classes(report: CheckReport) -> None:
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    print_rows(plain_table("class", *headings), [*rows, ignored], WIDTH)
+    table = console.plain_table("class", *headings)
+    console.print_rows(table, [*rows, ignored], console.WIDTH)

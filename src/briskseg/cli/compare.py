@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import (
-    JsonOption,
-    check_json,
-    is_stdout,
-    percent,
-    plain_table,
-    print_rows,
-    write_json,
-)
+from briskseg.cli import app, console
+from briskseg.cli.options import PlotOption
 from briskseg.core.errors import RequestError, nearest
-from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.core.types import Floats
-    from briskseg.runs.compare.curve import Axis, Curve
-    from briskseg.runs.compare.miou_change import Difference, ScoreDifference
+    from briskseg.runs.compare.curve import Axis
+    from briskseg.runs.compare.miou_change import ScoreDifference
     from briskseg.runs.compare.two_runs import Comparison
 
 _Keys = Annotated[
@@ -40,12 +31,8 @@ _Patterns = Annotated[
 ]
 _LOG = "A run folder, or a log: metrics.csv, TensorBoard, MMEngine's JSON, text."
 
-
 _Smooth = Annotated[
     float | None, typer.Option(metavar="N", help="Average over the last N steps (or --by).")
-]
-_Plot = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Draw both curves: .png, .svg or .pdf.")
 ]
 
 
@@ -59,8 +46,8 @@ def compare(
     mae: Annotated[float, typer.Option(help="Bound of the mean absolute error.")] = 0.0002,
     key: _Keys = None,
     pattern: _Patterns = None,
-    plot: _Plot = None,
-    json_file: JsonOption = None,
+    plot: PlotOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Compare two runs: losses by a rule, the step where they part, and scores with intervals.
 
@@ -70,8 +57,11 @@ def compare(
     Example: briskseg compare runs/gpu runs/npu --smooth 100 --plot losses.png
     """
     axis = _axis(by)
-    _check_numbers(smooth, mre, mae)
-    check_json(json_file)
+    if smooth is not None and not smooth > 0:
+        raise RequestError(f"--smooth {smooth:g}: expected a number above 0")
+    for name, bound in (("--mre", mre), ("--mae", mae)):
+        if not bound >= 0:
+            raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 
     from briskseg.runs.compare.agreement import Rule
@@ -79,18 +69,21 @@ def compare(
     from briskseg.runs.compare.logs import Log
     from briskseg.runs.compare.two_runs import compare_runs
 
-    if plot is not None:
-        check_figure_file(plot)
-    logs = [
+    log_a, log_b = (
         Log(run, name or "loss", expression)
         for run, name, expression in zip((run_a, run_b), keys, patterns, strict=True)
-    ]
-    found = compare_runs(logs[0], logs[1], axis, smooth, Rule(mre, mae))
+    )
+    found = compare_runs(log_a, log_b, axis, smooth, Rule(mre, mae))
     if plot is not None:
         save_picture(found, plot)
-    if not is_stdout(json_file):
-        _print(found)
-    write_json(json_file, found.to_json())
+    if not console.is_stdout(json_file):
+        _print_curves(found)
+        if isinstance(found.scores, str):
+            print(f"\n{found.scores}")
+        elif found.scores is not None:
+            _print_scores(found.scores)
+        print(f"\n{found.verdict}")
+    console.write_json(json_file, found.to_json())
     raise typer.Exit(0 if found.agreement.within else 1)
 
 
@@ -103,14 +96,6 @@ def _axis(by: str) -> Axis:
     raise RequestError(f"--by {by}: {nearest(by, AXES)}")
 
 
-def _check_numbers(smooth: float | None, mre: float, mae: float) -> None:
-    if smooth is not None and not smooth > 0:
-        raise RequestError(f"--smooth {smooth:g}: expected a number above 0")
-    for name, bound in (("--mre", mre), ("--mae", mae)):
-        if not bound >= 0:
-            raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
-
-
 def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | None]:
     """One value for both runs, or one each."""
     values = given or []
@@ -119,21 +104,22 @@ def _for_each(option: str, given: list[str] | None) -> tuple[str | None, str | N
     return (values[0], values[-1]) if values else (None, None)
 
 
-def _print(found: Comparison) -> None:
-    _print_curves(found)
-    _print_scores(found)
-    print(f"\n{found.verdict}")
-
-
 def _print_curves(found: Comparison) -> None:
+    from briskseg.runs.compare.curve import UNITS
+
+    def span(positions: Floats) -> str:
+        return f"{found.position(positions[0])} to {found.position(positions[-1])}"
+
     agreement, curves = found.agreement, found.agreement.curves
     for which, curve in (("A", found.a), ("B", found.b)):
-        print(f"{which}  {_described(found, curve)}")
-    compared = f"compared at {len(curves.positions)} points, {_span(found, curves.positions)}"
+        positions, _ = curve.along(found.axis)
+        points = f"{len(positions)} points, {span(positions)}"
+        print(f"{which}  {curve.log}: {curve.key} at {points}")
+    compared = f"compared at {len(curves.positions)} points, {span(curves.positions)}"
     if curves.interpolated:
         compared += f"; B interpolated at {curves.interpolated}"
     if found.window is not None:
-        compared += f"; smoothed over {found.window:g} {_unit(found)}"
+        compared += f"; smoothed over {found.window:g} {UNITS[found.axis]}"
     print(compared)
     rule, widest = agreement.rule, agreement.widest
     print()
@@ -156,50 +142,15 @@ def _print_curves(found: Comparison) -> None:
         print(f"model.safetensors  {same}")
 
 
-def _described(found: Comparison, curve: Curve) -> str:
-    positions, _ = curve.along(found.axis)
-    return f"{curve.log}: {curve.key} at {len(positions)} points, {_span(found, positions)}"
-
-
-def _span(found: Comparison, positions: Floats) -> str:
-    return f"{found.position(positions[0])} to {found.position(positions[-1])}"
-
-
-def _unit(found: Comparison) -> str:
-    from briskseg.runs.compare.curve import UNITS
-
-    return UNITS[found.axis]
-
-
-def _print_scores(found: Comparison) -> None:
-    if found.scores is None:
-        return
-    if isinstance(found.scores, str):
-        print(f"\n{found.scores}")
-        return
-    _print_score_table(found.scores)
-
-
-def _print_score_table(scores: ScoreDifference) -> None:
+def _print_scores(scores: ScoreDifference) -> None:
     print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
-    print_rows(
-        plain_table("IoU", "A", "B", "B - A", "95 % interval", ""),
-        (
-            (name, percent(one.a), percent(one.b), _signed(one), _interval(one), "*" * one.is_clear)
-            for name, one in [("mean", scores.miou), *scores.classes.items()]
-        ),
-    )
-    if scores.note:
-        print(scores.note)
-    else:
-        print("* the interval leaves out 0; of 20 equal classes one does by chance")
-
-
-def _signed(one: Difference) -> str:
-    return "-" if one.difference is None else f"{100 * one.difference:+.2f}"
-
-
-def _interval(one: Difference) -> str:
-    if one.low is None or one.high is None:
-        return "-"
-    return f"{100 * one.low:+.2f} to {100 * one.high:+.2f}"
+    rows = []
+    for name, one in [("mean", scores.miou), *scores.classes.items()]:
+        difference = "-" if one.difference is None else f"{100 * one.difference:+.2f}"
+        interval = "-"
+        if one.low is not None and one.high is not None:
+            interval = f"{100 * one.low:+.2f} to {100 * one.high:+.2f}"
+        both = console.percent(one.a), console.percent(one.b)
+        rows.append((name, *both, difference, interval, "*" * one.is_clear))
+    console.print_rows(console.plain_table("IoU", "A", "B", "B - A", "95 % interval", ""), rows)
+    print(scores.note or "* the interval leaves out 0; of 20 equal classes one does by chance")

@@ -28,9 +28,27 @@ if TYPE_CHECKING:
 WIDTH = 100  # of tables whose columns would else depend on the terminal
 LINE_EVERY_S = 10.0  # of progress where there is no terminal
 
+
+def is_stdout(file: Path | None) -> bool:
+    """Whether the JSON goes to standard output, where nothing else may be printed then."""
+    return str(file) == "-"
+
+
+def _check_folder(file: Path | None) -> Path | None:
+    """Refuses, before there is work, a file whose folder is not there."""
+    if file is not None and not is_stdout(file) and not file.parent.is_dir():
+        raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
+    return file
+
+
 JsonOption = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_check_folder,
+        help="Write the result as JSON; - for stdout.",
+    ),
 ]
 
 
@@ -82,14 +100,13 @@ def plain_console(width: int | None = None) -> Console:
     return Console(width=width, highlight=False, markup=False)
 
 
-def plain_table(first: str, *numbers: str) -> Table:
-    """An empty table: a column of names, then one of numbers for each heading."""
+def plain_table(*headings: str, names: int = 1) -> Table:
+    """An empty table: the first columns hold names, the others numbers."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column(first)
-    for heading in numbers:
-        table.add_column(heading, justify="right")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < names else "right")
     return table
 
 
@@ -100,6 +117,14 @@ def print_rows(table: Table, rows: Iterable[Iterable[str]], width: int | None = 
     for name, *cells in rows:
         table.add_row(Text(name), *cells)
     plain_console(width).print(table)
+
+
+def warn_of_dark(images: Sequence[Path]) -> None:
+    """Say once, on standard error, which of these images are read as black."""
+    from briskseg.core.images import dark_images
+
+    if said := dark_images(images):
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def percent(share: float | None, sign: str = "") -> str:
@@ -119,10 +144,7 @@ def counter(what: str, unit: str = "images") -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     console = Console(file=sys.stderr)
-    started = time.monotonic()
-    if not console.is_terminal:
-        yield _lines(console, what, unit, started)
-        return
+    started = last_line = time.monotonic()
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -132,53 +154,23 @@ def counter(what: str, unit: str = "images") -> Iterator[Progress]:
         TextColumn("left"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
-    with bar:
-        task = bar.add_task(what, total=None, rate="")
-
-        def show(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - started, 1e-9)
-            bar.update(task, completed=done, total=total, rate=f"{rate:.1f} {unit}/s")
-
-        yield show
-
-
-def _lines(console: Console, what: str, unit: str, started: float) -> Progress:
-    last = started
+    task = bar.add_task(what, total=None, rate="")
 
     def show(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last_line
         now = time.monotonic()
-        if now - last < LINE_EVERY_S:
-            return
-        last = now
-        rate = done / (now - started)
-        console.print(
-            f"{what} {done}/{total}, {rate:.1f} {unit}/s, {(total - done) / rate:.0f} s left",
-            highlight=False,
-            markup=False,
-        )
+        rate = done / max(now - started, 1e-9)
+        per_s = f"{rate:.1f} {unit}/s"
+        bar.update(task, completed=done, total=total, rate=per_s)
+        if bar.disable and now - last_line >= LINE_EVERY_S:
+            last_line = now
+            line = f"{what} {done}/{total}, {per_s}, {(total - done) / rate:.0f} s left"
+            console.print(line, highlight=False, markup=False)
 
-    return show
-
-
-def warn_of_dark(images: Sequence[Path]) -> None:
-    """Say once, on standard error, which of these images are read as black."""
-    from briskseg.core.images import dark_images
-
-    if said := dark_images(images):
-        print(f"warning: {said}", file=sys.stderr)
-
-
-def check_json(file: Path | None) -> None:
-    """Raises RequestError, before there is work, where the folder to write to is not there."""
-    if file is not None and not is_stdout(file) and not file.parent.is_dir():
-        raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
-
-
-def is_stdout(file: Path | None) -> bool:
-    """Whether the JSON goes to standard output, where nothing else may be printed then."""
-    return str(file) == "-"
+    with bar:
+        yield show
 
 
 def write_json(file: Path | None, result: dict[str, Any]) -> None:

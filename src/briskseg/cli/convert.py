@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.cli import app
+from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
     from briskseg.core.labels import LabelSet
-    from briskseg.models.weights.convert import Conversion
 
 
 @app.command()
@@ -52,56 +53,39 @@ def convert(
 
     Example: briskseg convert erfnet_pretrained.pth --labels cityscapes
     """
-    from briskseg.core.errors import MissingExtraError
-
-    if file.suffix == ".keras":
-        _convert_keras(file, labels, out)
-        return
-    label_set = None if labels is None else _label_set(labels)
-    try:
-        from briskseg.models.weights.convert import convert as convert_weights
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("torch", "reading published weights", "train") from error
-    _print(convert_weights(file, label_set, out))
-
-
-def _convert_keras(file: Path, labels: str | None, out: Path | None) -> None:
-    from briskseg.core.errors import MissingExtraError, RequestError
-
-    if labels is not None:
+    is_keras = file.suffix == ".keras"
+    if is_keras and labels is not None:
         raise RequestError(f"{file} has its classes in its card; leave --labels out")
-    try:
+    label_set = None if labels is None else _label_set(labels)
+    if importlib.util.find_spec("torch") is None:
+        what = "a .keras file" if is_keras else "published weights"
+        raise MissingExtraError("torch", f"reading {what}", "train")
+    if is_keras:
         from briskseg.export.keras_reader import convert_keras
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("torch", "reading a .keras file", "train") from error
-    card, written = convert_keras(file, out)
-    print("recognized  Keras, as `briskseg export` writes it")
+
+        card, written = convert_keras(file, out)
+        recognized = "Keras, as `briskseg export` writes it"
+    else:
+        from briskseg.models.weights.convert import convert as convert_weights
+
+        done = convert_weights(file, label_set, out)
+        card, written = done.card, done.out
+        dropped = ", the last one (ignored pixels) left out" if done.void_dropped else ""
+        recognized = f"{done.found.layout.title}; {done.found.classes} classes{dropped}"
+    print(f"recognized  {recognized}")
     _print_card(card)
     print(f"wrote       {written}")
 
 
-def _print(done: Conversion) -> None:
-    dropped = ", the last one (ignored pixels) left out" if done.void_dropped else ""
-    print(f"recognized  {done.found.layout.title}; {done.found.classes} classes{dropped}")
-    _print_card(done.card)
-    print(f"wrote       {done.out}")
-
-
 def _print_card(card: Card) -> None:
-    size = card.input.size
+    size, names = card.input.size, card.labels.names
     sized = f"resized to {size[0]}x{size[1]}" if size else "as they are"
     mean, std = (" ".join(f"{x:g}" for x in xs) for xs in (card.input.mean, card.input.std))
-    names = card.labels.names
     print(f"network     {card.network.name}, {len(names)} classes: {names[0]} ... {names[-1]}")
     print(f"images      {sized}; mean {mean}, std {std} (RGB in [0, 1])")
 
 
 def _label_set(labels: str) -> LabelSet:
-    from briskseg.core.errors import RequestError, nearest
     from briskseg.core.labels import LABEL_SETS, LabelSet
 
     if (name := "camvid11" if labels == "camvid" else labels) in LABEL_SETS:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import WIDTH, counter, plain_table, print_rows
+from briskseg.cli import app, console
 from briskseg.cli.options import ClassesOption, DataArgument, read_size
 from briskseg.core.errors import BriskError, RequestError
 
@@ -26,14 +25,13 @@ def data(context: typer.Context) -> None:
         return
     from briskseg.data import FORMATS
 
-    table = plain_table("kind")
-    table.add_column("recognized by")
     rows = [
         (name if row == 0 else "", layout)
         for name, entry in FORMATS.items()
         for row, layout in enumerate(entry.layouts)
     ]
-    print_rows(table, rows, WIDTH)
+    table = console.plain_table("kind", "recognized by", names=2)
+    console.print_rows(table, rows, console.WIDTH)
     print(
         "\nclasses.txt: a class a line as `name` or `name r g b`; labels hold its line's number"
         "\nfrom 0, or its color; 255 is ignored unless a line says `ignore N`."
@@ -59,7 +57,7 @@ def draw(
 
     from briskseg.data.synthetic import draw_dataset
 
-    with counter("drawing") as progress:
+    with console.counter("drawing") as progress:
         try:
             draw_dataset(folder, train, val, size_hw, seed, progress)
         except OSError as error:
@@ -100,7 +98,7 @@ def show(
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")
-    with counter("counting", "label files") as progress:
+    with console.counter("counting", "label files") as progress:
         for path in show_dataset(dataset, split, described, out, samples, progress):
             print(path)
     print(f"the augmentation is that of the recipe {name}")

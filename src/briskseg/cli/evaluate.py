@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import (
-    JsonOption,
-    check_json,
-    is_stdout,
-    percent,
-    plain_console,
-    plain_table,
-    print_rows,
-    warn_of_dark,
-    write_json,
-)
+from briskseg.cli import app, console
 from briskseg.cli.options import (
     ClassesOption,
+    DataOption,
     ModelArgument,
     StrideOption,
     ThreadsOption,
@@ -44,8 +34,6 @@ _LabelSize = Annotated[
         "512x1024; such scores do not compare with others.",
     ),
 ]
-
-
 _Backend = Annotated[
     str | None,
     typer.Option(
@@ -54,16 +42,11 @@ _Backend = Annotated[
     ),
 ]
 
-_SEEN = (
-    "The model was trained on val of such data too: if these are its images, the scores say\n"
-    "nothing about new ones."
-)
-
 
 @app.command()
 def evaluate(
     model: ModelArgument,
-    data: Annotated[str, typer.Option(help="The data set's folder, or `streets`.")],
+    data: DataOption,
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
     classes: ClassesOption = None,
     scales: _Scales = "1",
@@ -73,7 +56,7 @@ def evaluate(
     backend: _Backend = None,
     threads: ThreadsOption = None,
     label_size: _LabelSize = None,
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Score a model on a data set: IoU and accuracy of each class, mIoU with its interval.
 
@@ -85,60 +68,62 @@ def evaluate(
 
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """
-    wanted, size_hw = _numbers(scales), read_size(label_size, "--label-size")
-    check_json(json_file)
-
-    from briskseg.cli.console import counter
-    from briskseg.data import open_dataset
-    from briskseg.evaluation.accuracy import evaluate as score
-
-    predictor = load_model(model, backend or _usual_backend(model), threads, window, stride)
-    dataset = open_dataset(data, classes)
-    with counter("scoring") as progress:
-        result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
-    warn_of_dark([pair.image for pair in dataset.pairs(split)])
-    if not is_stdout(json_file):
-        _print(result, f"{model} ({predictor.ran})")
-        card = predictor.card
-        if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
-            typer.echo(_SEEN)
-    write_json(json_file, {**result.to_json(), "model": str(model), "ran": predictor.ran._asdict()})
-
-
-def _usual_backend(model: Path) -> str:
-    """A run's score is its weights' score, though a faster file lie beside them."""
-    from briskseg.runtime.backends import BACKENDS
-    from briskseg.runtime.model_files import is_exported
-
-    return "torch" if BACKENDS["torch"].installed() and not is_exported(model) else "auto"
-
-
-def _numbers(scales: str) -> tuple[float, ...]:
     try:
-        return tuple(float(scale) for scale in scales.split(","))
+        wanted = tuple(float(scale) for scale in scales.split(","))
     except ValueError:
         raise RequestError(
             f"--scales {scales} is no list of numbers, expected for example 0.5,1,1.5"
         ) from None
+    size_hw = None if label_size is None else read_size(label_size, "--label-size")
+
+    from briskseg.data import open_dataset
+    from briskseg.evaluation.accuracy import evaluate as score
+    from briskseg.runtime.backends import BACKENDS
+    from briskseg.runtime.model_files import is_exported
+
+    if backend is None:  # a run's score is its weights' score, though a faster file lie beside them
+        usual = BACKENDS["torch"].installed() and not is_exported(model)
+        backend = "torch" if usual else "auto"
+    predictor = load_model(model, backend, threads, window, stride)
+    dataset = open_dataset(data, classes)
+    with console.counter("scoring") as progress:
+        result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
+    console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
+    if not console.is_stdout(json_file):
+        _print(result, f"{model} ({predictor.ran})")
+        card = predictor.card
+        if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
+            print(
+                "The model was trained on val of such data too: if these are its images, the "
+                "scores say\nnothing about new ones."
+            )
+    ran = predictor.ran._asdict()
+    console.write_json(json_file, {**result.to_json(), "model": str(model), "ran": ran})
 
 
 def _print(result: Evaluation, ran: str) -> None:
+    from briskseg.core.metrics.intervals import LEVEL
+
     if result.label_size is not None:
-        typer.echo(
+        print(
             f"Labels resized to {_size(result.label_size)} before scoring: not comparable with "
             "scores at the labels' own size.\n"
         )
     scores = result.confusion.scores(result.names)
     _print_classes(result, scores)
     print()
-    for name, key in (
-        ("mIoU", "miou"),
-        ("pixel accuracy", "pixel_accuracy"),
-        ("mean accuracy", "mean_accuracy"),
-        ("frequency-weighted IoU", "frequency_weighted_iou"),
+    low, high = result.miou_interval  # what the images alone leave open, beside the mean
+    interval = "   no interval from a single image"
+    if low is not None and high is not None:
+        span = f"{console.percent(low, ' %')} to {console.percent(high, ' %')}"
+        interval = f"   {100 * LEVEL:g} % interval over images: {span}"
+    for name, key, beside in (
+        ("mIoU", "miou", interval),
+        ("pixel accuracy", "pixel_accuracy", ""),
+        ("mean accuracy", "mean_accuracy", ""),
+        ("frequency-weighted IoU", "frequency_weighted_iou", ""),
     ):
-        beside = _interval(result) if key == "miou" else ""
-        print(f"{name:<24}{percent(scores[key], ' %'):>8}{beside}")
+        print(f"{name:<24}{console.percent(scores[key], ' %'):>8}{beside}")
     print()
     if cityscapes := result.benchmark.get("cityscapes"):
         _print_benchmark(cityscapes)
@@ -146,7 +131,7 @@ def _print(result: Evaluation, ran: str) -> None:
         if "instanceScoresLeftOut" in cityscapes:
             print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
     absent = ", ".join(result.confusion.absent(result.names))
-    plain_console().print(
+    console.plain_console().print(
         f"{ran} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.\n"
         "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
         "One that is in neither has no IoU and is left out of the mean (-)"
@@ -154,54 +139,35 @@ def _print(result: Evaluation, ran: str) -> None:
     )
 
 
-def _interval(result: Evaluation) -> str:
-    """What the images alone leave open, beside the mean."""
-    from briskseg.core.metrics.intervals import LEVEL
-
-    low, high = result.miou_interval
-    if low is None or high is None:
-        return "   no interval from a single image"
-    span = f"{percent(low, ' %')} to {percent(high, ' %')}"
-    return f"   {100 * LEVEL:g} % interval over images: {span}"
-
-
 def _print_classes(result: Evaluation, scores: dict[str, Any]) -> None:
     counts = result.confusion.counts
-    columns = {
-        "IoU": [scores["classes"][name]["iou"] for name in result.names],
-        "accuracy": [scores["classes"][name]["accuracy"] for name in result.names],
-        "share of pixels": (counts.sum(axis=1) / max(1, counts.sum())).tolist(),
-    }
+    columns = {"IoU": [scores["classes"][name]["iou"] for name in result.names]}
     weighted = result.benchmark.get("cityscapes", {})
     if "classInstScores" in weighted:
-        inst = [weighted["classInstScores"][name] for name in result.names]
-        columns = {"IoU": columns.pop("IoU"), "iIoU": inst, **columns}
-    rows = zip(result.names, *columns.values(), strict=True)
-    print_rows(
-        plain_table("class", *columns),
-        ((name, *(percent(value, " %") for value in values)) for name, *values in rows),
-    )
+        columns["iIoU"] = [weighted["classInstScores"][name] for name in result.names]
+    columns["accuracy"] = [scores["classes"][name]["accuracy"] for name in result.names]
+    columns["share of pixels"] = (counts.sum(axis=1) / max(1, counts.sum())).tolist()
+    rows = [(name, *values) for name, *values in zip(result.names, *columns.values(), strict=True)]
+    _print_shares(("class", *columns), rows)
 
 
 def _print_benchmark(scores: dict[str, Any]) -> None:
     """Categories and averages, as the Cityscapes benchmark lists them; void is never scored."""
-    weighted = "categoryInstScores" in scores
+    kinds = {"IoU": ""} | ({"iIoU": "Inst"} if "categoryInstScores" in scores else {})
     rows = [
-        (name, iou, scores["categoryInstScores"][name] if weighted else None)
-        for name, iou in scores["categoryScores"].items()
+        (name, *(scores[f"category{kind}Scores"][name] for kind in kinds.values()))
+        for name in scores["categoryScores"]
         if name != "void"
     ]
     for name, key in (("average of classes", "Classes"), ("average of categories", "Categories")):
-        average = scores.get(f"averageScoreInst{key}")
-        rows.append((name, scores[f"averageScore{key}"], average))
-    headings = ("IoU", "iIoU") if weighted else ("IoU",)
-    print_rows(
-        plain_table("Cityscapes category", *headings),
-        (
-            (name, *(percent(value, " %") for value in values[: len(headings)]))
-            for name, *values in rows
-        ),
-    )
+        rows.append((name, *(scores[f"averageScore{kind}{key}"] for kind in kinds.values())))
+    _print_shares(("Cityscapes category", *kinds), rows)
+
+
+def _print_shares(headings: Iterable[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table of names and shares in [0, 1]."""
+    cells = ((name, *(console.percent(value, " %") for value in row)) for name, *row in rows)
+    console.print_rows(console.plain_table(*headings), cells)
 
 
 def _seen(result: Evaluation) -> str:

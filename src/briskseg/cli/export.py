@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import JsonOption, check_json, is_stdout, write_json
+from briskseg.cli import app, console
 from briskseg.cli.options import ClassesOption, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
-    from briskseg.core.types import Progress
     from briskseg.export import Export
-    from briskseg.export.int8 import Scored
     from briskseg.runtime.predictor import Ran
-
 
 _Model = Annotated[
     Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
@@ -68,7 +61,7 @@ def export(
     max_miou_loss: _MaxMiouLoss = 0.5,
     max_class_loss: _MaxClassLoss = 3.0,
     out: _Out = None,
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Write a network for another program, and check that it computes the same there.
 
@@ -96,7 +89,6 @@ def export(
 
     briskseg export runs/first --to openvino --int8 --data CamVid
     """
-    check_json(json_file)
     if int8 and data is None:
         raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
     from rich.console import Console
@@ -105,38 +97,32 @@ def export(
     from briskseg.export import export as export_model
     from briskseg.runtime.predictor import Ran
 
-    size_hw = read_size(size, "--size")
+    size_hw = None if size is None else read_size(size, "--size")
     dataset = None if data is None else open_dataset(data, classes)
     images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
+        doing, began = "", time.monotonic()
+
+        def show(what: str) -> None:
+            nonlocal doing, began
+            doing, began = what, time.monotonic()
+            status.update(what)
+
+        def progress(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - began, 1e-9)
+            left = (total - done) / rate
+            status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
+
         if int8 and dataset is not None:
             from briskseg.export.int8 import Bounds, Int8
 
-            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), *_shown(status))
+            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), show, progress)
         done = export_model(model, to, out, size_hw, images, asked)
     ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
-    if not is_stdout(json_file):
+    if not console.is_stdout(json_file):
         _print(done, ran)
-    write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
-
-
-def _shown(status: Status) -> tuple[Callable[[str], None], Progress]:
-    """What is being done, and how far it is, in the line of the status."""
-    doing = ""
-    began = time.monotonic()
-
-    def show(what: str) -> None:
-        nonlocal doing, began
-        doing, began = what, time.monotonic()
-        status.update(what)
-
-    def progress(done: int, total: int) -> None:
-        rate = done / max(time.monotonic() - began, 1e-9)
-        left = (total - done) / rate
-        status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
-
-    return show, progress
+    console.write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
 
 
 def _print(done: Export, ran: Ran) -> None:
@@ -155,21 +141,17 @@ def _print(done: Export, ran: Ran) -> None:
         f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
     )
     if done.scored is not None:
-        _print_scores(done.scored)
+        from briskseg.export.int8 import left_in_float
+
+        float32, int8 = done.scored.float32, done.scored.int8
+        rows = [("mIoU", float32.miou, int8.miou)]
+        rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
+        left = left_in_float(done.scored.in_float)
+        print(f"int8     {left}; IoU on {len(int8.per_image)} images:")
+        print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
+        for name, before, after in rows:
+            shares = [f"{100 * x:.2f} %" if x == x else "-" for x in (before, after)]
+            change = 100 * (after - before)
+            points = f"{change:+.2f}" if change == change else "-"
+            print(f"         {name:<24}{shares[0]:>10}{shares[1]:>10}{points:>9}")
     print(f"wrote    {done.out}, {done.format.title}")
-
-
-def _print_scores(scored: Scored) -> None:
-    """Every class's IoU in float32 and int8."""
-    from briskseg.export.int8 import left_in_float
-
-    float32, int8 = scored.float32, scored.int8
-    rows = [("mIoU", float32.miou, int8.miou)]
-    rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
-    print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
-    print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
-    for name, before, after in rows:
-        shares = [f"{100 * value:.2f} %" if value == value else "-" for value in (before, after)]
-        change = 100 * (after - before)
-        points = f"{change:+.2f}" if change == change else "-"
-        print(f"         {name:<24}{shares[0]:>10}{shares[1]:>10}{points:>9}")

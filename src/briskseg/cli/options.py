@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, overload
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from briskseg.core.errors import RequestError
+from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
     from briskseg.runtime.predictor import Predictor
@@ -43,21 +44,28 @@ StrideOption = Annotated[
     typer.Option(metavar="HxW", help="From one window to the next; without it 2/3 of the window."),
 ]
 DataArgument = Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")]
+DataOption = Annotated[str, typer.Option("--data", help="The data set's folder, or `streets`.")]
 ClassesOption = Annotated[
     str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
 ]
 
 
-@overload
-def read_size(text: str, option: str) -> tuple[int, int]: ...
-@overload
-def read_size(text: None, option: str) -> None: ...
-@overload
-def read_size(text: str | None, option: str) -> tuple[int, int] | None: ...
-def read_size(text: str | None, option: str) -> tuple[int, int] | None:
-    """A size as one types it, HxW: (height, width) in pixels; None where it was not given."""
-    if text is None:
-        return None
+def _check_figure(file: Path | None) -> Path | None:
+    if file is not None:
+        check_figure_file(file)
+    return file
+
+
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", callback=_check_figure, help="Draw the result: .png, .svg or .pdf."
+    ),
+]
+
+
+def read_size(text: str, option: str) -> tuple[int, int]:
+    """A size as one types it, HxW: (height, width) in pixels."""
     sides = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if sides is None:
         raise RequestError(f"{option} {text} is no size, expected HxW as in 512x1024")
@@ -71,7 +79,8 @@ def load_model(
 
     On a terminal it says what takes long.
     """
-    window_hw, stride_hw = read_size(window, "--window"), read_size(stride, "--stride")
+    window_hw = None if window is None else read_size(window, "--window")
+    stride_hw = None if stride is None else read_size(stride, "--stride")
     if window_hw is None and stride_hw is not None:
         raise RequestError(f"--stride {stride} without --window; name the windows' size too")
     from rich.console import Console

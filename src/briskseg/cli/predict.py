@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import (
-    JsonOption,
-    check_json,
-    counter,
-    is_stdout,
-    warn_of_dark,
-    write_json,
-)
+from briskseg.cli import app, console
 from briskseg.cli.options import (
     BackendOption,
     ModelArgument,
@@ -33,7 +24,6 @@ if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
     from briskseg.runtime.predictor import Predictor
     from briskseg.runtime.video.stream import StreamReport
-
 
 _Inputs = Annotated[
     list[str],
@@ -89,7 +79,7 @@ def predict(
     flicker: _Flicker = False,
     backend: BackendOption = "auto",
     threads: ThreadsOption = None,
-    json_file: JsonOption = None,
+    json_file: console.JsonOption = None,
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
@@ -111,51 +101,55 @@ def predict(
 
     briskseg predict runs/first camera:0 --show
     """
-    check_json(json_file)
     from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
     folder, unwritten = out or Path("predictions"), show and out is None
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else None
-    if show:
-        _check_all_are_streams(found)
+    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
+    if show and images:
+        raise RequestError(
+            f"{images[0][1].path} is an image, and --show shows videos and cameras; leave it out, "
+            "and open the overlays that are written"
+        )
     predictor = load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
-    is_quiet, target = is_stdout(json_file), None if unwritten else folder
-    results = _predict_images(predictor, found, folder, targets)
-    results += _predict_streams(predictor, found, target, (show, smooth, flicker), is_quiet)
-    warn_of_dark([source.path for source in found if not source.is_stream])
+    is_quiet = console.is_stdout(json_file)
+    results = _predict_images(predictor, images, folder, targets)
+    for source in (each for each in found if each.is_stream):
+        target = None if unwritten else folder
+        try:
+            report = label_stream(predictor, source, target, show, smooth, flicker)
+        except DataError as error:
+            results.append(_result(source, [], error=str(error)))
+            continue
+        results.append(_result(source, report.paths, **report.to_json()))
+        if not is_quiet:
+            print(report_text(report))
+    console.warn_of_dark([source.path for _, source in images])
     failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
     if done and not is_quiet:
         where = "shown" if unwritten else f"labeled, in {folder}"
         print(f"{done} of {len(found)} {where}: {predictor.ran}")
-    write_json(json_file, {"ran": predictor.ran._asdict(), "inputs": results})
+    console.write_json(json_file, {"ran": predictor.ran._asdict(), "inputs": results})
     if failed:
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
 
 
-def _result(source: Input, files: Sequence[Path] = (), **more: Any) -> dict[str, Any]:
+def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:
     """What became of an input, as --json has it."""
     return {"input": source.shown, "files": [str(file) for file in files], **more}
 
 
-def _check_all_are_streams(found: list[Input]) -> None:
-    for source in found:
-        if not source.is_stream:
-            raise RequestError(
-                f"{source.path} is an image, and --show shows videos and cameras; leave it out, "
-                "and open the overlays that are written"
-            )
-
-
 def _predict_images(
-    predictor: Predictor, found: list[Input], out: Path, targets: list[Path] | None
+    predictor: Predictor, images: list[tuple[int, Input]], out: Path, targets: list[Path] | None
 ) -> list[dict[str, Any]]:
-    """Write every image's predictions, or its label ids to its target; what became of each."""
+    """Write every image's predictions, or its label ids to the target of its index; what became of
+    each."""
     from briskseg.core.parallel import thread_map
     from briskseg.data.cityscapes.submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
@@ -168,40 +162,18 @@ def _predict_images(
             write_label_ids(predictor, source.path, targets[index])
             return _result(source, [targets[index]])
         except DataError as error:
-            return _result(source, error=str(error))
+            return _result(source, [], error=str(error))
 
-    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
     results: list[dict[str, Any]] = []
     try:
         # Two at once: while the network has one, another is read or written.
-        with counter("labeling", "images") as progress:
+        with console.counter("labeling", "images") as progress:
             for result in thread_map(labeled, images, threads=2, progress=progress):
                 results.append(result)
     except KeyboardInterrupt:
         failed = [result["error"] for result in results if "error" in result]
         done = f"{len(results) - len(failed)} of {len(images)} images were labeled"
         raise Interrupted("\n".join([f"interrupted: {done}, in {out}", *failed])) from None
-    return results
-
-
-def _predict_streams(
-    predictor: Predictor,
-    found: list[Input],
-    out: Path | None,
-    how: tuple[bool, int, bool],
-    is_quiet: bool,
-) -> list[dict[str, Any]]:
-    """Label every video and camera; how: `label_stream`'s show, smooth, flicker."""
-    results = []
-    for source in (each for each in found if each.is_stream):
-        try:
-            report = label_stream(predictor, source, out, *how)
-        except DataError as error:
-            results.append(_result(source, error=str(error)))
-            continue
-        results.append(_result(source, report.paths, **report.to_json()))
-        if not is_quiet:
-            print(report_text(report))
     return results
 
 
@@ -227,28 +199,24 @@ def label_stream(
             window = Window(Path(source.shown).name)
             stack.callback(window.close)
             shown = window.show
-        progress = stack.enter_context(counter(f"labeling {Path(source.shown).name}", "frames"))
+        name = Path(source.shown).name
+        progress = stack.enter_context(console.counter(f"labeling {name}", "frames"))
         report = stream_predictions(
-            predictor, source, out, shown, smooth, flicker, progress, _notice
+            predictor, source, out, shown, smooth, flicker, progress, _print_notice
         )
     if report.ended == "interrupted" and not report.live:
-        raise Interrupted("\n".join([_broken_off(report), report_text(report)]))
+        of = f" of {report.total}" if report.total >= report.frames else ""
+        text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
+        if not report.frames:
+            text = f"interrupted before the first frame of {report.name} was labeled"
+        elif report.paths:
+            text += f" and written to {' and '.join(map(str, report.paths))}, which end there"
+        raise Interrupted(f"{text}\n{report_text(report)}")
     return report
 
 
-def _notice(text: str) -> None:
+def _print_notice(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
-
-
-def _broken_off(report: StreamReport) -> str:
-    """What there is of a video that was interrupted."""
-    if not report.frames:
-        return f"interrupted before the first frame of {report.name} was labeled"
-    of = f" of {report.total}" if report.total >= report.frames else ""
-    text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
-    if not report.paths:
-        return text
-    return f"{text} and written to {' and '.join(map(str, report.paths))}, which end there"
 
 
 def report_text(report: StreamReport) -> str:

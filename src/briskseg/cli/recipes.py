@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from briskseg.cli import app
-from briskseg.cli.console import plain_console
+from briskseg.cli import app, console
 
 
 @app.command()
@@ -34,4 +33,4 @@ def recipes(
         if isinstance(recipe, Recipe) and recipe.training.stages:
             length = f"{len(recipe.training.stages)} x {length}"
         table.add_row(each, length, recipe_text(each).splitlines()[0].lstrip("# "))
-    plain_console().print(table)
+    console.plain_console().print(table)

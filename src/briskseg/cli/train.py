@@ -50,6 +50,7 @@ _Repeat = Annotated[
 
 @app.command()
 def train(
+    context: typer.Context,
     recipe: Annotated[
         str | None, typer.Argument(help="A shipped recipe's name, or a YAML file; chosen if none.")
     ] = None,
@@ -76,19 +77,14 @@ def train(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     began = time.monotonic()
     from briskseg.cli.training_output import TrainingProgress, print_spread
-    from briskseg.recipe import Recipe, load_recipe
+    from briskseg.recipe import PretrainingRecipe, load_recipe
     from briskseg.training.processes import launched
 
-    settings = [*(changes or [])]
-    if data is not None:
-        settings.append(f"data.root={json.dumps(data)}")  # as YAML whatever its characters
+    root = [] if data is None else [f"data.root={json.dumps(data)}"]  # as YAML, whatever it holds
     processes = launched(devices)
     is_first = processes.is_first  # of several processes one speaks
-    if recipe is None:
-        recipe = _chosen_recipe(data)
-        if is_first:
-            print(f"briskseg: trains the recipe {recipe} (see: briskseg recipes)", file=sys.stderr)
-    described = load_recipe(recipe, settings, _notify)
+    recipe = recipe or _chosen_recipe(data, is_first)
+    described = load_recipe(recipe, [*(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
     if repeat is not None and (processes.world > 1 or minutes is not None):
         other = "--minutes" if minutes is not None else "several processes"
@@ -99,8 +95,7 @@ def train(
     _refuse(described, run, repeat, resume, is_first, is_unchecked)
     from briskseg.training.stopping import Stop
 
-    how = (recipe, data, changes or [], run, device, devices, is_unchecked, minutes, repeat)
-    stop = Stop(_resume_command(*how), _say_it_saves)
+    stop = Stop(_resume_command(context, recipe, run), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.machine import Devices
         from briskseg.training.session import RunSession
@@ -111,14 +106,27 @@ def train(
     if spread is not None:
         print_spread(spread, run)
     elif is_first:
-        (_sum_up if isinstance(described, Recipe) else _sum_up_pretraining)(run)
+        _sum_up(run, isinstance(described, PretrainingRecipe))
 
 
 def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
 
 
-def _chosen_recipe(data: str | None) -> str:
+def _carry_out(
+    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
+) -> Spread | None:
+    """Train; of several seeds, how far they lie apart."""
+    from briskseg.training.fit import fit
+    from briskseg.training.repeat import repeat as train_seeds
+
+    if repeat is not None:
+        return train_seeds(described, run, repeat, session)
+    fit(described, run, session)
+    return None
+
+
+def _chosen_recipe(data: str | None, is_first: bool) -> str:
     """The recipe for data without one: that of the data set by name, or Fast-SCNN's, the smallest
     network and the quickest to train, at the size of the images."""
     from briskseg.data import open_dataset
@@ -128,10 +136,11 @@ def _chosen_recipe(data: str | None) -> str:
             "nothing to train: name a recipe, or data with --data DIR; `briskseg recipes` lists "
             "the recipes, and demo needs no data"
         )
-    if data == "streets":
-        return "demo"
     named = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
-    return named.get(open_dataset(data).kind, "fast-scnn")
+    recipe = "demo" if data == "streets" else named.get(open_dataset(data).kind, "fast-scnn")
+    if is_first:
+        _notify(f"trains the recipe {recipe} (see: briskseg recipes)")
+    return recipe
 
 
 def _refuse(
@@ -196,8 +205,7 @@ def refuse_unfit(recipe: Recipe) -> None:
             "looking"
         )
     if warnings := _findings(report, "warning"):
-        text = f"briskseg: {_listed(warnings)} in {report.root}; {command} says more"
-        print(text, file=sys.stderr)
+        _notify(f"{_listed(warnings)} in {report.root}; {command} says more")
 
 
 def _findings(report: CheckReport, severity: str) -> list[Finding]:
@@ -213,78 +221,45 @@ def _listed(findings: list[Finding]) -> str:
     return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
 
 
-def _carry_out(
-    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
-) -> Spread | None:
-    """Train; of several seeds, how far they lie apart."""
-    from briskseg.recipe import Recipe
-    from briskseg.training.fit import fit
-    from briskseg.training.pretraining import pretrain
-    from briskseg.training.repeat import repeat as train_seeds
-
-    if repeat is not None:
-        return train_seeds(described, run, repeat, session)
-    if isinstance(described, Recipe):
-        fit(described, run, session)
-    else:
-        pretrain(described, run, session)
-    return None
-
-
 def _say_it_saves() -> None:
     """At once, where a step may take seconds; print is not for a signal's handler."""
     os.write(2, b"\nsaving after this step; Ctrl-C again stops at once\n")
 
 
-def _sum_up(run: Path) -> None:
+def _sum_up(run: Path, is_pretraining: bool) -> None:
     """Say what came of it and what to do with it."""
     from briskseg.core.card import read_card
     from briskseg.runs.run_folder import RunFolder
 
-    weights = RunFolder(run).weights
-    card = read_card(weights)
-    score, epoch = card.scores.get("val_miou"), card.training["epoch"]
-    if "val_miou" not in card.scores:
+    folder = RunFolder(run)
+    if is_pretraining:
+        encoder = folder.read_encoder_card()
+        scores = f"val top-1 {encoder['val_top1']:.4f}, top-5 {encoder['val_top5']:.4f}"
+        print(f"{folder.encoder}: {scores}, best at epoch {encoder['epoch']}")
+        print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
+        return
+    card = read_card(folder.weights)
+    epoch = card.training["epoch"]
+    if "val_miou" in card.scores:
+        shown = f"val mIoU {card.scores['val_miou']:.4f}, best at epoch {epoch}"
+    else:
         before = card.scores.get("val_miou_before")
         begun = "" if before is None else f" (val mIoU before: {before:.4f})"
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
-    else:
-        shown = f"val mIoU {score:.4f}, best at epoch {epoch}"
-    print(f"{weights}: {shown}")
+    print(f"{folder.weights}: {shown}")
     print(f"next: briskseg report {run}")
     print(f"      briskseg predict {run} IMAGE")
 
 
-def _sum_up_pretraining(run: Path) -> None:
-    """The same of an encoder."""
-    from briskseg.runs.run_folder import RunFolder
-
-    folder = RunFolder(run)
-    card = folder.read_encoder_card()
-    scores = f"val top-1 {card['val_top1']:.4f}, top-5 {card['val_top5']:.4f}"
-    print(f"{folder.encoder}: {scores}, best at epoch {card['epoch']}")
-    print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
-
-
-def _resume_command(
-    recipe: str,
-    data: str | None,
-    changes: list[str],
-    run: Path,
-    device: str,
-    devices: int,
-    is_unchecked: bool,
-    minutes: float | None,
-    repeat: int | None,
-) -> str:
-    """The command that goes on with this run."""
+def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
+    """The command that goes on with this run: its options, with the recipe and the folder named."""
     words = ["briskseg" if shutil.which("briskseg") else sys.argv[0], "train", recipe]
-    words += ["--data", data] if data is not None else []
-    words += [word for change in changes for word in ("--set", change)]
     words += ["--out", str(run)]
-    words += ["--device", device] if device != "auto" else []
-    words += ["--devices", str(devices)] if devices != 1 else []
-    words += ["--no-check"] if is_unchecked else []
-    words += ["--minutes", f"{minutes:g}"] if minutes is not None else []
-    words += ["--repeat", str(repeat)] if repeat is not None else []
+    for option in context.command.params:
+        value = context.params[option.name or ""]
+        if option.name in ("recipe", "out", "resume") or value in (None, False, option.default):
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            number = f"{each:g}" if isinstance(each, float) else str(each)
+            words += [option.opts[0]] if each is True else [option.opts[0], number]
     return shlex.join([*words, "--resume"])

@@ -30,11 +30,20 @@ WINDOW_S = 30.0  # the steps by which rate and time left are judged
 
 
 class TrainingProgress:
-    """Use as a context; `show` is the listener that `fit` and `pretrain` want."""
+    """Use as a context; `show` is the listener that `fit` wants."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr)
-        self._bar: Progress | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
         self._task: TaskID | None = None
         self._phase = ""
         self._pace = deque[tuple[float, int, float]]()  # time, step, share done: the last steps
@@ -42,22 +51,11 @@ class TrainingProgress:
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=self.console,
-            )
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._bar.stop()
 
     def show(self, event: dict[str, Any]) -> None:
         """Show one event of a run."""
@@ -77,8 +75,11 @@ class TrainingProgress:
             self._foresee(event["images"])
         changed, self._phase = phase != self._phase, phase
         rate, left = (self._rate, self._left) if phase == "train" else ("", "")
-        if self._bar is not None:
-            self._update_bar(phase, step, steps, rate, left)
+        if not self._bar.disable:
+            if self._task is None:
+                self._task = self._bar.add_task("", total=steps, rate="", left="")
+            shown = {"description": PHASES[phase], "completed": step, "total": steps}
+            self._bar.update(self._task, **shown, rate=rate, left=left)
         elif (changed and phase != "validate") or now - self._last_line > LINE_EVERY_S:
             self._last_line = now
             parts = [f"{PHASES[phase]} {step}/{steps}", rate, left]
@@ -96,19 +97,6 @@ class TrainingProgress:
         hours, minutes = divmod(minutes, 60)
         self._left = f"{hours}:{minutes:02d}:{seconds:02d} left"
 
-    def _update_bar(self, phase: str, step: int, steps: int, rate: str, left: str) -> None:
-        assert self._bar is not None
-        if self._task is None:
-            self._task = self._bar.add_task("", total=steps, rate="", left="")
-        self._bar.update(
-            self._task,
-            description=PHASES[phase],
-            completed=step,
-            total=steps,
-            rate=rate,
-            left=left,
-        )
-
 
 def print_spread(spread: Spread, folder: Path) -> None:
     """Two tables on standard output: a row a seed, and a row a class."""
@@ -118,8 +106,8 @@ def print_spread(spread: Spread, folder: Path) -> None:
         (str(seed), *(percent(spread.each[name][index]) for name in shown))
         for index, seed in enumerate(spread.seeds)
     ]
-    rows.append(("mean", *(percent(spread.mean(name)) for name in shown)))
-    rows.append(("standard deviation", *(percent(spread.sd(name)) for name in shown)))
+    for what, of in (("mean", spread.mean), ("standard deviation", spread.sd)):
+        rows.append((what, *(percent(of(name)) for name in shown)))
     headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
     print_rows(plain_table("seed", *headings), rows)
     classes = [name for name in spread.each if name.startswith("iou/")]

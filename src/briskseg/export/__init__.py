@@ -5,6 +5,7 @@ Importing this loads no torch and no other format's package; `export` does.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import tempfile
 from collections.abc import Callable, Sequence
@@ -169,7 +170,7 @@ def _write(
     int8: Int8 | None,
 ) -> Export:
     """Write a file in a folder of its own, run it beside the network, and only then name it."""
-    from briskseg.export.verify import verify
+    from briskseg.export.verify import verify, verify_resizing
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +178,9 @@ def _write(
             part = Path(folder) / out.name
             runs = _writer(chosen)(backend.network, card, exported, part)
             agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
+            if exported.size is None and card.input.size is not None and runs.labels is not None:
+                coarse = functools.partial(backend.run, at_own_size=False)
+                verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
             scored = None
             if int8 is not None:
                 from briskseg.export.openvino_file import write_int8

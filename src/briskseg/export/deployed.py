@@ -36,7 +36,8 @@ class Deployed(nn.Module):
     ) -> None:
         super().__init__()
         self.form = network.export_form()
-        fold_batch_norms(self.form, torch.zeros(1, 3, 64, 64))
+        # of each folded convolution's weight: what it was, and the factor of each output channel
+        self.unfolded = fold_batch_norms(self.form, torch.zeros(1, 3, 64, 64))
         self.size_hw = size_hw
         self.extends, self.factor = network.extends, network.factor
         self.align_corners = network.align_corners
@@ -53,7 +54,7 @@ class Deployed(nn.Module):
         network's part of the graph is of any size too, and can be cut out of it.
         """
         seen_hw = tuple((images if seen is None else seen).shape[1:3])
-        x = self.extended(images if seen is None else seen)
+        x = self.extended(images if seen is None else seen, (1, 2))
         x = x.permute(0, 3, 1, 2).float() * self.scale + self.shift
         found = self.form.forward_labels(x)
         logits = self.form(x) if found is None else found[1]
@@ -64,12 +65,11 @@ class Deployed(nn.Module):
             return labels, logits, resize_images(images, self.size_hw)
         if found is not None:
             return crop(found[0], seen_hw), logits
-        full = self.full(logits, seen_hw) if self.factor else self.enlarged(logits, seen_hw)
-        return best(full), logits
+        return best(self.full(logits, seen_hw)), logits
 
-    def extended(self, images: Tensor) -> Tensor:
-        """As `Network.extended`, of (N,H,W,3) and of any size at run time."""
-        for axis in (1, 2):
+    def extended(self, images: Tensor, axes: tuple[int, int]) -> Tensor:
+        """As `Network.extended`, of any size at run time; `axes` are those of height and width."""
+        for axis in axes:
             size = images.shape[axis]
             wanted = extended_side(size, *self.extends)
             if self.extends != (1, 1) and not (isinstance(size, int) and wanted == size):
@@ -89,8 +89,9 @@ class Deployed(nn.Module):
         return best(self.enlarged(logits, caller_hw))
 
     def full(self, logits: Tensor, seen_hw: tuple[int, ...]) -> Tensor:
-        """Logits `factor` times as large, cropped to the images that the network saw."""
-        assert self.factor is not None
+        """Logits of the size of the images that the network saw."""
+        if self.factor is None:
+            return self.enlarged(logits, seen_hw)
         if self.factor > 1:
             height, width = (side * self.factor for side in logits.shape[2:])
             logits = self.enlarged(logits, (height, width))
@@ -100,6 +101,17 @@ class Deployed(nn.Module):
         """Bilinearly."""
         corners = self.align_corners
         return F.interpolate(logits, size_hw, mode="bilinear", align_corners=corners)
+
+
+class FullLogits(Deployed):
+    """Normalized images (N,3,H,W) -> logits (N,classes,H,W); batch norms are as they were."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, InputCard(), None)
+        self.form = network.export_form().requires_grad_(False)
+
+    def forward(self, images: Tensor, seen: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        return self.full(self.form(self.extended(images, (2, 3))), tuple(images.shape[2:]))
 
 
 def best(logits: Tensor) -> Tensor:
@@ -124,9 +136,9 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
     steps = torch.tensor(height) / h, torch.tensor(width) / w  # tensors: known at run time
     area = (steps[0] >= 1) & (steps[1] >= 1)
     x = images.flatten(2)  # (N,H,3W)
-    x = resample(x, *taps(height, h, steps[0], area)).unflatten(2, (width, 3))
+    x = resample(x, *taps(height, h, steps[0], area)).view(-1, h, width, 3)
     x = x.transpose(1, 2).flatten(2)  # (N,W,3h)
-    x = resample(x, *taps(width, w, steps[1], area)).unflatten(2, (h, 3)).transpose(1, 2)
+    x = resample(x, *taps(width, w, steps[1], area)).view(-1, w, h, 3).transpose(1, 2)
     # OpenCV rounds halves to even numbers, but upwards where it averages 2x2 pixels.
     halves = (steps[0] == 2) & (steps[1] == 2)
     return torch.round(x + halves * 1e-3).clamp(0, 255).to(torch.uint8)
@@ -134,15 +146,15 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 def resample(x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     """(N,L,C) -> (N,size,C) float32: the pixels `index` (size,taps), times `weights`, summed."""
-    neighbors = x.index_select(1, index.flatten()).unflatten(1, index.shape).float()
+    neighbors = x.index_select(1, index.flatten()).view(-1, *index.shape, x.shape[2]).float()
     return torch.matmul(weights[:, None], neighbors)[:, :, 0]
 
 
 def taps(length: int, size: int, step: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
     """Which pixels of `length` are summed for each of `size`, and with which weights: (size,taps).
 
-    step: length / size. By area: what part of it lies within [i, i + 1) * step. Bilinear: how near it is to
-    the output pixel's center.
+    step: length / size. By area: what part of it lies within [i, i + 1) * step. Bilinear: how near
+    it is to the output pixel's center.
     """
     pixel = torch.arange(size)[:, None]
     start, end = pixel * step, (pixel + 1) * step
@@ -159,8 +171,9 @@ def taps(length: int, size: int, step: Tensor, area: Tensor) -> tuple[Tensor, Te
 
 
 @torch.no_grad()
-def fold_batch_norms(form: nn.Module, image: Tensor) -> None:
-    """Put the batch norms that directly follow a convolution into its weights and bias.
+def fold_batch_norms(form: nn.Module, image: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Put the batch norms that directly follow a convolution into its weights and bias; return by
+    name what the weights were, and by what they were multiplied.
 
     Which follows which is seen by running `image`: a batch norm whose input is the very tensor that
     a convolution gave. A batch norm of anything else stays.
@@ -182,17 +195,19 @@ def fold_batch_norms(form: nn.Module, image: Tensor) -> None:
     for hook in hooks:
         hook.remove()
     names = {module: name for name, module in form.named_modules()}
+    unfolded = {}
     for convolution, norm in pairs:
-        _fold(convolution, norm)
+        unfolded[f"{names[convolution]}.weight"] = _fold(convolution, norm)
         parent, _, name = names[norm].rpartition(".")
         setattr(form.get_submodule(parent), name, nn.Identity())
+    return unfolded
 
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, CroppedDeconvolution)
 
 
-def _fold(convolution: nn.Module, norm: nn.BatchNorm2d) -> None:
-    """norm(x) is x * scale + shift, in float64."""
+def _fold(convolution: nn.Module, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The weights before, and their factors: norm(x) is x * scale + shift, in float64."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     weight, bias = convolution.weight, convolution.bias
@@ -202,5 +217,7 @@ def _fold(convolution: nn.Module, norm: nn.BatchNorm2d) -> None:
     if isinstance(bias, Tensor):
         shift = shift + bias.double() * scale
     by_output = (-1, 1, 1, 1) if isinstance(convolution, nn.Conv2d) else (1, -1, 1, 1)
-    convolution.weight = nn.Parameter((weight.double() * scale.view(by_output)).float())
+    scale = scale.view(by_output)
+    convolution.weight = nn.Parameter((weight.double() * scale).float())
     convolution.bias = nn.Parameter(shift.float())
+    return weight.detach(), scale.float()

@@ -7,7 +7,7 @@ float, of the one size that the file was made for; mean and standard deviation a
 Normalization layer. What comes out are the logits (N, H, W, classes), with no softmax.
 
 The layers follow from the operations of the network's export form, as `torch.export` lists them:
-each has an entry in OPERATIONS, or is computed here where no image goes into it. Batch norms and
+each has an entry in OPERATIONS, or no image goes into it and it is computed here. Batch norms and
 dropout stay layers, so that the file can be trained on. Keras pads "same" convolutions of stride 2
 and enlarges by deconvolution otherwise than torch, so these are written as explicit padding and
 cropping. What is linear along an axis and no layer has (cell averages, repeated borders,
@@ -27,20 +27,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.fx.node import map_arg
 
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import Exported
 from briskseg.core.types import Array
 from briskseg.export import Infer, Runs
+from briskseg.export.deployed import FullLogits
 from briskseg.export.keras_reader import KINDS, add_beside, layer_name
-from briskseg.models.network import Network, extended_side
+from briskseg.models.network import Network
 
 # Layers that ask where the channels are; the user's own setting must not decide.
 _WITH_CHANNELS = {
-    *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D", "ZeroPadding2D"),
-    *("Cropping2D", "Resizing", "SpatialDropout2D"),
+    *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D"),
+    *("ZeroPadding2D", "Cropping2D", "Resizing", "SpatialDropout2D"),
 }
 _KERAS_AXIS = {0: 0, 1: 3, 2: 1, 3: 2}  # of each axis of (N,C,H,W) in (N,H,W,C)
 
@@ -68,37 +70,11 @@ def write_keras(network: Network, card: Card, exported: Exported, path: Path) ->
     return Runs(_open(keras, path))
 
 
-class Logits(nn.Module):
-    """Normalized images (1,3,H,W) of one size -> logits (1,classes,H,W), by the export form."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.form = network.export_form()
-        self.extends, self.factor = network.extends, network.factor
-        self.align_corners = network.align_corners
-
-    def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[2:]
-        for axis, size in ((2, height), (3, width)):
-            wanted = extended_side(size, *self.extends)
-            if wanted > size:
-                images = images.index_select(axis, torch.arange(wanted).clamp(max=size - 1))
-        logits: Tensor = self.form(images)
-        if self.factor == 1:
-            return logits[:, :, :height, :width]
-        size_hw = (height, width)
-        if self.factor is not None:
-            size_hw = (logits.shape[2] * self.factor, logits.shape[3] * self.factor)
-        full = F.interpolate(logits, size_hw, mode="bilinear", align_corners=self.align_corners)
-        return full[:, :, :height, :width]
-
-
 def _operations(network: Network, size_hw: tuple[int, int]) -> Any:
     """The `torch.export.ExportedProgram` of its logits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own packages
-        logits = Logits(network).eval().requires_grad_(False)
-        return torch.export.export(logits, (torch.zeros(1, 3, *size_hw),))
+        return torch.export.export(FullLogits(network).eval(), (torch.zeros(1, 3, *size_hw),))
 
 
 def import_keras() -> Any:
@@ -136,14 +112,15 @@ class Weight(str):
 class Writer:
     """Appends a Keras layer for each operation of a network.
 
-    arrays: by layer, what its weights are to be. used: the names of the network's tensors in them.
+    state: the program's tensors. arrays: by layer, what its weights are to be. used: the names of
+    the network's tensors in them.
     """
 
     def __init__(self, keras: Any, network: str) -> None:
         self._layers, self._network = keras.layers, network
         self._keras_tensor = keras.KerasTensor
         self._numbers: Counter[str] = Counter()
-        self._state: dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] = {}
         self.arrays: dict[str, list[Array]] = {}
         self.used: set[str] = set()
 
@@ -151,17 +128,12 @@ class Writer:
         """What the exported program gives for `image`."""
         values = dict[Any, Any]()
         signature = program.graph_signature
-        weights = signature.inputs_to_parameters | signature.inputs_to_buffers
-        self._state = {**program.state_dict, **program.constants}
+        names = signature.inputs_to_parameters | signature.inputs_to_buffers
+        names |= signature.inputs_to_lifted_tensor_constants
+        self.state = {**program.state_dict, **program.constants}
         for node in program.graph.nodes:
             if node.op == "placeholder":
-                if node.name in weights:
-                    values[node] = Weight(weights[node.name])
-                elif node.name in signature.inputs_to_lifted_tensor_constants:
-                    name = signature.inputs_to_lifted_tensor_constants[node.name]
-                    values[node] = program.constants[name]
-                else:
-                    values[node] = image
+                values[node] = Weight(names[node.name]) if node.name in names else image
             elif node.op == "output":
                 return values[node.args[0][0]]
             else:
@@ -169,23 +141,21 @@ class Writer:
         raise AssertionError("a program without output")
 
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
-        look_up = lambda part: torch.fx.node.map_arg(part, values.__getitem__)  # noqa: E731
-        args, options = look_up(node.args), look_up(node.kwargs)
+        args, options = _replaced(node, values)
         inputs = [values[one] for one in node.all_input_nodes]
-        operation = node.target.overloadpacket.__name__
         if not any(isinstance(one, self._keras_tensor) for one in inputs):
-            plain = [self._state[one] if isinstance(one, Weight) else one for one in inputs]
-            found = dict(zip(node.all_input_nodes, plain, strict=True))
-            replaced = torch.fx.node.map_arg((node.args, node.kwargs), found.__getitem__)
-            values[node] = node.target(*replaced[0], **replaced[1])
+            plain = [self.state[one] if isinstance(one, Weight) else one for one in inputs]
+            args, options = _replaced(node, dict(zip(node.all_input_nodes, plain, strict=True)))
+            values[node] = node.target(*args, **options)
             return
-        known = OPERATIONS.get(operation.removesuffix("_"))
-        if known is None:
+        operation = getattr(node.target, "overloadpacket", node.target).__name__
+        try:
+            values[node] = OPERATIONS[operation.removesuffix("_")](self, *args, **options)
+        except (KeyError, TypeError) as error:  # no such entry, or one with fewer arguments
             raise ExportError(
                 f"{self._network} has the operation '{operation}', for which there is no layer of "
                 f"Keras here, expected one of: {', '.join(OPERATIONS)}; export it --to onnx"
-            )
-        values[node] = known(self, *args, **options)
+            ) from error
         if operation.endswith("_"):  # in place
             values[node.args[0]] = values[node]
 
@@ -201,39 +171,38 @@ class Writer:
         present = [name for name in weights if name is not None]
         ours = [name.removeprefix("form.network.") for name in present]
         name = layer_name(ours[0].rpartition(".")[0])
-        self.arrays[name] = [KINDS[layer].to_keras(self._state[n].numpy()) for n in present]
+        self.arrays[name] = [KINDS[layer].to_keras(self.state[n].numpy()) for n in present]
         self.used.update(ours)
         return self.add(layer, x, name, **options)
 
     def along(self, x: Any, axis: int, matrix: Tensor) -> Any:
         """Multiply `x` along an axis of (N,C,H,W) by `matrix` (before, after)."""
         at = _KERAS_AXIS[axis % 4]
-        shape = [*x.shape[1:]]
+        name, shape, axes = self._number("resample"), [*x.shape[1:]], "nhwc"
         shape[at - 1] = matrix.shape[1]
-        axes = "nhwc"
-        name = self._number("resample")
         self.arrays[name] = [matrix.float().numpy()]
         equation = f"{axes},{axes[at]}v->{axes.replace(axes[at], 'v')}"
-        return self.add(
-            "EinsumDense", x, name, equation=equation, output_shape=shape, trainable=False
-        )
+        options = {"equation": equation, "output_shape": shape, "trainable": False}
+        return self.add("EinsumDense", x, name, **options)
 
     def _number(self, layer: str) -> str:
         self._numbers[layer] += 1
         return f"{layer}_{self._numbers[layer]}"
 
 
+def _replaced(node: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
+    """The arguments of an operation, with the values of the nodes among them."""
+    found: tuple[Any, Any] = map_arg((node.args, node.kwargs), values.__getitem__)
+    return found
+
+
 def _convolution(
-    writer: Writer,
-    x: Any,
-    weight: Weight,
-    bias: Weight | None = None,
-    stride: Any = (1, 1),
-    padding: Any = (0, 0),
-    dilation: Any = (1, 1),
-    groups: int = 1,
+    writer: Writer, x: Any, weight: Weight, bias: Weight | None = None, *numbers: Any
 ) -> Any:
-    out_channels, _, *kernel = writer._state[weight].shape
+    """numbers: stride, padding, dilation, groups; those that are as usual may be missing."""
+    usual: list[Any] = [(1, 1), (0, 0), (1, 1), 1]
+    stride, padding, dilation, groups = [*numbers, *usual[len(numbers) :]]
+    out_channels, _, *kernel = writer.state[weight].shape
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     same = [*stride] == [1, 1] and [2 * p for p in padding] == reach
     if not same and any(padding):
@@ -245,48 +214,21 @@ def _convolution(
         "padding": "same" if same else "valid",
         "use_bias": bias is not None,
     }
-    if groups == x.shape[3] > 1:
+    if groups == x.shape[3] == out_channels > 1:
         return writer.add_weighted("DepthwiseConv2D", x, [weight, bias], **options)
-    return writer.add_weighted(
-        "Conv2D", x, [weight, bias], filters=out_channels, groups=groups, **options
-    )
+    options |= {"filters": out_channels, "groups": groups}
+    return writer.add_weighted("Conv2D", x, [weight, bias], **options)
 
 
-def _deconvolution(
-    writer: Writer,
-    x: Any,
-    weight: Weight,
-    bias: Weight | None = None,
-    stride: Any = (1, 1),
-    padding: Any = (0, 0),
-) -> Any:
-    _, out_channels, *kernel = writer._state[weight].shape
-    y = writer.add_weighted(
-        "Conv2DTranspose",
-        x,
-        [weight, bias],
-        filters=out_channels,
-        kernel_size=tuple(kernel),
-        strides=tuple(stride),
-        padding="valid",
-        use_bias=bias is not None,
-    )
-    return writer.add("Cropping2D", y, cropping=tuple(padding)) if any(padding) else y
+def _deconvolution(writer: Writer, x: Any, weight: Weight, bias: Weight | None, stride: Any) -> Any:
+    _, out_channels, *kernel = writer.state[weight].shape
+    options = {"filters": out_channels, "kernel_size": tuple(kernel), "strides": tuple(stride)}
+    options |= {"padding": "valid", "use_bias": bias is not None}
+    return writer.add_weighted("Conv2DTranspose", x, [weight, bias], **options)
 
 
-def _batch_norm(
-    writer: Writer,
-    x: Any,
-    weight: Weight,
-    bias: Weight,
-    mean: Weight,
-    variance: Weight,
-    training: bool,
-    momentum: float,
-    epsilon: float,
-    *_: Any,
-) -> Any:
-    weights: list[Weight | None] = [weight, bias, mean, variance]
+def _batch_norm(writer: Writer, x: Any, *numbers: Any) -> Any:
+    *weights, _training, momentum, epsilon, _cudnn = numbers
     options = {"axis": -1, "momentum": 1 - momentum, "epsilon": epsilon}
     return writer.add_weighted("BatchNormalization", x, weights, **options)
 
@@ -351,6 +293,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "cat": _concatenate,
     "max_pool2d": _max_pool,
     "slice": _slice,
+    "alias": lambda writer, x: x,
     "clone": lambda writer, x: x,
     "matmul": _matmul,
     "index_select": _index_select,

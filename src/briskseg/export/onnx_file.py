@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from briskseg.core.card import CARD_KEY, Card
@@ -36,15 +37,19 @@ def write_onnx(network: Network, card: Card, exported: Exported, path: Path) -> 
     Raises MissingExtraError without onnx or onnxscript, ExportError for a network that has no form
     in ONNX.
     """
-    path.write_bytes(to_onnx(network, card, exported).SerializeToString())
+    path.write_bytes(to_onnx(network, card, exported, in_half=True).SerializeToString())
     from briskseg.runtime.backends.onnx_backend import OnnxBackend
 
     backend = OnnxBackend(path)
     return Runs(backend.infer, backend.labels)
 
 
-def to_onnx(network: Network, card: Card, exported: Exported) -> Any:
-    """The `onnx.ModelProto`; raises as `write_onnx`."""
+def to_onnx(network: Network, card: Card, exported: Exported, in_half: bool = False) -> Any:
+    """The `onnx.ModelProto`; raises as `write_onnx`.
+
+    in_half: weights that float16 holds exactly, as those of a weights file in float16, are stored
+    in it and become float32 when the file is loaded; nothing is computed in float16.
+    """
     onnx = import_onnx()
     resized_hw = card.input.size if exported.size is None else None
     deployed = Deployed(network, card.input, resized_hw).eval()
@@ -52,6 +57,8 @@ def to_onnx(network: Network, card: Card, exported: Exported) -> Any:
     if resized_hw is not None:
         _join(model.graph)
     _tidy(onnx, model, exported.size)
+    if in_half:
+        _halve(onnx, model.graph, deployed)
     for key, value in ((CARD_KEY, card.to_json()), (EXPORT_KEY, exported.model_dump_json())):
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
@@ -128,7 +135,7 @@ def _join(graph: Any) -> None:
     _drop(graph.input, NETWORK_IMAGES)
     _drop(graph.output, "resized")
     # Nodes must come after those that they take from: those before the network go first.
-    needed, first = {NETWORK_IMAGES}, []
+    needed, first = {NETWORK_IMAGES}, list[Any]()
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
             needed.update(node.input)
@@ -171,3 +178,31 @@ def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None
         part.doc_string = ""
     graph.name, model.producer_name, model.producer_version = "briskseg", "briskseg", ""
     model.ir_version = min(model.ir_version, IR_VERSION)
+
+
+def _halve(onnx: ModuleType, graph: Any, deployed: Deployed) -> None:
+    """Store convolutions' weights in float16 where that loses nothing: as they were before a batch
+    norm was folded into them, followed by that multiplication, which runtimes do once, on loading.
+    """
+    helper, types = onnx.helper, onnx.TensorProto
+    constants, nodes = [], []
+    for constant in [*graph.initializer]:
+        folded = deployed.unfolded.get(constant.name.removeprefix("form."))
+        values = onnx.numpy_helper.to_array(constant) if folded is None else folded[0].numpy()
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.ndim != 4 or not np.array_equal(half.astype(np.float32), values):
+            constants.append(constant)
+            continue
+        name, widened = constant.name, f"{constant.name}.float32"
+        constants.append(onnx.numpy_helper.from_array(half, f"{name}.float16"))
+        out = name if folded is None else widened
+        nodes.append(helper.make_node("Cast", [f"{name}.float16"], [out], to=types.FLOAT))
+        if folded is not None:
+            constants.append(onnx.numpy_helper.from_array(folded[1].numpy(), f"{name}.scale"))
+            nodes.append(helper.make_node("Mul", [widened, f"{name}.scale"], [name]))
+    nodes += graph.node
+    for values, new in ((graph.initializer, constants), (graph.node, nodes)):
+        copies = [type(one).FromString(one.SerializeToString()) for one in new]
+        del values[:]
+        values.extend(copies)

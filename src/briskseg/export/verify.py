@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,15 @@ from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits
 from briskseg.data.synthetic import draw_scene
+from briskseg.runtime.decode.enlargement import Enlargement, enlarge
 
 if TYPE_CHECKING:
     from briskseg.export import Infer, Runs
 
 BOUND = 1e-4  # between two logits, in standard deviations of the logits
 MARGIN = 1e-3  # likewise: where the two best logits are nearer, either label is right
+# The same where the file resizes images itself: OpenCV rounds some of their levels otherwise.
+RESIZED_MARGIN, RESIZED_SIZES = 0.2, ((3, 2), (4, 5))  # sizes as fractions of the network's
 SEEDS = (0, 1)  # of the streets that are drawn
 ANY_SIZE = ((96, 128), (61, 93))  # what is drawn for a file that takes any size
 
@@ -66,6 +69,29 @@ def verify(
     return Agreement(largest, len(shown), runs.labels is not None)
 
 
+def verify_resizing(
+    coarse: Callable[[Image], Logits],
+    runs: Runs,
+    enlargement: Enlargement,
+    size_hw: tuple[int, int],
+    path: Path,
+) -> None:
+    """Check the labels of a file that resizes images to `size_hw` itself, at other sizes.
+
+    coarse: the network's own logits, not enlarged. Raises ExportError as `verify`.
+    """
+    assert runs.labels is not None
+    for over, under in RESIZED_SIZES:
+        height, width = (max(1, side * over // under) for side in size_hw)
+        image = resize_image(draw_scene(0)[0], (height, width))
+        logits = coarse(resize_image(image, size_hw))
+        factor = enlargement.factor
+        if factor is not None and logits.shape[1:] != tuple(side // factor for side in size_hw):
+            logits = enlargement.full(logits, size_hw)  # of which some are cropped
+        expected = enlarge(logits, (height, width), enlargement.align_corners)
+        _check_labels(expected, runs.labels(image), path, RESIZED_MARGIN)
+
+
 def _drawn(size_hw: tuple[int, int]) -> list[Image]:
     streets = [resize_image(draw_scene(seed)[0], size_hw) for seed in SEEDS]
     noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
@@ -81,8 +107,10 @@ def _difference(expected: Logits, found: Logits, path: Path) -> float:
     return float(np.abs(found - expected).max() / expected.std())
 
 
-def _check_labels(expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path) -> None:
-    """The label of each pixel must be that of its best logit, or of one within MARGIN of it."""
+def _check_labels(
+    expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path, margin: float = MARGIN
+) -> None:
+    """The label of each pixel must be that of its best logit, or of one within `margin` of it."""
     if labels_hw.shape != expected.shape[1:] or labels_hw.max() >= expected.shape[0]:
         raise ExportError(
             f"{path} was not kept: its labels are {labels_hw.shape} from 0 to {labels_hw.max()}, "
@@ -90,10 +118,10 @@ def _check_labels(expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path
             "versions of its packages"
         )
     chosen = np.take_along_axis(expected, labels_hw[None].astype(np.intp), axis=0)[0]
-    wrong = np.count_nonzero(chosen < expected.max(axis=0) - MARGIN * expected.std())
+    wrong = np.count_nonzero(chosen < expected.max(axis=0) - margin * expected.std())
     if wrong:
         raise ExportError(
             f"{path} was not kept: {wrong} of {labels_hw.size} labels are not the network's, where "
-            f"its two best logits are more than {MARGIN:g} of their standard deviation apart; "
+            f"its two best logits are more than {margin:g} of their standard deviation apart; "
             "report the model and the versions of its packages"
         )

@@ -105,7 +105,7 @@ class ERFNetExportForm(ExportForm):
         net = self.network
         features = net.decoder.layers(net.encoder(images))  # (N,16,H/2,W/2)
         four = F.conv2d(features, self.weight, self.bias)  # (N,4*classes,H/2,W/2)
-        labels = four.unflatten(1, (net.classes, 4)).argmax(1)  # (N,4,H/2,W/2)
+        labels = four.view(-1, net.classes, 4, *four.shape[2:]).argmax(1)  # (N,4,H/2,W/2)
         # Rearranged as float32: TensorRT refuses to rearrange bytes.
         labels = F.pixel_shuffle(labels.float(), 2)[:, 0]
         return labels.to(torch.uint8), F.pixel_shuffle(four, 2)

@@ -7,7 +7,7 @@ train differ in what `Variant` lists; the option `variant` is "mmsegmentation", 
 
 What differs from both: any size works. The coarse branch is resized to the fine one ("tramac"
 enlarges it four times and fails where that is another size), and images under 3 pixels a side
-repeat their last row and column. Pyramid pooling is two matrix products, which export with any size.
+repeat their last row and column. Pyramid pooling is two matrix products: they export with any size.
 """
 
 from __future__ import annotations

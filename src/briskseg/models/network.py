@@ -149,4 +149,5 @@ class CroppedDeconvolution(nn.Module):
 
 def extended_side(side: int, stride: int, least: int) -> int:
     """The height or width to which images of this one are extended; see `Network.extends`."""
-    return max((side + stride - 1) // stride * stride, least)
+    whole = (side + stride - 1) // stride * stride
+    return whole if least <= stride else max(whole, least)

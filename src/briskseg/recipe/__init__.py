@@ -6,7 +6,7 @@ is inherited. The data set alone says how many classes there are.
 
 from __future__ import annotations
 
-from briskseg.recipe.loading import list_recipes, load_recipe, read_recipe, recipe_text
+from briskseg.recipe.loading import AnyRecipe, list_recipes, load_recipe, read_recipe, recipe_text
 from briskseg.recipe.parts import (
     AugmentPart,
     DataPart,
@@ -25,6 +25,7 @@ from briskseg.recipe.parts import (
 from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
 
 __all__ = [
+    "AnyRecipe",
     "AugmentPart",
     "CropPart",
     "DataPart",

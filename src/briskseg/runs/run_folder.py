@@ -27,129 +27,92 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from briskseg.core.card import Card, read_card, save_tensors
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
-from briskseg.recipe import PretrainingRecipe, Recipe, load_recipe
+from briskseg.recipe import AnyRecipe, load_recipe
 from briskseg.runs.scores import Scores, read_scores
 
 Row = dict[str, float]  # a row of metrics.csv, only the columns that hold a number
 
+# A run of ours has 4 and 6; one that someone else made must not grow a page without end.
+_MOST_FILM_IMAGES, _MOST_EXAMPLES = 16, 24
 _ENCODER_KEY = "briskseg.encoder"  # of the metadata of encoder.safetensors
 _COUNTED = ("step", "epoch", "samples", "seconds", "images_per_s")  # must be finite
 _LARGEST = 1e30  # what lies beyond no curve can show, and counts as infinite
 
 
-@dataclass(frozen=True)
+class Film(NamedTuple):
+    """The fixed images (K) with their truth, and `shots[epoch][K]`, the predictions."""
+
+    images: dict[int, Path]
+    truths: dict[int, Path]
+    shots: dict[int, dict[int, Path]]
+
+
+class Example(NamedTuple):
+    """Pictures of one of the best or worst images, the first of its kind with rank 0."""
+
+    kind: str
+    rank: int
+    stem: str
+    image: Path
+    truth: Path
+    prediction: Path
+
+
 class RunFolder:
     """The folder of one run; nothing is read or made until a method is called."""
 
-    path: Path
-
-    # --- files
-
-    @property
-    def recipe(self) -> Path:
-        return self.path / "recipe.yaml"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.yaml"
+        self.length = path / "length.json"
+        self.metrics = path / "metrics.csv"
+        self.weights = path / "model.safetensors"
+        self.encoder = path / "encoder.safetensors"
+        self.encoder_scores = path / "encoder.json"
+        self.scores = path / "scores.json"
+        self.class_counts = path / "class_counts.json"
+        self.film = path / "film"
+        self.examples = path / "examples"
+        self.report = path / "report.html"
+        self.lock = path / ".lock"
+        self.repeat = path / "repeat.json"  # of a folder that holds runs of several seeds
+        self.checkpoints = path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.previous_checkpoint = self.checkpoints / "previous.ckpt"
+        self.damaged_checkpoint = self.checkpoints / "damaged.ckpt"
+        self.diverged = self.checkpoints / "diverged.json"  # until the next session
 
     def recipe_to_step(self, step: int) -> Path:
         return self.path / f"recipe-to-step-{step}.yaml"
 
-    @property
-    def length(self) -> Path:
-        return self.path / "length.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def previous_checkpoint(self) -> Path:
-        return self.checkpoints / "previous.ckpt"
-
-    @property
-    def damaged_checkpoint(self) -> Path:
-        return self.checkpoints / "damaged.ckpt"
-
-    @property
-    def diverged(self) -> Path:
-        """There from a divergence to the next session."""
-        return self.checkpoints / "diverged.json"
-
     def snapshot(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch-{epoch:03d}.safetensors"
 
-    @property
-    def weights(self) -> Path:
-        return self.path / "model.safetensors"
+    def film_image(self, image: int) -> Path:
+        return self.film / f"image-{image}.png"
 
-    @property
-    def encoder(self) -> Path:
-        return self.path / "encoder.safetensors"
-
-    @property
-    def encoder_scores(self) -> Path:
-        return self.path / "encoder.json"
-
-    @property
-    def scores(self) -> Path:
-        return self.path / "scores.json"
-
-    @property
-    def class_counts(self) -> Path:
-        return self.path / "class_counts.json"
-
-    @property
-    def film(self) -> Path:
-        """Holds image-K.png, truth-K.png and epoch-NNNN-K.png."""
-        return self.path / "film"
+    def film_truth(self, image: int) -> Path:
+        return self.film / f"truth-{image}.png"
 
     def film_prediction(self, epoch: int, image: int) -> Path:
         return self.film / f"epoch-{epoch:04d}-{image}.png"
 
-    @property
-    def examples(self) -> Path:
-        """Holds KIND-RANK-STEM.PART.png: best or worst; image, truth or prediction."""
-        return self.path / "examples"
-
     def example(self, kind: str, rank: int, stem: str, part: str) -> Path:
+        """kind: best or worst. part: image, truth or prediction."""
         return self.examples / f"{kind}-{rank}-{stem}.{part}.png"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / ".lock"
-
-    @property
-    def repeat(self) -> Path:
-        """Of a folder that holds runs of several seeds."""
-        return self.path / "repeat.json"
 
     def seed(self, seed: int) -> RunFolder:
         """The run of one seed in a folder of several."""
         return RunFolder(self.path / f"seed-{seed}")
-
-    def events(self) -> list[Path]:
-        return sorted(self.path.glob("events.out.tfevents.*"))
-
-    def seeds(self) -> list[Path]:
-        return sorted(path for path in self.path.glob("seed-*") if path.is_dir())
 
     # --- state
 
@@ -168,15 +131,25 @@ class RunFolder:
 
         Raises RequestError where the folder cannot be listed.
         """
-        try:
+        with self._made():
             present = list(self.path.iterdir()) if self.path.exists() else []
+        first = {file.name for file in (self.lock, self.recipe, self.class_counts, self.length)}
+        return [p.name for p in present if p.name not in first and not p.match(".*.part")]
+
+    def make(self) -> None:
+        """Make the folder where it is not there; RequestError where it cannot be made."""
+        with self._made():
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _made(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise RequestError(
                 f"the run folder {self.path} cannot be made: {error.strerror}; name another with "
                 "--out"
             ) from error
-        first = {file.name for file in (self.lock, self.recipe, self.class_counts, self.length)}
-        return [p.name for p in present if p.name not in first and not p.match(".*.part")]
 
     # --- reading
 
@@ -190,7 +163,7 @@ class RunFolder:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read ({error}); restore it, or remove it") from None
 
-    def read_recipe(self) -> Recipe | PretrainingRecipe:
+    def read_recipe(self) -> AnyRecipe:
         """Raises RequestError where the file is not there or is no recipe."""
         return load_recipe(str(self.recipe))
 
@@ -209,6 +182,33 @@ class RunFolder:
         with safe_open(self.encoder, framework="np") as file:
             card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
         return card
+
+    def read_film(self) -> Film | None:
+        """The images of which every prediction is there, None where there is none yet."""
+        images: dict[int, Path] = {}
+        truths: dict[int, Path] = {}
+        shots: dict[int, dict[int, Path]] = {}
+        for path in sorted(self.film.glob("*.png")):
+            if found := re.fullmatch(r"(image|truth)-(\d+)\.png", path.name):
+                (images if found[1] == "image" else truths)[int(found[2])] = path
+            elif found := re.fullmatch(r"epoch-(\d+)-(\d+)\.png", path.name):
+                shots.setdefault(int(found[1]), {})[int(found[2])] = path
+        shown = sorted(images.keys() & truths.keys())[:_MOST_FILM_IMAGES]
+        whole = {e: shots[e] for e in sorted(shots) if all(k in shots[e] for k in shown)}
+        if not shown or not whole:
+            return None
+        return Film({k: images[k] for k in shown}, {k: truths[k] for k in shown}, whole)
+
+    def read_examples(self) -> list[Example]:
+        """Those whose three pictures are there, the best ones first."""
+        found = []
+        for image in sorted(self.examples.glob("*.image.png"))[:_MOST_EXAMPLES]:
+            if named := re.fullmatch(r"(best|worst)-(\d+)-(.+)\.image\.png", image.name):
+                stem = image.name.removesuffix("image.png")
+                others = [image.with_name(f"{stem}{part}.png") for part in ("truth", "prediction")]
+                if all(other.is_file() for other in others):
+                    found.append(Example(named[1], int(named[2]), named[3], image, *others))
+        return sorted(found)
 
     def read_metrics(self) -> tuple[Row, ...]:
         """The whole rows of metrics.csv, none where it is not there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,8 +57,14 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
         else:
             for path, name in _expand(text, out.resolve()):
                 found.setdefault(path, Input(path, name))
-    taken: set[str] = set()
-    return [replace(one, name=_free(one.name, taken)) for one in found.values()]
+    inputs: dict[str, Input] = {}
+    for one in found.values():
+        free, number = one.name, 1
+        while free.casefold() in inputs:  # case is no difference on some file systems
+            number += 1
+            free = f"{one.name}-{number}"
+        inputs[free.casefold()] = replace(one, name=free)
+    return [*inputs.values()]
 
 
 def _address_name(address: str) -> str:
@@ -70,43 +76,41 @@ def _address_name(address: str) -> str:
     return file_stem("-".join(re.findall(r"[\w.]+", f"{kind}-{place}")))
 
 
-def _expand(text: str, out: Path) -> Iterable[tuple[Path, str]]:
+def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
+    """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if _is_input(file, out)]
-        if not files:
-            raise RequestError(f"the folder {path} holds no image and no video, expected {_TYPES}")
-        return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
-    if path.exists():
-        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            raise RequestError(f"{path} is no image and no video by its name, expected {_TYPES}")
-        return [(path, path.stem)]
-    if numbers := _NUMBERED.search(path.name):
-        digits = int(numbers[1] or 1)
-        known = re.compile(
-            f"{re.escape(path.name[: numbers.start()])}(\\d{{{digits},}})"
-            f"{re.escape(path.name[numbers.end() :])}"
+        found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
+        none = f"the folder {path} holds no image and no video"
+    elif path.exists():
+        known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        found = [(path, path.stem)] if known else []
+        none = f"{path} is no image and no video by its name"
+    elif numbers := _NUMBERED.search(path.name):
+        found = [(file, file.stem) for file in _numbered(path, numbers) if _is_input(file, out)]
+        none = f"no image is numbered as {text} says"
+    elif glob.has_magic(text):
+        matches = map(Path, sorted(glob.glob(text, recursive=True)))
+        found = [(file, file.stem) for file in matches if _is_input(file, out)]
+        none = f"no image and no video matches {text}"
+    else:
+        raise RequestError(
+            f"{path} is not there, expected an image, a video, a folder, a pattern, camera:0 or "
+            "the address of a stream (rtsp://...)"
         )
-        there = path.parent.iterdir() if path.parent.is_dir() else ()
-        numbered = [file for file in there if known.fullmatch(file.name) and _is_input(file, out)]
-        if not numbered:
-            raise RequestError(f"no image is numbered as {text} says, expected {_TYPES}")
-        return [(file, file.stem) for file in sorted(numbered, key=lambda f: _number(f, known))]
-    if glob.has_magic(text):
-        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-        files = [file for file in matches if _is_input(file, out)]
-        if not files:
-            raise RequestError(f"no image and no video matches {text}, expected {_TYPES}")
-        return [(file, file.stem) for file in files]
-    raise RequestError(
-        f"{path} is not there, expected an image, a video, a folder, a pattern, camera:0 or the "
-        "address of a stream (rtsp://...)"
-    )
+    if not found:
+        raise RequestError(f"{none}, expected {_TYPES}")
+    return found
 
 
-def _number(file: Path, known: re.Pattern[str]) -> int:
-    match = known.fullmatch(file.name)
-    return int(match[1]) if match else 0
+def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
+    """The files that `name_%04d.png` means, in the order of their numbers."""
+    before, after = map(re.escape, (path.name[: numbers.start()], path.name[numbers.end() :]))
+    known = re.compile(f"{before}(\\d{{{int(numbers[1] or 1)},}}){after}")
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    found = [(int(match[1]), file) for file in there if (match := known.fullmatch(file.name))]
+    return [file for _, file in sorted(found)]
 
 
 def _is_input(file: Path, out: Path) -> bool:
@@ -115,16 +119,6 @@ def _is_input(file: Path, out: Path) -> bool:
         return False
     check_file_name(file)
     return True
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """`name`, or it with the first free number; case is no difference on some file systems."""
-    free, number = name, 1
-    while free.casefold() in taken:
-        number += 1
-        free = f"{name}-{number}"
-    taken.add(free.casefold())
-    return free
 
 
 _CAMERA = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, RequestError, nearest
-from briskseg.core.exported import read_exported
+from briskseg.core.exported import Exported, read_exported
 from briskseg.runtime.backends import EXPORTED, WEIGHTS
 
 ACCEPTED = (
@@ -35,6 +36,13 @@ def find_files(path: Path) -> list[Path]:
 def is_exported(path: Path) -> bool:
     """Whether it is an exported file by its name, and there."""
     return path.suffix.lower() in EXPORTED and path.is_file()
+
+
+def read_file(path: Path) -> tuple[Card, Exported | None]:
+    """A file's card and, of an exported one, what it says of itself.
+
+    Raises as `read_card` and `read_exported`."""
+    return read_exported(path) if path.suffix.lower() in EXPORTED else (read_card(path), None)
 
 
 def find_weights(path: Path) -> Path:

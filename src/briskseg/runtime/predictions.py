@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,7 @@ def stream_predictions(
     progress: Progress | None = None,
     notify: Callable[[str], object] | None = None,
 ) -> StreamReport:
-    """Predict on a video, a camera or a live stream; write NAME_color.mp4 and NAME_overlay.mp4 to
-    `out`.
+    """Predict on a video, a camera or a live stream and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
 
     They have the source's rate: a frame is repeated until the next one's time, and of several at
     one time the last is written. An odd width or height gets one more black row or column, as mp4
@@ -64,20 +63,14 @@ def stream_predictions(
     live stream is lost and where it is back.
     """
     label_set = predictor.card.labels.to_label_set()
-    if out is None:
-        opened = _open(source, notify)
-        return Stream(predictor, label_set, opened, None, show, smooth, flicker).run(progress)
-    base = out / source.name
-    with closing(_open(source, notify)) as opened, _writing(base):
-        return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)
-
-
-def _open(source: Input, notify: Callable[[str], object] | None) -> FrameSource:
-    if source.camera is not None:
-        return Camera(source.camera)
+    opened: FrameSource
     if source.address is not None:
-        return open_stream(source.address, notify)
-    return VideoFile(source.path)
+        opened = open_stream(source.address, notify)
+    else:
+        opened = VideoFile(source.path) if source.camera is None else Camera(source.camera)
+    base = None if out is None else out / source.name
+    with closing(opened), nullcontext() if base is None else _writing(base):
+        return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Predictor:
         self.card = card
         self.ran = ran
         self._coarse = backend if isinstance(backend, CoarseBackend) else None
-        self.on_stage_end: Callable[[str], None] = _not_timed
+        self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
@@ -98,10 +98,6 @@ class Predictor:
             image_hwc = resize_image(image_hwc, wanted)
         self.on_stage_end("resize")
         return image_hwc
-
-
-def _not_timed(stage: str) -> None:
-    """What `Predictor.on_stage_end` is until somebody measures."""
 
 
 def check_image(image_hwc: object) -> None:

@@ -1,29 +1,77 @@
-"""A network that begins with trained weights instead of random ones."""
+"""The network as a run begins: with random weights, a pretrained encoder, or trained weights."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import math
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from briskseg.core.card import Card, load_weights, read_card
+from briskseg.core.card import Card, load_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.data import Dataset
 from briskseg.models import create_model
+from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
-from briskseg.models.weights.comparison import Shapes, check_finite, differences, shapes_of
+from briskseg.models.weights.comparison import check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder
-from briskseg.runtime.model_files import find_weights
 from briskseg.training.preflight import fitting_weights
+from briskseg.training.run_card import is_of
+from briskseg.training.session import RunSession
+
+
+def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new: bool) -> Network:
+    """The recipe's network as the run begins; the session hears what it begins with."""
+    network = create_model(recipe.model.name, len(dataset.labels.names), **recipe.model.options)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.model.encoder is not None and is_new:
+        load_encoder(network, _find_encoder(recipe.model.encoder))
+    if recipe.training.batch_norm_momentum is not None:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = recipe.training.batch_norm_momentum
+    if any(stage.output == "encoder" for stage in recipe.training.stages):
+        with torch.no_grad():
+            network.eval().forward_encoder(torch.zeros(1, 3, 8, 8))  # refuses where there is none
+    if is_new:
+        if padded := _padding(recipe, dataset):
+            session.say(padded)
+        if recipe.model.weights is not None:
+            session.say(_begin_with(network, recipe.model.weights, recipe, dataset))
+        elif "val" in recipe.data.train_splits:
+            session.say("begins with random weights, not with any that were scored on val before")
+    return network.train()
+
+
+def _padding(recipe: Recipe, dataset: Dataset) -> str:
+    """Said where the first image, unscaled, fills less than half of a sample."""
+    sample_hw = recipe.augment.size
+    if sample_hw is None:
+        return ""
+    image_hw = recipe.data.size or dataset.size(dataset.pairs("train")[0])
+    filled = math.prod(min(1.0, i / s) for i, s in zip(image_hw, sample_hw, strict=True))
+    if filled >= 0.5:
+        return ""
+    height, width = image_hw
+    return (
+        f"images of {width}x{height} fill {filled:.0%} of a sample of {sample_hw[1]}x"
+        f"{sample_hw[0]}, and the rest is padding; smaller samples train faster: "
+        f"--set augment.size=[{height},{width}]"
+    )
+
+
+def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
+    recipe which cannot be trained could only be deleted."""
+    with torch.random.fork_rng(devices=[]):
+        begin_network(recipe, dataset, RunSession(), is_new=True)
 
 
 @torch.no_grad()
-def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset) -> str:
+def _begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset) -> str:
     """Copy the weights that `model.weights` names into the recipe's network; return what was taken.
 
     Heads are taken only where the classes are the same, by name and order; otherwise, as where the
@@ -34,7 +82,8 @@ def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset)
     arrays, card = load_weights(path)
     own, found = network.state_dict(), {k: torch.from_numpy(v) for k, v in arrays.items()}
     heads = _heads(network, recipe.model.name)
-    differ = differences(_shapes_without(heads, own), _shapes_without(heads, found))
+    ours, theirs = ({k: t for k, t in held.items() if k not in heads} for held in (own, found))
+    differ = differences(shapes_of(ours), shapes_of(theirs))
     if len(differ):
         raise _misfit(
             f"{path} and the recipe's {recipe.model.name} do not fit: {differ}", card, network
@@ -45,7 +94,7 @@ def begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset)
         check_finite(key, found[key], path)
         own[key].copy_(found[key])
     said = f"begins with {len(taken)} of the network's {len(own)} tensors, from {path}"
-    if card.has_seen_val and _is_of(card, dataset) and "val" not in recipe.data.train_splits:
+    if card.has_seen_val and is_of(card, dataset) and "val" not in recipe.data.train_splits:
         said += ", which were trained on val too: what the run scores there says nothing"
     fresh = sorted({key.rpartition(".")[0] for key in own.keys() - taken})
     if not same_classes:
@@ -63,7 +112,7 @@ def _misfit(found: str, card: Card, network: Network) -> BriskError:
     return RequestError(f"{found}; train the variant that the file holds: add {words}")
 
 
-def find_encoder(name: str) -> Path:
+def _find_encoder(name: str) -> Path:
     """The file that `model.encoder` means: itself, or a run folder's encoder or whole network."""
     path = Path(name)
     if not path.is_dir():
@@ -78,25 +127,6 @@ def find_encoder(name: str) -> Path:
     )
 
 
-def score_before(recipe: Recipe, dataset: Dataset) -> dict[str, float | None]:
-    """Of a run that trains on val too: `val_miou_before`, what the weights that it begins with, or
-    those that these began with, scored there before val was trained on; nothing where that is not
-    known, or was on other data or classes, and of any other run."""
-    if recipe.model.weights is None or "val" not in recipe.data.train_splits:
-        return {}
-    with suppress(BriskError):  # a run that goes on has them in its checkpoint
-        card = read_card(find_weights(Path(recipe.model.weights)))
-        for name in ("val_miou_before", "val_miou"):
-            if name in card.scores and _is_of(card, dataset):
-                return {"val_miou_before": card.scores[name]}
-    return {}
-
-
-def _is_of(card: Card, dataset: Dataset) -> bool:
-    """Whether the weights were trained on this kind of data, with these classes."""
-    return card.training.get("data") == dataset.kind and card.labels.names == dataset.labels.names
-
-
 def _heads(network: Network, name: str) -> set[str]:
     """The tensors that depend on the number of classes, and those of heads that only training uses,
     which a file need not hold."""
@@ -107,7 +137,3 @@ def _heads(network: Network, name: str) -> set[str]:
     return {
         key for key, shape in shapes_of(network.state_dict()).items() if other.get(key) != shape
     }
-
-
-def _shapes_without(heads: set[str], tensors: Mapping[str, Tensor]) -> Shapes:
-    return shapes_of({key: tensor for key, tensor in tensors.items() if key not in heads})

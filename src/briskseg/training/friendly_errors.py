@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from briskseg.core.errors import (
     RequestError,
     TrainingError,
 )
+from briskseg.core.files.atomic import write_whole
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import read_resume_point
-from briskseg.training.divergence import Diverged, mark
+from briskseg.training.log import Diverged
 from briskseg.training.processes import ProcessLost
 
 _ADVICE = {
@@ -47,56 +49,58 @@ def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
         yield
     except Interrupted:
         raise
-    except ProcessLost as error:
-        if error.is_whole:
-            raise
-        raise _resumable(TrainingError, str(error), folder, how_to_resume) from error
-    except RequestError as error:
-        raised = _IN_A_WORKER.search(str(error))
-        if raised is None:
-            raise
-        raise RequestError(raised[2].strip()) from None
     except Diverged as error:
-        mark(folder, error)
+        found = {"step": error.step, "found": str(error)}
+        write_whole(folder.diverged, json.dumps(found) + "\n")
         raise TrainingError(
             f"{error}; {_saved(folder)}: look at the images and go on, more gently, with: "
             f"{how_to_resume} --set training.clip=1 (or a lower training.optimizer.lr, or "
             "training.precision=float32)"
         ) from None
-    except BriskError as error:
-        kind = DataError if isinstance(error, DataError) else TrainingError
-        raise _resumable(kind, str(error), folder, how_to_resume) from error
-    except OSError as error:
-        lost = _recognized(error, folder, how_to_resume)
-        advice = _ADVICE.get(error.errno or 0, "see to it")
-        found = f"{error.filename or folder.path}: {error.strerror or error}; {_saved(folder)}"
-        raise lost or TrainingError(
-            f"{found}: {advice}, and go on with: {how_to_resume}"
-        ) from error
     except Exception as error:
-        known = _recognized(error, folder, how_to_resume)
-        if known is None:
+        sentence = _sentence(error, folder, how_to_resume)
+        if sentence is None:
             raise
-        raise known from error
+        raise sentence from error
+
+
+def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskError | None:
+    """What to say of an error; None where it is a sentence already, or our own mistake."""
+    raised = _IN_A_WORKER.search(str(error))
+    message = raised[2].strip() if raised else str(error)
+    if isinstance(error, RequestError) or (raised and raised[1] == "RequestError"):
+        return RequestError(message) if raised else None
+    if isinstance(error, ProcessLost) and error.is_whole:
+        return None
+    if raised or isinstance(error, BriskError):
+        is_data = isinstance(error, DataError) or not isinstance(error, BriskError)
+        kind = DataError if is_data else TrainingError
+        return kind(f"{message}; {_saved(folder)}; then go on with: {how_to_resume}")
+    known = _recognized(error, folder, how_to_resume)
+    if known is None and isinstance(error, OSError):
+        advice = _ADVICE.get(error.errno or 0, "see to it")
+        where = f"{error.filename or folder.path}: {error.strerror or error}"
+        return TrainingError(
+            f"{where}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}"
+        )
+    return known
 
 
 def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> BriskError | None:
-    """A fault that torch reports as text; None where it is not known, and so our own mistake."""
+    """A fault that torch reports as text; None where it is not known."""
     text = str(error)
-    raised = _IN_A_WORKER.search(text)
-    if raised is not None and raised[1] == "RequestError":
-        return RequestError(raised[2].strip())
-    if raised is not None:
-        return _resumable(DataError, raised[2].strip(), folder, how_to_resume)
     if "more than 1 value per channel" in text:
         return TrainingError(
             "batch normalization needs more than one value a channel, and with this size and "
             "training.batch a step has one; set training.batch=2 or more"
         )
+    # What is met first of a loading process that is gone: its batch was to come through a socket.
+    nameless = isinstance(error, FileNotFoundError) and error.filename is None
+    is_lost = nameless or isinstance(error, ConnectionError | EOFError)
     if "shared memory" in text or "Bus error" in text:
         what = "the loading processes ran out of shared memory"
         advice = "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0"
-    elif "DataLoader worker" in text or _is_lost_connection(error):
+    elif "DataLoader worker" in text or is_lost:
         killed = re.search(r"killed by signal: (\w+)", text)
         by = f" ({killed[1]})" if killed else ""
         what = f"the system ended a loading process{by}, most often because memory ran out"
@@ -107,23 +111,6 @@ def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> 
     else:
         return None
     return TrainingError(f"{what}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}")
-
-
-def _is_lost_connection(error: BaseException) -> bool:
-    """What the training process meets first, of a loading process that is gone: its batch was still
-    to be fetched through a socket."""
-    nameless = isinstance(error, FileNotFoundError) and error.filename is None
-    return nameless or isinstance(error, ConnectionError | EOFError)
-
-
-def _resumable(
-    kind: type[BriskError], message: str, folder: RunFolder, how_to_resume: str
-) -> BriskError:
-    """The same error with how to go on, a loading process's without its traceback."""
-    raised = _IN_A_WORKER.search(message)
-    if raised is not None:
-        message = raised[2].strip()
-    return kind(f"{message}; {_saved(folder)}; then go on with: {how_to_resume}")
 
 
 def _saved(folder: RunFolder) -> str:

@@ -12,21 +12,19 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import write_whole
-from briskseg.recipe import LengthPart
+from briskseg.recipe import AnyRecipe
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.ending import Deadline
 from briskseg.training.machine import Machine
-from briskseg.training.optimizers import make_optimizer
 from briskseg.training.samples.loader import Batch
-from briskseg.training.session import AnyRecipe, RunSession, with_steps
+from briskseg.training.session import RunSession, with_steps
 from briskseg.training.task import Task
 from briskseg.training.train_step import TrainStep
 
@@ -46,33 +44,43 @@ class Costs:
     end: float
 
 
+@dataclass
+class Deadline:
+    """When a run that begins now must have ended (`time.monotonic`), of which `end` seconds are for
+    what follows the last validation, and `validation` for one, as it is known so far."""
+
+    at: float
+    end: float
+    validation: float
+    began: float = field(default_factory=time.monotonic)
+    validating: float = 0.0  # seconds so far
+
+    def count_validation(self, seconds: float) -> None:
+        self.validation = seconds
+        self.validating += seconds
+
+    def steps_left(self, done: int, per_validation: int) -> int:
+        """The steps that still fit with their validations, at the pace of those done."""
+        now = time.monotonic()
+        step = (now - self.began - self.validating) / done
+        left = self.at - now - self.end - self.validation
+        return max(0, int(left / (step + self.validation / per_validation)))
+
+
 def decide_length(
-    recipe: AnyRecipe,
-    task: Task,
-    loaders: tuple[Iterable[Batch], Iterable[Batch]],
-    machine: Machine,
-    folder: RunFolder,
-    session: RunSession,
-    end: Callable[[float], float] = lambda _: 0.0,
-    work: float = 1.0,
+    recipe: AnyRecipe, task: Task, machine: Machine, folder: RunFolder, session: RunSession
 ) -> tuple[AnyRecipe, Deadline]:
-    """The recipe with the length that fits into the session's minutes, recorded in the run folder.
-
-    Args:
-        task: as the run begins, on any device.
-        end: from the seconds that the network takes for an image in float32, those of what follows
-            the last validation.
-        work: the mean cost of a step over that of the first, where samples grow.
-
-    Raises RequestError where not one step fits.
-    """
+    """The recipe with the length that fits into the session's minutes, recorded in the run folder;
+    the task is as the run begins. Raises RequestError where not one step fits."""
     assert session.minutes is not None
     assert session.began is not None
     deadline = session.began + 60 * session.minutes
-    costs = measure(recipe.training, task, loaders, machine, deadline - time.monotonic(), end)
-    per_validation = task.steps_per_epoch * recipe.training.validate_every
+    costs = measure(task, machine, deadline - time.monotonic())
+    per_epoch = len(task.batches)
+    per_validation = per_epoch * recipe.training.validate_every
     left = deadline - time.monotonic()
-    steps = machine.processes.from_first(steps_within(left, costs, per_validation, work))
+    possible = steps_within(left, costs, per_validation, task.work(1.0))
+    steps = machine.processes.from_first(possible)
     decided = with_steps(recipe, steps)
     if machine.is_first:
         write_whole(folder.recipe, decided.to_yaml())
@@ -81,7 +89,7 @@ def decide_length(
         whole = steps * len(costs.steps)
         session.say(
             f"{session.minutes:g} minutes are enough for {whole} steps, "
-            f"{whole / task.steps_per_epoch:.1f} epochs"
+            f"{whole / per_epoch:.1f} epochs"
         )
     return decided, Deadline(deadline, costs.end, costs.validation)
 
@@ -100,26 +108,19 @@ def steps_within(seconds: float, costs: Costs, per_validation: int, work: float)
     return int(left / step)
 
 
-def measure(
-    training: LengthPart,
-    task: Task,
-    loaders: tuple[Iterable[Batch], Iterable[Batch]],
-    machine: Machine,
-    seconds: float,
-    end: Callable[[float], float],
-) -> Costs:
+def measure(task: Task, machine: Machine, seconds: float) -> Costs:
     """Time what a run does; each part takes `MOST_TIMED` of the seconds left, or a little more."""
     task.to(machine.device)
     before = copy.deepcopy(task.network.state_dict())
-    optimizer = make_optimizer(training.optimizer, task.network, training.clip is None)
-    step = TrainStep(task, optimizer, machine, training.clip)
+    step, (train, val) = TrainStep(task, machine), task.loaders
+    most = MOST_TIMED * seconds
     steps = []
     for stage in range(len(task.stages)):
 
         def take(batch: Batch, stage: int = stage) -> None:
             step(batch.images, batch.labels, stage).item()  # waits for the device
 
-        steps.append(_median_s(take, loaders[0], machine, MOST_TIMED * seconds))
+        steps.append(_median_s(take, train, machine, most))
     task.network.load_state_dict(before)
     task.eval()
     last = len(task.stages) - 1
@@ -127,14 +128,15 @@ def measure(
     def validate(batch: Batch, exact: bool) -> None:
         with torch.no_grad(), machine.autocast(enabled=not exact):
             task.validate(batch, last)
-            _wait_for(machine.device)
+            if machine.device.type == "cuda":
+                torch.cuda.synchronize(machine.device)
 
     task.begin_validation(machine.device)
-    image_s = _median_s(lambda b: validate(b, False), loaders[1], machine, MOST_TIMED * seconds)
-    exact_s = _median_s(lambda b: validate(b, True), loaders[1], machine, MOST_TIMED * seconds)
+    image_s = _median_s(lambda b: validate(b, False), val, machine, most)
+    exact_s = _median_s(lambda b: validate(b, True), val, machine, most)  # as scoring is
     task.train()
-    batches = len(cast(Sized, loaders[1]))
-    return Costs(tuple(steps), image_s * batches, LEAST_END_S + end(exact_s * SCORING))
+    end = LEAST_END_S + task.seconds_to_finish(exact_s * SCORING)
+    return Costs(tuple(steps), image_s * len(cast(Sized, val)), end)
 
 
 def _median_s(
@@ -152,8 +154,3 @@ def _median_s(
             break
     timed = seconds[WARM:] or seconds[-1:]
     return sorted(timed)[len(timed) // 2]
-
-
-def _wait_for(device: Any) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

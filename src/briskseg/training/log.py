@@ -13,15 +13,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from briskseg.core.errors import TrainingError
 from briskseg.core.files.atomic import named, sync, write_whole
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.divergence import Diverged
 from briskseg.training.loggers import Logger
 from briskseg.training.machine import Machine
 
 FIRST_COLUMNS = ("step", "epoch", "samples", "seconds")  # what every row begins with
+
+
+class Diverged(TrainingError):
+    """The loss or the weights are not finite after this step."""
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(what)
+        self.step = step
+
+
+def check_weights(network: nn.Module, step: int) -> None:
+    """Raise Diverged where a finite loss left weights that are not: none such is saved."""
+    floats = {name: t for name, t in network.state_dict().items() if t.is_floating_point()}
+    finite = torch.stack([t.isfinite().all() for t in floats.values()]).tolist()  # one wait for all
+    for name, is_finite in zip(floats, finite, strict=True):
+        if not is_finite:
+            raise Diverged(f"after step {step} the weights '{name}' are not finite", step)
 
 
 @dataclass(frozen=True)
@@ -37,12 +54,6 @@ class Sent:
     def has_arrived(self) -> bool:
         return self.arrival is None or bool(self.arrival.query())  # type: ignore[no-untyped-call]
 
-    def values(self) -> list[float]:
-        if self.arrival is not None:
-            self.arrival.synchronize()
-        values: list[float] = self.losses.tolist()
-        return values
-
 
 class Log:
     """Writes the rows, and watches the loss: one that is not a number stops the run with the step
@@ -56,18 +67,15 @@ class Log:
         folder: of the run.
         scores: the columns that a validation fills, "val_loss" the first.
         every: steps from one row to the next.
-        loggers: who gets the same numbers.
+
+    `loggers`: who gets the same numbers.
     """
 
     def __init__(
-        self,
-        folder: RunFolder,
-        scores: Sequence[str],
-        every: int,
-        machine: Machine,
-        loggers: Sequence[Logger],
+        self, folder: RunFolder, scores: Sequence[str], every: int, machine: Machine
     ) -> None:
-        self.path, self.every, self.machine, self.loggers = folder.metrics, every, machine, loggers
+        self.path, self.every, self.machine = folder.metrics, every, machine
+        self.loggers: Sequence[Logger] = ()
         self.columns = [*FIRST_COLUMNS, "loss", "lr", "images_per_s", "waiting", *scores]
         self._earlier_s = 0.0  # of earlier sessions of this run
         self._samples = 0
@@ -146,21 +154,19 @@ class Log:
         self._images += images
         self._samples += images
         is_due = step % self.every == 0
+        row = None
+        if is_due:  # what it says but for the loss, which may be on its way
+            now = time.monotonic()
+            since = max(now - self._since, 1e-9)
+            row = self._first_cells(step, epoch) | {
+                "lr": lr,
+                "images_per_s": round(self._images / since, 3),
+                "waiting": round(self._idle / since, 4),
+            }
+            self._restart_rate(now)
         if is_due or loss.device.type == "cpu":
-            self._send(self._row(step, epoch, lr) if is_due else None)
+            self._send(row)
         self._receive(wait=False)
-
-    def _row(self, step: int, epoch: int, lr: float) -> dict[str, Any]:
-        """What a row says, but for the loss, which may be on its way."""
-        now = time.monotonic()
-        since = max(now - self._since, 1e-9)
-        values = {
-            "lr": lr,
-            "images_per_s": round(self._images / since, 3),
-            "waiting": round(self._idle / since, 4),
-        }
-        self._restart_rate(now)
-        return self._first_cells(step, epoch) | values
 
     def _restart_rate(self, now: float) -> None:
         self._images, self._idle, self._since = 0, 0.0, now
@@ -187,7 +193,9 @@ class Log:
         """Check the losses that have arrived, in order, and write the rows that they complete."""
         while self._sent and (wait or self._sent[0].has_arrived):
             sent = self._sent.popleft()
-            for (step, names), value in zip(sent.steps, sent.values(), strict=True):
+            if sent.arrival is not None:
+                sent.arrival.synchronize()
+            for (step, names), value in zip(sent.steps, sent.losses.tolist(), strict=True):
                 if not math.isfinite(value):
                     found = f"the loss became {value} at step {step}"
                     raise Diverged(f"{found} on the images {', '.join(names)}", step)

@@ -70,7 +70,7 @@ class TensorBoard:
         if self._writer is not None:
             with named(self.folder.path / "events"):
                 self._writer.flush()
-            for file in self.folder.events():
+            for file in sorted(self.folder.path.glob("events.out.tfevents.*")):
                 sync(file)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ so `Loop.state_dict` is all that a run needs to go on with the same bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from briskseg.recipe import LengthPart
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import (
     Position,
@@ -28,19 +27,16 @@ from briskseg.training.checkpoint_files import (
     load_checkpoint,
     save_checkpoint,
 )
-from briskseg.training.divergence import check_weights
-from briskseg.training.ending import Deadline, Patience
-from briskseg.training.log import Log
+from briskseg.training.length import Deadline
+from briskseg.training.log import Log, check_weights
 from briskseg.training.loggers import make_loggers
 from briskseg.training.machine import Machine
 from briskseg.training.moving_average import MovingAverage
-from briskseg.training.optimizers import make_optimizer
-from briskseg.training.outputs import Outputs
-from briskseg.training.samples.loader import Batch, EpochBatches
+from briskseg.training.samples.loader import Batch
 from briskseg.training.session import RunSession
 from briskseg.training.sync_batch_norm import synced
 from briskseg.training.task import Task, weights_of
-from briskseg.training.train_step import TrainStep, seed_step
+from briskseg.training.train_step import TrainStep
 
 # A validation of at least so long may be left by a signal: a checkpoint is saved before it.
 LONG_VALIDATION_S = 10.0
@@ -53,62 +49,44 @@ class Loop:
     """Trains a task to its end, from where a run is.
 
     Args:
-        task: what is trained.
-        training: the recipe's part.
-        batches: the sampler of the training batches, and
-        loaders: the batches for training and for validation.
+        task: what is trained, with its data.
         machine: where to compute.
         folder: of the run.
         session: hears signals, and is told of progress.
-        outputs: what validations leave.
-        ema: the decay of the moving average; None: the weights themselves are validated.
-        patience: when to stop early.
-        work: turns a share of the steps into the pixels in them, in any unit.
         deadline: the run becomes shorter where it would end later.
     """
 
     def __init__(
         self,
         task: Task,
-        training: LengthPart,
-        batches: EpochBatches,
-        loaders: tuple[Iterable[Batch], Iterable[Batch]],
         machine: Machine,
         folder: RunFolder,
         session: RunSession,
-        outputs: Outputs,
-        ema: float | None = None,
-        patience: Patience | None = None,
-        work: Callable[[float], float] = float,
         deadline: Deadline | None = None,
     ) -> None:
-        self.task, self.training, self.batches, self.machine = task, training, batches, machine
-        self.train_batches, self.val_batches = loaders
-        self.folder, self.session, self.outputs, self.work = folder, session, outputs, work
+        self.task, self.machine, self.folder, self.session = task, machine, folder, session
+        self.training, self.deadline = task.training_part, deadline
         self.processes, self.stop = machine.processes, session.stop
         task.to(machine.device)
         task.network = synced(task.network, machine)
-        self.optimizer = make_optimizer(
-            training.optimizer, task.network, fused=training.clip is None
-        )
-        self.step = TrainStep(task, self.optimizer, machine, training.clip)
-        self.average = None if ema is None else MovingAverage(task.network, ema)
-        self.patience = patience or Patience(None)
-        self.deadline = deadline
+        self.step = TrainStep(task, machine)
+        self.optimizer = self.step.optimizer
+        self.average = None if task.ema is None else MovingAverage(task.network, task.ema)
         self.at = Position()
+        self.best, self.without = float("-inf"), 0  # validations since the best, for `stop_after`
         self.scores: Mapping[str, float] = {}  # the last validation's, as in metrics.csv
-        self.log = Log(folder, task.columns, training.log_every, machine, ())
+        self.log = Log(folder, task.columns, self.training.log_every, machine)
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._validation_s: float | None = None
-        self.compiles = False
+        self.compiles = task.pays_to_compile(machine.device)
         self._compiled_for: set[tuple[int, ...]] = set()
 
     # --- the loop
 
-    def run(self, resume: ResumePoint | None, compiles: bool = False) -> None:
+    def run(self, resume: ResumePoint | None) -> None:
         """Train, and leave the last weights validated and everything saved."""
-        self._begin(resume, compiles)
+        self._begin(resume)
         try:
             while not self._is_done():
                 self._train_epoch()
@@ -126,22 +104,19 @@ class Loop:
         """Take the steps of the epoch, or what is left of them."""
         if self._epoch_is_over():
             return
-        for batch in self._batches():
-            self._take_step(batch)
-            if self._epoch_is_over():
-                self._tell("train", names=batch.names)
-                return
-            self._save_where_due()
-            self._tell("train", names=batch.names)
-            self._meet_deadline()
-
-    def _batches(self) -> Iterator[Batch]:
         self.log.wait()
-        self.batches.start_at(self.at.epoch, self.at.batch)
-        for batch in self.train_batches:
-            batch = batch.to(self.machine.device)
+        self.task.batches.start_at(self.at.epoch, self.at.batch)
+        for loaded in self.task.loaders[0]:
+            batch = loaded.to(self.machine.device)
             self.log.begin_step()
-            yield batch
+            self._take_step(batch)
+            is_over = self._epoch_is_over()
+            if not is_over:
+                self._save_where_due()
+            self._tell("train", names=batch.names)
+            if is_over:
+                return
+            self._meet_deadline()
             self.log.wait()
 
     def _take_step(self, batch: Batch) -> None:
@@ -152,16 +127,20 @@ class Loop:
             self.optimizer.state.clear()
             if self.average is not None:
                 self.average.restart()
-        seed_step(self.training.seed, at.step, self.processes.rank)
-        rate = task.prepare(self.optimizer, at.step, at.epoch)
-        loss = self.step(batch.images, batch.labels, task.stage(at.step))
+        # A step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
+        # run goes on with the same ones.
+        seed = hash((self.training.seed, at.step, self.processes.rank))
+        torch.manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
+        stage = task.stage(at.step)
+        rate = self.step.set_rate(at.step, at.epoch)
+        loss = self.step(batch.images, batch.labels, stage)
         if self.average is not None:
             self.average.update()
         at.step, at.batch = at.step + 1, at.batch + 1
         self.log.step(at.step, at.epoch, loss, batch.names, rate)
 
     def _epoch_is_over(self) -> bool:
-        return self.at.step >= self.task.steps or self.at.batch >= len(self.batches)
+        return self.at.step >= self.task.steps or self.at.batch >= len(self.task.batches)
 
     def _validation_is_due(self) -> bool:
         at = self.at
@@ -172,7 +151,10 @@ class Loop:
 
     def _is_done(self) -> bool:
         at = self.at
-        return self.patience.is_over or (at.step >= self.task.steps and at.validated == at.step)
+        patience = self.task.stop_after
+        if patience is not None and self.without >= patience:
+            return True
+        return at.step >= self.task.steps and at.validated == at.step
 
     def _validate(self) -> None:
         """Score the weights, or their average, and keep them where they are the best."""
@@ -186,9 +168,10 @@ class Loop:
         task.eval()
         with average, torch.no_grad(), self.machine.autocast():
             task.begin_validation(self.machine.device)
-            for batch in self.val_batches:
-                batch = batch.to(self.machine.device)
-                self.outputs.show(batch, task.validate(batch, stage), epoch)
+            for loaded in task.loaders[1]:
+                batch = loaded.to(self.machine.device)
+                if (predicted := task.validate(batch, stage)) is not None:
+                    task.show(batch, predicted, epoch)
                 if self.stop.asked and self._saved_step == at.step:
                     self.stop.now(" while validating", "all steps are saved")
             weights = weights_of(task.network) if self.machine.is_first else {}
@@ -196,9 +179,12 @@ class Loop:
         self.scores = task.end_validation(self.processes)
         self.log.check()  # before weights are kept that a NaN had spoiled
         if self.machine.is_first:
-            self.outputs.keep(weights, self.scores, at.step, epoch, task.stages[stage])
+            task.keep(weights, self.scores, at.step, epoch)
         self.log.validation(at.step, epoch, self.scores)
-        self.patience.count(self.scores[task.score[0]])
+        score = self.scores[task.score[0]]
+        score = 0.0 if score != score else score
+        self.without = 0 if score > self.best else self.without + 1
+        self.best = max(self.best, score)
         at.validated = at.step
         self._validation_s = time.monotonic() - began
         if self.deadline is not None:
@@ -207,19 +193,18 @@ class Loop:
 
     @property
     def epochs_begun(self) -> int:
-        return -(-self.at.step // self.task.steps_per_epoch)
+        return -(-self.at.step // len(self.task.batches))
 
     # --- beginning, saving, stopping
 
-    def _begin(self, resume: ResumePoint | None, compiles: bool) -> None:
+    def _begin(self, resume: ResumePoint | None) -> None:
         if self.machine.is_first:
-            self.log.loggers = make_loggers(
-                self.training.loggers, self.folder, self.session.since(resume)
-            )
+            done = 0 if resume is None else resume.step
+            since = done if self.session.resume else None
+            self.log.loggers = make_loggers(self.training.loggers, self.folder, since)
         if resume is not None:
             self.load_state_dict(load_checkpoint(resume.path))
         self.task.train()
-        self.compiles = compiles
         if self.processes.world > 1:
             self.step.model = nn.parallel.DistributedDataParallel(
                 self.task, find_unused_parameters=not self.task.trains_all
@@ -234,15 +219,15 @@ class Loop:
         """All that a run needs to go on, and what its steps were cut from."""
         return {
             "position": asdict(self.at),
-            "images": self.batches.samples,
+            "images": self.task.batches.samples,
             "processes": self.processes.world,
             "steps": self.task.steps,
             "network": self.task.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "outputs": self.outputs.state_dict(),
-            "patience": self.patience.state_dict(),
+            "outputs": self.task.best,
+            "patience": {"best": self.best, "without": self.without},
             "log": self.log.state_dict(),
         }
 
@@ -256,8 +241,8 @@ class Loop:
         self.step.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.outputs.load_state_dict(state["outputs"])
-        self.patience.load_state_dict(state["patience"])
+        self.task.best = state["outputs"]
+        self.best, self.without = state["patience"]["best"], state["patience"]["without"]
         self.log.load_state_dict(state["log"])
 
     def _compile_for(self, images: Tensor) -> None:
@@ -287,7 +272,7 @@ class Loop:
         at, task = self.at, self.task
         if self.deadline is None or at.step % PACE_EVERY or at.step <= task.stages[-1].first:
             return
-        per_validation = len(self.batches) * self.training.validate_every
+        per_validation = len(task.batches) * self.training.validate_every
         end = at.step + max(1, self.deadline.steps_left(at.step, per_validation))
         task.end_at(min(task.steps, self.processes.from_first(end)))
 
@@ -313,7 +298,7 @@ class Loop:
                 "phase": phase,
                 "step": self.at.step,
                 "steps": steps,
-                "done": self.work(self.at.step / steps) / self.work(1.0),
+                "done": self.task.work(self.at.step / steps) / self.task.work(1.0),
                 "epoch": self.epochs_begun,
                 "score": (name, self.scores.get(column)),
                 "images": self.training.batch * self.processes.world,

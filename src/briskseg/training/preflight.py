@@ -6,12 +6,12 @@ from pathlib import Path
 
 from briskseg.core.card import read_card
 from briskseg.core.errors import RequestError
-from briskseg.recipe import PretrainingRecipe, Recipe
+from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.model_files import find_weights
 
 
-def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
+def refuse_dataless(recipe: AnyRecipe) -> str:
     """The recipe's data; RequestError where it names none."""
     if recipe.data.root is not None:
         return recipe.data.root
@@ -23,7 +23,7 @@ def refuse_dataless(recipe: Recipe | PretrainingRecipe) -> str:
     raise RequestError(f"the recipe '{recipe.name}' names no data; {data}")
 
 
-def refuse_weights(recipe: Recipe | PretrainingRecipe, folder: RunFolder) -> None:
+def refuse_weights(recipe: AnyRecipe, folder: RunFolder) -> None:
     """As `fitting_weights`, where the run has yet to begin with them."""
     if isinstance(recipe, Recipe) and recipe.model.weights is not None and not folder.is_begun():
         fitting_weights(recipe.model.weights, recipe)
@@ -68,7 +68,7 @@ def refuse_folder(folder: RunFolder, resume: bool) -> None:
 
 
 def seed_folders(
-    recipe: Recipe | PretrainingRecipe, folder: RunFolder, number: int, resume: bool
+    recipe: AnyRecipe, folder: RunFolder, number: int, resume: bool
 ) -> dict[int, RunFolder]:
     """The run folder of each of so many seeds; RequestError where `folder` is none for them."""
     if isinstance(recipe, Recipe) and "val" in recipe.data.train_splits:

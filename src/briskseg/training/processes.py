@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 SAID_WITHIN_S = 5.0  # a process that fails closes its connections before it says why
+SEEN_WITHIN_S = 2.0  # of a process that is killed, connections may close before it is gone
 GRACE_S = 20.0  # from the end of one process to that of the others, where none of them notices it
 
 
@@ -234,10 +235,11 @@ def _work(start: Callable[[Processes], None], processes: Processes, errors: Any)
     except Interrupted as error:
         raise SystemExit(error.exit_status) from None
     except BriskError as error:
-        if _parent().is_alive():
-            errors.put((processes.rank, str(error)))
-            raise SystemExit(error.exit_status) from None
-        _end_now(str(error))
+        errors.put((processes.rank, str(error)))
+        _parent().join(SEEN_WITHIN_S)
+        if not _parent().is_alive():  # so nobody reads it
+            _end_now(str(error))
+        raise SystemExit(error.exit_status) from None
 
 
 def _follow_parent() -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.files.atomic import write_whole
-from briskseg.recipe import PretrainingRecipe, Recipe
+from briskseg.recipe import AnyRecipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.fit import fit
 from briskseg.training.preflight import seed_folders
-from briskseg.training.pretraining import pretrain
 from briskseg.training.session import RunSession, is_finished
 
 
@@ -51,41 +50,31 @@ class Spread:
         return {"seeds": list(self.seeds), "scores": scores}
 
 
-def repeat(
-    recipe: Recipe | PretrainingRecipe, folder: Path, number: int, session: RunSession
-) -> Spread:
+def repeat(recipe: AnyRecipe, folder: Path, number: int, session: RunSession) -> Spread:
     """Train with so many seeds, from the recipe's on, and write `FOLDER/repeat.json`.
 
     A session that resumes leaves the finished runs, goes on with the one that was stopped and
     begins the others.
 
     Raises:
-        RequestError: the folder is taken or holds none to resume; val is trained on; what `fit` and
-            `pretrain` raise.
+        RequestError: the folder is taken or holds none to resume; val is trained on; what `fit`
+            raises.
     """
     seeds = RunFolder(folder)
     runs = seed_folders(recipe, seeds, number, session.resume)
     for nth, (seed, run) in enumerate(runs.items(), 1):
-        own = replace(session, resume=run.path.exists())
-        _train_one(recipe, seed, run, own, f"{nth}/{number}")
-    spread = Spread(tuple(runs), _transposed([_scores(run) for run in runs.values()]))
+        training = recipe.training.model_copy(update={"seed": seed})
+        seeded = recipe.model_copy(update={"training": training})
+        if is_finished(run, seeded):
+            session.say(f"seed {seed} ({nth}/{number}): finished before")
+            continue
+        session.say(f"seed {seed} ({nth}/{number}): {run.path}")
+        fit(seeded, run.path, replace(session, resume=run.path.exists()))
+    scores = [_scores(run) for run in runs.values()]
+    each = {name: [row[name] for row in scores] for name in scores[0]}
+    spread = Spread(tuple(runs), each)
     write_whole(seeds.repeat, json.dumps(spread.to_json(), indent=1) + "\n")
     return spread
-
-
-def _train_one(
-    recipe: Recipe | PretrainingRecipe, seed: int, run: RunFolder, session: RunSession, nth: str
-) -> None:
-    training = recipe.training.model_copy(update={"seed": seed})
-    seeded = recipe.model_copy(update={"training": training})
-    if is_finished(run, seeded):
-        session.say(f"seed {seed} ({nth}): finished before")
-        return
-    session.say(f"seed {seed} ({nth}): {run.path}")
-    if isinstance(seeded, Recipe):
-        fit(seeded, run.path, session)
-    else:
-        pretrain(seeded, run.path, session)
 
 
 def _scores(run: RunFolder) -> dict[str, float | None]:
@@ -99,7 +88,3 @@ def _scores(run: RunFolder) -> dict[str, float | None]:
         "mean_accuracy": scores.mean_accuracy,
     }
     return found | {f"iou/{name}": one.iou for name, one in scores.classes.items()}
-
-
-def _transposed(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[float | None]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}

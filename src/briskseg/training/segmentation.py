@@ -1,62 +1,160 @@
-"""A segmentation network in training: its losses by stage, and its scores on val."""
+"""A segmentation network in training: its data and its beginning, its losses by stage, its scores
+on val, and what validations leave in the run folder."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.card import save_weights
+from briskseg.core.files.atomic import write_whole, written_whole
+from briskseg.core.images import write_png
+from briskseg.core.labels import IGNORED
 from briskseg.core.metrics.confusion import ConfusionMatrix
+from briskseg.core.types import Progress
+from briskseg.data import Dataset
+from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
 from briskseg.models.network import Network
-from briskseg.recipe import Recipe
-from briskseg.training.compiling import compile_network
+from briskseg.recipe import LengthPart, Recipe, StagePart
+from briskseg.runs.run_folder import RunFolder, save_encoder
+from briskseg.training.compiling import compile_network, pays
+from briskseg.training.fine_tuning import begin_network
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
-from briskseg.training.samples.loader import Batch
-from briskseg.training.stages import Stage
+from briskseg.training.run_card import make_card, score_before
+from briskseg.training.samples.augment import Augmenter
+from briskseg.training.samples.gpu_cache import (
+    GpuCachedTraining,
+    GpuCachedValidation,
+    use_gpu_cache,
+)
+from briskseg.training.samples.loader import (
+    Batch,
+    EpochBatches,
+    ImageStore,
+    MemoryBudget,
+    TrainingSamples,
+    ValidationSamples,
+    training_loader,
+    validation_loader,
+)
+from briskseg.training.score_run import finish_run, seconds_to_finish
+from briskseg.training.session import RunSession
 from briskseg.training.task import Normalize, Task
 
+FILM_IMAGES = 4
 _VALUES = 256  # that a label can have
 
 
 class SegmentationTask(Task):
-    """Args: as `Task`, and
+    """Leaves in the run folder class_counts.json; model.safetensors, the weights with the best val
+    mIoU so far, or the last ones, unscored, where val is trained on; snapshots when asked; and the
+    film, predictions of a few images.
 
-    labels: the data's classes.
-    class_weights: (classes,) float, one tensor a stage.
+    A stage that trains the encoder alone leaves the best encoder in encoder.safetensors instead:
+    its decoder has learned nothing yet, and a whole network would pass for one that can predict.
+
+    Args:
+        dataset: the recipe's data.
+        is_new: the run begins; else a checkpoint follows, and no weights are read.
     """
 
     score = ("val_miou", "val mIoU")
+    network: Network
 
     def __init__(
         self,
-        network: Network,
         recipe: Recipe,
-        labels: LabelSet,
-        stages: Sequence[Stage],
-        class_weights: Sequence[Tensor],
-        steps_per_epoch: int,
+        dataset: Dataset,
+        folder: RunFolder,
+        machine: Machine,
+        session: RunSession,
+        is_new: bool,
     ) -> None:
-        super().__init__(network, recipe.training, stages, steps_per_epoch)
+        super().__init__()
+        self.recipe, self.dataset, self.folder = recipe, dataset, folder
+        training, loss = recipe.training, recipe.training.loss
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
-        self.columns += [f"val_iou/{name}" for name in labels.names]
-        self.classes = network.classes
-        self.auxiliary = recipe.training.loss.auxiliary
+        self.columns += [f"val_iou/{name}" for name in dataset.labels.names]
+        self.ema, self.stop_after, self.auxiliary = (
+            training.ema,
+            training.stop_after,
+            loss.auxiliary,
+        )
+        plan = training.stages or (StagePart(output="logits", class_weights=loss.class_weights),)
+        counts = self._read(machine, session.counted("read"))
+        self.outputs = [part.output for part in plan]
+        self.set_length(training)
+        self.network = begin_network(recipe, dataset, session, is_new)
         self.losses = nn.ModuleList(
-            SegmentationLoss(recipe.training.loss, weights, stage.output, network.outputs)
-            for stage, weights in zip(stages, class_weights, strict=True)
+            SegmentationLoss(
+                loss,
+                torch.from_numpy(class_weights(part.class_weights, counts)),
+                part.output,
+                self.network.outputs,
+            )
+            for part in plan
         )
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)
         self._compiled: dict[str, Callable[..., Any]] = {}  # methods of the network, by name
+        by_output = {"encoder": -1.0, "logits": -1.0}
+        self.best = {"best": by_output, "scores": score_before(recipe, dataset)}
+        names = [pair.name for pair in dataset.pairs("val")]
+        shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
+        self._film = {name: k for k, name in enumerate(shown)}
+
+    def _read(self, machine: Machine, progress: Progress) -> PixelCounts:
+        """Decode what fits in memory, count the classes, and set up the loaders."""
+        data, training = self.recipe.data, self.recipe.training
+        budget = MemoryBudget(data.cache_gb)
+        train_store, val_store = (ImageStore(self.dataset, s, budget) for s in ("train", "val"))
+        counts = count_pixels(self.dataset, "train", known=train_store.fill(progress))
+        val_store.fill(progress)
+        if machine.is_first:
+            write_whole(self.folder.class_counts, json.dumps(counts.to_json()) + "\n")
+        share = machine.processes.rank, machine.processes.world
+        self.batches = EpochBatches(len(train_store), training.batch, training.seed, *share)
+        red, green, blue = (round(255 * mean) for mean in data.mean)
+        augmenter = Augmenter(self.recipe.augment, (red, green, blue))
+        self.samples = TrainingSamples(train_store, augmenter, data.size, training.seed)
+        val_samples = ValidationSamples(val_store, data.size, *share)
+        self.workers = machine.workers(training.workers)
+        train: Iterable[Batch]
+        val: Iterable[Batch]
+        if use_gpu_cache(data.gpu_cache, self.samples, val_samples, machine.device):
+            train = GpuCachedTraining(self.samples, self.batches, machine.device)
+            val = GpuCachedValidation(val_samples, machine.device)
+        else:
+            train = training_loader(self.samples, self.batches, self.workers)
+            val = validation_loader(val_samples, self.workers)
+        self.loaders = train, val
+        return counts
+
+    def set_length(self, training: LengthPart) -> None:
+        super().set_length(training)
+        self.recipe = self.recipe.model_copy(update={"training": training})
+        self.samples.epochs = -(-self.steps // len(self.batches))  # by which samples grow
+        train, val = self.loaders
+        if not isinstance(train, GpuCachedTraining):  # loading processes have a copy of the samples
+            self.loaders = training_loader(self.samples, self.batches, self.workers), val
 
     @property
     def trains_all(self) -> bool:
         return len(self.stages) == 1 and self.auxiliary > 0
+
+    def work(self, share: float) -> float:
+        growth = self.recipe.augment.progressive_resize
+        return growth.work(share) / growth.factor(0, 1) ** 2 if growth else share
+
+    def pays_to_compile(self, device: torch.device) -> bool:
+        return pays(self.recipe.training.compile, device, self.steps)
 
     def compile_for(self, images: Tensor, machine: Machine) -> bool:
         names = sorted({self._method(stage.output) for stage in self.stages})
@@ -104,8 +202,55 @@ class SegmentationTask(Task):
     def end_validation(self, processes: Processes) -> dict[str, float]:
         pairs = processes.reduced(self._pairs).view(_VALUES, _VALUES).cpu().numpy()
         loss, images = processes.reduced(self._sums).tolist()
-        scores = ConfusionMatrix(self.classes)
+        scores = ConfusionMatrix(self.network.classes)
         scores.add_pairs(pairs)
         mean_loss = loss / images if images else math.nan
         values = [mean_loss, scores.miou, scores.pixel_accuracy, *map(float, scores.iou)]
         return dict(zip(self.columns, values, strict=True))
+
+    def show(self, batch: Batch, predicted: Tensor, epoch: int) -> None:
+        k = self._film.get(batch.names[0])
+        if k is None:
+            return
+        self.folder.film.mkdir(exist_ok=True)
+        palette = self.dataset.labels.palette
+        pictures: dict[Path, tuple[Tensor, Any]] = {}
+        pictures[self.folder.film_prediction(epoch, k)] = predicted[0], palette
+        if not self.folder.film_image(k).exists():
+            pictures[self.folder.film_truth(k)] = batch.labels[0], palette
+            pictures[self.folder.film_image(k)] = batch.images[0].permute(1, 2, 0), None
+        for path, (picture, colors) in pictures.items():
+            with written_whole(path) as part:
+                write_png(part, picture.cpu().numpy(), palette=colors)
+
+    def keep(
+        self, weights: Mapping[str, Any], scores: Mapping[str, float], step: int, epoch: int
+    ) -> None:
+        score, output = scores["val_miou"], self.stages[self.stage(step - 1)].output
+        keeps_last = "val" in self.recipe.data.train_splits
+        scored = {"val_miou": None if score != score else score}
+        card = make_card(self.recipe, self.dataset, self.network.options).model_copy(
+            update={"scores": self.best["scores"] if keeps_last else scored}
+        )
+        card.training.update(epoch=epoch, step=step)
+
+        def save(path: Path) -> None:
+            if output == "encoder":
+                encoder = {k: v for k, v in weights.items() if k.startswith("encoder.")}
+                save_encoder(path, encoder, {**card.training, **card.scores})
+            else:
+                save_weights(path, weights, card)
+
+        best = self.folder.encoder if output == "encoder" else self.folder.weights
+        by_output = self.best["best"]
+        if keeps_last or score > by_output[output] or not best.exists():
+            by_output[output] = score if score > by_output[output] else by_output[output]
+            save(best)
+        if self.recipe.training.snapshots:
+            save(self.folder.snapshot(epoch))
+
+    def finish(self, device: str, session: RunSession) -> None:
+        finish_run(self.recipe, self.folder, self.dataset, device, session)
+
+    def seconds_to_finish(self, image_s: float) -> float:
+        return seconds_to_finish(self.recipe, self.dataset, image_s)

@@ -7,24 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import Any
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import remove_parts, write_whole
 from briskseg.core.types import Progress
-from briskseg.recipe import PretrainingRecipe, Recipe
+from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.lock import locked
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import ResumePoint, find_checkpoint
-from briskseg.training.divergence import GENTLER
 from briskseg.training.friendly_errors import friendly_errors
 from briskseg.training.machine import Devices, Machine
 from briskseg.training.preflight import refuse_folder
-from briskseg.training.processes import Processes, connected, launched
+from briskseg.training.processes import Processes, connected
 from briskseg.training.samples.loader import EpochBatches
 from briskseg.training.stopping import Stop
-
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe | PretrainingRecipe)
 
 # What may differ between the sessions of one run: it changes no weight.
 _FREE = {
@@ -34,6 +32,10 @@ _FREE = {
     "training.loggers",
     "training.save_every",
 }
+
+# A run is resumed with the recipe that it was begun with. One that became NaN would become NaN
+# again, so there, and only there, these may change.
+_GENTLER = {"training.optimizer.lr", "training.clip", "training.precision"}
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -63,41 +65,28 @@ class RunSession:
     began: float | None = None
     processes: Processes | None = None
 
-    def placed(self) -> Processes:
-        """This process among several; RequestError where a launcher and `devices` disagree."""
-        return self.processes or launched(self.devices.count)
-
     def counted(self, phase: str) -> Progress:
         """A file-by-file progress that tells the listener of this phase."""
         return lambda done, of: self.listener({"phase": phase, "step": done, "steps": of})
-
-    def since(self, resume: ResumePoint | None) -> int | None:
-        """The step that the session goes on from, None where it begins the run."""
-        if not self.resume:
-            return None
-        return 0 if resume is None else resume.step
 
     def say(self, text: str) -> None:
         self.listener({"phase": "notice", "text": text})
 
 
-Train = Callable[[Any, Any, RunSession], Any]  # `fit` or `pretrain`
-
-
 @contextmanager
 def opened_run(
     folder: RunFolder,
-    recipe: Recipe | PretrainingRecipe,
+    recipe: AnyRecipe,
     session: RunSession,
     machine: Machine,
-    train: Train,
+    fit: Callable[[AnyRecipe, Path, RunSession], Any],
 ) -> Iterator[ResumePoint | None]:
     """Hold the folder for this session: make it and write its recipe, or find the checkpoint to go
     on from; and connect the processes of the run. What goes wrong while it is held is said in a
     sentence (`friendly_errors`).
 
     Args:
-        train: what further processes on this machine call, with the same recipe and folder.
+        fit: what further processes on this machine call, with the same recipe and folder.
 
     Yields:
         The checkpoint, or None to begin.
@@ -109,13 +98,14 @@ def opened_run(
     processes, device = machine.processes, machine.device.type
     how = session.stop.how_to_resume
     values = {name: getattr(session, name) for name in ("resume", "devices", "minutes", "began")}
-    start = partial(_start, train, recipe, folder, values | {"how_to_resume": how})
+    start = partial(_start, fit, recipe, folder.path, values | {"how_to_resume": how})
     with friendly_errors(folder, how):
         if not machine.is_first:
             with connected(processes, device, start):
                 yield processes.from_first(None)
             return
-        _make_folder(folder, session.resume)
+        refuse_folder(folder, session.resume)
+        folder.make()
         with locked(folder.path, session.say):
             remove_parts(folder.path)
             resume = _open(folder, recipe, session)
@@ -124,31 +114,18 @@ def opened_run(
 
 
 def _start(
-    train: Train,
-    recipe: Recipe | PretrainingRecipe,
-    folder: RunFolder,
+    fit: Callable[[AnyRecipe, Path, RunSession], Any],
+    recipe: AnyRecipe,
+    run: Path,
     session: dict[str, Any],
     processes: Processes,
 ) -> None:
     """What a further process of `--devices` does."""
     stop = Stop(session.pop("how_to_resume"))
-    train(recipe, folder.path, RunSession(**session, stop=stop, processes=processes))
+    fit(recipe, run, RunSession(**session, stop=stop, processes=processes))
 
 
-def _make_folder(folder: RunFolder, resume: bool) -> None:
-    refuse_folder(folder, resume)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(
-            f"the run folder {folder.path} cannot be made: {error.strerror}; name another with "
-            "--out"
-        ) from error
-
-
-def _open(
-    folder: RunFolder, recipe: Recipe | PretrainingRecipe, session: RunSession
-) -> ResumePoint | None:
+def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> ResumePoint | None:
     if not folder.is_begun():
         if session.resume:
             session.say(f"{folder.path} holds no step of a run: beginning it")
@@ -158,7 +135,7 @@ def _open(
     begun = folder.read_recipe()
     diverged = folder.diverged.is_file()
     recipe = with_recorded_length(recipe, folder, session.minutes)
-    changed = _compare(begun, recipe, folder, GENTLER if diverged else frozenset())
+    changed = _compare(begun, recipe, folder, _GENTLER if diverged else set())
     resume = find_checkpoint(folder, session.say)
     step = 0 if resume is None else resume.step
     if changed:
@@ -171,7 +148,7 @@ def _open(
     return resume
 
 
-def is_finished(folder: RunFolder, recipe: Recipe | PretrainingRecipe) -> bool:
+def is_finished(folder: RunFolder, recipe: AnyRecipe) -> bool:
     """Whether the folder holds this recipe's run with its scores, which are written last.
 
     Raises:
@@ -180,16 +157,11 @@ def is_finished(folder: RunFolder, recipe: Recipe | PretrainingRecipe) -> bool:
     last = folder.scores if isinstance(recipe, Recipe) else folder.encoder_scores
     if not last.is_file():
         return False
-    _compare(folder.read_recipe(), recipe, folder, frozenset())
+    _compare(folder.read_recipe(), recipe, folder, set())
     return True
 
 
-def _compare(
-    begun: Recipe | PretrainingRecipe,
-    asked: Recipe | PretrainingRecipe,
-    folder: RunFolder,
-    may_change: frozenset[str],
-) -> str:
+def _compare(begun: AnyRecipe, asked: AnyRecipe, folder: RunFolder, may_change: set[str]) -> str:
     """What has changed of the keys that may; another change raises RequestError."""
     before, now = _flat(begun.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
     changed = [k for k in before.keys() | now.keys() if before.get(k) != now.get(k)]
@@ -206,7 +178,7 @@ def _compare(
 def with_steps(recipe: AnyRecipe, steps: int) -> AnyRecipe:
     """The recipe with this length, of each stage where it has several."""
     training = recipe.training.model_copy(update={"steps": steps, "epochs": None})
-    return cast(AnyRecipe, recipe.model_copy(update={"training": training}))
+    return recipe.model_copy(update={"training": training})
 
 
 def with_recorded_length(recipe: AnyRecipe, folder: RunFolder, minutes: float | None) -> AnyRecipe:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,39 +12,43 @@ from torch import Tensor, nn
 from briskseg.recipe import LengthPart
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
-from briskseg.training.samples.loader import Batch
-from briskseg.training.schedules import factor
-from briskseg.training.stages import Stage, stage_index
+from briskseg.training.samples.loader import Batch, EpochBatches
+from briskseg.training.session import RunSession
+
+
+class Stage(NamedTuple):
+    """What is trained from the step `first` on, for `steps` steps. output: "encoder" is the
+    encoder's head alone, "logits" everything."""
+
+    output: str
+    first: int
+    steps: int
 
 
 class Task(nn.Module, ABC):
-    """A network with its losses and its validation scores.
+    """A recipe with its data and its network, and what its validations leave in the run folder.
 
-    Args:
-        network: what is trained.
-        training: how long, and with which schedule.
-        stages: what is trained when.
-        steps_per_epoch: optimizer steps of an epoch.
-
-    Subclasses say `score`, what the best weights have most of as its column and its name, and
-    `columns`, what a validation fills in metrics.csv.
+    Subclasses set the attributes below; `score` is what the best weights have most of, as its
+    column and its name, and `columns` what a validation fills in metrics.csv.
     """
 
     score: tuple[str, str]
     columns: Sequence[str]
+    network: nn.Module
+    batches: EpochBatches  # the sampler of the training batches
+    loaders: tuple[Iterable[Batch], Iterable[Batch]]  # for training and for validation
+    best: dict[str, Any]  # scores of what the run folder has so far; a checkpoint has them too
+    outputs: Sequence[str]  # what each of the stages trains, as in `Stage`
+    training_part: LengthPart
+    stages: tuple[Stage, ...]
+    ema: float | None = None  # decay of the weights' average; None: they themselves are validated
+    stop_after: int | None = None  # validations without a new best
 
-    def __init__(
-        self,
-        network: nn.Module,
-        training: LengthPart,
-        stages: Sequence[Stage],
-        steps_per_epoch: int,
-    ) -> None:
-        super().__init__()
-        self.network = network
+    def set_length(self, training: LengthPart) -> None:
+        """Plan the stages; each is `epochs` or `steps` long."""
         self.training_part = training
-        self.stages = tuple(stages)
-        self.steps_per_epoch = steps_per_epoch
+        steps = training.steps or (training.epochs or 1) * len(self.batches)
+        self.stages = tuple(Stage(out, nth * steps, steps) for nth, out in enumerate(self.outputs))
 
     @property
     def steps(self) -> int:
@@ -55,31 +58,33 @@ class Task(nn.Module, ABC):
     def end_at(self, steps: int) -> None:
         """Let the last stage, and its schedule, end after so many steps of the whole run."""
         last = self.stages[-1]
-        self.stages = (*self.stages[:-1], replace(last, steps=steps - last.first))
+        self.stages = (*self.stages[:-1], last._replace(steps=steps - last.first))
 
     def stage(self, step: int) -> int:
         """Which stage (0, 1, ...) the step belongs to that is taken after `step` others."""
-        return stage_index(self.stages, step)
+        return max(i for i, stage in enumerate(self.stages) if stage.first <= max(step, 0))
 
     def begins_stage(self, step: int) -> bool:
         """Whether a stage after the first begins with the step that is taken after `step` others:
         as a new run would, with an optimizer and an average that have seen nothing."""
         return step in [stage.first for stage in self.stages[1:]]
 
-    def prepare(self, optimizer: torch.optim.Optimizer, step: int, epoch: int) -> float:
-        """Give the optimizer the learning rate of a step, and return it."""
-        part, stage = self.training_part, self.stages[self.stage(step)]
-        rate = part.optimizer.lr * factor(
-            part.schedule, step - stage.first, stage.steps, self.steps_per_epoch
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+    def weight_decay_ends(self, epoch: int) -> bool:
+        """Whether in this epoch, from 0 on, no weight decays any more."""
+        return False
 
     @property
     def trains_all(self) -> bool:
         """Whether every step trains every parameter, which processes must know of each other."""
         return True
+
+    def work(self, share: float) -> float:
+        """How much work this share of the steps is, where all steps as the first one are 1."""
+        return share
+
+    def pays_to_compile(self, device: torch.device) -> bool:
+        """Whether the run is trained compiled; a pretraining's steps are mostly loading."""
+        return False
 
     def compile_for(self, images: Tensor, machine: Machine) -> bool:
         """Compile what the steps compute on images of this shape; False where that fails."""
@@ -99,6 +104,23 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def end_validation(self, processes: Processes) -> Mapping[str, float]:
         """The scores over what all processes have counted, by `columns`."""
+
+    def show(self, batch: Batch, predicted: Tensor, epoch: int) -> None:
+        """Add what was predicted to the film, where the batch is of its images."""
+
+    @abstractmethod
+    def keep(
+        self, weights: Mapping[str, Any], scores: Mapping[str, float], step: int, epoch: int
+    ) -> None:
+        """Save the weights that a validation has scored where they are the best so far."""
+
+    @abstractmethod
+    def finish(self, device: str, session: RunSession) -> None:
+        """What follows the last step; it leaves the scores by which a run is known as finished."""
+
+    def seconds_to_finish(self, image_s: float) -> float:
+        """An estimate for `finish`, from the seconds that the network takes for an image."""
+        return 0.0
 
 
 class Normalize(nn.Module):

@@ -1,27 +1,41 @@
-"""One optimizer step: forward, loss, backward, clip, update."""
+"""One optimizer step: the learning rate, forward, loss, backward, clip, update."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
 
+from briskseg.recipe import OptimizerPart, SchedulePart
 from briskseg.training.machine import Machine
+from briskseg.training.task import Task
 
 
 class TrainStep:
     """One optimizer step: a function of the batch alone (and of the network, the optimizer and the
     random state, which it changes), that waits for nothing on the device."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        machine: Machine,
-        clip: float | None,
-    ) -> None:
-        self.model, self.optimizer, self.machine, self.clip = model, optimizer, machine, clip
+    def __init__(self, task: Task, machine: Machine) -> None:
+        self.task = task
+        self.model: nn.Module = task  # or what wraps it for several processes
+        self.machine, self.clip = machine, task.training_part.clip
+        # a fused optimizer is faster and rules out clipping
+        optimizer, fused = task.training_part.optimizer, self.clip is None
+        self.optimizer = make_optimizer(optimizer, task.network, fused)
         # fp16 gradients would vanish unscaled; for other precisions the scaler does nothing
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
+
+    def set_rate(self, step: int, epoch: int) -> float:
+        """Give the optimizer the learning rate of this step, from 0 on, and return it."""
+        training, stage = self.task.training_part, self.task.stages[self.task.stage(step)]
+        done, per_epoch = step - stage.first, len(self.task.batches)
+        rate = training.optimizer.lr * factor(training.schedule, done, stage.steps, per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+            if self.task.weight_decay_ends(epoch):
+                group["weight_decay"] = 0.0
+        return rate
 
     def __call__(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
         """The loss before the step, a scalar on the device."""
@@ -37,7 +51,66 @@ class TrainStep:
         return loss.detach()
 
 
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Let a step's random numbers (dropout) come from (seed, step, process) alone: an interrupted
-    run goes on with the same ones."""
-    torch.manual_seed(hash((seed, step, rank)) & 0x7FFF_FFFF_FFFF_FFFF)
+def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torch.optim.Optimizer:
+    """The optimizer with two groups, the parameters that decay and those that do not."""
+    spared: Collection[str] = ("bias", "norm") if part.name == "adamw" else ()
+    if part.no_decay is not None:
+        spared = part.no_decay
+    kinds = list(_kinds(network))
+    decaying = [p for kind, p in kinds if kind not in spared]
+    others = [p for kind, p in kinds if kind in spared]
+    groups = [
+        {"params": decaying, "weight_decay": part.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if part.name == "sgd":
+        return torch.optim.SGD(groups, part.lr, part.momentum, fused=fused)
+    adam = torch.optim.Adam if part.name == "adam" else torch.optim.AdamW
+    return adam(groups, part.lr, part.betas, part.eps, fused=fused)
+
+
+def _kinds(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every parameter with what it is: "norm" (scale or shift), "bias", "depthwise" or "weight"."""
+    for module in network.modules():
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        is_depthwise = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
+        for name, parameter in module.named_parameters(recurse=False):
+            if is_norm:
+                yield "norm", parameter
+            elif name == "bias":
+                yield "bias", parameter
+            else:
+                yield "depthwise" if is_depthwise else "weight", parameter
+
+
+def factor(part: SchedulePart, step: int, steps: int, steps_per_epoch: int) -> float:
+    """The factor of the optimizer's learning rate for a step.
+
+    Args:
+        part: the recipe's schedule.
+        step: optimizer steps done, 0 .. steps.
+        steps: of the whole run, or of a stage.
+        steps_per_epoch: `by: epoch` counts whole epochs of this many.
+
+    Returns:
+        poly: least + (1 - least) (1 - t) ** power with t the share of the run that is done (Chen et
+        al., DeepLab, 2017, section 4.1; ERFNet's official code counts whole epochs; the floor as in
+        MMSegmentation). step: the factor of the last milestone passed, before the first one 1.
+        exponential: the factor to the power of the epochs, or steps, after the milestone.
+        constant: 1. During the first `warmup` steps the result rises evenly from 1 / warmup of
+        itself.
+    """
+    warm = min(1.0, (step + 1) / part.warmup) if part.warmup else 1.0
+    by_epoch = part.by == "epoch"
+    done = step // steps_per_epoch if by_epoch else step
+    value = 1.0
+    if part.name == "poly":
+        whole = max(1, -(-steps // steps_per_epoch) if by_epoch else steps)
+        left = float(max(0.0, 1 - done / whole) ** part.power)
+        value = part.least + (1 - part.least) * left
+    elif part.name == "step":
+        passed = [f for m, f in zip(part.milestones, part.factors, strict=True) if done >= m]
+        value = passed[-1] if passed else 1.0
+    elif part.name == "exponential":
+        value = float(part.factors[0] ** max(0, done - part.milestones[0]))
+    return warm * value

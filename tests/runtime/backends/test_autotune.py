@@ -55,7 +55,7 @@ def test_the_fastest_is_measured_once_and_remembered(exported, cache, monkeypatc
         "model.onnx with openvino",
         "model.xml with openvino",
     }
-    monkeypatch.setattr(autotune, "_fastest", None)  # would fail
+    monkeypatch.setattr(autotune, "_times", None)  # would fail
     assert briskseg.load(exported / "model.safetensors").ran == first.ran
     np.testing.assert_array_equal(first(IMAGE), briskseg.load(exported, "torch")(IMAGE))
 
@@ -64,7 +64,7 @@ def test_another_machine_or_version_measures_again(exported, cache, monkeypatch)
     briskseg.load(exported / "model.onnx")
     monkeypatch.setattr(autotune, "_machine", lambda: ["another"])
     briskseg.load(exported / "model.onnx")
-    monkeypatch.setattr(autotune, "_version", lambda name: "another")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "another")
     briskseg.load(exported / "model.onnx")
     assert len([*cache.iterdir()]) == 3
 

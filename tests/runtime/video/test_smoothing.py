@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from briskseg.runtime.video.smoothing import LabelSmoother
+from briskseg.runtime.video.stream import LabelSmoother
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 255])

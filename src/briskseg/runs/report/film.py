@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from briskseg.runs.report.run_content import Film, Run, open_picture
+from briskseg.runs.report.run_content import Run, open_picture
+from briskseg.runs.run_folder import Film
 
 MOST_FRAMES = 48
 MOST_TALL = 8  # times as tall as wide; what is taller is squeezed

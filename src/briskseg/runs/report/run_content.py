@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,32 +13,8 @@ from briskseg.core.card import Card
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import file_stem
-from briskseg.runs.run_folder import Row, RunFolder
+from briskseg.runs.run_folder import Example, Film, Row, RunFolder
 from briskseg.runs.scores import Scores
-
-# A run of ours has 4 and 6; the page of one that someone else made must not grow without end.
-_MOST_FILM_IMAGES, _MOST_EXAMPLES = 16, 24
-
-
-@dataclass(frozen=True)
-class Example:
-    """One of the best or worst images: its three pictures, and its mIoU where known."""
-
-    kind: str
-    name: str
-    image: Path
-    truth: Path
-    prediction: Path
-    miou: float | None
-
-
-@dataclass(frozen=True)
-class Film:
-    """The fixed images (K) with their truth, and `shots[epoch][K]`, the predictions."""
-
-    images: Mapping[int, Path]
-    truths: Mapping[int, Path]
-    shots: Mapping[int, Mapping[int, Path]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +27,12 @@ class Run:
     scores: Scores | None
     card: Card | None
     film: Film | None
-    examples: tuple[Example, ...]
+    examples: list[Example]
+
+    def miou(self, example: Example) -> float | None:
+        """Of this image, where it is known."""
+        images = self.scores.images if self.scores else ()
+        return next((i.miou for i in images if file_stem(i.name) == example.stem), None)
 
     @property
     def validations(self) -> tuple[Row, ...]:
@@ -80,15 +60,14 @@ def read_run(path: Path) -> Run:
         names = ", ".join(file.name for file in known)
         raise RequestError(f"{path} is no run folder: it holds none of {names}")
     _refuse_links_out_of(folder)
-    scores = folder.read_scores()
     return Run(
         folder=folder,
         recipe=folder.read_text(folder.recipe),
         metrics=folder.read_metrics(),
-        scores=scores,
+        scores=folder.read_scores(),
         card=folder.read_card(),
-        film=_find_film(folder.film),
-        examples=_find_examples(folder, scores),
+        film=folder.read_film(),
+        examples=folder.read_examples(),
     )
 
 
@@ -112,35 +91,3 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     with opened(path, "a picture", "train on, or remove it") as picture:
         picture.load()
         yield picture
-
-
-def _find_film(folder: Path) -> Film | None:
-    images: dict[int, Path] = {}
-    truths: dict[int, Path] = {}
-    shots: dict[int, dict[int, Path]] = {}
-    for path in sorted(folder.glob("*.png")):
-        if found := re.fullmatch(r"(image|truth)-(\d+)\.png", path.name):
-            (images if found[1] == "image" else truths)[int(found[2])] = path
-        elif found := re.fullmatch(r"epoch-(\d+)-(\d+)\.png", path.name):
-            shots.setdefault(int(found[1]), {})[int(found[2])] = path
-    shown = sorted(images.keys() & truths.keys())[:_MOST_FILM_IMAGES]
-    whole = {e: shots[e] for e in sorted(shots) if all(k in shots[e] for k in shown)}
-    if not shown or not whole:
-        return None
-    return Film({k: images[k] for k in shown}, {k: truths[k] for k in shown}, whole)
-
-
-def _find_examples(folder: RunFolder, scores: Scores | None) -> tuple[Example, ...]:
-    miou = {file_stem(image.name): image.miou for image in (scores.images if scores else ())}
-    examples = {}
-    for image in sorted(folder.examples.glob("*.image.png"))[:_MOST_EXAMPLES]:
-        if found := re.fullmatch(r"(best|worst)-(\d+)-(.+)\.image\.png", image.name):
-            kind, rank, stem = found[1], int(found[2]), found[3]
-            truth, prediction = (
-                image.with_name(image.name.removesuffix("image.png") + f"{part}.png")
-                for part in ("truth", "prediction")
-            )
-            if truth.is_file() and prediction.is_file():
-                example = Example(kind, stem, image, truth, prediction, miou.get(stem))
-                examples[kind, rank, stem] = example
-    return tuple(examples[key] for key in sorted(examples))

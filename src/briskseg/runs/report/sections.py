@@ -12,7 +12,7 @@ from PIL import Image
 
 from briskseg.runs.report.charts import curves
 from briskseg.runs.report.film import MOST_TALL, film_gif
-from briskseg.runs.report.run_content import Example, Run, open_picture
+from briskseg.runs.report.run_content import Run, open_picture
 from briskseg.runs.scores import Scores
 
 _WIDEST_PX = 640  # in the page a picture is shown at most half as wide
@@ -121,7 +121,18 @@ def confusion_section(run: Run) -> str:
 
 def example_section(run: Run, kind: str) -> str:
     """The images with the best or worst mIoU: image, truth, prediction."""
-    figures = "".join(_figure(example) for example in run.examples if example.kind == kind)
+    figures = ""
+    for example in run.examples:
+        if example.kind == kind:
+            name, miou = escape(example.stem), run.miou(example)
+            score = f": mIoU {percent(miou)}" if miou is not None else ""
+            figures += (
+                f"<figure><figcaption>{name}{score}</figcaption><div>"
+                f'<img src="{photo_url(example.image)}" alt="{name}, the image">'
+                f'<img src="{mask_url(example.truth)}" alt="{name}, the truth">'
+                f'<img src="{mask_url(example.prediction)}" alt="{name}, the prediction">'
+                "</div></figure>"
+            )
     if not figures:
         return ""
     note = "Image, truth, prediction; the mIoU is over the classes in that image."
@@ -217,17 +228,6 @@ def _confusion_cells(row_name: str, names: list[str], counts: Iterable[int]) -> 
         title = f"{row_name} seen as {name}: {share:.2f} % ({count:,} pixels)"
         cells.append(f'<td title="{title}" style="background:{shade}">{text}</td>')
     return "".join(cells)
-
-
-def _figure(example: Example) -> str:
-    name = escape(example.name)
-    images = (
-        f'<img src="{photo_url(example.image)}" alt="{name}, the image">'
-        f'<img src="{mask_url(example.truth)}" alt="{name}, the truth">'
-        f'<img src="{mask_url(example.prediction)}" alt="{name}, the prediction">'
-    )
-    score = f": mIoU {percent(example.miou)}" if example.miou is not None else ""
-    return f"<figure><figcaption>{name}{score}</figcaption><div>{images}</div></figure>"
 
 
 def _listed(value: object) -> object:

@@ -25,13 +25,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.card import read_card
 from briskseg.core.errors import BriskError, RequestError
-from briskseg.core.exported import read_exported
 from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
-from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
-from briskseg.runtime.model_files import sha256
+from briskseg.runtime.backends import BACKENDS, backends_here
+from briskseg.runtime.model_files import read_file, sha256
 from briskseg.runtime.predictor import Predictor
 
 # Which backend is fastest depends on the size, so they are measured at the one that runs. Where
@@ -65,16 +63,33 @@ def autotune(files: Sequence[Path], backend: str, threads: int | None) -> Config
     candidates = _candidates(files, backend, threads)
     if len(candidates) == 1:
         return candidates[0]
-    key = _key(candidates)
-    remembered = _remembered(key, candidates)
-    return remembered if remembered is not None else _fastest(candidates, key)
+    memory = cache_folder() / "backends" / f"{_key(candidates)}.json"
+    with suppress(OSError, ValueError, LookupError, TypeError, StopIteration):  # none, or damaged
+        best = json.loads(memory.read_text("utf-8"))["best"]
+        return next(config for config in candidates if str(config) == best)
+    times = _times(candidates)
+    fastest = min(times, key=lambda config: times[config])
+    milliseconds = {str(config): round(1e3 * seconds, 2) for config, seconds in times.items()}
+    text = json.dumps({"best": str(fastest), "milliseconds": milliseconds}, indent=1)
+    with suppress(OSError):  # where nothing can be written it is measured again next time
+        write_whole(memory, text + "\n")
+    return fastest
 
 
 def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> list[Config]:
     asked = [*BACKENDS] if backend == "auto" else [backend]
     runs = [(file, name) for file in files for name in asked if BACKENDS[name].opens(file)]
     if not runs:
-        raise _cannot_run(files, backend)
+        kind = BACKENDS[backend]
+        hint = (
+            "name the weights file, or leave out --backend"
+            if kind.export is None
+            else f"make one with: briskseg export {files[-1]} --to {kind.export}"
+        )
+        suffixes = " or ".join(kind.files)
+        raise RequestError(
+            f"the backend {backend} runs {suffixes} files, found {files[-1].name}; {hint}"
+        )
     if backend == "auto":
         here = backends_here(dict.fromkeys(name for _, name in runs))
     else:  # the user's word counts, though this processor be slow at it
@@ -84,19 +99,6 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         file, name = runs[0]
         raise BACKENDS[name].missing(file)
     return [Config(f, name, t) for f, name in found for t in _thread_numbers(name, threads)]
-
-
-def _cannot_run(files: Sequence[Path], backend: str) -> RequestError:
-    kind = BACKENDS[backend]
-    hint = (
-        "name the weights file, or leave out --backend"
-        if kind.export is None
-        else f"make one with: briskseg export {files[-1]} --to {kind.export}"
-    )
-    suffixes = " or ".join(kind.files)
-    return RequestError(
-        f"the backend {backend} runs {suffixes} files, found {files[-1].name}; {hint}"
-    )
 
 
 def _thread_numbers(backend: str, threads: int | None) -> list[int | None]:
@@ -110,8 +112,8 @@ def _thread_numbers(backend: str, threads: int | None) -> list[int | None]:
     return [None, processors // 2]
 
 
-def _fastest(candidates: Sequence[Config], key: str) -> Config:
-    """The fastest whose labels are right; remembered."""
+def _times(candidates: Sequence[Config]) -> dict[Config, float]:
+    """Seconds an image of those whose labels are right."""
     expected: dict[Path, npt.NDArray[np.uint8]] = {}
     times: dict[Config, float] = {}
     first_error: BriskError | None = None
@@ -128,9 +130,7 @@ def _fastest(candidates: Sequence[Config], key: str) -> Config:
     if not times:
         assert first_error is not None  # the first that runs agrees with itself
         raise first_error
-    best = min(times, key=lambda config: times[config])
-    _remember(key, best, times)
-    return best
+    return times
 
 
 def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], float]:
@@ -138,7 +138,10 @@ def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], flo
     first where that is clearly slower than the `fastest` so far."""
     backend, card = BACKENDS[config.backend].open(config.file, config.threads)
     predictor = Predictor(backend, card.model_copy(update={"input": type(card.input)()}))
-    image_hwc = _image(_size(config.file))
+    # Smooth patches of color, so that labels have regions and borders as those of a photo do.
+    patches = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    enlarged = cv2.resize(patches, _size(config.file)[::-1], interpolation=cv2.INTER_CUBIC)
+    image_hwc = np.asarray(enlarged, dtype=np.uint8)
     labels_hw = predictor(image_hwc)  # the first run prepares
     seconds: list[float] = []
     while len(seconds) < _RUNS and min(seconds, default=0.0) <= _CLEARLY * fastest:
@@ -150,17 +153,8 @@ def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], flo
 
 def _size(file: Path) -> tuple[int, int]:
     """The (height, width) at which a file runs: its one size, or its card's, or the usual one."""
-    if file.suffix.lower() == WEIGHTS:
-        return read_card(file).input.size or _USUAL_HW
-    card, exported = read_exported(file)
-    return exported.size or card.input.size or _USUAL_HW
-
-
-def _image(size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Smooth patches of color."""
-    patches = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    image = cv2.resize(patches, size_hw[::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(image, dtype=np.uint8)
+    card, exported = read_file(file)
+    return (exported and exported.size) or card.input.size or _USUAL_HW
 
 
 def _key(candidates: Sequence[Config]) -> str:
@@ -169,7 +163,10 @@ def _key(candidates: Sequence[Config]) -> str:
         parts = [part for part in (file, file.with_suffix(".bin")) if part.is_file()]
         files[file.name] = [sha256(part) for part in parts], _size(file)
     packages = sorted({"briskseg", *(BACKENDS[config.backend].package for config in candidates)})
-    versions = [_version(name) for name in packages]
+    versions = []
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):  # run from its source
+            versions.append(importlib.metadata.version(name))
     parts_of_key = [files, [str(config) for config in candidates], _machine(), versions]
     return hashlib.sha256(json.dumps(parts_of_key, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -183,30 +180,3 @@ def _machine() -> list[str]:
         return found
     names = ("model name", "flags", "Features")
     return found + sorted({line for line in lines if line.startswith(names)})
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _remembered(key: str, candidates: Sequence[Config]) -> Config | None:
-    try:
-        best = json.loads((_folder() / f"{key}.json").read_text("utf-8"))["best"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return next((config for config in candidates if str(config) == best), None)
-
-
-def _remember(key: str, best: Config, times: dict[Config, float]) -> None:
-    """Keep what was found; where nothing can be written it is measured again next time."""
-    milliseconds = {str(config): round(1e3 * seconds, 2) for config, seconds in times.items()}
-    text = json.dumps({"best": str(best), "milliseconds": milliseconds}, indent=1)
-    with suppress(OSError):
-        write_whole(_folder() / f"{key}.json", text + "\n")
-
-
-def _folder() -> Path:
-    return cache_folder() / "backends"

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
-from briskseg.core.exported import NETWORK_IMAGES, read_exported
+from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.telemetry import no_telemetry
-from briskseg.core.types import Image, Labels, Logits
-from briskseg.runtime.decode.enlargement import Enlargement
+from briskseg.core.types import Image
+from briskseg.runtime.backends.exported_backend import ExportedBackend
 
 with no_telemetry():
     try:
@@ -28,10 +27,8 @@ with no_telemetry():
 _SIZES = 4
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(ExportedBackend):
     """The file's two outputs as networks of their own, compiled for the sizes that come.
-
-    Where the file resizes images itself, `infer` and `run` begin behind that: theirs are resized.
 
     precision: "float32", or "bfloat16" where the processor computes in it. Several threads may call
     it at once: each has buffers of its own, which it uses again.
@@ -40,10 +37,7 @@ class OpenVINOBackend:
     def __init__(self, path: Path, threads: int | None = None, precision: str = "float32") -> None:
         """Raises WeightsError where the file has no card or is no network, RequestError for a
         precision that the processor has not."""
-        self.card, self.exported = read_exported(path)
-        self.enlargement = Enlargement(self.exported.factor, self.exported.align_corners)
-        self._resizes = self.card.input.size is not None and self.exported.size is None
-        self._path = path
+        super().__init__(path)
         if precision == "bfloat16" and not has_bfloat16():
             raise RequestError("this processor does not compute in bfloat16; leave out bfloat16")
         self._options: dict[str, Any] = {
@@ -63,33 +57,6 @@ class OpenVINOBackend:
         self._lock = threading.Lock()
         self._own = threading.local()
 
-    @classmethod
-    def open(
-        cls, path: Path, threads: int | None = None, precision: str = "float32"
-    ) -> tuple[OpenVINOBackend, Card]:
-        """The backend and the file's card."""
-        backend = cls(path, threads, precision)
-        return backend, backend.card
-
-    def infer(self, image_hwc: Image) -> Logits:
-        """Image (H, W, 3) uint8 RGB -> logits (C, H, W) float32."""
-        height, width = image_hwc.shape[:2]
-        logits_chw = self._run("logits", image_hwc)
-        full_chw = self.enlargement.full(logits_chw, (height, width))
-        return full_chw.copy() if np.shares_memory(full_chw, logits_chw) else full_chw
-
-    def labels(self, image_hwc: Image) -> Labels:
-        """What the whole file gives: labels (H, W) uint8 of the image (H, W, 3) uint8 RGB."""
-        labels_hw: Labels = self._run("labels", image_hwc).copy()
-        return labels_hw
-
-    def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
-        """As `CoarseBackend.run`; logits are in memory that the thread's next call writes."""
-        if at_own_size and self.exported.factor == 1 and not self._resizes:
-            return self.labels(image_hwc)
-        logits_chw: Logits = self._run("logits", image_hwc)
-        return logits_chw
-
     def _run(self, output: str, image_hwc: Image) -> Any:
         """The output of one image, in the request's own memory."""
         try:
@@ -97,7 +64,7 @@ class OpenVINOBackend:
             images = np.ascontiguousarray(image_hwc)[None]
             request.infer({0: openvino.Tensor(images, shared_memory=images.flags.writeable)})
         except RuntimeError as error:
-            raise WeightsError(f"{self._path} cannot be run: {_last_line(error)}") from None
+            raise WeightsError(f"{self.path} cannot be run: {_last_line(error)}") from None
         return request.get_output_tensor(0).data[0]
 
     def _request(self, output: str, size_hw: tuple[int, int]) -> Any:

@@ -31,7 +31,10 @@ class TorchBackend:
     """
 
     def __init__(self, network: Network, expects: InputCard, device: str = "auto") -> None:
-        self.device = _device(device)
+        if device == "auto":
+            found = torch.accelerator.current_accelerator(check_available=True)
+            device = "cpu" if found is None else str(found)
+        self.device = torch.device(device)
         self.network = network.to(self.device, torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()
         self.enlargement = Enlargement(network.factor, network.align_corners)
@@ -82,13 +85,6 @@ class TorchBackend:
 def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:
     logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
     return logits_chw
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return found if found is not None else torch.device("cpu")
 
 
 def _fill(network: Network, tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:

@@ -55,8 +55,6 @@ def decode_labels(
 def _plain(logits_chw: npt.NDArray[Any]) -> Logits:
     """The logits as float32 in C order."""
     classes, height, width = logits_chw.shape
-    if logits_chw.dtype == np.float16:
-        logits_chw = _widened(logits_chw)
     logits_hwc = logits_chw.transpose(1, 2, 0)
     if logits_chw.dtype == np.float32 and logits_hwc.flags.c_contiguous:
         cells = cv2.transpose(logits_hwc.reshape(-1, classes))  # four times as fast as numpy
@@ -87,21 +85,3 @@ def _winners(logits_chw: Logits) -> Labels:
                 "are damaged, or the training that made them diverged: use another checkpoint"
             )
     return winners_hw
-
-
-def _widened(logits_chw: npt.NDArray[np.float16]) -> Logits:
-    """The same numbers in float32, three times as fast as numpy converts them.
-
-    Exponent and fraction are moved to their places, and a multiplication corrects the exponent's
-    offset; subnormal numbers come out right too, only infinity and NaN do not.
-    """
-    flat = np.asarray(logits_chw)
-    bits = flat.view(np.uint16)
-    if ((bits & 0x7C00) == 0x7C00).any():
-        return flat.astype(np.float32)
-    wide = (bits & np.uint16(0x7FFF)).astype(np.uint32)
-    wide <<= np.uint32(13)
-    values = wide.view(np.float32)
-    values *= np.float32(2.0**112)
-    wide |= (bits & np.uint16(0x8000)).astype(np.uint32) << np.uint32(16)
-    return values

@@ -43,14 +43,25 @@ class Recording:
     def write(self, pictures_hwc: Sequence[Image], seconds: float) -> None:
         """Add a picture (H, W, 3) uint8 RGB to each file; odd sides get a black row or column, as
         mp4 has only even ones. Raises BriskError where a file cannot be written."""
-        shots = [_even_bgr(picture) for picture in pictures_hwc]
+        shots = []
+        for picture in pictures_hwc:
+            odd_rows, odd_columns = picture.shape[0] % 2, picture.shape[1] % 2
+            even = cv2.copyMakeBorder(picture, 0, odd_rows, 0, odd_columns, cv2.BORDER_CONSTANT)
+            shots.append(np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2BGR), dtype=np.uint8))
         if self._writers:
             pause = min(max(0.0, seconds - self._seconds), _LONGEST_PAUSE_S)
             following = self._slot + pause * self._rate
             self._repeat(round(following) - round(self._slot))
             self._slot = following
         else:
-            self._open(shots)
+            for path, shot in zip(self.paths, shots, strict=True):
+                size, codec = (shot.shape[1], shot.shape[0]), cv2.VideoWriter.fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(path), codec, self._rate, size)
+                if not writer.isOpened():
+                    raise BriskError(
+                        f"{path} cannot be written as an mp4 video of {size[0]}x{size[1]}"
+                    )
+                self._writers.append(writer)
         self._waiting, self._seconds = shots, seconds
 
     def close(self) -> None:
@@ -63,17 +74,3 @@ class Recording:
         for _ in range(times):
             for writer, shot in zip(self._writers, self._waiting, strict=False):
                 writer.write(shot)
-
-    def _open(self, shots: Sequence[Image]) -> None:
-        for path, shot in zip(self.paths, shots, strict=True):
-            size = (shot.shape[1], shot.shape[0])
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size)
-            if not writer.isOpened():
-                raise BriskError(f"{path} cannot be written as an mp4 video of {size[0]}x{size[1]}")
-            self._writers.append(writer)
-
-
-def _even_bgr(picture_hwc: Image) -> Image:
-    height, width = picture_hwc.shape[:2]
-    even = cv2.copyMakeBorder(picture_hwc, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
-    return np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2BGR), dtype=np.uint8)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from briskseg.core.errors import BriskError, DataError
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
@@ -21,10 +23,11 @@ from briskseg.core.types import Image, Labels, Progress
 from briskseg.runtime.video.flicker import FlickerMeter
 from briskseg.runtime.video.pipeline import Ahead, StageTimes
 from briskseg.runtime.video.recording import Recording
-from briskseg.runtime.video.smoothing import LabelSmoother
 from briskseg.runtime.video.sources import Frame, FrameSource
 
 Show = Callable[[Image, str], bool]  # (picture, caption) -> whether to go on
+
+End = Literal["source", "interrupted", "closed"]
 
 STAGES = ("read", "infer", "smooth", "flicker", "draw", "write", "show")
 
@@ -50,7 +53,7 @@ class StreamReport:
     latency: tuple[float, float] | None
     flicker: float | None
     paths: list[Path] = field(default_factory=list)
-    ended: Literal["source", "interrupted", "closed"] = "source"
+    ended: End = "source"
     total: int = 0
 
     @property
@@ -60,20 +63,19 @@ class StreamReport:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it, times in ms."""
+        keys = ("p50", "p95")
+        stages = {name: dict(zip(keys, times, strict=True)) for name, times in self.stages.items()}
+        latency = None if self.latency is None else dict(zip(keys, self.latency, strict=True))
         return {
             "frames": self.frames,
             "dropped": self.dropped,
             "seconds": self.seconds,
             "frames_per_second": self.rate,
-            "stages_ms": {name: _spread(times) for name, times in self.stages.items()},
-            "latency_ms": None if self.latency is None else _spread(self.latency),
+            "stages_ms": stages,
+            "latency_ms": latency,
             "flicker": self.flicker,
             "ended": self.ended,
         }
-
-
-def _spread(times: tuple[float, float]) -> dict[str, float]:
-    return {"p50": times[0], "p95": times[1]}
 
 
 @dataclass
@@ -127,7 +129,7 @@ class Stream:
         read = Ahead(self._read(), 1 if live else 2, drops=live)
         inferred = Ahead(map(self._infer, read))
         drawn = Ahead(map(self._draw, inferred))
-        ended: Literal["source", "interrupted", "closed"] = "source"
+        ended: End = "source"
         try:
             for frame in drawn:
                 if not self._finish(frame, read.dropped, progress):
@@ -136,19 +138,31 @@ class Stream:
         except KeyboardInterrupt:
             ended = "interrupted"
         except DataError as error:
-            raise DataError(f"{error}{self._done_before()}") from error
+            files = " and ".join(map(str, self._recording.written))
+            done = f"; the {self._frames} labeled are in {files}" if files else ""
+            raise DataError(f"{error}{done}") from error
         except OSError as error:
             raise BriskError(f"{self._source.name}: {error}") from error
         finally:
-            self._close(read, inferred, drawn)
-        return self._report(read.dropped, ended)
-
-    def _close(self, *stages: Ahead[_Labeled]) -> None:
-        for stage in stages:
-            stage.cancel()
-        for stage in stages:
-            stage.join()
-        self._recording.close()
+            for stage in (read, inferred, drawn):
+                stage.cancel()
+            for stage in (read, inferred, drawn):
+                stage.join()
+            self._recording.close()
+        times = {stage: self._times.percentiles(stage) for stage in STAGES}
+        return StreamReport(
+            name=self._source.name,
+            live=live,
+            frames=self._frames,
+            dropped=read.dropped,
+            seconds=max(0.0, self._finished - self._begun),
+            stages={stage: each for stage, each in times.items() if each is not None},
+            latency=self._times.percentiles("latency"),
+            flicker=None if self._flicker is None else self._flicker.score,
+            paths=self._recording.written,
+            ended=ended,
+            total=self._source.total,
+        )
 
     def _read(self) -> Iterator[_Labeled]:
         """The frames as they come; the thread that reads them also closes the source."""
@@ -217,28 +231,37 @@ class Stream:
             progress(self._frames, max(self._frames, self._source.total))
         return go_on
 
-    def _done_before(self) -> str:
-        files = " and ".join(map(str, self._recording.written))
-        return f"; the {self._frames} labeled are in {files}" if files else ""
-
-    def _report(
-        self, dropped: int, ended: Literal["source", "interrupted", "closed"]
-    ) -> StreamReport:
-        took = {stage: self._times.percentiles(stage) for stage in STAGES}
-        return StreamReport(
-            name=self._source.name,
-            live=self._source.live,
-            frames=self._frames,
-            dropped=dropped,
-            seconds=max(0.0, self._finished - self._begun),
-            stages={stage: each for stage, each in took.items() if each is not None},
-            latency=self._times.percentiles("latency"),
-            flicker=None if self._flicker is None else self._flicker.score,
-            paths=self._recording.written,
-            ended=ended,
-            total=self._source.total,
-        )
-
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
+
+
+class LabelSmoother:
+    """A pixel changes its label only once the network has given it the new one `frames` times in a
+    row; until then it keeps the old one. So a label that flashes up for fewer frames is never seen,
+    and every change comes `frames - 1` frames late. 1 changes nothing.
+
+    It holds the last frame's labels: one smoother a stream, called with its frames in order, all of
+    one size.
+    """
+
+    def __init__(self, frames: int) -> None:
+        if not 1 <= frames <= 255:
+            raise ValueError(f"{frames} frames, expected 1 to 255")
+        self.frames = frames
+        self._shown: Labels | None = None
+
+    def __call__(self, labels_hw: Labels) -> Labels:
+        """Labels (H, W) uint8 of the next frame -> the labels to show, an array of their own."""
+        if self._shown is None:
+            self._shown, self._latest = labels_hw.copy(), labels_hw
+            # How often in a row the latest label has come, before this frame; `frames` is enough.
+            self._times = np.full(labels_hw.shape, self.frames, dtype=np.uint8)
+            return self._shown.copy()
+        again = labels_hw == self._latest
+        np.minimum(self._times, self.frames - 1, out=self._times)
+        self._times *= again.view(np.uint8)
+        self._times += 1
+        np.copyto(self._shown, labels_hw, where=self._times >= self.frames)
+        self._latest = labels_hw
+        return self._shown.copy()

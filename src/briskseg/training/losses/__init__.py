@@ -59,7 +59,7 @@ class SegmentationLoss(nn.Module):
     Args:
         part: the recipe's `training.loss`.
         class_weights: (classes,) float, one factor a class.
-        main: the output that is trained as the main one: "logits", or in a stage of its own another.
+        main: the output with the main loss: "logits", or another in a stage of its own.
         outputs: `network.outputs`.
     """
 
