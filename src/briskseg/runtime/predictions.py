@@ -53,7 +53,8 @@ def stream_predictions(
     progress: Progress | None = None,
     notify: Callable[[str], object] | None = None,
 ) -> StreamReport:
-    """Predict on a video, a camera or a live stream and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
+    """Predict on a video, a camera or a live stream; write NAME_color.mp4 and NAME_overlay.mp4 to
+    `out`.
 
     They have the source's rate: a frame is repeated until the next one's time, and of several at
     one time the last is written. An odd width or height gets one more black row or column, as mp4
