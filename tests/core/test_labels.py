@@ -186,7 +186,7 @@ def test_index_masks_decode_as_a_table_says(classes, data):
         (
             LabelSet(("no", "yes")),
             np.uint8([[0, 1, 2]]),
-            "if 2 means ignored, say so (`ignore 2` in classes.txt)",
+            "values 0 to 2 are 3 classes, and the list has 2: add the missing one",
         ),
         (CITYSCAPES, np.uint8([[7, 26, 33]]), "this looks like Cityscapes label ids"),
         (LabelSet(("no", "yes")), np.int32([[0, -1]]), "value -1 (1 pixels) of no class"),

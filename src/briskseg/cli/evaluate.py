@@ -79,6 +79,7 @@ def evaluate(
     dataset = open_dataset(data, classes, unlabeled=options.read_unlabeled(unlabeled))
     with console.counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
+    console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
     if not console.is_stdout(json_file):
         _print(result, f"{model} ({predictor.ran})")
         card = predictor.card

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -44,11 +45,17 @@ def image_files(folder: Path, ending: str = "") -> list[Path]:
 
 
 def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending; usually one file a name."""
+    """The files by their stem without its ending, composed; usually one file a name."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        named.setdefault(path.stem.removesuffix(ending), []).append(path)
+        named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
     return named
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's composed form (NFC): macOS and archives made there write e and an
+    accent as two characters, which look like the one that other systems write."""
+    return unicodedata.normalize("NFC", name)
 
 
 def match(
@@ -118,12 +125,12 @@ def affix(pairs: Iterable[Pair]) -> str:
 
 def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
     """Pairs of files that have one name, but for the case of letters and one affix around most."""
-    by_stem = {path.stem.lower(): path for path in images}
+    by_stem = {composed(path.stem).lower(): path for path in images}
     if len(by_stem) < len(images):
         return []  # in subfolders one name stands for several images
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         longest = max((name for name in by_stem if name in stem), key=len, default=None)
         if longest is not None:
             votes[_around(longest, stem)] += 1
@@ -132,7 +139,7 @@ def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path
     before, after = votes.most_common(1)[0][0]
     found: dict[Path, Path] = {}
     for label in labels:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         if stem.startswith(before) and stem.endswith(after):
             image = by_stem.get(stem.removeprefix(before).removesuffix(after))
             if image is not None:

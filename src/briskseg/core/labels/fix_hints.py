@@ -68,13 +68,19 @@ def hint_for_values(
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
         return FixHint("stretched-values", text, remap if is_whole else {})
+    if values == {classes} and 0 in held:
+        # `ignore N` would make the set fit, and where 0 is a background shift every class by one
+        text = (
+            f"values 0 to {classes} are {classes + 1} classes, and the list has {classes}: add the "
+            f"missing one in its place (a background, 0, is the first line), or where {classes} is "
+            "not a class renumber its pixels to 255"
+        )
+        return FixHint("unknown-values", text)
     if len(values) == 1:
         value = next(iter(values))
         text = (
             f"if {value} means ignored, say so (`ignore {value}` in classes.txt); "
-            "else add the missing class"
-            + (" (a background, 0, is the first line)" if value == classes and 0 in held else "")
-            + " or repaint the pixels"
+            "else add the missing class or repaint the pixels"
         )
         return FixHint("unknown-values", text)
     return FixHint(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.pictures import opened
+from briskseg.core.files.pictures import opened, raw_mode
 from briskseg.core.types import Array
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
@@ -54,14 +54,6 @@ def read_mask(path: Path) -> Mask:
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors) // 3] = np.array(colors, np.uint8).reshape(-1, 3)
     return Mask(pixels, palette, form, is_lossy)
-
-
-def raw_mode(image: Image.Image) -> str:
-    """How the file stores its pixels ("L;4": 4 bits of gray), or "" where Pillow does not say."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
 
 
 def _is_lossy(image: Image.Image, path: Path) -> bool:

@@ -72,7 +72,8 @@ def unreadable(scan: Scan) -> Iterator[Finding]:
     for kind, problems in by_kind.items():
         many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
         first = problems[0].message.replace(f"{scan.dataset.root}/", "")
-        yield finding(kind, [scan.named(p.path) for p in problems], f"{many}{first}")
+        paths = [scan.named(p.path) for p in problems]
+        yield finding(kind, paths, f"{many}{first}", problems[0].fix_hint)
 
 
 def wrong_suffixes(scan: Scan) -> Iterator[Finding]:

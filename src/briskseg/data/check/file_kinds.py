@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from briskseg.core.images import DARK_HINT
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -103,8 +105,9 @@ FILE_KINDS: dict[str, Kind] = {
     "image-mode": Kind(
         "error",
         "left out",
-        "an image stores floating-point numbers (a depth map, a scan), which have no scale",
-        "save it with 8 or 16 bits a channel",
+        "an image stores floating-point numbers (a depth map, a scan), which have no scale, or 2, "
+        "5 or more bands, of which 3 are taken",
+        "save it with 8 or 16 bits a channel, as gray or RGB",
     ),
     "wrong-suffix": Kind(
         "note",
@@ -132,13 +135,15 @@ FILE_KINDS: dict[str, Kind] = {
         "warning",
         "repaired",
         "16-bit images use the low bits only (a 10- or 12-bit camera), so they are read as black",
-        "scale the values to the whole range, or save the images with 8 bits",
+        DARK_HINT,
     ),
     "alpha-images": Kind(
         "note",
         "repaired",
-        "images have an alpha channel; it is dropped, and what lies under it is used",
-        "no harm, unless something shows where the image should be transparent",
+        "images have a fourth channel (alpha, infrared); it is dropped, and what lies under it is "
+        "used",
+        "no harm, unless something shows where the image should be transparent, or the fourth "
+        "channel matters",
     ),
     "palette-images": Kind(
         "note", "repaired", "images have a palette; they are read as RGB", "no harm"

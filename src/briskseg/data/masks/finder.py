@@ -27,7 +27,7 @@ from briskseg.data.masks.layout import (
 )
 from briskseg.data.masks.segments import SegmentDataset
 from briskseg.data.masks.split_lists import choose, list_files
-from briskseg.data.matching import match, split_by_seed, walk
+from briskseg.data.matching import composed, match, split_by_seed, walk
 
 VAL_SHARE = 0.2
 
@@ -140,7 +140,9 @@ def _sort(layout: Layout, root: Path) -> _Tree:
             if part is None:
                 tree.beside.append(path)
             else:
-                part.setdefault(found[0], {}).setdefault(found[1], []).append(check_file_name(path))
+                part.setdefault(found[0], {}).setdefault(composed(found[1]), []).append(
+                    check_file_name(path)
+                )
             break
     return tree
 

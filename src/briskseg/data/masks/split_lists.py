@@ -13,6 +13,7 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 from briskseg.data.masks.layout import CANONICAL, SPLITS
+from briskseg.data.matching import composed
 
 _IMAGE_COLUMNS = {"image", "images", "image_path", "img", "filename", "file"}
 _LABEL_COLUMNS = {"label", "labels", "mask", "masks", "label_path", "mask_path", "annotation"}
@@ -73,13 +74,13 @@ def choose(
     for pair in pairs:
         path = pair.image.relative_to(root).as_posix()
         for name in (Path(pair.name).name, pair.name, path, str(Path(path).with_suffix(""))):
-            known[name] = pair
+            known[composed(name)] = pair
     missing = {file.path.stem for file in half}
     splits: dict[str, tuple[Pair, ...]] = {}
     for split, file in lists.items():
         chosen = {}
         for entry in read_lines(file):
-            name = entry.image.lstrip("./")
+            name = composed(entry.image.lstrip("./"))
             found = known.get(name) or known.get(str(Path(name).with_suffix("")))
             found = found or known.get(Path(name).stem)
             if found is not None:
