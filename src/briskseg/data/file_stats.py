@@ -143,19 +143,8 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         palette = dict(zip(histogram, colors, strict=True))
     digest = _digest(pixels)
     height, width = pixels.shape[:2]
-    return LabelStats(
-        height,
-        width,
-        mask.form,
-        mode,
-        mask.is_lossy,
-        clear,
-        is_color,
-        histogram,
-        distinct,
-        palette,
-        digest,
-    )
+    about = (mask.form, mode, mask.is_lossy, clear, is_color)
+    return LabelStats(height, width, *about, histogram, distinct, palette, digest)
 
 
 def decoded_stats(

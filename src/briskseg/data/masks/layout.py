@@ -83,7 +83,8 @@ def pattern(template: str) -> re.Pattern[str]:
             parts.append(f"(?i:{'|'.join(map(re.escape, choice.split('|')))})")
         else:
             parts.append({"[": "(?:", "]": ")?"}.get(text, re.escape(text)))
-    return re.compile("".join(parts))
+    # Names with line breaks are matched too, so that they are refused and not left out.
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def split_and_name(template: str, stem: str) -> tuple[str | None, str] | None:
