@@ -198,6 +198,8 @@ WRITE: dict[str, Callable[[Path], None]] = {
     "datumaro": datumaro,
     **TREES,
 }
+SHAPES = {"labelme", "coco", "yolo", "cvat", "label-studio", "supervisely", "datumaro"}
+LISTS = {"data.yaml", "meta.json"}  # files that are read, of these, and hold no labels
 DAMAGED = {"yolo": b"0 0.5"}  # an empty file is one without shapes
 
 
@@ -255,3 +257,24 @@ def test_a_damaged_label_file_is_named(dataset: Dataset) -> None:
         return
     report = check_dataset(dataset.root)
     assert pair.label.relative_to(dataset.root) in report.findings[0].files
+
+
+def test_check_accounts_for_every_file(dataset: Dataset) -> None:
+    (dataset.root / "notes.md").write_text("mine")
+    files = check_dataset(dataset.root).files
+    there = sum(path.is_file() for path in dataset.root.rglob("*"))
+    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
+    assert files.unread["no picture"] >= 1
+    assert files.lists == sum(path.name in LISTS for path in dataset.root.rglob("*")) or (
+        dataset.kind not in SHAPES
+    )
+
+
+def test_a_class_that_a_list_ignores_is_ignored_in_shapes(tmp_path: Path) -> None:
+    labelme(tmp_path)
+    (tmp_path / "classes.txt").write_text("car\nsky\nvoid\nignore sky\n")
+    found = open_dataset(tmp_path)
+    assert found.names == ("background", "car")
+    labels_hw = found.read_labels(found.pairs("val")[0])
+    assert labels_hw[5, 44] == IGNORED
+    assert labels_hw[20, 10] == 1
