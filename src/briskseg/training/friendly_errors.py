@@ -115,7 +115,8 @@ def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> 
 
 def _saved(folder: RunFolder) -> str:
     unreadable = False
-    for path in (folder.last_checkpoint, folder.previous_checkpoint):
+    # Twice, because torch reports a killed loading process from a signal's handler: also in here.
+    for path in (folder.last_checkpoint, folder.last_checkpoint, folder.previous_checkpoint):
         try:
             step = read_resume_point(path).step
         except FileNotFoundError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -105,7 +107,35 @@ def network_part(model: Any) -> Any:
 def core() -> Any:
     """The process's one `openvino.Core`, which is kept: one that ends takes with it the stack that
     it gave the thread for signal handlers, and the next signal (Ctrl-C) ends the process."""
-    return openvino.Core()
+    made = openvino.Core()
+    made.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # loads what gives the thread that stack
+    if sys.platform == "linux":
+        _enlarge_signal_stack()
+    return made
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of sigaltstack(2)."""
+
+    _fields_ = (
+        ("start", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("size", ctypes.c_size_t),
+    )
+
+
+_SIGNAL_STACK = ctypes.create_string_buffer(1 << 18)  # kept as long as the process
+
+
+def _enlarge_signal_stack() -> None:
+    """Where the processor has AMX, OpenVINO replaces this thread's stack for signal handlers by one
+    that holds a single signal's registers (12 KB each): a second signal that comes meanwhile would
+    end the process."""
+    libc, present = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(present))
+    if present.start and present.size < len(_SIGNAL_STACK):
+        larger = _SignalStack(ctypes.addressof(_SIGNAL_STACK), 0, len(_SIGNAL_STACK))
+        libc.sigaltstack(ctypes.byref(larger), None)
 
 
 def has_bfloat16() -> bool:
