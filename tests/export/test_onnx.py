@@ -207,7 +207,9 @@ def test_an_operation_that_onnx_has_not_is_one_sentence(model, command, monkeypa
         def forward(self, images):
             return super().forward(images) + torch.linalg.matrix_exp(images[..., :3, :3]).sum()
 
-    monkeypatch.setattr("briskseg.models.fast_scnn.FastSCNN.export_form", Strange)
+    monkeypatch.setattr(
+        "briskseg.models.fast_scnn.FastSCNN.export_form", lambda network: Strange(network)
+    )
     done = command("export", model, "--to", "onnx", "--size", "32x48")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith(
