@@ -63,7 +63,11 @@ _CONTENTS = (
     ),
     (rb"8BPS", Content("psd", "not-an-image", "is a Photoshop file", _PICTURE)),
     (rb"v/1\x01", Content("exr", "not-an-image", "is an OpenEXR file", _PICTURE)),
-    (rb"\s*[{\[]", Content("json", "not-an-image", "is JSON", _AGAIN)),
+    # A bracket, what may follow it, and text: a bracket alone begins many a damaged file.
+    (
+        rb"\s*[{\[]\s*[\"{\[\]}0-9tfn-](?!.{0,16}[\x00-\x08\x0e-\x1f])",
+        Content("json", "not-an-image", "is JSON", _AGAIN),
+    ),
 )
 _BY_START = [(re.compile(pattern, re.DOTALL), content) for pattern, content in _CONTENTS]
 
