@@ -2,6 +2,7 @@
 #              goes on where it was interrupted
 # make test    style, types and every test
 # make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
+# make compat  exported files in the oldest onnxruntime that pyproject.toml allows
 # make bench   the figures of the README's table, each against the stock way in the same run
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 CASES ?= 20000
 BENCHMARKS := realtime decode augment training cityscapes
 
-.PHONY: demo test check fuzz bench
+.PHONY: demo test check fuzz compat bench
 
 demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
@@ -25,10 +26,19 @@ check: .venv/installed
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
+compat: .venv/installed .venv-oldest/installed
+	$(BIN)/python tests/compat/write_files.py build/compat
+	.venv-oldest/bin/python tests/compat/run_files.py build/compat
+
 bench: .venv/installed
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+.venv-oldest/installed:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check 'onnxruntime==1.20.*' 'numpy<2.3'
 	touch $@

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,7 @@ def test_what_is_written_reads_back_the_same() -> None:
         ("training.loss.ohem.thresold=1", "did you mean 'threshold'?"),
         ("training.optimizer.lr=-1", "'training.optimizer.lr': input should be greater than 0"),
         ("training.optimizer.lr=.nan", "'training.optimizer.lr': input should be a finite number"),
-        ("training.optimizer.name=adm", "should be 'adam', 'adamw' or 'sgd', found 'adm'"),
+        ("training.optimizer.name=adm", "expected 'adam', 'adamw' or 'sgd', found 'adm'"),
         ("training.batch=0", "'training.batch': input should be greater than or equal to 1"),
         ("training.epochs=null", "say epochs or steps, one of them; found neither"),
         ("augment.brightness=[2, 1]", "brightness: the least (2.0) is above the most (1.0)"),
@@ -72,7 +74,7 @@ def test_what_is_written_reads_back_the_same() -> None:
             "augment.progressive_resize={factors: [0.5], until: [0.9, 0.4]}",
             "progressive_resize needs rising shares",
         ),
-        ("training.optimizer.no_decay=[biases]", "should be 'bias', 'norm' or 'depthwise'"),
+        ("training.optimizer.no_decay=[biases]", "expected 'bias', 'norm' or 'depthwise'"),
         ("task=detection", "no task 'detection'; choices: segmentation, pretraining"),
     ],
 )
@@ -166,3 +168,94 @@ def test_a_key_twice_names_both_lines(tmp_path: Path) -> None:
     path.write_text("model: {name: erfnet}\ntraining:\n  epochs: 2\n  batch: 4\n  epochs: 3\n")
     with pytest.raises(RecipeError, match=r"the key 'epochs' twice, at line 3 and at line 5"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.batch=true", "'training.batch': expected a whole number, found true"),
+        ("training.batch=8.5", "'training.batch': expected a whole number, found 8.5"),
+        ("training.batch=-4", "'training.batch': input should be greater than or equal to 1"),
+        ("training.epochs=[5]", "'training.epochs': expected a whole number, found [5]"),
+        ("training.epochs=1:30", "'training.epochs': expected a whole number, found '1:30'"),
+        ("training.seed=99999999999999999999", "should be less than or equal to 4294967295"),
+        ("training.workers=99999999999", "should be less than or equal to 1000000000"),
+        ("data.split_seed=-1", "'data.split_seed': input should be greater than or equal to 0"),
+        ("training.optimizer.lr=true", "'training.optimizer.lr': expected a number, found true"),
+        ("training.optimizer.lr=1,5", "'training.optimizer.lr': expected a number, found '1,5'"),
+        ("training.clip=off", "'training.clip': expected a number, found 'off'"),
+        ("augment.scale=true", "'augment.scale': expected a list, found true"),
+        ("augment.size=360", "'augment.size': expected [height, width], found 360"),
+        ("augment.size=[360]", "'augment.size': expected more values, found [360]"),
+        ("augment.size=[1, 2, 3]", "'augment.size': expected 2 values, found [1, 2, 3]"),
+        ("augment.brightness=[true, 2]", "'augment.brightness.0': expected a number, found true"),
+        ("training.loss.class_weights=[1, yes]", "'training.loss.class_weights.1': expected a num"),
+        ("training.loss=", "'training.loss': expected keys with values, found nothing"),
+        ("model.options={a: [1]}", "'model.options.a': expected true or false or a whole number"),
+    ],
+)
+def test_a_value_of_another_type_is_not_turned_into_what_is_expected(
+    change: str, message: str, tmp_path: Path
+) -> None:
+    found = wrong(SMALL, change, tmp_path=tmp_path)
+    assert message in found
+    assert "; write" not in found  # nothing suggests itself that would do
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "meant"),
+    [
+        ("augment.size=360x480", "augment.size", (360, 480)),
+        ("data.size=360,480", "data.size", (360, 480)),
+        ("training.batch='8'", "training.batch", 8),
+        ("training.batch=1e1", "training.batch", 10),
+        ("training.epochs=010", "training.epochs", 10),
+        ("training.optimizer.lr='1e-3'", "training.optimizer.lr", 0.001),
+        ("training.compile=yes", "training.compile", True),
+        ("training.compile=off", "training.compile", False),
+        ("training.compile=1", "training.compile", True),
+        ("training.compile='true'", "training.compile", True),
+        ("data.root=2024", "data.root", "2024"),
+        ("name=true", "name", "true"),
+        ("data.train_splits=val", "data.train_splits", ("val",)),
+        ("training.loggers=wandb", "training.loggers", ("wandb",)),
+        ("training.optimizer=sgd", "training.optimizer.name", "sgd"),
+    ],
+)
+def test_what_a_message_says_to_write_is_taken(
+    change: str, key: str, meant: object, tmp_path: Path
+) -> None:
+    message = wrong(SMALL, change, tmp_path=tmp_path)
+    if shell := re.search(r"\(in a shell --set (.*)\)$", message):
+        (again,) = shlex.split(shell[1])
+    else:
+        written = re.search(r"; write (.*?)(, without quotes)?$", message)
+        assert written is not None, message
+        again = f"{change.partition('=')[0]}={written[1]}"
+    path = tmp_path / "mine.yaml"
+    value = load_recipe(str(path), [again])
+    for part in key.split("."):
+        value = getattr(value, part)
+    assert value == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "1e3", "010", "1:30", "2026-01-02", "true", "~", "0x1F", "5", "ordinary"]
+)
+def test_text_that_looks_like_something_else_stays_text(text: str, tmp_path: Path) -> None:
+    recipe = read_recipe({**SMALL, "note": text}, "test")
+    path = tmp_path / "again.yaml"
+    path.write_text(recipe.to_yaml())
+    assert load_recipe(str(path)).note == text
+    assert yaml.safe_load(recipe.to_yaml())["note"] == text  # as other programs read it
+
+
+def test_numbers_are_read_as_yaml_1_2_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text(
+        "name: no\nnote: 2026-01-02\nmodel: {name: erfnet}\n"
+        "training: {epochs: 3, optimizer: {lr: 1e-3, eps: 1.e-8}}\n"
+    )
+    recipe = load_recipe(str(path))
+    assert (recipe.name, recipe.note) == ("no", "2026-01-02")
+    assert (recipe.training.optimizer.lr, recipe.training.optimizer.eps) == (1e-3, 1e-8)

@@ -84,7 +84,7 @@ def test_kinds_of_files_that_are_no_photos_are_not_opened(tmp_path: Path, kind: 
     """Pillow would start Ghostscript for the first of them."""
     Image.new("RGB", (32, 32)).save(tmp_path / "a", format=kind)
     for read in (read_image, read_mask):
-        with pytest.raises(DataError, match=r"a: cannot be read as"):
+        with pytest.raises(DataError, match=r"a: (cannot be read as|is a PDF)"):
             read(tmp_path / "a")
 
 
@@ -171,7 +171,7 @@ def test_nothing_in_a_checkpoint_is_executed(
     ):
         done = command(*words, *(("--out", tmp_path / "run") if words[0] == "train" else ()))
         assert done.status == 1, done
-        assert "would run code from the file" in done.err
+        assert "only running code from the file could restore" in done.err
     assert not target.exists()
     pickle.loads(pickle.dumps(content["hook"]))
     assert target.exists()  # the attack works where it is let
@@ -402,7 +402,7 @@ LAUGHS = "\n".join(
         ("model: " + "[" * 2000, "within lists"),
         ("note: '" + "x" * 70_000 + "'", "characters, expected at most 65536"),
         ("model: {name: erfnet}\ntraining: {epochs: " + "9" * 5000 + "}", "not YAML (ValueError)"),
-        ("model: 2024-99-99", "not YAML (ValueError)"),
+        ("model: 2024-99-99", "expected keys with values, found '2024-99-99'"),
         ("model: \x1b[2J", "not YAML (ReaderError)"),
         *(
             (

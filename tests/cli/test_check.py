@@ -57,11 +57,12 @@ def test_an_error_fails_and_is_named_within_100_columns(check, data):
 
 def test_json_to_a_file_or_standard_output(check, data):
     (data / "images" / "val" / "a.png").write_bytes(b"")
-    assert check(data, "--json", data / "report.json")[0] == 1
+    file = data.parent / "report.json"
+    assert check(data, "--json", file)[0] == 1
     status, text, _ = check(data, "--json", "-")
     assert status == 1
     report = json.loads(text)
-    assert report == json.loads((data / "report.json").read_text())
+    assert report == json.loads(file.read_text())
     assert not report["fit"]
     assert report["splits"]["train"]["pairs"] == 1
     (finding,) = report["findings"]

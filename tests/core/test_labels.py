@@ -150,7 +150,7 @@ def test_cityscapes_label_ids_become_train_ids_and_train_ids_stay():
 @given(st.integers(1, 254), st.data())
 def test_index_masks_decode_as_a_table_says(classes, data):
     ignored = data.draw(st.integers(classes, 255))
-    label_set = LabelSet(tuple(f"c{i}" for i in range(classes)), ignored=ignored)
+    label_set = LabelSet(tuple(f"c{i}" for i in range(classes)), ignored=(ignored,))
     values = data.draw(st.lists(st.integers(0, 255), min_size=1, max_size=40))
     known = {ignored: 255} | {i: i for i in range(classes)}
     mask = np.uint8([values])
@@ -173,7 +173,7 @@ def test_index_masks_decode_as_a_table_says(classes, data):
             "255 for ignored; add the missing classes to the class list, or renumber the masks",
         ),
         (
-            LabelSet(("no", "yes"), ignored=None),
+            LabelSet(("no", "yes"), ignored=()),
             np.uint8([[0, 255]]),
             "m.png: value 255 (1 pixels) of no class; expected 0..1 for the classes, nothing "
             "ignored; this looks like a 0/255 mask: write 1 instead of 255 (mask // 255)",
@@ -186,7 +186,7 @@ def test_index_masks_decode_as_a_table_says(classes, data):
         (
             LabelSet(("no", "yes")),
             np.uint8([[0, 1, 2]]),
-            "if 2 means ignored, say so (`ignore 2` in classes.txt)",
+            "values 0 to 2 are 3 classes, and the list has 2: add the missing one",
         ),
         (CITYSCAPES, np.uint8([[7, 26, 33]]), "this looks like Cityscapes label ids"),
         (LabelSet(("no", "yes")), np.int32([[0, -1]]), "value -1 (1 pixels) of no class"),
@@ -262,8 +262,8 @@ def test_classes_txt(tmp_path):
     assert labels.names == ("road", "traffic light", "c#")
     assert labels.colors[0] == (128, 64, 128)
     assert len(set(labels.colors)) == 3
-    assert labels.ignored == 9
-    assert LabelSet.from_classes_txt(classes_txt(tmp_path, "a\nb\n")).ignored == 255
+    assert labels.ignored == (9,)
+    assert LabelSet.from_classes_txt(classes_txt(tmp_path, "a\nb\n")).ignored == (255,)
 
 
 @pytest.mark.parametrize(
@@ -277,8 +277,6 @@ def test_classes_txt(tmp_path):
         ("road 1 2 3\ncar 1 2 3\n", "line 2: the color (1, 2, 3) of 'car' is another class's"),
         ("road\nignore\n", "line 2: 'ignore'; expected `ignore N`"),
         ("road\nignore x\n", "line 2: 'ignore x'; expected `ignore N`"),
-        ("road\nignore 7\nignore 8\n", "line 3: a second `ignore`, after line 2"),
-        ("road\ncar\nignore 1\n", "line 3: `ignore 1` is the index of the class 'car'"),
         ("\n".join(f"c{i}x" for i in range(256)), "256 classes; at most 255"),
     ],
 )
@@ -292,3 +290,105 @@ def test_sixteen_bit_ignored_value(tmp_path):
     labels = LabelSet.from_classes_txt(classes_txt(tmp_path, "a\nb\nignore 65535\n"))
     cv2.imwrite(str(tmp_path / "mask.png"), np.uint16([[0, 1, 65535]]))
     assert labels.read(tmp_path / "mask.png").tolist() == [[0, 1, IGNORED]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:0,128,0::\nroad:128,0,0::\n",
+        "background,0,0,0\ncar,0,128,0\nroad,128,0,0\n",
+        "name,r,g,b\nbackground,0,0,0\ncar,0,128,0\nroad,128,0,0\n",
+        "background #000000\ncar #008000\nroad #800000  # with a comment\n",
+        "0 background 0 0 0\n1 car 0 128 0\n2 road 128 0 0\n",
+        "0 0 0\tbackground\n0 128 0\tcar\n128 0 0\troad\n",
+        "\"background\" 0 0 0\n'car' 0 128 0\nroad 128 0 0\n",
+    ],
+)
+def test_class_lists_in_every_dialect(tmp_path, text):
+    labels = LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+    assert labels.names == ("background", "car", "road")
+    assert labels.colors == ((0, 0, 0), (0, 128, 0), (128, 0, 0))
+    assert (labels.values, labels.ignored) == ((), (255,))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("Pixel Value, Class\n 0, sky\n 1, road\n", {0: 0, 1: 1, 255: 255}),
+        ("0: sky\n1: road\n", {0: 0, 1: 1, 255: 255}),
+        ("7 sky\n26 road\nignore 0\n", {7: 0, 26: 1, 0: 255}),
+        ("0 sky\n255 road\n", {0: 0, 255: 1}),
+        ("void\nsky\nroad\nignore void\n", {0: 255, 1: 0, 2: 1, 255: 255}),
+        ("void\nsky\nroad\nignore 0 255\n", {0: 255, 1: 0, 2: 1, 255: 255}),
+        ("void\nsky\nroad\nignore 0\n", {0: 255, 1: 0, 2: 1}),
+        ("sky\nroad\nignore 7\nignore 8,9\n", {0: 0, 1: 1, 7: 255, 8: 255, 9: 255}),
+    ],
+)
+def test_file_values_of_a_class_list(tmp_path, text, values):
+    labels = LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+    assert labels.names == ("sky", "road")
+    assert labels.class_of_value == values
+
+
+def test_ignored_colors_of_a_class_list(tmp_path):
+    text = "sky 1 2 3\nroad 4 5 6\nedge 7 8 9\nignore #ffffff 10,20,30\nignore edge\n"
+    labels = LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+    mask = np.uint8([[[1, 2, 3], [4, 5, 6], [255, 255, 255], [10, 20, 30], [7, 8, 9]]])
+    assert labels.decode(mask, Path("m.png")).tolist() == [[0, 1, 255, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sky\n2 wheeler\n", "line 2: begins with the number 2, and line 1 with none"),
+        ("names: [sky, road]\n", "line 1: 'names: [sky, road]' is no plain name"),
+        ("- sky\n", "line 1: '- sky' is no plain name"),
+        ('{"sky": 1}\n', "is no plain name"),
+        ("sky = 0\n", "line 1: 'sky =' is no plain name"),
+        ("#808080 sky\n", "line 1: '#808080 sky' begins with a color or is a comment"),
+        ("road, big 1 2 3\n", "line 1: 'road, big 1 2 3' is no plain name"),
+        ("0 sky\n0 road\n", "line 2: the value 0 of 'road' is that of line 1 too"),
+        ("name,r,g,b\nsky,1,2\n", "line 2: 3 columns, fewer than the header has"),
+        ("sky\nignore 0 1 2\n", "can be read in two ways: for the values 0, 1 and 2"),
+        ("sky\nignore road\n", "line 2: 'ignore road'; expected `ignore N`"),
+        ("sky\nignore 0\n", "no class in it"),
+    ],
+)
+def test_what_is_no_class_list_is_an_error_at_its_line(tmp_path, text, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        LabelSet.from_classes_txt(classes_txt(tmp_path, text))
+
+
+def palette_mask(path: Path, values: list[int], colors: dict[int, tuple[int, int, int]]) -> Path:
+    picture = Image.fromarray(np.uint8([values]))
+    palette = np.zeros((256, 3), np.uint8)
+    for index, color in colors.items():
+        palette[index] = color
+    picture.putpalette(palette.tobytes())
+    picture.save(path)
+    return path
+
+
+VOC = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 255: (224, 224, 192)}
+
+
+@pytest.mark.parametrize("ignored", [(255,), (9,), ()])
+@pytest.mark.parametrize("colors", [(), ((0, 0, 0), (128, 0, 0), (0, 128, 0))])
+def test_the_border_of_a_palette_is_ignored_without_being_asked(tmp_path, colors, ignored):
+    labels = LabelSet(("background", "plane", "bike"), colors, ignored=ignored)
+    path = palette_mask(tmp_path / "m.png", [0, 1, 2, 255, 255], VOC)
+    assert labels.read(path).tolist() == [[0, 1, 2, 255, 255]]
+    only = palette_mask(tmp_path / "n.png", [255, 255], VOC)
+    assert labels.read(only).tolist() == [[255, 255]]
+
+
+def test_one_odd_color_does_not_make_indices_of_the_others(tmp_path):
+    labels = LabelSet(("sky", "car", "road"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)))
+    # the palette's order is not the classes'
+    colors = {0: (3, 3, 3), 1: (1, 1, 1), 2: (90, 90, 90)}
+    with pytest.raises(UnknownLabelError) as caught:
+        labels.read(palette_mask(tmp_path / "m.png", [0, 0, 1, 2], colors))
+    assert caught.value.unknown == {(90, 90, 90): 1}
+    agreeing = {0: (1, 1, 1), 1: (2, 2, 2), 2: (90, 90, 90)}
+    path = palette_mask(tmp_path / "n.png", [0, 1, 2], agreeing)
+    assert labels.read(path).tolist() == [[0, 1, 2]]

@@ -248,3 +248,13 @@ def test_without_onnx_the_way_to_install_it_is_named(model, command, monkeypatch
     assert "needs the package 'onnx'" in done.err
     assert "pip install 'briskseg[export]'" in done.err
     assert list(model.parent.iterdir()) == [model]
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (480, 640), (1080, 1440)])
+def test_a_cameras_frame_is_shrunk_exactly_as_opencv_does(size):
+    from briskseg.core.images import resize_image
+    from briskseg.export.deployed import resize_images
+
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    found = resize_images(torch.from_numpy(image[None]), (360, 480))[0].numpy()
+    np.testing.assert_array_equal(found, resize_image(image, (360, 480)))

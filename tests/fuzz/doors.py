@@ -26,13 +26,16 @@ import cv2
 import numpy as np
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
+from shape_doors import LIST, REPLACED
+from shape_doors import read as read_shapes
+from shape_doors import seeds as shape_seeds
 
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
 from briskseg.core.errors import BriskError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
 from briskseg.core.labels import CITYSCAPES_LABEL_IDS, LabelSet
-from briskseg.core.labels.mask_files import read_classes_txt
+from briskseg.core.labels.class_list import read_class_list
 from briskseg.data.check.scan import scan_files
 from briskseg.data.cityscapes.tree import read_label_ids
 from briskseg.data.dataset import MaskDataset, Pair
@@ -494,7 +497,7 @@ DOORS: dict[str, Door] = {
         lambda path: CITYSCAPES_LABEL_IDS.decode(read_label_ids(path), path),
         mend=with_checksums,
     ),
-    "classes": Door(".txt", class_lists, read_classes_txt, [b"ignore ", b"255", b"#"]),
+    "classes": Door(".txt", class_lists, read_class_list, [b"ignore ", b"255", b"#"]),
     "recipe": Door(".yaml", recipes, read_recipe, YAML_WORDS, share=20),
     "card": Door(".json", cards, read_card_text, JSON_WORDS),
     "weights": Door(".safetensors", weights, load_weights, [b"BF16", b"F8_E4M3", *JSON_WORDS]),
@@ -526,6 +529,23 @@ DOORS: dict[str, Door] = {
     "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
+    **{
+        kind: Door(
+            Path(place).suffix,
+            functools.partial(shape_seeds, kind),
+            functools.partial(read_shapes, kind),
+            [*JSON_WORDS, *XML_WORDS, b"..\\", b"../", b"1e9"],
+            share=50,
+        )
+        for kind, place in REPLACED.items()
+    },
+    "yolo-list": Door(
+        ".yaml",
+        functools.partial(shape_seeds, "yolo", LIST),
+        functools.partial(read_shapes, "yolo", place=LIST),
+        [*YAML_WORDS, b"../", b"/"],
+        share=50,
+    ),
 }
 
 

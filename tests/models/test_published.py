@@ -183,19 +183,6 @@ def test_weights_that_are_not_finite_are_refused(published, tmp_path):
     )
 
 
-class HistoryBuffer:
-    """Stands for the objects that training frameworks save beside the tensors."""
-
-
-def test_a_file_that_holds_code_is_refused_with_the_way_out(published, tmp_path):
-    path = tmp_path / "iter_160000.pth"
-    torch.save({"state_dict": official(published), "message_hub": HistoryBuffer()}, path)
-    message = refused(path)
-    assert f"{path} holds an object of type '" in message
-    assert "HistoryBuffer' beside its tensors, and restoring it would run code" in message
-    assert f"torch.save(torch.load('{path}', weights_only=False)['state_dict']" in message
-
-
 @pytest.mark.parametrize("kept", [0, 5, 1000, -50], ids=lambda kept: f"{kept} bytes")
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_damaged_file_is_refused(kept, suffix, tmp_path):

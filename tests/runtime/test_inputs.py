@@ -71,13 +71,46 @@ def test_patterns_are_expanded_and_a_file_with_brackets_is_a_file(folder: Path) 
     [
         (
             "none.png",
-            "none.png is not there, expected an image, a video, a folder, a pattern or camera:0",
+            "none.png is not there, expected an image, a video, a folder, a pattern, camera:0 or",
         ),
         ("none*.png", r"no image and no video matches none\*.png"),
         ("b/notes.txt", "b/notes.txt is no image and no video by its name, expected .avi, "),
         ("out", "the folder out holds no image and no video"),
+        ("a/x_%04d.png", "no image is numbered as a/x_%04d.png says"),
+        ("http://host/photo.jpg", "http://host/photo.jpg is an image elsewhere; download it"),
     ],
 )
 def test_a_request_for_nothing_is_refused(folder: Path, text: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         names(text)
+
+
+def test_cameras_and_addresses_are_sources_as_they_are_given(folder: Path) -> None:
+    (folder / "7").mkdir()
+    (folder / "7" / "a.png").write_bytes(b"")
+    texts = ["0", "/dev/video3", "camera:3", "rtsp://u:secret@10.0.0.5:554/live/1?token=x"]
+    found = find_inputs([*texts, "http://10.0.0.5/s.mjpg"], Path("out"))
+    assert [(one.shown, one.name, one.camera) for one in found] == [
+        ("0", "camera-0", 0),
+        ("/dev/video3", "camera-3", 3),
+        ("rtsp://u:secret@10.0.0.5:554/live/1?token=x", "rtsp-10.0.0.5-554-live-1", None),
+        ("http://10.0.0.5/s.mjpg", "http-10.0.0.5-s.mjpg", None),
+    ]
+    assert all(one.is_stream for one in found)
+
+
+def test_a_numbered_pattern_gives_the_images_in_the_order_of_their_numbers(folder: Path) -> None:
+    for name in ("f_0010.png", "f_0002.png", "f_10000.png", "f_02.png", "f_0002.txt"):
+        (folder / "a" / name).write_bytes(b"")
+    assert names("a/f_%04d.png") == [
+        ("a/f_0002.png", "f_0002"),
+        ("a/f_0010.png", "f_0010"),
+        ("a/f_10000.png", "f_10000"),
+    ]
+    assert names("a/f_%d.png")[0] == ("a/f_0002.png", "f_0002")
+
+
+@pytest.mark.parametrize("suffix", ["ts", "flv", "wmv", "mjpeg", "mjpg"])
+def test_other_kinds_of_videos_are_videos(folder: Path, suffix: str) -> None:
+    (folder / f"clip.{suffix}").write_bytes(b"")
+    assert find_inputs([f"clip.{suffix}"], Path("out"))[0].is_video

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,7 +152,10 @@ def test_shipped_weights_are_begun_with_by_name(
             ["model.weights={run}", "data.mean=[0, 0, 0]", "data.std=[1, 1, 1]"],
             "add --set data.mean=[0.485,0.456,0.406] --set data.std=[0.229,0.224,0.225]",
         ),
-        (["model.weights={run}", "model.options={{variant: tramac}}"], "'variant': 'mmseg"),
+        (
+            ["model.weights={run}", "model.options={{variant: tramac}}"],
+            'model.options.variant="mmsegmentation"',
+        ),
         (["model.weights=fast-scnn-camvid12"], "did you mean 'fast-scnn-camvid11'"),
         (["model.weights={run}", "model.encoder={run}"], "say one of them"),
     ],
@@ -184,4 +188,34 @@ def test_weights_that_cannot_be_begun_with_are_said_before_a_run_is_begun(
     assert done.status == 2
     assert expected in done.err
     assert "reading images" not in done.err
+    assert not run.exists()
+
+
+def test_weights_of_another_variant_are_refused_before_the_run_with_what_to_add(
+    trained: Path, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
+    words += ["--set=model.options={variant: tramac}", f"--set=model.weights={trained}"]
+    done = command(*words)
+    assert done.status == 2
+    assert not run.exists()
+    added = shlex.split(
+        done.err.strip().partition("; train the variant that the file holds: add ")[2]
+    )
+    assert added
+    done = command(*words, *added)
+    assert done.status == 0, done.err
+    assert "begins with" in done.err
+
+
+def test_an_encoder_that_does_not_fit_is_refused_before_the_run(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
+    done = command(*words, "--set=model.encoder=erfnet-camvid11.safetensors")
+    assert done.status == 2
+    assert "has not the encoder of ERFNet" in done.err
+    assert "--resume" not in done.err
     assert not run.exists()

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.options import ClassesOption, DataArgument, PlotOption
+from briskseg.cli.options import (
+    ClassesOption,
+    DataArgument,
+    PlotOption,
+    UnlabeledOption,
+    read_unlabeled,
+)
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
@@ -28,6 +34,7 @@ _Fix = Annotated[
 def check(
     data: DataArgument,
     classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
     fix: _Fix = None,
     picture: PlotOption = None,
@@ -47,7 +54,7 @@ def check(
     if fix is not None:
         refuse_out(Path(data), fix)  # before every file is read
     with console.counter("reading", "pairs") as progress:
-        scan = scan_dataset(data, classes, seed, progress)
+        scan = scan_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
     report = report_on(scan)
     result = report.to_json()
     is_quiet = console.is_stdout(json_file)
@@ -102,6 +109,7 @@ def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
     head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
     print(_wrapped(head))
+    print(_wrapped(str(report.files)))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
     more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
     shown = ", ".join(sizes[:5]) or "none"
@@ -134,18 +142,21 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _print_classes(report: CheckReport) -> None:
-    """The share of each class among the labeled pixels of a split, and the images it occurs in."""
+    """What means each class in the label files; its share among the labeled pixels of a split, and
+    the images it occurs in."""
+    from briskseg.core.labels import IGNORED
+
     headings = [heading for split in report.splits for heading in (f"{split} pixels", "images")]
     rows = []
     for index, name in enumerate(report.classes):
-        cells = [name]
+        cells = [name, " = ".join(filter(None, (str(index), report.held.get(index, ""))))]
         for summary in report.splits.values():
             share = 100 * summary.pixels[index] / max(1, sum(summary.pixels))
             cells += [f"{share:.2f} %", str(summary.images[index])]
         rows.append(cells)
-    ignored = ["(ignored, of all)"]
+    ignored = ["(ignored, of all)", report.held.get(IGNORED, "")]
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    table = console.plain_table("class", *headings)
+    table = console.plain_table("class", "index = in the files", *headings)
     console.print_rows(table, [*rows, ignored], console.WIDTH)

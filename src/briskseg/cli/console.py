@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -117,6 +117,14 @@ def print_rows(table: Table, rows: Iterable[Iterable[str]], width: int | None = 
     for name, *cells in rows:
         table.add_row(Text(name), *cells)
     plain_console(width).print(table)
+
+
+def warn_of_dark(images: Sequence[Path]) -> None:
+    """Say once, on standard error, which of these images are read as black."""
+    from briskseg.core.images import dark_images
+
+    if said := dark_images(images):
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def percent(share: float | None, sign: str = "") -> str:

@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.options import ClassesOption, DataArgument, read_size
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.cli.options import (
+    ClassesOption,
+    DataArgument,
+    UnlabeledOption,
+    read_size,
+    read_unlabeled,
+)
+from briskseg.core.errors import BriskError, RequestError, nearest
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -74,6 +80,7 @@ def show(
     ),
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
     classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Whose augmentation to show; the usual one of the kind if not named."),
@@ -93,7 +100,7 @@ def show(
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
-    dataset = open_dataset(data, classes)
+    dataset = open_dataset(data, classes, unlabeled=read_unlabeled(unlabeled))
     name = recipe or FORMATS[dataset.kind].recipe
     described = load_recipe(name)
     if not isinstance(described, Recipe):
@@ -102,3 +109,33 @@ def show(
         for path in show_dataset(dataset, split, described, out, samples, progress):
             print(path)
     print(f"the augmentation is that of the recipe {name}")
+
+
+@data_app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
+    out: Annotated[Path, typer.Argument(help="Where to; a new or an empty folder.")],
+    to: Annotated[str, typer.Option(help="folder (masks), labelme or coco.")] = "folder",
+    classes: ClassesOption = None,
+    unlabeled: UnlabeledOption = None,
+    seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
+) -> None:
+    """Write a data set in another format: masks in the folder layout, labelme's files or COCO's.
+
+    Images keep their names and splits; every pixel keeps its class. Nothing needs converting to be
+    trained on: this is for other programs.
+
+    Example: briskseg data convert data/labelme data/masks
+    """
+    from briskseg.data import open_dataset
+    from briskseg.data.conversion import TARGETS, convert_dataset
+
+    if to not in TARGETS:
+        raise RequestError(f"--to {to}; {nearest(to, TARGETS)}")
+    dataset = open_dataset(source, classes, seed, unlabeled=read_unlabeled(unlabeled))
+    with console.counter("writing") as progress:
+        written = convert_dataset(dataset, out, to, progress)
+    print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
+    is_sure = to == "folder" or dataset.names[0] == "background"
+    option = "" if is_sure else " --unlabeled ignored"
+    print(f"look at it: briskseg check {out}{option}")

@@ -39,6 +39,7 @@ def evaluate(
     data: options.DataOption,
     split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
     classes: options.ClassesOption = None,
+    unlabeled: options.UnlabeledOption = None,
     scales: _Scales = "1",
     flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
     window: options.WindowOption = None,
@@ -75,9 +76,10 @@ def evaluate(
         usual = BACKENDS["torch"].installed() and not is_exported(model)
         backend = "torch" if usual else "auto"
     predictor = options.load_model(model, backend, threads, window, stride)
-    dataset = open_dataset(data, classes)
+    dataset = open_dataset(data, classes, unlabeled=options.read_unlabeled(unlabeled))
     with console.counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
+    console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
     if not console.is_stdout(json_file):
         _print(result, f"{model} ({predictor.ran})")
         card = predictor.card

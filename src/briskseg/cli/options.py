@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from briskseg.core.errors import RequestError
+from briskseg.core.errors import RequestError, nearest
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
+    from briskseg.data.dataset import Unlabeled
     from briskseg.runtime.predictor import Predictor
 
 ModelArgument = Annotated[
@@ -48,6 +49,22 @@ DataOption = Annotated[str, typer.Option("--data", help="The data set's folder, 
 ClassesOption = Annotated[
     str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
 ]
+
+UnlabeledOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="background|ignored",
+        help="What a pixel in no shape is, where the labels are shapes: of the class background "
+        "(the default), or ignored.",
+    ),
+]
+
+
+def read_unlabeled(text: str | None) -> Unlabeled:
+    """What `--unlabeled` says; background where it was not given."""
+    if text not in (None, "background", "ignored"):
+        raise RequestError(f"--unlabeled {text}; {nearest(text, ('background', 'ignored'))}")
+    return "ignored" if text == "ignored" else "background"
 
 
 def _check_figure(file: Path | None) -> Path | None:

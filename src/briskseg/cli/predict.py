@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 _Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT", help="Images, videos, folders, patterns ('a/*.jpg'), camera:0."
+        metavar="INPUT",
+        help="Images, videos, folders, patterns ('a/*.jpg', a_%04d.png), camera:0, "
+        "rtsp://... or http://... of a camera.",
     ),
 ]
 _Out = Annotated[
@@ -80,7 +83,8 @@ def predict(
 
     Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
     stage's time is printed, and throughput apart from latency. A camera's frames that come while
-    others are in work are dropped, oldest first, and counted; Ctrl-C ends it.
+    others are in work are dropped, oldest first, and counted; Ctrl-C ends it. A stream from an
+    address (rtsp://, http:// ...) is as a camera, and is reached for again where it stops.
 
     With --cityscapes-ids, of CITY_000000_000019_leftImg8bit.png: CITY_000000_000019_labelIds.png
     alone (one channel, label ids), fit for the evaluation server.
@@ -116,6 +120,7 @@ def predict(
         results.append(_result(source, report.paths, **report.to_json()))
         if not is_quiet:
             print(report_text(report))
+    console.warn_of_dark([source.path for _, source in images])
     failed = [result["error"] for result in results if "error" in result]
     done = len(found) - len(failed)
     if done and not is_quiet:
@@ -129,7 +134,7 @@ def predict(
 
 def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:
     """What became of an input, as --json has it."""
-    return {"input": str(source.path), "files": [str(file) for file in files], **more}
+    return {"input": source.shown, "files": [str(file) for file in files], **more}
 
 
 def _predict_images(
@@ -183,11 +188,14 @@ def label_stream(
         if show:
             from briskseg.runtime.video.window import Window
 
-            window = Window(source.path.name)
+            window = Window(Path(source.shown).name)
             stack.callback(window.close)
             shown = window.show
-        progress = stack.enter_context(console.counter(f"labeling {source.path.name}", "frames"))
-        report = stream_predictions(predictor, source, out, shown, smooth, flicker, progress)
+        name = Path(source.shown).name
+        progress = stack.enter_context(console.counter(f"labeling {name}", "frames"))
+        report = stream_predictions(
+            predictor, source, out, shown, smooth, flicker, progress, _print_notice
+        )
     if report.ended == "interrupted" and not report.live:
         of = f" of {report.total}" if report.total >= report.frames else ""
         text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
@@ -197,6 +205,10 @@ def label_stream(
             text += f" and written to {' and '.join(map(str, report.paths))}, which end there"
         raise Interrupted(f"{text}\n{report_text(report)}")
     return report
+
+
+def _print_notice(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def report_text(report: StreamReport) -> str:

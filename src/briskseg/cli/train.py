@@ -191,9 +191,10 @@ def refuse_unfit(recipe: Recipe) -> None:
 
     data, root = recipe.data, refuse_dataless(recipe)
     with counter("checking the data", "pairs") as progress:
-        report = check_dataset(root, data.classes, data.split_seed, progress)
+        report = check_dataset(root, data.classes, data.split_seed, progress, data.unlabeled)
     words = ["briskseg", "check", root]
     words += ["--classes", data.classes] if data.classes is not None else []
+    words += ["--unlabeled", data.unlabeled] if data.unlabeled != "background" else []
     words += ["--seed", str(data.split_seed)] if data.split_seed else []
     command = f"`{shlex.join(words)}`"
     found = sorted(report.findings, key=lambda finding: -finding.count)

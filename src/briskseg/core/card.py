@@ -27,6 +27,7 @@ from pydantic import (
 
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.files.safe_names import fault_of_class_name, printable
 from briskseg.core.labels import LabelSet
@@ -213,6 +214,8 @@ def read_card(path: Path) -> Card:
 def _read_header(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a .safetensors file")
+    if content := other_content(path, expected=("zip",)):
+        raise WeightsError(content.sentence(path, "a .safetensors file"))
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -5,6 +5,7 @@ BriskError                 exit status 1: the work failed
 │   ├── RecipeError        a recipe with an unknown key or an impossible value
 │   └── MissingExtraError  an optional package is not installed
 ├── DataError              an image, a label file or a data set is damaged or does not fit
+│   ├── ContentError       a file is of another kind than its name says, or than is read
 │   └── UnknownLabelError  a label file holds values or colors that are no class
 ├── WeightsError           a weights file is damaged, not recognized, or lacks its card
 ├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
@@ -52,6 +53,17 @@ class MissingExtraError(RequestError):
 
 class DataError(BriskError):
     """An image, a label file or a data set is damaged or does not fit what was declared."""
+
+
+class ContentError(DataError):
+    """A file is of another kind than its name says, or than is read.
+
+    kind: of the findings that `check` lists. found: the sentence without what to do, `fix_hint`.
+    """
+
+    def __init__(self, kind: str, found: str, fix_hint: str) -> None:
+        self.kind, self.found, self.fix_hint = kind, found, fix_hint
+        super().__init__(f"{found}; {fix_hint}")
 
 
 class UnknownLabelError(DataError):

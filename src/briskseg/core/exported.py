@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_INPUT_PIXELS, check_size
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
@@ -66,6 +67,8 @@ def read_exported(path: Path) -> tuple[Card, Exported]:
     if not path.exists():
         raise RequestError(f"{path} is not there, expected an .onnx or .xml file")
     is_xml = path.suffix.lower() == ".xml"
+    if content := other_content(path, expected=("xml",) if is_xml else ()):
+        raise WeightsError(content.sentence(path, f"a model's {path.suffix} file"))
     try:
         check_size(path, _MAX_XML_BYTES if is_xml else _MAX_ONNX_BYTES, WeightsError)
         pairs = _xml_pairs(path) if is_xml else _onnx_pairs(path)

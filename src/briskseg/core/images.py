@@ -7,20 +7,34 @@ an image is what viewers and labeling tools show of it, and a phone's photo stan
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from briskseg.core.errors import BriskError, DataError
+from briskseg.core.errors import BriskError, ContentError, DataError
 from briskseg.core.files.atomic import write_whole
-from briskseg.core.files.pictures import opened
+from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.types import Array
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+# Pictures and arrays that people take for images or labels and that are not read.
+UNREAD_SUFFIXES = frozenset(
+    {".arw", ".cr2", ".dcm", ".dng", ".exr", ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k"}
+    | {".jp2", ".jxl", ".mat", ".nef", ".nii", ".npy", ".npz", ".pbm", ".pgm", ".psd", ".raw"}
+    | {".svg", ".tga"}
+)
+VIDEO_SUFFIXES = frozenset(
+    {
+        *{".avi", ".flv", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"},
+        *{".ts", ".webm", ".wmv"},
+    }
+)
 
 # What each EXIF orientation does to the stored pixels to make them upright.
 _UPRIGHT: dict[int, Callable[[Array], Array]] = {
@@ -39,7 +53,7 @@ def read_image(path: Path) -> Array:
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
-    states more pixels than `bounds.max_pixels()`.
+    states more pixels than `max_pixels()`.
     """
     size_hw, orientation = _header(path)
     data = np.fromfile(path, np.uint8)
@@ -47,10 +61,56 @@ def read_image(path: Path) -> Array:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
+    if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
+        with opened(path) as picture:
+            image = np.asarray(picture.convert("RGB"))[..., ::-1]
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
+
+
+def sixteen_bit_range(path: Path) -> tuple[int, int] | None:
+    """The lowest and the highest value of an image of more than 8 bits a channel; None of others.
+
+    Raises DataError as `read_image`.
+    """
+    with opened(path) as picture:
+        bands = stored_bands(path) if picture.format == "TIFF" else None
+        if not (is_16_bit(raw_mode(picture) or picture.mode) or (bands and bands[1] > 8)):
+            return None
+    data = np.fromfile(path, np.uint8)
+    stored = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    return None if stored is None else (int(stored.min()), int(stored.max()))
+
+
+def dark_image(lowest: int, highest: int) -> str:
+    """What to say of a 16-bit image with these values: "" unless it uses so few bits that its high
+    bytes, which are what is read, are nearly all 0."""
+    if not lowest < highest < 1 << 12:
+        return ""
+    return f"16-bit images whose highest value is {highest} of 65535 are read as black"
+
+
+DARK_HINT = "scale the values to the whole range, or save the images with 8 bits"
+
+
+def dark_images(paths: Sequence[Path]) -> str:
+    """A sentence on those of the images that are read as black, or "" where none is."""
+    dark: dict[Path, tuple[int, int]] = {}
+    for path in paths:
+        with suppress(DataError):  # who reads it says so
+            values = sixteen_bit_range(path)
+            if values and dark_image(*values):
+                dark[path] = values
+    if not dark:
+        return ""
+    lowest = min(values[0] for values in dark.values())
+    highest = max(values[1] for values in dark.values())
+    return (
+        f"{len(dark)} of {len(paths)} are {dark_image(lowest, highest)}, the first: "
+        f"{next(iter(dark))}; {DARK_HINT}"
+    )
 
 
 def upright(stored: Array, orientation: int) -> Array:
@@ -72,6 +132,12 @@ def image_size(path: Path) -> tuple[int, int]:
 def _header(path: Path) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
     with opened(path) as picture:
+        if picture.mode == "F":
+            raise ContentError(
+                "image-mode",
+                f"{path}: stores floating-point numbers, which have no scale",
+                "save it with 8 or 16 bits a band",
+            )
         return (picture.height, picture.width), orientation_of(picture)
 
 

@@ -9,9 +9,9 @@ Nothing outside `data/` opens a label file or asks of which kind a data set is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.images import image_size, read_image
@@ -29,18 +29,28 @@ from briskseg.data.file_stats import (
 if TYPE_CHECKING:
     from briskseg.data.scorer import Scorer
 
+# What a pixel in no shape is, where labels are shapes.
+Unlabeled = Literal["background", "ignored"]
+
 
 @dataclass(frozen=True)
 class Pair:
     """An image and its labels; the name is unique within a split.
 
     image, label: the files that hold them, for messages and for telling whether they have changed.
-    What is in them is known to the data set alone, and several pairs may share a label file.
+    What is in them is known to the data set alone. is_shared: whether other pairs have their labels
+    in the same file.
     """
 
     name: str
     image: Path
     label: Path
+    is_shared: bool = False
+
+    @property
+    def labels_at(self) -> Path:
+        """The file that a finding on the labels names: of a shared label file the image."""
+        return self.image if self.is_shared else self.label
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,20 @@ class Dataset:
 
     A format's own class says how its label files are read (`read_labels`), and overrides what else
     is particular to it.
+
+    lists: the files beside the pairs that were read: classes, splits, annotations. beside: what
+    belongs to the format and is not needed. unlisted: images that no annotation file names. flaws:
+    what is known to be wrong with a published set.
     """
 
     kind: str
     root: Path
     labels: LabelSet
     splits: Mapping[str, tuple[Pair, ...]]
-
-    # Whether what `scan_labels` finds depends on the label set, so that another set needs the files
-    # read again.
-    scan_depends_on_classes: ClassVar[bool] = True
+    lists: tuple[Path, ...] = field(default=(), kw_only=True)
+    beside: tuple[Path, ...] = field(default=(), kw_only=True)
+    unlisted: tuple[Path, ...] = field(default=(), kw_only=True, repr=False)
+    flaws: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +106,26 @@ class Dataset:
                 for pair in self.pairs(split)
             )
         return replace(self, splits={**self.splits, "train": pairs})
+
+    def ignoring_unlabeled(self) -> Dataset:
+        """The same data, with what nobody labeled ignored. Raises RequestError for masks, which
+        say of every pixel what it is."""
+        raise RequestError(
+            f"{self.root}: unlabeled pixels can be set to be ignored for shapes only, and a "
+            f"{self.kind} data set has masks, which say it themselves; leave `unlabeled` out"
+        )
+
+    def of_classes(self, names: tuple[str, ...]) -> Dataset:
+        """The same data as a model of these classes was trained on."""
+        return self
+
+    def scan_settings(self) -> dict[str, Any]:
+        """What `scan_labels` depends on beside the files, for JSON: empty where on nothing."""
+        return self.labels.to_dict()
+
+    def label_files(self, pair: Pair) -> tuple[Path, ...]:
+        """The files that the labels are read from, whose change makes them others."""
+        return (pair.label,)
 
     def read_image(self, pair: Pair) -> Image:
         """The image, (H, W, 3) uint8 RGB, upright. Raises DataError naming a damaged file."""
@@ -146,7 +180,9 @@ class Dataset:
 class MaskDataset(Dataset):
     """A data set whose label files are pictures: 8- or 16-bit indices, a palette, or RGB colors."""
 
-    scan_depends_on_classes: ClassVar[bool] = False
+    def scan_settings(self) -> dict[str, Any]:
+        """Nothing: values and colors are counted as the file holds them."""
+        return {}
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8, as `LabelSet.read` decodes the file; errors as there."""

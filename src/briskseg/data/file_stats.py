@@ -9,18 +9,20 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.files.pictures import opened
-from briskseg.core.images import orientation_of, read_image
-from briskseg.core.labels.mask_files import LABEL_MODES, Mask, raw_mode, read_mask
+from briskseg.core.errors import ContentError, DataError, UnknownLabelError
+from briskseg.core.files.contents import check_content
+from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
+from briskseg.core.images import orientation_of, read_image, sixteen_bit_range
+from briskseg.core.labels.mask_files import LABEL_MODES, Mask, read_mask
 from briskseg.core.types import Labels
 
 LOOK = 12  # cells a side, of an image's gradients
@@ -29,14 +31,6 @@ LOOK = 12  # cells a side, of an image's gradients
 _ALL, _SOME = 257, 128
 _MAGIC = (b"\x89PNG", b"\xff\xd8", b"BM", b"II", b"MM", b"RIFF", b"P1", b"P2", b"P3")
 _IMAGE_MAGIC = (*_MAGIC, b"GIF8", b"P4", b"P5", b"P6")
-_OTHER_MAGIC = {
-    b"<": "a web page or XML",
-    b"PK": "an archive or .npz",
-    b"\x93NUMPY": "a numpy file",
-    b"MATLAB": "a Matlab file",
-    b"%PDF": "a PDF",
-    b"{": "JSON",
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,8 @@ class LabelStats:
     values. histogram: the pixels of each; of a file with very many, the most frequent. distinct:
     how many there are in all. palette: the color of each index that is used, where there is a
     palette. digest: of the pixels. is_decoded: whether the histogram holds class indices and 255,
-    as of a format whose label files are no pictures."""
+    as of a format whose label files are no pictures. left_out: how many shapes of each kind are no
+    areas."""
 
     height: int
     width: int
@@ -78,15 +73,18 @@ class LabelStats:
     palette: dict[int, int] | None
     digest: str
     is_decoded: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class FileProblem:
-    """Why a file cannot be read: one of `KINDS`, and a sentence that names the file."""
+    """Why a file cannot be read: one of `KINDS`, and a sentence that names the file. fix_hint: what
+    to do, where that is more than the kind says."""
 
     kind: str
     path: Path
     message: str
+    fix_hint: str = ""
 
 
 def image_stats(path: Path) -> ImageStats | FileProblem:
@@ -96,14 +94,11 @@ def image_stats(path: Path) -> ImageStats | FileProblem:
     try:
         image_hwc = read_image(path)
         with opened(path) as picture:
-            form, mode = picture.format or "", raw_mode(picture) or picture.mode
+            form, mode = picture.format or "", _stored_mode(picture, path)
             orientation = orientation_of(picture)
+        extremes = sixteen_bit_range(path) or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
-        return _problem(path, str(error))
-    extremes = image_hwc
-    if is_16_bit(mode):
-        stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-        extremes = image_hwc if stored is None else stored
+        return _problem(path, error)
     height, width = image_hwc.shape[:2]
     size = f"{height}x{width}".encode()
     return ImageStats(
@@ -112,11 +107,20 @@ def image_stats(path: Path) -> ImageStats | FileProblem:
         orientation,
         form,
         mode,
-        int(extremes.min()),
-        int(extremes.max()),
+        *extremes,
         _digest(image_hwc, size),
         look_of(image_hwc),
     )
+
+
+def _stored_mode(picture: Image.Image, path: Path) -> str:
+    """As Pillow names how pixels are stored; of a TIFF also what that name hides: more than 8 bits,
+    or a fourth band that is not said to be alpha."""
+    mode = raw_mode(picture) or picture.mode
+    bands = stored_bands(path) if picture.format == "TIFF" else None
+    if bands and bands[0] == 4 and picture.mode == "RGB":
+        mode = "RGBX"
+    return f"{mode};16" if bands and bands[1] == 16 and not is_16_bit(mode) else mode
 
 
 def mask_stats(path: Path) -> LabelStats | FileProblem:
@@ -128,7 +132,7 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         with opened(path) as picture:
             mode = picture.mode
     except DataError as error:
-        return _problem(path, str(error))
+        return _problem(path, error)
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
     histogram, distinct = _histogram(_packed(pixels) if is_color else pixels)
@@ -139,24 +143,18 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         palette = dict(zip(histogram, colors, strict=True))
     digest = _digest(pixels)
     height, width = pixels.shape[:2]
-    return LabelStats(
-        height,
-        width,
-        mask.form,
-        mode,
-        mask.is_lossy,
-        clear,
-        is_color,
-        histogram,
-        distinct,
-        palette,
-        digest,
-    )
+    about = (mask.form, mode, mask.is_lossy, clear, is_color)
+    return LabelStats(height, width, *about, histogram, distinct, palette, digest)
 
 
-def decoded_stats(path: Path, read: Callable[[], Labels]) -> LabelStats | FileProblem:
-    """Of a label file that is no picture: what `read` decodes it to."""
-    if problem := _absent_or_empty(path):
+def decoded_stats(
+    path: Path, read: Callable[[], Labels], absent_is_empty: bool = False
+) -> LabelStats | FileProblem:
+    """Of a label file that is no picture: what `read` decodes it to.
+
+    absent_is_empty: `read` takes a file that is not there, or is empty, for one without shapes.
+    """
+    if not absent_is_empty and (problem := _absent_or_empty(path)):
         return problem
     try:
         labels_hw = read()
@@ -180,11 +178,6 @@ def decoded_stats(path: Path, read: Callable[[], Labels]) -> LabelStats | FilePr
         digest=_digest(labels_hw),
         is_decoded=True,
     )
-
-
-def is_16_bit(mode: str) -> bool:
-    """Whether a channel has more than 8 bits, by how Pillow names the file's pixels."""
-    return "16" in mode or mode.startswith("I")
 
 
 def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:
@@ -275,14 +268,12 @@ def _seen_at_once(path: Path) -> FileProblem | None:
             tail = file.read()
     except OSError as error:
         return FileProblem("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
-    if head.startswith(b"version https:"):
-        return FileProblem(
-            "lfs-pointer", path, f"{path}: holds a pointer of Git LFS, not the image"
-        )
-    if not head.startswith(_IMAGE_MAGIC):
-        begins = (what for magic, what in _OTHER_MAGIC.items() if head.startswith(magic))
-        what = next(begins, "no image of a known type")
-        return FileProblem("not-an-image", path, f"{path}: is {what}")
+    if not head.startswith(_IMAGE_MAGIC) and not (AVIF and head[4:12] == b"ftypavif"):
+        try:
+            check_content(path, "an image")
+        except ContentError as error:
+            return _problem(path, error)
+        return FileProblem("not-an-image", path, f"{path}: is no image of a known type")
     if head.startswith(b"\x89PNG") and b"IEND" not in tail and b"IEND" not in path.read_bytes():
         return FileProblem(
             "damaged-file", path, f"{path}: the file is cut off after {length} bytes"
@@ -290,17 +281,17 @@ def _seen_at_once(path: Path) -> FileProblem | None:
     return None
 
 
-def _problem(path: Path, message: str) -> FileProblem:
-    """Which kind of problem a file has that begins as an image and could not be read."""
+def _problem(path: Path, error: DataError) -> FileProblem:
+    """Which kind of problem a file has that could not be read."""
+    if isinstance(error, ContentError):
+        return FileProblem(error.kind, path, error.found, error.fix_hint)
+    message = str(error)
     try:
         with opened(path) as picture:
             mode = picture.mode
-    except DataError as error:
-        is_large = "read at once" in str(error)
+    except DataError as again:
+        is_large = "read at once" in str(again)
         return FileProblem("too-large" if is_large else "damaged-file", path, message)
     if f"mode {mode}" in message and mode not in LABEL_MODES:
         return FileProblem("label-mode", path, message)
-    if mode == "F":  # which Pillow reads, and OpenCV does not
-        message = f"{path}: stores floating-point numbers, expected 8 or 16 bits a channel"
-        return FileProblem("image-mode", path, message)
     return FileProblem("damaged-file", path, message)

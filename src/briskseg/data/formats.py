@@ -12,8 +12,21 @@ from pathlib import Path
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
-from briskseg.data import camvid, cityscapes, folder
-from briskseg.data.dataset import Dataset, Format, Found, Unmatched
+from briskseg.data import (
+    camvid,
+    cityscapes,
+    coco,
+    cvat,
+    datumaro,
+    folder,
+    label_studio,
+    labelme,
+    supervisely,
+    yolo,
+)
+from briskseg.data.dataset import Dataset, Format, Found, Unlabeled, Unmatched
+from briskseg.data.masks import LAYOUTS, PUBLISHED, format_of, listed
+from briskseg.data.masks.nearest import what_to_move
 
 STREETS = "streets"
 
@@ -21,8 +34,18 @@ STREETS = "streets"
 # In the order of asking: the particular before the general.
 FORMATS: dict[str, Format] = {
     "streets": folder.STREETS,
+    **{layout.name: format_of(layout) for layout in PUBLISHED},
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
+    "supervisely": supervisely.FORMAT,
+    "datumaro": datumaro.FORMAT,
+    "coco": coco.FORMAT,
+    "cvat": cvat.FORMAT,
+    "label-studio": label_studio.FORMAT,
+    "yolo": yolo.FORMAT,
+    "labelme": labelme.FORMAT,
+    "lists": listed.FORMAT,
+    **{layout.name: format_of(layout) for layout in LAYOUTS},
     "folder": folder.FORMAT,
 }
 
@@ -32,17 +55,20 @@ def open_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Dataset:
     """Open the data set in a folder, whatever its kind, with every image paired with its labels.
 
     root: a folder, or "streets" where there is no such folder: the drawn streets, which are drawn
     once into the user's cache (which `progress` follows). classes: the class set, where a kind
     has several (CamVid: "camvid11" or "camvid32"). seed: of the split, where the data has none.
+    unlabeled: what a pixel in no shape is, where labels are shapes: of the class `background`, or
+    ignored.
 
     Raises RequestError when the folder is missing, of no known layout, or has not the class set;
     DataError when an image or a label file has no counterpart, or there is no pair at all.
     """
-    dataset, unmatched = find_dataset(root, classes, seed, progress)
+    dataset, unmatched = find_dataset(root, classes, seed, progress, unlabeled)
     if unmatched:
         raise DataError(_unmatched_message(dataset.root, unmatched))
     if not any(dataset.splits.values()):
@@ -58,6 +84,7 @@ def find_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Found:
     """As `open_dataset`, but files without counterpart are returned and not an error."""
     path = Path(root)
@@ -69,7 +96,8 @@ def find_dataset(
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
-    return FORMATS[kind].find(path, classes, seed)
+    dataset, unmatched = FORMATS[kind].find(path, classes, seed)
+    return dataset if unlabeled == "background" else dataset.ignoring_unlabeled(), unmatched
 
 
 def recognize(root: Path) -> str | None:
@@ -116,14 +144,15 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
 def _unrecognized_message(root: Path) -> str:
     entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir() if p.name[0] != ".")
     shown = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    near = [path for path in sorted(root.iterdir()) if path.is_dir() and recognize(path)]
-    if recognize(root.resolve().parent):
-        near.append(root.resolve().parent)
-    hint = f" Did you mean {near[0]}?" if len(near) == 1 else ""
+    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and recognize(path)]
+    hint = f" Did you mean {inside[0]}?" if len(inside) == 1 else what_to_move(root)
+    # Last, as annotation files are looked for in all that lies in the folder above.
+    if not hint and not inside and recognize(root.resolve().parent):
+        hint = f" Did you mean {root.resolve().parent}?"
     layouts = [
         f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
     return (
-        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint} "
-        "Recognized are:\n" + "\n".join(layouts)
+        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
+        "\nRecognized are:\n" + "\n".join(layouts)
     )

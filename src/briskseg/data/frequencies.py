@@ -121,17 +121,22 @@ def count_classes(stats: LabelStats, labels: LabelSet) -> ClassCounts:
     if stats.is_decoded:
         return ClassCounts(stats.histogram)
     held: dict[Any, int] = dict(stats.histogram)
-    by_color = stats.is_color
+    by_color, border = stats.is_color, 0
     if stats.palette is not None:
         palette = {index: rgb(packed) for index, packed in stats.palette.items()}
-        if labels.knows_palette(palette.values()):
+        if IGNORED in palette and labels.is_border(palette[IGNORED]):
+            border = held.pop(IGNORED)
+        if labels.reads_by_color(palette):
             by_color, held = True, _summed(palette, held)
     elif stats.is_color:
         held = {rgb(packed): n for packed, n in held.items()}
     known: dict[Any, int] = dict(labels.class_of_color if by_color else labels.class_of_value)
     unknown = {value: n for value, n in held.items() if value not in known}
     is_refused = unknown or stats.clear or stats.is_lossy
-    return ClassCounts({} if is_refused else _summed(known, held), unknown, by_color)
+    counts = {} if is_refused else _summed(known, held)
+    if border and not is_refused:
+        counts[IGNORED] = counts.get(IGNORED, 0) + border
+    return ClassCounts(counts, unknown, by_color)
 
 
 def rgb(packed: int) -> tuple[int, int, int]:
@@ -160,7 +165,7 @@ def is_binary_mask_set(dataset: Dataset, pixels: ClassPixels) -> bool:
 def may_be_binary_masks(dataset: Dataset) -> bool:
     """Whether a mask's 255 may mean the second of two classes, though it is read as ignored."""
     is_picture = isinstance(dataset, MaskDataset)
-    return is_picture and len(dataset.names) == 2 and dataset.labels.ignored == IGNORED
+    return is_picture and len(dataset.names) == 2 and IGNORED in dataset.labels.ignored
 
 
 def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> npt.NDArray[np.float32]:

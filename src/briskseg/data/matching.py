@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from briskseg.core.files.safe_names import check_file_name
@@ -13,6 +14,20 @@ from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 
 _ASKED = 50  # label files that vote on what is added to the names
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted within each folder, links to folders followed once."""
+    seen = set()
+    for top, inside, names in os.walk(root, followlinks=True):
+        status = os.stat(top)
+        if (status.st_dev, status.st_ino) in seen:
+            inside.clear()  # a link that leads back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        inside.sort()
+        folder = Path(top)
+        yield from (folder / name for name in sorted(names))
 
 
 def image_files(folder: Path, ending: str = "") -> list[Path]:
@@ -30,11 +45,17 @@ def image_files(folder: Path, ending: str = "") -> list[Path]:
 
 
 def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending; usually one file a name."""
+    """The files by their stem without its ending, composed; usually one file a name."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        named.setdefault(path.stem.removesuffix(ending), []).append(path)
+        named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
     return named
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's composed form (NFC): macOS and archives made there write e and an
+    accent as two characters, which look like the one that other systems write."""
+    return unicodedata.normalize("NFC", name)
 
 
 def match(
@@ -52,19 +73,6 @@ def match(
             unmatched += [Unmatched("image without label", split, path) for path in image]
             unmatched += [Unmatched("label without image", split, path) for path in label]
     return tuple(pairs), tuple(unmatched)
-
-
-def match_splits(
-    folders: Mapping[str, tuple[Path, Path]],
-) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
-    """Pair the files of every split, given its (image folder, label folder)."""
-    splits: dict[str, tuple[Pair, ...]] = {}
-    left_over: list[Unmatched] = []
-    for split, (images, labels) in folders.items():
-        found = by_name(image_files(images)), by_name(image_files(labels))
-        splits[split], unmatched = match(split, *found)
-        left_over += unmatched
-    return splits, tuple(left_over)
 
 
 def split_by_seed(
@@ -101,7 +109,7 @@ def match_renamed(
         ours = [u for u in unmatched if u.split == split]
         images = [u.path for u in ours if u.problem == "image without label"]
         labels = [u.path for u in ours if u.problem == "label without image"]
-        found = _paired(images, labels)
+        found = match_stems(images, labels)
         pairs += [(split, Pair(image.stem, image, label)) for image, label in found]
         used = {path for both in found for path in both}
         rest += [u for u in ours if u.problem != "name used twice" and u.path not in used]
@@ -115,11 +123,14 @@ def affix(pairs: Iterable[Pair]) -> str:
     return f"{before}*{after}" if before or after else "other letters"
 
 
-def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
-    by_stem = {path.stem.lower(): path for path in images}
+def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of files that have one name, but for the case of letters and one affix around most."""
+    by_stem = {composed(path.stem).lower(): path for path in images}
+    if len(by_stem) < len(images):
+        return []  # in subfolders one name stands for several images
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         longest = max((name for name in by_stem if name in stem), key=len, default=None)
         if longest is not None:
             votes[_around(longest, stem)] += 1
@@ -128,7 +139,7 @@ def _paired(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
     before, after = votes.most_common(1)[0][0]
     found: dict[Path, Path] = {}
     for label in labels:
-        stem = label.stem.lower()
+        stem = composed(label.stem).lower()
         if stem.startswith(before) and stem.endswith(after):
             image = by_stem.get(stem.removeprefix(before).removesuffix(after))
             if image is not None:

@@ -61,7 +61,7 @@ class Scorer:
         try:
             one.update(sample.labels_hw, predicted_hw)
         except DataError as error:
-            raise DataError(f"{sample.pair.label}: {error}") from None
+            raise DataError(f"{sample.pair.labels_at}: {error}") from None
         self.confusion.add(one)
         return one
 

@@ -23,7 +23,7 @@ from briskseg.core.labels import IGNORED
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
 
-VERSION = 3  # of the numbers: those of another one are not used
+VERSION = 5  # of the numbers: those of another one are not used
 
 _IMAGE, _LABELS = TypeAdapter(ImageStats), TypeAdapter(LabelStats)
 
@@ -42,9 +42,8 @@ class StatsCache:
         self._used: dict[str, Any] = {}
         self._is_new = False
         self._classes = ""
-        if dataset.scan_depends_on_classes:
-            classes = json.dumps(dataset.labels.to_dict()).encode()
-            self._classes = hashlib.sha256(classes).hexdigest()[:16]
+        if settings := dataset.scan_settings():
+            self._classes = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def image(self, pair: Pair) -> ImageStats | FileProblem:
         """The numbers of a pair's image, remembered or read now."""
@@ -83,11 +82,12 @@ class StatsCache:
         key = f"{what}:{os.path.relpath(path, self.dataset.root)}"
         if what == "labels" and self._classes:
             key = f"{key}:{pair.name}:{self._classes}"
+        files = (path,) if what == "image" else self.dataset.label_files(pair)
         try:
-            status = path.stat()
+            status = [file.stat() for file in files]
         except OSError:
             return key, None
-        return key, [status.st_size, status.st_mtime_ns]
+        return key, [sum(s.st_size for s in status), max(s.st_mtime_ns for s in status)]
 
     def _get(self, what: What, pair: Pair, scan: Callable[[Pair], Stats]) -> Stats:
         key, stamp = self._key(what, pair)  # before the file is read: it may change meanwhile

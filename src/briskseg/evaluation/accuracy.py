@@ -138,6 +138,7 @@ def evaluate(
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
     scales or sizes; DataError for a damaged pair.
     """
+    dataset = dataset.of_classes(predictor.card.labels.names)
     _check_classes(predictor.card.labels.names, dataset.labels.names)
     views = TestTimeAugmentation(tuple(float(scale) for scale in scales), flip)
     pairs = dataset.pairs(split)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from briskseg.core.errors import RecipeError, nearest
+from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import check_size
-from briskseg.core.files.safe_names import printable
+from briskseg.recipe.faults import describe
 from briskseg.recipe.pretraining import PretrainingRecipe
 from briskseg.recipe.segmentation import Recipe
 from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
@@ -70,6 +71,8 @@ def recipe_text(name_or_path: str) -> str:
     if name_or_path in list_recipes():
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
     if path.is_file():
+        if content := other_content(path, expected=("json",)):  # which is YAML too
+            raise RecipeError(content.sentence(path, "a recipe in YAML"))
         try:
             check_size(path, 4 * MAX_CHARACTERS, RecipeError)
             return path.read_text("utf-8")
@@ -90,7 +93,7 @@ def read_recipe(values: Mapping[str, Any], source: str) -> AnyRecipe:
     try:
         return TASKS[task].model_validate(values)
     except ValidationError as error:
-        faults = list(islice(_faults(error, TASKS[task]), _FAULTS_NAMED))
+        faults = list(islice(describe(error, TASKS[task], values), _FAULTS_NAMED))
         if len(faults) == _FAULTS_NAMED:
             faults.append(f"and more, {error.error_count()} in all")
         raise RecipeError(f"recipe {source}: " + "; ".join(faults)) from None
@@ -167,54 +170,3 @@ def _index(inner: Any, part: str, change: str) -> str | int:
     if not re.fullmatch(r"\d{1,6}", part) or int(part) >= len(inner):
         raise RecipeError(f"--set {change}: '{part}' is no index of a list of {len(inner)}")
     return int(part)
-
-
-def _faults(error: ValidationError, recipe: type[BaseModel]) -> Iterator[str]:
-    """Each fault once, with its key; a union's member names do not belong to the key."""
-    seen: set[str] = set()
-    for fault in error.errors():
-        loc = [str(part) for part in fault["loc"]]
-        kept = [
-            p for p in loc if not p.startswith(("literal[", "tuple[", "function-", "constrained-"))
-        ]
-        key = ".".join(
-            printable(p[:100])
-            for p in kept
-            if p not in {"Factor", "int", "float", "bool", "str", "none"}
-        )
-        if fault["type"] == "extra_forbidden":
-            *parents, last = key.split(".")
-            text = f"unknown key '{key}'; {nearest(last, _keys_of(recipe, parents))}"
-        elif fault["type"] == "missing":
-            text = f"'{key}' is missing"
-        else:
-            message = fault["msg"].removeprefix("Value error, ")
-            found = fault["input"]
-            shown = f", found {_short(found)}" if not isinstance(found, dict) else ""
-            text = f"'{key or 'recipe'}': {message[0].lower()}{message[1:]}{shown}"
-        if key not in seen:
-            seen.add(key)
-            yield text
-
-
-def _short(found: Any) -> str:
-    """A value as the recipe has it, cut where it is long."""
-    try:
-        shown = printable(repr(found))
-    except ValueError:  # Python writes out no number of thousands of digits
-        return "a number of thousands of digits"
-    return shown if len(shown) <= 200 else f"{shown[:200]}..."
-
-
-def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
-    """The keys that the part at this path below `part` knows."""
-    for parent in parents:
-        if parent.isdigit():  # the index in a tuple of parts
-            continue
-        field = part.model_fields.get(parent)
-        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        if not inner:
-            return []
-        part = inner[0]
-    return list(part.model_fields)

@@ -3,26 +3,42 @@ length. Frozen pydantic models; defaults are written in them alone."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
+
+from briskseg.recipe.yaml_text import dump_yaml
+
+T = TypeVar("T")
+Listed = Annotated[T, Strict(False)]  # YAML has lists and no tuples; what is in them stays strict
+MOST = 1_000_000_000  # of what is counted: beyond it, libraries overflow or memory ends
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Triple = tuple[float, float, float]
-PositiveTriple = tuple[Positive, Positive, Positive]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what every random number generator takes
+Triple = Listed[tuple[float, float, float]]
+PositiveTriple = Listed[tuple[Positive, Positive, Positive]]
 
 
 def _as_range(value: Any) -> Any:
     """`x` stands for the range [x, x], so that a fixed value needs no brackets."""
-    return (value, value) if isinstance(value, int | float) else value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (value, value) if is_number else value
 
 
-Range = Annotated[tuple[Positive, Positive], BeforeValidator(_as_range)]
-SpreadRange = Annotated[tuple[NotNegative, NotNegative], BeforeValidator(_as_range)]
+Range = Annotated[Listed[tuple[Positive, Positive]], BeforeValidator(_as_range)]
+SpreadRange = Annotated[Listed[tuple[NotNegative, NotNegative]], BeforeValidator(_as_range)]
 
 
 def _as_folder_name(name: str) -> str:
@@ -37,14 +53,14 @@ RunName = Annotated[str, AfterValidator(_as_folder_name)]
 
 
 class Part(BaseModel):
-    """Base of every part: unknown keys fail, values cannot be changed after reading."""
+    """Base of every part: unknown keys fail, values cannot be changed after reading, and none is
+    turned into another type: true is no 1, and text no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
     def to_yaml(self) -> str:
         """Every key with its value, in the order of the class."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-        return text
+        return dump_yaml(self.model_dump(mode="json"))
 
 
 class NetworkPart(Part):
@@ -61,8 +77,8 @@ class OptimizerPart(Part):
     lr: Positive = 1e-3
     weight_decay: NotNegative = 0.01
     # which parameters do not decay; null: with adamw biases and batch norms, otherwise none
-    no_decay: tuple[Literal["bias", "norm", "depthwise"], ...] | None = None
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    no_decay: Listed[tuple[Literal["bias", "norm", "depthwise"], ...]] | None = None
+    betas: Listed[tuple[Share, Share]] = (0.9, 0.999)
     eps: Positive = 1e-8
     momentum: Share = 0.9
 
@@ -79,9 +95,9 @@ class SchedulePart(Part):
     by: Literal["step", "epoch"] = "step"
     power: Positive = 0.9
     least: Share = 0.0
-    milestones: tuple[Count, ...] = ()
-    factors: tuple[Positive, ...] = ()
-    warmup: Annotated[int, Field(ge=0)] = 0
+    milestones: Listed[tuple[Count, ...]] = ()
+    factors: Listed[tuple[Positive, ...]] = ()
+    warmup: CountOrZero = 0
 
     @model_validator(mode="after")
     def _steps_fit(self) -> SchedulePart:
@@ -105,16 +121,16 @@ class LengthPart(Part):
     epochs: Count | None = None  # say epochs or steps, not both
     steps: Count | None = None
     batch: Count = 8  # images a step, on each device
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     optimizer: OptimizerPart = OptimizerPart()
     schedule: SchedulePart = SchedulePart()
     clip: Positive | None = None  # the gradient's norm is clipped to this
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
-    workers: Annotated[int, Field(ge=0)] | None = None  # processes that load; null: by the cores
+    workers: CountOrZero | None = None  # processes that load; null: by the cores
     validate_every: Count = 1  # epochs
     log_every: Count = 10  # steps
     save_every: Positive = 10.0  # minutes at most from one checkpoint to the next
-    loggers: tuple[Literal["wandb", "mlflow"], ...] = ()  # beside CSV and TensorBoard
+    loggers: Listed[tuple[Literal["wandb", "mlflow"], ...]] = ()  # beside CSV and TensorBoard
 
     @model_validator(mode="after")
     def _has_one_length(self) -> LengthPart:

@@ -9,19 +9,22 @@ from pydantic import Field, model_validator
 from briskseg.recipe.parts import (
     Count,
     LengthPart,
+    Listed,
     NetworkPart,
     NotNegative,
     Part,
     PositiveTriple,
     Range,
     RunName,
+    Seed,
     Share,
     SpreadRange,
     Triple,
 )
 
-Size = tuple[Annotated[int, Field(ge=1, le=16384)], Annotated[int, Field(ge=1, le=16384)]]
-ClassWeights = Literal["none", "enet", "median_frequency"] | tuple[NotNegative, ...]
+Side = Annotated[int, Field(ge=1, le=16384)]
+Size = Listed[tuple[Side, Side]]
+ClassWeights = Literal["none", "enet", "median_frequency"] | Listed[tuple[NotNegative, ...]]
 
 
 class ModelPart(NetworkPart):
@@ -45,16 +48,18 @@ class DataPart(Part):
 
     root: str | None = None  # a folder, or `streets`; `train --data` names it from outside
     classes: str | None = None  # a class set where the data has several, as camvid11 or camvid32
+    # what a pixel in no shape is, where the labels are shapes (COCO, labelme ...) and not masks
+    unlabeled: Literal["background", "ignored"] = "background"
     size: Size | None = None  # (height, width) images are resized to; null leaves them as they are
     mean: Triple = (0.485, 0.456, 0.406)  # RGB, in units of [0, 1]; the default is ImageNet's
     std: PositiveTriple = (0.229, 0.224, 0.225)
     cache_gb: NotNegative = 4.0  # decoded images, train and val together, are kept in memory
     # keep the whole set in the GPU's memory and augment samples there; null: on CUDA, where it fits
     gpu_cache: bool | None = None
-    split_seed: int = 0  # splits data that come without splits
+    split_seed: Seed = 0  # splits data that come without splits
     # what is trained on; [train, val] for weights to ship, once everything is chosen: val then
     # chooses and scores nothing, and the last weights are kept
-    train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train",)
+    train_splits: Annotated[Listed[tuple[str, ...]], Field(min_length=1)] = ("train",)
 
 
 class Factor(Part):
@@ -69,8 +74,8 @@ class ProgressiveResizePart(Part):
     """Samples that grow: `factors[i]` of their size until `until[i]` of the run's epochs, then all
     of it. The view stays the same, so small ones cost less and show larger shapes first."""
 
-    factors: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
-    until: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+    factors: Listed[tuple[Annotated[float, Field(gt=0, lt=1)], ...]]
+    until: Listed[tuple[Annotated[float, Field(gt=0, le=1)], ...]]
 
     @model_validator(mode="after")
     def _steps_fit(self) -> ProgressiveResizePart:
@@ -178,7 +183,7 @@ class TrainingPart(LengthPart):
     """What is minimized, and what is kept. With `stages`, each is `epochs` or `steps` long."""
 
     loss: LossPart = LossPart()
-    stages: tuple[StagePart, ...] = ()  # none: all outputs are trained at once
+    stages: Listed[tuple[StagePart, ...]] = ()  # none: all outputs are trained at once
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' moving average

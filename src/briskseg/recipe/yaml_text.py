@@ -3,10 +3,14 @@
 `yaml.safe_load` builds no object of a class that the text names. Bounded are besides: the length,
 how deep lists lie in lists, and how much the text comes to once its aliases are written out, which
 grows without bound with a few lines ("billion laughs").
+
+What is a number, true or null is as YAML 1.2 has it. PyYAML goes by 1.1, where 1e-3 is text, 010
+is 8, 1:30 is 90, `no` is false, and 2026-01-02 is a date.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -18,17 +22,52 @@ _MAX_VALUES = 10_000
 _MAX_DEPTH = 20
 
 
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$"
+    r"|\.(nan|NaN|NAN)$"
+)
+_PLAIN = {  # each kind's tag, what it looks like, and the characters that it begins with
+    "null": (re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    "bool": (re.compile(r"(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]),
+    "int": (re.compile(r"[-+]?(0|[1-9][0-9]*)$"), [*"-+0123456789"]),
+    "float": (_FLOAT, [*"-+.0123456789"]),
+    "merge": (re.compile(r"<<$"), ["<"]),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows no kind of plain value but those in `_PLAIN`."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that either version would read as something else."""
+
+
+for _tag, (_pattern, _begins) in _PLAIN.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _begins)
+
+
+def dump_yaml(values: Any) -> str:
+    """Text that `parse_yaml` and every other program read as these values, keys in their order."""
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+    return text
+
+
 class YamlError(ValueError):
     """The text is no YAML that is taken; says why, and on which line where that is known."""
 
 
 def parse_yaml(text: str) -> Any:
-    """The text's values: dictionaries, lists, text, numbers, dates. Raises YamlError."""
+    """The text's values: dictionaries, lists, text, numbers, true, null. Raises YamlError."""
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"{len(text)} characters, expected at most {MAX_CHARACTERS}")
     loader = None
     try:
-        loader = yaml.SafeLoader(text)  # which refuses characters that are none
+        loader = _Loader(text)  # which refuses characters that are none
         node = loader.get_single_node()
         if node is None:
             return None
@@ -45,7 +84,7 @@ def parse_yaml(text: str) -> Any:
         raise YamlError("lists within lists without end") from None
     except YamlError:
         raise
-    except Exception as error:  # such a character, or a date or a number that is none
+    except Exception as error:  # such a character, or a number that is too long
         raise YamlError(f"not YAML ({type(error).__name__})") from None
     finally:
         if loader is not None:

@@ -1,26 +1,32 @@
-"""What `predict` is to work on: images, videos, folders, glob patterns and cameras, each once."""
+"""What `predict` is to work on: images, videos, folders, patterns, cameras, streams, each once."""
 
 from __future__ import annotations
 
 import glob
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
-from briskseg.core.files.safe_names import check_file_name
+from briskseg.core.files.safe_names import check_file_name, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file or a camera (`camera:0`) to predict on; `name` is where its results go in the output
-    folder, without ending."""
+    """A file, a camera (`camera:0`, `0`, `/dev/video0`) or a stream's address (`rtsp://...`) to
+    predict on; `name` is where its results go in the output folder, without ending."""
 
     path: Path
     name: str
     camera: int | None = None
+    address: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """As it was given."""
+        return str(self.path) if self.address is None else self.address
 
     @property
     def is_video(self) -> bool:
@@ -29,32 +35,45 @@ class Input:
     @property
     def is_stream(self) -> bool:
         """Whether it gives frame after frame."""
-        return self.is_video or self.camera is not None
+        return self.is_video or self.camera is not None or self.address is not None
 
 
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
     A folder gives every image and video in it and below, except what lies in `out`; its results
-    keep the folders below it. Names that would meet in `out` get -2, -3 ... in this order.
+    keep the folders below it. `name_%04d.png` gives the images that are numbered so. Names that
+    would meet in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type,
     DataError for a name with characters that no terminal shows.
     """
-    found: dict[Path, tuple[str, int | None]] = {}
+    found: dict[object, Input] = {}
     for text in texts:
-        if match := _CAMERA.fullmatch(text):
-            found.setdefault(Path(text), (f"camera-{match[1]}", int(match[1])))
-            continue
-        for path, name in _expand(text, out.resolve()):
-            found.setdefault(path, (name, None))
+        if (camera := _CAMERA.fullmatch(text)) and not Path(text).is_file():
+            number = int(camera[1])
+            found.setdefault(number, Input(Path(text), f"camera-{number}", number))
+        elif _ADDRESS.match(text):
+            found.setdefault(text, Input(Path(text), _address_name(text), address=text))
+        else:
+            for path, name in _expand(text, out.resolve()):
+                found.setdefault(path, Input(path, name))
     inputs: dict[str, Input] = {}
-    for path, (name, camera) in found.items():
-        free, number = name, 1
+    for one in found.values():
+        free, number = one.name, 1
         while free.casefold() in inputs:  # case is no difference on some file systems
             number += 1
-            free = f"{name}-{number}"
-        inputs[free.casefold()] = Input(path, free, camera)
+            free = f"{one.name}-{number}"
+        inputs[free.casefold()] = replace(one, name=free)
     return [*inputs.values()]
+
+
+def _address_name(address: str) -> str:
+    """Its host and path as a file's name, without what may be secret: user, password, query."""
+    kind, _, rest = address.partition("://")
+    place = re.split(r"[?#]", rest)[0].rpartition("@")[2]
+    if Path(place).suffix.lower() in IMAGE_SUFFIXES:
+        raise RequestError(f"{address} is an image elsewhere; download it, and name the file")
+    return file_stem("-".join(re.findall(r"[\w.]+", f"{kind}-{place}")))
 
 
 def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
@@ -68,17 +87,30 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
         known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
         found = [(path, path.stem)] if known else []
         none = f"{path} is no image and no video by its name"
+    elif numbers := _NUMBERED.search(path.name):
+        found = [(file, file.stem) for file in _numbered(path, numbers) if _is_input(file, out)]
+        none = f"no image is numbered as {text} says"
     elif glob.has_magic(text):
         matches = map(Path, sorted(glob.glob(text, recursive=True)))
         found = [(file, file.stem) for file in matches if _is_input(file, out)]
         none = f"no image and no video matches {text}"
     else:
         raise RequestError(
-            f"{path} is not there, expected an image, a video, a folder, a pattern or camera:0"
+            f"{path} is not there, expected an image, a video, a folder, a pattern, camera:0 or "
+            "the address of a stream (rtsp://...)"
         )
     if not found:
         raise RequestError(f"{none}, expected {_TYPES}")
     return found
+
+
+def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
+    """The files that `name_%04d.png` means, in the order of their numbers."""
+    before, after = map(re.escape, (path.name[: numbers.start()], path.name[numbers.end() :]))
+    known = re.compile(f"{before}(\\d{{{int(numbers[1] or 1)},}}){after}")
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    found = [(int(match[1]), file) for file in there if (match := known.fullmatch(file.name))]
+    return [file for _, file in sorted(found)]
 
 
 def _is_input(file: Path, out: Path) -> bool:
@@ -89,5 +121,7 @@ def _is_input(file: Path, out: Path) -> bool:
     return True
 
 
-_CAMERA = re.compile(r"camera:(\d{1,3})")
+_CAMERA = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})")
+_ADDRESS = re.compile(r"(?i)(rtsps?|rtmps?|https?|rtp|udp|tcp|srt)://")
+_NUMBERED = re.compile(r"%0?(\d?)d")
 _TYPES = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))

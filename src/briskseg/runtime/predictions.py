@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Progress
 from briskseg.runtime.inputs import Input
 from briskseg.runtime.predictor import Predictor
-from briskseg.runtime.video.sources import Camera, VideoFile
+from briskseg.runtime.video.sources import Camera, FrameSource, VideoFile, open_stream
 from briskseg.runtime.video.stream import Show, Stream, StreamReport
 
 
@@ -51,17 +51,24 @@ def stream_predictions(
     smooth: int = 1,
     flicker: bool = False,
     progress: Progress | None = None,
+    notify: Callable[[str], object] | None = None,
 ) -> StreamReport:
-    """Predict on a video or a camera and write NAME_color.mp4 and NAME_overlay.mp4 to `out`.
+    """Predict on a video, a camera or a live stream; write NAME_color.mp4 and NAME_overlay.mp4 to
+    `out`.
 
     They have the source's rate: a frame is repeated until the next one's time, and of several at
     one time the last is written. An odd width or height gets one more black row or column, as mp4
     has only even ones. Video compression blurs colors, so for exact labels predict on frames saved
     as images. Without `out` nothing is written. The rest is `Stream`'s. Raises RequestError for a
-    camera that is not there, and what `Stream.run` raises.
+    camera that is not there, and what `Stream.run` raises. notify: called with a sentence where a
+    live stream is lost and where it is back.
     """
     label_set = predictor.card.labels.to_label_set()
-    opened = VideoFile(source.path) if source.camera is None else Camera(source.camera)
+    opened: FrameSource
+    if source.address is not None:
+        opened = open_stream(source.address, notify)
+    else:
+        opened = VideoFile(source.path) if source.camera is None else Camera(source.camera)
     base = None if out is None else out / source.name
     with closing(opened), nullcontext() if base is None else _writing(base):
         return Stream(predictor, label_set, opened, base, show, smooth, flicker).run(progress)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from briskseg.core.card import load_weights
-from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.card import Card, load_weights
+from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.data import Dataset
 from briskseg.models import create_model
 from briskseg.models.encoders.encoder_file import load_encoder
@@ -62,6 +63,13 @@ def _padding(recipe: Recipe, dataset: Dataset) -> str:
     )
 
 
+def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
+    recipe which cannot be trained could only be deleted."""
+    with torch.random.fork_rng(devices=[]):
+        begin_network(recipe, dataset, RunSession(), is_new=True)
+
+
 @torch.no_grad()
 def _begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset) -> str:
     """Copy the weights that `model.weights` names into the recipe's network; return what was taken.
@@ -77,9 +85,8 @@ def _begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset
     ours, theirs = ({k: t for k, t in held.items() if k not in heads} for held in (own, found))
     differ = differences(shapes_of(ours), shapes_of(theirs))
     if len(differ):
-        raise WeightsError(
-            f"{path} and the recipe's {recipe.model.name} do not fit: {differ}; give model.options "
-            f"as the file's card has them: {card.network.options}"
+        raise _misfit(
+            f"{path} and the recipe's {recipe.model.name} do not fit: {differ}", card, network
         )
     same_classes = card.labels.names == dataset.labels.names
     taken = {k for k in own if k in found and (k not in heads or same_classes)}
@@ -93,6 +100,16 @@ def _begin_with(network: Network, weights: str, recipe: Recipe, dataset: Dataset
     if not same_classes:
         return f"{said}; new, for other classes: {', '.join(fresh)}"
     return f"{said}; new are heads that only training uses" if fresh else said
+
+
+def _misfit(found: str, card: Card, network: Network) -> BriskError:
+    """The error where tensors differ: mostly the options do, which the card and the network say."""
+    theirs, ours = card.network.options, network.options
+    others = {k: theirs[k] for k in theirs if k in ours and theirs[k] != ours[k]}
+    if not others:
+        return WeightsError(f"{found}; the file is damaged: copy or download it again")
+    words = " ".join(f"--set model.options.{key}={json.dumps(v)}" for key, v in others.items())
+    return RequestError(f"{found}; train the variant that the file holds: add {words}")
 
 
 def _find_encoder(name: str) -> Path:

@@ -16,10 +16,11 @@ from briskseg.data.classification import ClassFolders, open_class_folders
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import ResumePoint
+from briskseg.training.fine_tuning import refuse_misfits
 from briskseg.training.length import decide_length
 from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
-from briskseg.training.preflight import refuse_dataless, refuse_weights
+from briskseg.training.preflight import refuse_dataless
 from briskseg.training.pretraining import ClassificationTask
 from briskseg.training.processes import launched
 from briskseg.training.segmentation import SegmentationTask
@@ -51,12 +52,14 @@ def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path
     root, folder = refuse_dataless(recipe), RunFolder(run)
     session = session or RunSession()
     session = replace(session, began=session.began or time.monotonic())
-    refuse_weights(recipe, folder)
     with session.stop:
         data: Dataset | ClassFolders
         if isinstance(recipe, Recipe):
-            data = open_dataset(root, recipe.data.classes, recipe.data.split_seed)
-            data = data.training_on(recipe.data.train_splits)
+            how = recipe.data
+            data = open_dataset(root, how.classes, how.split_seed, unlabeled=how.unlabeled)
+            data = data.training_on(how.train_splits)
+            if not folder.is_begun():
+                refuse_misfits(recipe, data)
         else:
             data = open_class_folders(root)
         processes = session.processes or launched(session.devices.count)

@@ -70,7 +70,8 @@ def test_values_and_colors_of_no_class(write_folder):
     assert (values.severity, values.count) == ("error", 2)
     assert files(values) == ["labels/train/000.png", "labels/val/000.png"]
     assert "3 (96 pixels)" in values.message
-    assert "if 3 means ignored, say so (`ignore 3` in classes.txt)" in values.fix_hint
+    assert "values 0 to 3 are 4 classes, and the list has 3: add the missing" in values.fix_hint
+    assert "`ignore" not in values.fix_hint  # which would shift every class past a background
     assert files(found(report)["index-as-rgb"]) == ["labels/val/001.png"]
     assert "an index mask saved as RGB" in found(report)["index-as-rgb"].fix_hint
     assert files(found(report)["unknown-colors"]) == ["labels/val/002.png"]

@@ -161,6 +161,27 @@ def unread_files(root: Path) -> None:
     np.save(root / "labels" / "train" / "more.npy", np.zeros(3))
 
 
+def unread_data(root: Path) -> None:
+    for path in part(root):
+        np.save(path.with_suffix(".npy"), load(path))
+        path.unlink()
+
+
+def known_flaw(root: Path) -> None:
+    """Kaggle's CamVid, whose split others have found to leak."""
+    for split in PAIRS:
+        (root / "images" / split).rename(root / split)
+        (root / "labels" / split).rename(root / f"{split}_labels")
+        for path in (root / f"{split}_labels").iterdir():
+            rename(path, f"{path.stem}_L.png")
+    shutil.rmtree(root / "images")
+    shutil.rmtree(root / "labels")
+    classes = dict(zip(("Building", "Road", "Sky"), CLASSES.values(), strict=True))
+    rows = [f"{name},{','.join(map(str, color))}\n" for name, color in classes.items()]
+    (root / "class_dict.csv").write_text("name,r,g,b\n" + "".join(rows))
+    (root / "classes.txt").unlink()
+
+
 def missing_file(root: Path) -> None:
     path = part(root, "images")[0]
     path.unlink()
@@ -411,6 +432,11 @@ def one_class(root: Path) -> None:
     change(part(root), lambda labels: np.where(labels == 255, 255, 0).astype(np.uint8))
 
 
+def single_class(root: Path) -> None:
+    write_classes(root, {"ground": None})
+    change(part(root), lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
 def class_absent(root: Path) -> None:
     write_classes(root, CLASSES | {"lake": None})
 
@@ -489,6 +515,8 @@ CASES = (
     Case("name-used-twice", name_used_twice_in_camvid, ("class-absent",), lost=1, keeps=False),
     Case("split-empty", split_empty),
     Case("unread-files", unread_files),
+    Case("unread-data", unread_data),
+    Case("known-flaw", known_flaw, then=(), keeps=False),
     Case("missing-file", missing_file, lost=1),
     Case("empty-file", empty_file, lost=1),
     Case("damaged-file", damaged_file, lost=1),
@@ -542,6 +570,7 @@ CASES = (
     Case("photo-as-labels", photo_as_labels, lost=1),
     Case("all-ignored", all_ignored, lost=1),
     Case("nothing-labeled", nothing_labeled, ("all-ignored",), lost=3, then=("split-empty",)),
+    Case("single-class", single_class, keeps=False),
     Case("one-class", one_class, keeps=False),
     Case("class-absent", class_absent),
     Case("class-untrained", class_untrained, keeps=False),

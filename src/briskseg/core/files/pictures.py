@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin, features
 
-from briskseg.core.errors import DataError, Interrupted
+from briskseg.core.errors import ContentError, DataError, Interrupted
+from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
 
+# Pillow reads AVIF from 11.3 on, where it was built with it.
+AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else ()
+
 # Pillow knows many more, some of which start other programs (EPS) or read other files.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *AVIF)
 
 _BYTES_A_PIXEL = 8  # RGBA of 16 bits, not compressed
 _BESIDE = 64 * 1024 * 1024  # bytes for what a file says beside its pixels
@@ -28,12 +32,15 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
     what, hint: for the message. Raises DataError naming a file that is missing, empty, no regular
-    file, of no known kind, damaged, or of more than `max_pixels()` pixels.
+    file, damaged, or of more than `max_pixels()` pixels, ContentError for one that is something
+    else or has other bands than are read.
     """
     bound = max_pixels()
     ending = f"; {hint}" if hint else ""
     try:
         check_file(path, bound, ending)
+        if path.suffix.lower() in {".tif", ".tiff"}:  # before Pillow logs what it does not read
+            _check_bands(path)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
         pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
         with _PILLOWS.changed(pillows), Image.open(path, formats=FORMATS) as picture:
@@ -48,6 +55,7 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
             "make it smaller"
         ) from None
     except Exception as error:  # a damaged file shows as any of a dozen types
+        check_content(path, what)
         raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
 
 
@@ -65,3 +73,56 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
         )
+
+
+def is_16_bit(mode: str) -> bool:
+    """Whether a channel has more than 8 bits, by how Pillow names the file's pixels."""
+    return "16" in mode or mode.startswith("I")
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the file stores its pixels ("L;4": 4 bits of gray), or "" where Pillow does not say."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def stored_bands(path: Path) -> tuple[int, int, bool] | None:
+    """A TIFF's bands, the bits of one, and whether it holds floating-point numbers; None for what
+    is no TIFF or says nothing of its bands."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(8)
+            if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
+                header += file.read(8)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+            file.seek(tags.next)
+            tags.load(file)
+        bits, kinds = tags.get(258, (1,)), tags.get(339, (1,))
+        return int(tags.get(277, 1)), int(bits[0]), kinds[0] == 3
+    except Exception:  # no TIFF, or a damaged one
+        return None
+
+
+def _check_bands(path: Path) -> None:
+    """Raise ContentError for a TIFF whose bands are not read, which Pillow and OpenCV call damaged:
+    2 are gray and alpha where the file says so, of 4 the last one is dropped."""
+    bands, bits, is_float = stored_bands(path) or (1, 8, False)
+    if is_float and bands > 1:
+        found = f"stores {bands} bands of {bits}-bit floating-point numbers, which have no scale"
+        raise ContentError("image-mode", f"{path}: {found}", "save it with 8 or 16 bits a band")
+    if bands > 4 or (bands == 2 and not _has_alpha(path)):
+        raise ContentError(
+            "image-mode",
+            f"{path}: {bands} bands, and 3 are taken (red, green, blue; or one, gray)",
+            "choose three, and save them as an RGB image",
+        )
+
+
+def _has_alpha(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=("TIFF",)) as picture:
+            return picture.mode == "LA"
+    except Exception:  # Pillow knows two bands as nothing else
+        return False

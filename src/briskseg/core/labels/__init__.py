@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, to_train_ids
-from briskseg.core.labels.label_set import IGNORED, LabelSet
+from briskseg.core.labels.class_list import IGNORED
+from briskseg.core.labels.label_set import LabelSet
 from briskseg.core.types import RGB
 
 __all__ = [
@@ -61,7 +62,7 @@ _CAMVID: dict[str, tuple[RGB, int]] = {
 }
 
 CAMVID32 = LabelSet(
-    names=tuple(_CAMVID), colors=tuple(color for color, _ in _CAMVID.values()), ignored=None
+    names=tuple(_CAMVID), colors=tuple(color for color, _ in _CAMVID.values()), ignored=()
 )
 
 # The classes and colors of the SegNet tutorial, whose files hold 11 for unlabeled pixels.
@@ -81,7 +82,7 @@ _CAMVID11: dict[str, RGB] = {
 CAMVID11 = LabelSet(
     names=tuple(_CAMVID11),
     colors=tuple(_CAMVID11.values()),
-    ignored=11,
+    ignored=(11,),
     merged_colors=tuple(_CAMVID.values()),
 )
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from briskseg.core.labels.label_set import IGNORED
+from briskseg.core.labels.class_list import IGNORED
 from briskseg.core.types import RGB, Array
 
 

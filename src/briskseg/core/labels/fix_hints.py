@@ -35,12 +35,12 @@ def hint_for_values(
     pixels: Mapping[int, int],
     unknown: Mapping[int, int],
     names: Sequence[str],
-    ignored: int | None = 255,
+    ignored: Collection[int] = (255,),
 ) -> FixHint:
     """The likely hint for file values that are no class index.
 
     pixels and unknown: the number of pixels of each value in the file, and of each unknown one.
-    names: the classes'. ignored: the file value that means ignored.
+    names: the classes'. ignored: the file values that mean ignored.
     """
     values, held, classes = set(unknown), set(pixels), len(names)
     if any(isinstance(value, float) for value in pixels):
@@ -55,8 +55,8 @@ def hint_for_values(
         return FixHint("unknown-values", text)
     if values == {classes} and 0 not in pixels:
         text = "this looks like classes numbered from 1: subtract 1 from every value"
-        is_whole = held - {ignored} == set(range(1, classes + 1))
-        remap = {v: 255 if v == ignored else v - 1 for v in held} if is_whole else {}
+        is_whole = held - {*ignored} == set(range(1, classes + 1))
+        remap = {v: 255 if v in ignored else v - 1 for v in held} if is_whole else {}
         return FixHint("numbered-from-one", text, remap)
     if remap := _train_ids(held, values, names):
         return _hint_for_ids(held, remap)
@@ -68,13 +68,19 @@ def hint_for_values(
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
         return FixHint("stretched-values", text, remap if is_whole else {})
+    if values == {classes} and 0 in held:
+        # `ignore N` would make the set fit, and where 0 is a background shift every class by one
+        text = (
+            f"values 0 to {classes} are {classes + 1} classes, and the list has {classes}: add the "
+            f"missing one in its place (a background, 0, is the first line), or where {classes} is "
+            "not a class renumber its pixels to 255"
+        )
+        return FixHint("unknown-values", text)
     if len(values) == 1:
         value = next(iter(values))
         text = (
             f"if {value} means ignored, say so (`ignore {value}` in classes.txt); "
-            "else add the missing class"
-            + (" (a background, 0, is the first line)" if value == classes and 0 in held else "")
-            + " or repaint the pixels"
+            "else add the missing class or repaint the pixels"
         )
         return FixHint("unknown-values", text)
     return FixHint(
@@ -130,7 +136,8 @@ def _hint_for_ids(held: Collection[int], remap: Mapping[int, int]) -> FixHint:
 
 BINARY = FixHint(
     "binary-masks",
-    "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255)",
+    "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255), or give the class list "
+    "the files' values, as `0 background` and `255 object`",
     {0: 0, 255: 1},
 )
 _INTERPOLATED = (
@@ -180,10 +187,10 @@ def _train_ids(
     return {value: classes.get(label_id, 255) for value, label_id in ids.items()}
 
 
-def _step(held: Collection[int], classes: int, ignored: int | None) -> int:
+def _step(held: Collection[int], classes: int, ignored: Collection[int]) -> int:
     """What all values are multiples of, if that makes them class indices and leaves room for the
     last class; else 0."""
-    for values in (held, [value for value in held if value != ignored]):
+    for values in (held, [value for value in held if value not in ignored]):
         step = math.gcd(*values) if values else 0
         has_room = step * (classes - 1) <= max(_BYTE, *held)
         if step >= _STEP and has_room and len(values) > 1 and max(values) // step < classes:

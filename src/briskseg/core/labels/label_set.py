@@ -8,7 +8,7 @@ does not know is an error with its hint, never dropped.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,10 @@ import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
+from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list
 from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
-from briskseg.core.labels.mask_files import read_classes_txt, read_mask
+from briskseg.core.labels.mask_files import most_frequent, read_mask, without_alpha
 from briskseg.core.types import RGB, Array
-
-IGNORED = 255
-_NAMED = 4096  # unknown values of a file, at most, that an error holds
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class LabelSet:
 
     names: one per class, in the order of the class indices (1 to 255 of them).
     colors: RGB, 0..255, one per class; left out, distinct ones are made (always the same).
-    ignored: the *file* value that means ignored, decoded to `IGNORED`; None: no value does.
+    ignored: the *file* values that mean ignored, decoded to `IGNORED`.
     merged_colors: further colors that mean a class or `IGNORED`, as (RGB, class) pairs.
     values: (file value, class or `IGNORED`) pairs, for files that do not hold class indices.
 
@@ -42,7 +40,7 @@ class LabelSet:
 
     names: tuple[str, ...]
     colors: tuple[RGB, ...] = ()
-    ignored: int | None = 255
+    ignored: tuple[int, ...] = (IGNORED,)
     merged_colors: tuple[tuple[RGB, int], ...] = ()
     values: tuple[tuple[int, int], ...] = ()
 
@@ -63,9 +61,21 @@ class LabelSet:
 
     @classmethod
     def from_classes_txt(cls, path: Path) -> LabelSet:
-        """The set that a classes.txt describes (`read_classes_txt` gives its form and errors)."""
-        listed = read_classes_txt(path)
-        return cls(listed.names, _complete(listed.colors), listed.ignored)
+        """The set that a list of classes describes (`read_class_list` says forms and errors)."""
+        return cls.from_class_list(read_class_list(path))
+
+    @classmethod
+    def from_class_list(cls, listed: ClassList) -> LabelSet:
+        """The set of a list that was read."""
+        lines = listed.lines
+        values = tuple((entry.value or 0, index) for index, entry in enumerate(lines))
+        return cls(
+            names=tuple(entry.name for entry in lines),
+            colors=_complete(tuple(entry.color for entry in lines)),
+            ignored=tuple(dict.fromkeys(listed.ignored)),
+            merged_colors=tuple((color, IGNORED) for color in listed.ignored_colors),
+            values=() if all(value == index for value, index in values) else values,
+        )
 
     def write_classes_txt(self, path: Path) -> None:
         """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored."""
@@ -87,12 +97,31 @@ class LabelSet:
                 "make them again as PNG, from what the file was made of"
             )
         pixels = mask.pixels
-        if mask.palette is not None:
-            used = np.unique(pixels)
-            colors = (tuple(color) for color in mask.palette[used].tolist())
-            if self.knows_palette(colors):
-                pixels = mask.palette[pixels]
-        return self.decode(pixels, path)
+        if mask.palette is None:
+            return self.decode(pixels, path)
+        pixels, border = self.of_palette(pixels, mask.palette)
+        labels_hw = self.decode(pixels, path)
+        return labels_hw if border is None else np.where(border, np.uint8(IGNORED), labels_hw)
+
+    def of_palette(self, indices_hw: Array, palette: Array) -> tuple[Array, Array | None]:
+        """A palette file's pixels as they are to be decoded: colors (H, W, 3) uint8 or the indices
+        (H, W); and where the border lies that is ignored whatever is decoded there, if it has one.
+        """
+        colors = {i: _rgb(palette[i].tolist()) for i in np.unique(indices_hw).tolist()}
+        border = None
+        if IGNORED in colors and self.is_border(colors[IGNORED]):
+            border = indices_hw == IGNORED
+            others = [index for index in colors if index != IGNORED]
+            # any value that decodes: a class's own where nothing else is in the file
+            stand_in = others[0] if others else next(iter(self.class_of_value))
+            indices_hw = np.where(border, stand_in, indices_hw).astype(indices_hw.dtype)
+        return palette[indices_hw] if self.reads_by_color(colors) else indices_hw, border
+
+    def is_border(self, color: RGB) -> bool:
+        """Whether the index 255 of a palette, shown in this color, is no class: the border that
+        VOC's tools draw around objects, which is ignored without being asked."""
+        values, colors = self.class_of_value, self.class_of_color
+        return values.get(IGNORED, IGNORED) == colors.get(color, IGNORED) == IGNORED
 
     def decode(self, mask: Array, path: Path) -> Array:
         """Turn a file's pixels into labels_hw, (H, W) uint8: class indices, 255 ignored.
@@ -102,7 +131,7 @@ class LabelSet:
         color, its number of pixels and the likely hint; DataError for any other kind of array.
         """
         if mask.ndim == 3 and mask.shape[2] in (2, 4):
-            mask = _without_alpha(mask, path)
+            mask = without_alpha(mask, path)
         if mask.ndim == 3 and mask.shape[2] == 3 and mask.dtype == np.uint8:
             return self._decode_colors(mask, path)
         if mask.ndim == 2 and mask.dtype.kind in "buif":
@@ -129,7 +158,7 @@ class LabelSet:
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],
-            "ignored": self.ignored,
+            "ignored": list(self.ignored),
             "merged_colors": [[list(color), index] for color, index in self.merged_colors],
             "values": [list(pair) for pair in self.values],
         }
@@ -137,7 +166,7 @@ class LabelSet:
     @cached_property
     def class_of_value(self) -> dict[int, int]:
         """Every file value that the set knows, to its class index or `IGNORED`."""
-        known = {} if self.ignored is None else {self.ignored: IGNORED}
+        known = dict.fromkeys(self.ignored, IGNORED)
         return known | (dict(self.values) or {index: index for index in range(len(self.names))})
 
     @cached_property
@@ -147,7 +176,7 @@ class LabelSet:
         Black is what `colorize` paints ignored pixels in, and reads back as ignored, unless it is a
         class's color or nothing is ignored.
         """
-        black = {} if self.ignored is None else {(0, 0, 0): IGNORED}
+        black: dict[RGB, int] = {(0, 0, 0): IGNORED} if self.ignored else {}
         return black | dict(self.merged_colors) | {c: index for index, c in enumerate(self.colors)}
 
     # The tables hold class + 1, so that the 0 of untouched memory means unknown: of the 32 MB for
@@ -171,14 +200,31 @@ class LabelSet:
             table[red | green << 8 | blue << 16] = index + 1
         return table
 
-    def knows_palette(self, used: Iterable[RGB]) -> bool:
-        """Whether the colors that a palette file uses are all the set's, and one more than black:
-        such a file is read by its colors, any other by its indices.
+    def reads_by_color(self, palette: Mapping[int, RGB]) -> bool:
+        """Whether a palette file, given the color of each index it uses, is read by its colors.
 
-        Black alone is no evidence: it is index 0 of a gray ramp as well as the customary Void.
+        It is where the colors are the set's, or half of them are and say something else than their
+        indices: then the odd one is reported, and makes no indices of the others. Black alone shows
+        nothing: it is index 0 of a gray ramp as well as the customary Void; nor does the border.
         """
-        colors = set(used)
-        return colors <= self.class_of_color.keys() and colors != {(0, 0, 0)}
+        if len({*self.colors}) < len(self.colors) and self._shows_indices(palette):
+            return False  # some classes share a color, and only the indices tell them apart
+        used = {i: c for i, c in palette.items() if i != IGNORED or not self.is_border(c)}
+        known = {i: color for i, color in used.items() if color in self.class_of_color}
+        if set(known.values()) <= {(0, 0, 0)}:
+            return False
+        if len(known) == len(used):
+            return True
+        agree = all(self.class_of_value.get(i) == self.class_of_color[c] for i, c in known.items())
+        return not agree and 2 * len(known) >= len(used)
+
+    def _shows_indices(self, palette: Mapping[int, RGB]) -> bool:
+        """Whether each index of a palette that is a class has that class's color."""
+        classes = {i: self.class_of_value.get(i) for i in palette}
+        return all(
+            c == IGNORED or (c is not None and self.colors[c] == palette[i])
+            for i, c in classes.items()
+        )
 
     def _decode_values(self, mask: Array, path: Path) -> Array:
         if mask.dtype == np.bool_:
@@ -192,7 +238,7 @@ class LabelSet:
             found = self._value_table[mask]
             if found.all():
                 return np.asarray(found - 1, np.uint8)
-        values, counts, _ = _most_frequent(mask)
+        values, counts, _ = most_frequent(mask)
         pixels = dict(zip(values.tolist(), counts.tolist(), strict=True))
         unknown_pixels = {v: n for v, n in pixels.items() if v not in self.class_of_value}
         hint = hint_for_values(pixels, unknown_pixels, self.names, self.ignored).text
@@ -204,7 +250,7 @@ class LabelSet:
         found = self._color_table[packed]
         if found.all():
             return np.asarray(found - 1, np.uint8)
-        values, counts, distinct = _most_frequent(packed)
+        values, counts, distinct = most_frequent(packed)
         pixels = {
             (v & 255, v >> 8 & 255, v >> 16): n
             for v, n in zip(values.tolist(), counts.tolist(), strict=True)
@@ -215,33 +261,11 @@ class LabelSet:
         raise UnknownLabelError(path, unknown_pixels, f"the {known} colors of the classes", hint)
 
     def _expected_values(self) -> str:
-        ignored = "nothing ignored" if self.ignored is None else f"{self.ignored} for ignored"
+        listed = " and ".join(str(value) for value in self.ignored)
+        ignored = f"{listed} for ignored" if listed else "nothing ignored"
         if self.values:
             return f"one of {', '.join(str(value) for value in sorted(self.class_of_value))}"
         return f"0..{len(self.names) - 1} for the classes, {ignored}"
-
-
-def _most_frequent(pixels: Array) -> tuple[Array, Array, int]:
-    """The values in pixels and how often each occurs, and how many there are in all.
-
-    Of more than _NAMED the most frequent alone: a photo in a mask's place has millions.
-    """
-    values, counts = np.unique(pixels, return_counts=True)
-    if len(values) > _NAMED:
-        most = np.sort(np.argpartition(counts, -_NAMED)[-_NAMED:])
-        return values[most], counts[most], len(values)
-    return values, counts, len(values)
-
-
-def _without_alpha(mask: Array, path: Path) -> Array:
-    alpha = mask[..., -1]
-    clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
-    if clear:
-        raise DataError(
-            f"{path}: {clear} pixels of the labels are transparent, which says nothing about their "
-            "class; save the file without an alpha channel"
-        )
-    return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])
 
 
 def _complete(colors: tuple[RGB | None, ...]) -> tuple[RGB, ...]:
@@ -253,6 +277,11 @@ def _complete(colors: tuple[RGB | None, ...]) -> tuple[RGB, ...]:
     taken = {color for color in colors if color is not None}
     fresh = (color for color in map(_color, range(1024)) if color not in taken)
     return tuple(next(fresh) if color is None else color for color in colors)
+
+
+def _rgb(color: list[int]) -> RGB:
+    red, green, blue = color
+    return red, green, blue
 
 
 def _color(number: int) -> RGB:

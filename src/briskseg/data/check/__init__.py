@@ -15,6 +15,7 @@ from pathlib import Path
 from briskseg.core.labels import IGNORED
 from briskseg.core.types import Progress
 from briskseg.data.check import (
+    accounting,
     class_findings,
     duplicates,
     file_findings,
@@ -23,7 +24,9 @@ from briskseg.data.check import (
 )
 from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitSummary
 from briskseg.data.check.file_kinds import SEVERITIES
+from briskseg.data.check.meaning import label_meaning
 from briskseg.data.check.scan import Scan, scan_files
+from briskseg.data.dataset import Unlabeled
 from briskseg.data.formats import find_dataset
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
 CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     file_findings.unpaired,
     file_findings.empty_splits,
+    file_findings.known_flaws,
+    class_findings.single_class,
     file_findings.unreadable,
     image_findings.rotated,
     image_findings.sizes,
@@ -51,8 +56,12 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     duplicates.look_alikes,
     image_findings.image_forms,
     file_findings.wrong_suffixes,
-    file_findings.unread_files,
+    file_findings.unlisted_images,
+    label_findings.left_out_shapes,
 )
+
+
+_FOLLOW = {"image-without-label", "label-without-image", "split-empty"}
 
 
 def check_dataset(
@@ -60,6 +69,7 @@ def check_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> CheckReport:
     """Report all that is wrong with a data set, errors first; files that have not changed since an
     earlier check are not read again.
@@ -67,7 +77,7 @@ def check_dataset(
     The arguments are those of `open_dataset`, and so is RequestError for a folder of no known
     layout; damaged or missing files are findings.
     """
-    return report_on(scan_dataset(root, classes, seed, progress))
+    return report_on(scan_dataset(root, classes, seed, progress, unlabeled))
 
 
 def scan_dataset(
@@ -75,14 +85,19 @@ def scan_dataset(
     classes: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    unlabeled: Unlabeled = "background",
 ) -> Scan:
     """What `report_on` judges; the arguments are `check_dataset`'s."""
-    return scan_files(find_dataset(root, classes, seed, progress), seed, progress)
+    return scan_files(find_dataset(root, classes, seed, progress, unlabeled), seed, progress)
 
 
 def report_on(scan: Scan) -> CheckReport:
     """What the checks find in a scan, and its numbers."""
-    found = [finding for check in CHECKS for finding in check(scan)]
+    accounts = accounting.account(scan)
+    unread = [*accounting.unread_files(scan, accounts)]
+    found = unread + [finding for check in CHECKS for finding in check(scan)]
+    if any(finding.kind == "unread-data" for finding in unread):  # which these only follow from
+        found = [finding for finding in found if finding.kind not in _FOLLOW]
     dataset, n = scan.dataset, len(scan.dataset.labels.names)
     pairs = Counter(item.split for item in scan.pairs)
     splits = {}
@@ -101,5 +116,7 @@ def report_on(scan: Scan) -> CheckReport:
         classes=dataset.labels.names,
         splits=splits,
         sizes=dict(sizes.most_common()),
+        files=accounts.counts,
+        held=label_meaning(scan),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,35 @@ def finding(
 
 
 @dataclass(frozen=True)
+class FileCounts:
+    """The files below a folder. images, labels, lists: those that were read. unread: the number of
+    all others by the reason."""
+
+    images: int = 0
+    labels: int = 0
+    lists: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.images + self.labels + self.lists + sum(self.unread.values())
+
+    def __str__(self) -> str:
+        read = self.images + self.labels + self.lists
+        parts = [f"{self.images} images", f"{self.labels} label files"]
+        parts += [f"{self.lists} lists"] if self.lists else []
+        text = f"{self.total} files: {read} read ({', '.join(parts)})"
+        unread = self.total - read
+        reasons = "; ".join(f"{n} {reason}" for reason, n in self.unread.items())
+        return f"{text}, {unread} not read ({reasons})" if unread else f"{text}, none left over"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"total": self.total} | vars(self)
+
+
+@dataclass(frozen=True)
 class SplitSummary:
     """A split in numbers: pairs, and for each class its pixels and the images it occurs in."""
 
@@ -66,7 +95,11 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check of a data set found; `sizes` counts the images of each (height, width)."""
+    """What the check of a data set found.
+
+    sizes: the images of each (height, width). files: every file below the folder, read or not.
+    held: what stands in the label files for each class index, and for ignored, 255.
+    """
 
     kind: str
     root: Path
@@ -74,6 +107,8 @@ class CheckReport:
     splits: dict[str, SplitSummary]
     sizes: dict[tuple[int, int], int]
     findings: tuple[Finding, ...]
+    files: FileCounts = FileCounts()
+    held: dict[int, str] = field(default_factory=dict)
 
     @property
     def fit(self) -> bool:
@@ -88,6 +123,8 @@ class CheckReport:
             "fit": self.fit,
             "classes": list(self.classes),
             "splits": {name: vars(summary) for name, summary in self.splits.items()},
+            "files": self.files.to_json(),
+            "held": {str(index): what for index, what in self.held.items()},
             "sizes": [{"size": list(size), "images": n} for size, n in self.sizes.items()],
             "findings": [finding.to_json() for finding in self.findings],
         }

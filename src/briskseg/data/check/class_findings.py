@@ -17,12 +17,34 @@ def ignored_files(scan: Scan) -> Iterator[Finding]:
     empty = [item for item in scan.pairs if item.counts.keys() == {IGNORED}]
     if empty:
         message = "label files in which every pixel is ignored: they teach and score nothing"
-        yield finding("all-ignored", [scan.named(item.pair.label) for item in empty], message)
+        yield finding("all-ignored", [scan.named(item.pair.labels_at) for item in empty], message)
     for split in ("train", "val"):
         read = [item for item in scan.pairs if item.split == split and item.counts]
         if read and all(item.counts.keys() == {IGNORED} for item in read):
             message = f"nothing in {split} is labeled: every pixel is ignored"
             yield finding("nothing-labeled", (), message, count=1)
+
+
+def single_class(scan: Scan) -> Iterator[Finding]:
+    """A class list of one class, with what the label files say of the background."""
+    names = scan.dataset.labels.names
+    if len(names) != 1:
+        return
+    held = {value for item in scan.pairs if item.label for value in item.label.histogram}
+    message = f"the class list has '{names[0]}' alone, and one class cannot be learned"
+    hint = ""
+    if held == {0, IGNORED} and not any(item.by_color for item in scan.pairs):
+        message += (
+            ". The label files hold 0 and 255, with two readings: 0 is the background and 255 "
+            f"'{names[0]}', or 0 is '{names[0]}' and 255 ignored"
+        )
+        hint = (
+            f"for the first make the list `0 background` and `255 {names[0]}`; for the second "
+            "label what is not of the class too"
+        )
+    elif held == {0, 1}:
+        hint = f"make the list `background` and `{names[0]}`: the label files hold 0 and 1"
+    yield finding("single-class", (), message, hint, 1)
 
 
 def class_splits(scan: Scan) -> Iterator[Finding]:
@@ -33,7 +55,7 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
     anywhere = scan.counts()[: len(names)] > 0
     if not anywhere.any():
         return  # nothing was labeled or readable, which other findings say
-    if is_binary_mask_set(scan.dataset, scan.counts()):
+    if len(names) == 1 or is_binary_mask_set(scan.dataset, scan.counts()):
         return  # nor is this what is wrong
     if anywhere.sum() == 1 < len(names):
         message = f"every labeled pixel is '{names[anywhere][0]}', of {len(names)} classes"

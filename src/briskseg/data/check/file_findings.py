@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
 from briskseg.data.matching import affix
 
 SUFFIXES = {
+    "AVIF": (".avif",),
     "BMP": (".bmp",),
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
     "MPO": (".jpg", ".jpeg"),  # several JPEGs in one file, as some phones write
     "PNG": (".png",),
     "PPM": (".ppm",),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-_HARMLESS = {".txt", ".md", ".csv", ".json", ".xml", ".db", ".ini", ".yaml"}
 
 
 def unpaired(scan: Scan) -> Iterator[Finding]:
@@ -50,23 +49,18 @@ def empty_splits(scan: Scan) -> Iterator[Finding]:
             yield finding("split-empty", (), message, f"put images and labels into '{split}'", 1)
 
 
-def unread_files(scan: Scan) -> Iterator[Finding]:
-    """Files beside the pairs that nobody will read, though they may be meant to be."""
-    pairs = [item.pair for item in scan.pairs]
-    halves = {file.path.parent for file in scan.unmatched}
-    folders = {path.parent for pair in pairs for path in (pair.image, pair.label)} | halves
-    unread = [
-        path
-        for folder in sorted(folders)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() not in IMAGE_SUFFIXES | _HARMLESS
-        and not path.name.startswith(".")
-        and path.is_file()
-    ]
-    if unread:
-        kinds = ", ".join(sorted({path.suffix or path.name for path in unread})[:5])
-        message = f"files of types that are not read ({kinds}) lie among the images or labels"
-        yield finding("unread-files", map(scan.named, unread), message)
+def known_flaws(scan: Scan) -> Iterator[Finding]:
+    """What is known to be wrong with a published set."""
+    for flaw in scan.dataset.flaws:
+        yield finding("known-flaw", (), flaw, count=1)
+
+
+def unlisted_images(scan: Scan) -> Iterator[Finding]:
+    """Images that no annotation file names."""
+    dataset = scan.dataset
+    if dataset.unlisted:
+        message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
+        yield finding("unlisted-images", map(scan.named, dataset.unlisted), message)
 
 
 def unreadable(scan: Scan) -> Iterator[Finding]:
@@ -78,7 +72,8 @@ def unreadable(scan: Scan) -> Iterator[Finding]:
     for kind, problems in by_kind.items():
         many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
         first = problems[0].message.replace(f"{scan.dataset.root}/", "")
-        yield finding(kind, [scan.named(p.path) for p in problems], f"{many}{first}")
+        paths = [scan.named(p.path) for p in problems]
+        yield finding(kind, paths, f"{many}{first}", problems[0].fix_hint)
 
 
 def wrong_suffixes(scan: Scan) -> Iterator[Finding]:

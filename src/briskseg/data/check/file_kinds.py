@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from briskseg.core.images import DARK_HINT
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -53,11 +55,31 @@ FILE_KINDS: dict[str, Kind] = {
     "split-empty": Kind(
         "error", "unchanged", "train or val has no pair; training needs both", "put pairs into it"
     ),
+    "unread-data": Kind(
+        "error",
+        "left out",
+        "no image or no label file is of a type that is read (.heic, .jp2, .npy, .mat, .gif ...)",
+        "convert them to PNG or JPEG, labels to PNG",
+    ),
     "unread-files": Kind(
+        "warning",
+        "left out",
+        "files below the folder are not read: of another type, in no split list, or pictures "
+        "outside the folders of images and labels",
+        "no harm if they are something else; images must be PNG or JPEG and labels PNG, in the "
+        "layout's folders",
+    ),
+    "known-flaw": Kind(
+        "warning",
+        "unchanged",
+        "the published set has a flaw that others have found",
+        "split anew, by drive and not by frame",
+    ),
+    "unlisted-images": Kind(
         "note",
         "left out",
-        "files beside the images or labels are of a type that is not read (.npy, .mat, .gif ...)",
-        "no harm if they are something else; labels must be PNG",
+        "images lie beside the annotation files (COCO, CVAT ...) and none of these names them",
+        "no harm if nobody labeled them; else export the annotations again",
     ),
     "missing-file": Kind("error", "left out", "a link leads to no file", _RESTORE),
     "empty-file": Kind("error", "left out", "a file has no byte in it", _RESTORE),
@@ -83,8 +105,9 @@ FILE_KINDS: dict[str, Kind] = {
     "image-mode": Kind(
         "error",
         "left out",
-        "an image stores floating-point numbers (a depth map, a scan), which have no scale",
-        "save it with 8 or 16 bits a channel",
+        "an image stores floating-point numbers (a depth map, a scan), which have no scale, or 2, "
+        "5 or more bands, of which 3 are taken",
+        "save it with 8 or 16 bits a channel, as gray or RGB",
     ),
     "wrong-suffix": Kind(
         "note",
@@ -112,13 +135,15 @@ FILE_KINDS: dict[str, Kind] = {
         "warning",
         "repaired",
         "16-bit images use the low bits only (a 10- or 12-bit camera), so they are read as black",
-        "scale the values to the whole range, or save the images with 8 bits",
+        DARK_HINT,
     ),
     "alpha-images": Kind(
         "note",
         "repaired",
-        "images have an alpha channel; it is dropped, and what lies under it is used",
-        "no harm, unless something shows where the image should be transparent",
+        "images have a fourth channel (alpha, infrared); it is dropped, and what lies under it is "
+        "used",
+        "no harm, unless something shows where the image should be transparent, or the fourth "
+        "channel matters",
     ),
     "palette-images": Kind(
         "note", "repaired", "images have a palette; they are read as RGB", "no harm"

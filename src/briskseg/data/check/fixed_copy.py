@@ -64,15 +64,16 @@ class FixedCopy:
         return {"out": str(self.out), "pairs": self.pairs, "changes": changes}
 
 
-def refuse_out(root: Path, out: Path) -> None:
-    """Raise a RequestError where the copy would touch the original, or anything else."""
+def refuse_out(root: Path, out: Path, said: str = "--fix") -> None:
+    """Raise a RequestError where the copy would touch the original, or anything else. said: what
+    the user named `out` by."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "is not empty" if out.is_dir() else "is a file"
-        raise RequestError(f"--fix {out} {what}; name a new folder, nothing is overwritten")
+        raise RequestError(f"{said} {out} {what}; name a new folder, nothing is overwritten")
     inside, outside = out.resolve(), root.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise RequestError(
-            f"--fix {out} and the data set {root} lie in one another; name a folder elsewhere, so "
+            f"{said} {out} and the data set {root} lie in one another; name a folder elsewhere, so "
             "that the original stays as it is"
         )
 
@@ -95,9 +96,9 @@ def write_repaired(
     changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
 
     def write(item: PairStats) -> list[Change]:
-        return _write_pair(scan, item, plans[item.pair.label], out, max(0, shift))
+        return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
-    kept = [f for f in scan.pairs if not {f.pair.image, f.pair.label} & _whole(scan, dropped)]
+    kept = [f for f in scan.pairs if not {f.pair.image, f.pair.labels_at} & _whole(scan, dropped)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
@@ -118,9 +119,9 @@ def write_repaired(
 def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:
     """What is repaired, by label file; and which files are left out, with the finding's kind."""
     has_white = len(scan.dataset.labels.names) == 2 and not scan.counts()[1]
-    plans = {item.pair.label: Plan(white_is_class=has_white) for item in scan.pairs}
+    plans = {item.pair.labels_at: Plan(white_is_class=has_white) for item in scan.pairs}
     dropped: dict[Path, str] = {}
-    labels = {item.pair.image: item.pair.label for item in scan.pairs}
+    labels = {item.pair.image: item.pair.labels_at for item in scan.pairs}
     for finding in report.findings:
         paths = [scan.dataset.root / path for path in finding.files]
         if finding.kind in ("duplicates", "val-in-train"):
@@ -134,7 +135,7 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
     for diagnosis in diagnose(scan):
         for item in diagnosis.items:
             if diagnosis.hint.remap:
-                plans[item.pair.label].remap = diagnosis.hint.remap
+                plans[item.pair.labels_at].remap = diagnosis.hint.remap
     for item in scan.pairs:
         if item.split not in SPLITS:
             dropped[scan.named(item.pair.image)] = f"a folder has no split '{item.split}'"
@@ -171,12 +172,18 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
         rewrites = plan.kinds & _REWRITTEN or is_other
         image_hwc = repair_image(pair.image, plan, shift, image.orientation) if rewrites else None
     except DataError as error:
-        return [Change("left out", scan.named(pair.label), str(error))]
+        return [Change("left out", scan.named(pair.labels_at), str(error))]
     stem = out / "images" / item.split / pair.name
     if image_hwc is not None:
-        write_png(stem.with_name(f"{pair.name}.png"), image_hwc)
+        write_png(_beside(stem, ".png"), image_hwc)
     else:
         suffix = SUFFIXES[image.form][0]
-        shutil.copyfile(pair.image, stem.with_name(f"{pair.name}{suffix}"))
-    write_png(out / "labels" / item.split / f"{pair.name}.png", labels_hw)
-    return [Change("repaired", scan.named(pair.label), kind) for kind in sorted(plan.kinds)]
+        shutil.copyfile(pair.image, _beside(stem, suffix))
+    write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
+    return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
+
+
+def _beside(stem: Path, suffix: str) -> Path:
+    """The file of a pair's name, whose folders are made: a name may have some in it."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    return stem.with_name(f"{stem.name}{suffix}")

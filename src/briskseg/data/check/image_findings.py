@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
+from briskseg.core.files.pictures import is_16_bit
+from briskseg.core.images import dark_image
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import PairStats, Scan
-from briskseg.data.file_stats import ImageStats, is_16_bit
+from briskseg.data.file_stats import ImageStats
 
-WITH_ALPHA = ("LA", "RGBA", "PA")
+WITH_ALPHA = ("LA", "RGBA", "PA", "RGBX")
 
 
 def rotated(scan: Scan) -> Iterator[Finding]:
@@ -21,7 +23,7 @@ def rotated(scan: Scan) -> Iterator[Finding]:
             "labels fit the photo as it is stored, but viewers and training show it turned by its "
             "EXIF note"
         )
-        yield finding("labels-unrotated", [scan.named(f.pair.label) for f in amiss], message)
+        yield finding("labels-unrotated", [scan.named(f.pair.labels_at) for f in amiss], message)
     well = [item for item in turned if not has_unrotated_labels(item)]
     if well:
         notes = sorted({f.image.orientation for f in well if f.image is not None})
@@ -53,8 +55,9 @@ def image_forms(scan: Scan) -> Iterator[Finding]:
     images = [(item.pair.image, item.image) for item in scan.pairs if item.image is not None]
     dark = [path for path, image in images if is_dark(image)]
     if dark:
+        lowest = min(image.lowest for _, image in images if is_dark(image))
         highest = max(image.highest for _, image in images if is_dark(image))
-        message = f"16-bit images whose highest value is {highest} of 65535 are read as black"
+        message = dark_image(lowest, highest)
         yield finding("dark-images", map(scan.named, dark), message)
     for kind, message, holds in _FORMS:
         paths = [scan.named(path) for path, image in images if holds(image)]
@@ -64,7 +67,7 @@ def image_forms(scan: Scan) -> Iterator[Finding]:
 
 def is_dark(image: ImageStats) -> bool:
     """Whether a 16-bit image uses so few bits that its high bytes are nearly all 0."""
-    return is_16_bit(image.mode) and image.lowest < image.highest < 1 << 12
+    return is_16_bit(image.mode) and bool(dark_image(image.lowest, image.highest))
 
 
 def _is_gray(image: ImageStats) -> bool:
@@ -84,7 +87,7 @@ _FORMS: tuple[tuple[str, str, Callable[[ImageStats], bool]], ...] = (
     ),
     (
         "alpha-images",
-        "images with an alpha channel, which is dropped",
+        "images with a fourth channel (alpha, infrared ...), which is dropped",
         lambda image: image.mode.partition(";")[0] in WITH_ALPHA,
     ),
     (
@@ -116,7 +119,7 @@ def sizes(scan: Scan) -> Iterator[Finding]:
             f"image and labels differ in size; the first: image {image.width}x{image.height}, "
             f"labels {label.width}x{label.height} (width x height)"
         )
-        yield finding(kind, [scan.named(item.pair.label) for item in items], message)
+        yield finding(kind, [scan.named(item.pair.labels_at) for item in items], message)
     known = Counter((f.image.width, f.image.height) for f in scan.pairs if f.image is not None)
     if len(known) > 1:
         (width, height), most = known.most_common(1)[0]

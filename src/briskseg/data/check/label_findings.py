@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.fix_hints import BINARY, FixHint, hint_for_colors, hint_for_values
 from briskseg.data.check.check_report import KINDS, Finding, finding
@@ -46,6 +47,20 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
             "palette-labels": "palette files are read by index, as their colors are no classes'",
         }[kind]
         yield finding(kind, map(scan.named, paths), message)
+
+
+def left_out_shapes(scan: Scan) -> Iterator[Finding]:
+    """Shapes that are no areas, by what they are."""
+    kinds: Counter[str] = Counter()
+    images = []
+    for item in scan.pairs:
+        if item.label is not None and item.label.left_out:
+            kinds.update(item.label.left_out)
+            images.append(item.pair.labels_at)
+    if kinds:
+        counted = ", ".join(f"{printable(kind)} ({n})" for kind, n in kinds.most_common(SHOWN))
+        message = f"{sum(kinds.values())} shapes are no areas and are left out: {counted}"
+        yield finding("shapes-left-out", map(scan.named, images), message)
 
 
 @dataclass(frozen=True)

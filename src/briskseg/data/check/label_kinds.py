@@ -41,6 +41,12 @@ LABEL_KINDS: dict[str, Kind] = {
         "palette files are read by their indices, because their colors are not the classes'",
         "no harm if the indices are the classes' numbers",
     ),
+    "shapes-left-out": Kind(
+        "note",
+        "unchanged",
+        "annotation files hold shapes that are no areas (points, boxes without an outline ...)",
+        "no harm if they were not meant to be labels; else draw them as polygons",
+    ),
     "binary-masks": Kind(
         "error",
         "repaired",
@@ -135,6 +141,13 @@ LABEL_KINDS: dict[str, Kind] = {
         "unchanged",
         "every label file of train or val is ignored throughout",
         "look whether the ignored value is a class's",
+    ),
+    "single-class": Kind(
+        "error",
+        "unchanged",
+        "the class list has one class, and one class cannot be learned: nothing is there to "
+        "tell it from",
+        "make the background the first line of the class list",
     ),
     "one-class": Kind(
         "error",

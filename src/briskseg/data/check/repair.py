@@ -76,11 +76,11 @@ def repair_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.ND
 
 
 def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    """The pixels without alpha, or by their palette's colors; and where they were transparent."""
+    """The pixels without alpha, or by their palette's colors; and what is ignored: transparent
+    pixels, a palette's border."""
     pixels, clear = mask.pixels, None
     if mask.palette is not None:
-        colors = (tuple(color) for color in mask.palette[np.unique(pixels)].tolist())
-        return (mask.palette[pixels] if labels.knows_palette(colors) else pixels), None
+        return labels.of_palette(pixels, mask.palette)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         clear = pixels[..., -1] != 255
         clear = clear if clear.any() else None

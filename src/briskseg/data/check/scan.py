@@ -16,8 +16,8 @@ from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Progress
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
-from briskseg.data.folder import VAL_SHARE
 from briskseg.data.frequencies import ClassCounts, count_classes
+from briskseg.data.masks.finder import VAL_SHARE
 from briskseg.data.matching import match_renamed, split_by_seed
 from briskseg.data.stats_cache import StatsCache
 

@@ -23,12 +23,13 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.files.pictures import check_file
 from briskseg.core.files.safe_names import check_file_name
+from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
 from briskseg.core.labels.cityscapes_table import to_label_ids
 from briskseg.core.labels.mask_files import read_mask
 from briskseg.core.types import Array
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
-from briskseg.data.matching import by_name, image_files, match
+from briskseg.data.matching import by_name, image_files, match, walk
 
 if TYPE_CHECKING:
     from briskseg.data.scorer import Scorer
@@ -78,7 +79,11 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         masks = by_name(_of_all_cities(root / truth / split, ending), ending)
         splits[split], unmatched = match(split, images, masks)
         left_over += unmatched
-    return Cityscapes("cityscapes", root, FILES[content], splits), tuple(left_over)
+    # Color previews, instance ids, the other labels, images of a test split without labels.
+    beside = [path for part in (IMAGES, *TRUTHS) for path in walk(root / part)]
+    pictures = tuple(path for path in beside if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = Cityscapes("cityscapes", root, FILES[content], splits, beside=pictures)
+    return found, tuple(left_over)
 
 
 def instance_file(label: Path) -> Path:
@@ -145,7 +150,8 @@ def _truth(root: Path) -> tuple[str, str]:
     raise RequestError(
         f"{root}: {IMAGES} is there, but no labels; expected "
         "gtFine/SPLIT/CITY/*_gtFine_labelIds.png (or _labelTrainIds, or the same in gtCoarse); "
-        "unpack the labels beside the images"
+        "unpack the labels beside the images, or make them of IDD's polygons with its "
+        "createLabels.py --id-type level3Id"
     )
 
 

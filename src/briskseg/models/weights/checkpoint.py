@@ -2,62 +2,96 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy._core import multiarray
 from torch import Tensor
 
 from briskseg.core.card import CARD_KEY
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
+from briskseg.models.weights.pickled import StandIn, module_tensors, read_pickled
 
-# What checkpoints hold beside tensors that can do nothing but be a number or an array.
-_NUMPY: list[Any] = [
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
-    multiarray.scalar,
-    (multiarray.scalar, "numpy.core.multiarray.scalar"),  # as NumPy 1 wrote it
-    multiarray._reconstruct,
-    (multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
-]
+# Under which a checkpoint that holds several sets of tensors has the network's own.
+_USUAL = "state_dict"
+_MOST_DEPTH = 3  # dictionaries in dictionaries
 
 
 def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar) or a .safetensors file.
 
-    A checkpoint is a dictionary of tensors, or holds one under "state_dict"; the prefix "module."
-    that nn.DataParallel gives every name is removed. A file of ours, which has a card, is taken
-    only with `ours`. Raises RequestError if there is no such file or it has a card unasked for,
-    WeightsError if it is damaged, holds no tensors, or holds objects that only running code could
-    restore.
+    A checkpoint is a dictionary of tensors, or a whole module, or holds one: under "state_dict", or
+    as the only one. The prefix that wrappers give every name stays (`common_prefixes`). A file of
+    ours, which has a card, is taken only with `ours`. Raises RequestError if there is no such file
+    or it has a card unasked for, WeightsError if it is damaged, something else, or holds no tensors
+    or several sets of them.
     """
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a weights file")
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty, expected a weights file; copy or download it again")
     check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
-    found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else _read_pickle(path)
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    # Only names that are text: to write out any other key can take forever, by how it is nested.
-    tensors = _tensors_by_name(found) if isinstance(found, dict) else {}
-    if not tensors:
+    found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else read_pickled(path)
+    sets = _sets_of_tensors(found)
+    if not sets:
         raise WeightsError(
             f"{path} holds {_description(found)}, expected tensors by name, or a dictionary with "
             "them under 'state_dict'; save them with torch.save(net.state_dict(), FILE)"
         )
+    if len(sets) > 1:
+        keys = [*sets]
+        listed = ", ".join(f"'{printable(key[:100])}' ({len(sets[key])} tensors)" for key in keys)
+        raise WeightsError(
+            f"{path} holds several sets of tensors: {listed}, expected one; keep the network's, as "
+            f"with torch.save({{'state_dict': torch.load('{path}', weights_only=False)"
+            f"{''.join(f'[{part!r}]' for part in keys[0].split('.'))}}}, 'weights.pth')"
+        )
+    (tensors,) = sets.values()
     for name, tensor in tensors.items():
         _check_plain(name, tensor, path)
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
+
+
+def common_prefixes(names: Iterable[str]) -> list[str]:
+    """ "" and what every name begins with, one dotted part more each: "module.", "module.model."
+
+    nn.DataParallel, torch.compile, Lightning and others put such before every name. A network's own
+    names may begin alike too, so who knows these names chooses.
+    """
+    first, *others = ([*name.split(".")[:-1]] for name in names)
+    shared: list[str] = []
+    while len(shared) < len(first):
+        longer = first[: len(shared) + 1]
+        if any(parts[: len(longer)] != longer for parts in others):
+            break
+        shared = longer
+    return ["".join(f"{part}." for part in shared[:n]) for n in range(len(shared) + 1)]
+
+
+def _sets_of_tensors(found: Any, depth: int = 0) -> dict[str, dict[str, Tensor]]:
+    """The dictionaries of tensors in what a file holds, by where they lie; "": itself."""
+    if isinstance(found, StandIn):
+        tensors = module_tensors(found)
+        return {"": tensors} if tensors else {}
+    # Only names that are text: to write out any other key can take forever, by how it is nested.
+    if not isinstance(found, dict) or depth > _MOST_DEPTH:
+        return {}
+    if isinstance(found.get(_USUAL), dict) and (
+        usual := _sets_of_tensors(found[_USUAL], depth + 1)
+    ):
+        return usual
+    if tensors := _tensors_by_name(found):
+        return {"": tensors}
+    sets: dict[str, dict[str, Tensor]] = {}
+    for key, inner in found.items():
+        if isinstance(key, str):
+            for below, tensors in _sets_of_tensors(inner, depth + 1).items():
+                sets[f"{key}.{below}" if below else key] = tensors
+    return sets
 
 
 def _tensors_by_name(found: dict[Any, Any]) -> dict[str, Tensor]:
@@ -78,6 +112,8 @@ def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
     from safetensors import safe_open
     from safetensors.torch import load_file
 
+    if content := other_content(path):
+        raise WeightsError(content.sentence(path, "a .safetensors file"))
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -92,51 +128,6 @@ def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
             f"briskseg.load('{path}')"
         )
     return tensors
-
-
-def _read_pickle(path: Path) -> Any:
-    _refuse_bomb(path)
-    try:
-        with torch.serialization.safe_globals(_NUMPY):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damage shows as any of a dozen types
-        code = re.search(r"Unsupported (?:global|class)[: ]+(?:GLOBAL )?([\w.]+)", str(error))
-        if code:
-            raise WeightsError(
-                f"{path} holds an object of type '{code[1]}' beside its tensors, and restoring it "
-                "would run code from the file; where you trust it, keep its tensors only: "
-                f"torch.save(torch.load('{path}', weights_only=False)['state_dict'], 'weights.pth')"
-            ) from None
-        raise WeightsError(
-            f"{path} is damaged or no PyTorch checkpoint ({type(error).__name__}); copy or "
-            "download it again"
-        ) from None
-
-
-def _refuse_bomb(path: Path) -> None:
-    """torch.save compresses nothing, so no more comes out of its file than is in it; but torch.load
-    inflates what another program compressed, to any size."""
-    try:
-        if not zipfile.is_zipfile(path):  # raises, too, on some archives
-            return
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except Exception as error:  # zipfile's own error, or what its reading of damage ends in
-        raise WeightsError(
-            f"{path} is damaged or no PyTorch checkpoint ({type(error).__name__}); copy or "
-            "download it again"
-        ) from None
-    inflated = sum(member.file_size for member in members)
-    if any(m.compress_type != zipfile.ZIP_STORED for m in members):
-        raise WeightsError(
-            f"{path} is a compressed archive ({inflated} bytes unpacked), expected a checkpoint as "
-            "torch.save writes it, which is not; if it holds one, unpack it first"
-        )
-    if inflated > path.stat().st_size:
-        raise WeightsError(
-            f"{path} states {inflated} bytes of content in a file of {path.stat().st_size}; it is "
-            "damaged: copy or download it again"
-        )
 
 
 def _description(found: Any) -> str:

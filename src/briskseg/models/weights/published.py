@@ -8,7 +8,7 @@ nothing here reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
 from briskseg.models.encoders.encoder_file import compare_classifier
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import read_tensors
+from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
 from briskseg.models.weights.comparison import (
     Differences,
     Shapes,
@@ -32,12 +32,14 @@ from briskseg.models.weights.layouts import LAYOUTS, Layout
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the names and shapes of a file compare with a layout's."""
+    """How the names and shapes of a file compare with a layout's. prefix: what all of the file's
+    names have before those of the layout."""
 
     name: str  # of the layout
     layout: Layout
     classes: int
     differences: Differences
+    prefix: str = ""
 
 
 def load_published(path: str | Path) -> Network:
@@ -55,11 +57,15 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
     where there is none, with the nearest layout and what differs from it, and in the RequestError
     where the file holds a pretrained encoder and no network for segmentation."""
-    comparisons = [compare(name, shapes) for name in LAYOUTS]
+    comparisons = []
+    for prefix in common_prefixes(shapes):
+        inner = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+        comparisons += [replace(compare(name, inner), prefix=prefix) for name in LAYOUTS]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
         return best
-    _refuse_encoder(shapes, path)
+    for prefix in common_prefixes(shapes):
+        _refuse_encoder({n.removeprefix(prefix): shape for n, shape in shapes.items()}, path)
     if best.differences.are_of_another_network:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
         some = ", ".join(list(shapes)[:3])
@@ -106,7 +112,7 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     weights = {}
     for ours, fresh in net.state_dict().items():
         theirs = layout.published_name(ours)
-        weights[ours] = tensors.get(theirs, fresh)
+        weights[ours] = tensors.get(found.prefix + theirs, fresh)
         check_finite(theirs, weights[ours], path)
     net.load_state_dict(weights)
     return net.eval()

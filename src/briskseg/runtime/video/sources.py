@@ -1,12 +1,12 @@
-"""Where a stream's frames come from: a video file that others made, or a camera."""
+"""Where a stream's frames come from: a video file that others made, a camera, or an address."""
 
 from __future__ import annotations
 
 import math
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
@@ -26,9 +27,13 @@ _USUAL_RATE = 25.0
 # a list of further files and addresses to read, whatever its name says.
 _START = re.compile(
     rb"(?s)RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]|G.{187}G"
+    rb"|FLV\x01|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\xff\xd8\xff"
     rb"|.{4}(ftyp|moov|mdat|free|skip|wide|pnot)"
 )
 _START_BYTES = 189
+
+_TIMEOUT_MS = 10_000  # until an address must have answered, or sent its next frame
+_WAITS_S = (1.0, 2.0, 4.0)  # before each try to reach an address again
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,16 @@ class FrameSource(Protocol):
 
 
 class VideoFile:
-    """A video file's frames, with the times that it gives them. Raises DataError for what is none,
-    or whose frames are too large."""
+    """The frames of a video file, or of one at an address, with the times that it gives them.
+    Raises DataError for what is none, or whose frames are too large."""
 
     live = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.name = str(path)
         self._open = ExitStack()
-        self._capture = self._open.enter_context(open_video(path))
+        opening = open_video(path) if isinstance(path, Path) else open_address(path)
+        self._capture = self._open.enter_context(opening)
         self.rate = _rate(self._capture)
         stated = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.total = int(stated) if math.isfinite(stated) and stated > 0 else 0
@@ -124,6 +130,64 @@ class Camera:
         self._capture.release()
 
 
+class LiveStream:
+    """The frames that an address sends from now on (RTSP, MJPEG over HTTP ...), with the times at
+    which they came. Where it stops it is reached for again, three times within 7 s.
+
+    notify: called with a sentence where it was lost, and where it is back. Raises DataError where
+    it cannot be reached.
+    """
+
+    live = True
+    total = 0
+
+    def __init__(self, address: str, notify: Callable[[str], object] | None = None) -> None:
+        self.name = address
+        self._notify = notify or (lambda _: None)
+        self._open = ExitStack()
+        self._capture = self._open.enter_context(open_address(address))
+        self.rate = _rate(self._capture)
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun, done, size = 0.0, 0, None
+        while True:
+            for image_hwc in _pictures(self._capture):
+                now = time.monotonic()
+                begun = begun if done else now
+                if size not in (None, image_hwc.shape):
+                    raise DataError(f"{self.name} came back with frames of another size")
+                size = image_hwc.shape
+                done += 1
+                yield Frame(image_hwc, now - begun)
+            self._reconnect(done)
+
+    def _reconnect(self, done: int) -> None:
+        self._notify(f"{self.name} gave no more after {done} frames; reaching for it again")
+        self._open.close()
+        for wait in _WAITS_S:
+            time.sleep(wait)
+            with suppress(DataError):
+                self._capture = self._open.enter_context(open_address(self.name))
+                self._notify(f"{self.name} is back")
+                return
+        raise DataError(
+            f"{self.name} gave no more after {done} frames, and could not be reached again within "
+            f"{sum(_WAITS_S):.0f} s; look after the camera and the network"
+        )
+
+    def close(self) -> None:
+        self._open.close()
+
+
+def open_stream(address: str, notify: Callable[[str], object] | None = None) -> FrameSource:
+    """What lies at an address: a video of known length, or else a live stream."""
+    video = VideoFile(address)
+    if video.total:
+        return video
+    video.close()
+    return LiveStream(address, notify)
+
+
 def _rate(capture: cv2.VideoCapture) -> float:
     rate = capture.get(cv2.CAP_PROP_FPS)
     return rate if math.isfinite(rate) and 0 < rate <= 1000 else _USUAL_RATE
@@ -143,18 +207,7 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
 
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
     """
-    try:
-        if not path.is_file():
-            raise DataError(f"{path} is no regular file, expected a video")
-        with path.open("rb") as file:
-            start = file.read(_START_BYTES)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    if not _START.match(start):
-        raise DataError(
-            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
-            "of mp4, mov, mkv, webm, avi, mpg"
-        )
+    _check_start(path)
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
     with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
@@ -170,3 +223,42 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
         yield capture
     finally:
         capture.release()
+
+
+@contextmanager
+def open_address(address: str) -> Iterator[cv2.VideoCapture]:
+    """What an address sends, as it was given. Raises DataError where it sends no video in time, or
+    whose frames have more than `max_pixels()`."""
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
+    with opencv_silenced():
+        capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, [*limits, _TIMEOUT_MS])
+    try:
+        if not capture.isOpened():
+            raise DataError(
+                f"{address} cannot be opened: nothing answers there, it needs a password "
+                f"(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another "
+                "player shows it"
+            )
+        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if not width * height <= (bound := max_pixels()):
+            raise too_many_pixels(Path(address), width, height, bound)
+        yield capture
+    finally:
+        capture.release()
+
+
+def _check_start(path: Path) -> None:
+    try:
+        if not path.is_file():
+            raise DataError(f"{path} is no regular file, expected a video")
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not _START.match(start):
+        check_content(path, "a video")
+        raise DataError(
+            f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
+            "of mp4, mov, mkv, webm, avi, mpg, ts, flv, wmv, mjpeg"
+        )

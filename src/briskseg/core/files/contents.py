@@ -1,0 +1,96 @@
+"""What a file holds that is not what its name says, seen by how it begins.
+
+One place judges it, so that every verb says the same of one file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from briskseg.core.errors import ContentError
+
+_LOOKED_AT = 1024  # bytes; web pages may begin with blank lines and comments
+
+
+class Content(NamedTuple):
+    """kind: of the findings that `check` lists. found: the end of a sentence that begins with the
+    file's name. fix_hint: what to do."""
+
+    name: str
+    kind: str
+    found: str
+    fix_hint: str
+
+    def sentence(self, path: Path, wanted: str) -> str:
+        """What was found, what was expected, what to do."""
+        return f"{path}: {self.found}, expected {wanted}; {self.fix_hint}"
+
+
+_AGAIN = "download or export it again, as the file itself"
+_PICTURE = "save it as PNG or JPEG"
+_PACKED = "unpack it"
+_CONTENTS = (
+    (
+        rb"version https://git-lfs",
+        Content(
+            "lfs",
+            "lfs-pointer",
+            "holds a pointer of Git LFS, not the file itself",
+            "run `git lfs pull` in the repository it comes from",
+        ),
+    ),
+    (
+        rb"(?i)(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|script|title)\b",
+        Content("page", "not-an-image", "is a web page", _AGAIN),
+    ),
+    (rb"(\xef\xbb\xbf)?\s*<", Content("xml", "not-an-image", "is XML", _AGAIN)),
+    (rb"%PDF", Content("pdf", "not-an-image", "is a PDF", _AGAIN)),
+    (rb"PK\x03\x04", Content("zip", "not-an-image", "is a zip archive", _PACKED)),
+    (
+        rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ",
+        Content("archive", "not-an-image", "is an archive", _PACKED),
+    ),
+    (rb"\x93NUMPY", Content("numpy", "not-an-image", "is a numpy file", _PICTURE)),
+    (rb"MATLAB", Content("matlab", "not-an-image", "is a Matlab file", _PICTURE)),
+    (rb"\x89HDF", Content("hdf5", "not-an-image", "is an HDF5 file", _AGAIN)),
+    (rb".{4}ftyp(hei|hev|mif|msf)", Content("heic", "not-an-image", "is a HEIC photo", _PICTURE)),
+    (
+        rb"\x00\x00\x00\x0c(jP  |JXL )|\xff\x4f\xff\x51|\xff\x0a",
+        Content("jpeg2000", "not-an-image", "is JPEG 2000 or JPEG XL", _PICTURE),
+    ),
+    (rb"8BPS", Content("psd", "not-an-image", "is a Photoshop file", _PICTURE)),
+    (rb"v/1\x01", Content("exr", "not-an-image", "is an OpenEXR file", _PICTURE)),
+    # A bracket, what may follow it, and text: a bracket alone begins many a damaged file.
+    (
+        rb"\s*[{\[]\s*[\"{\[\]}0-9tfn-](?!.{0,16}[\x00-\x08\x0e-\x1f])",
+        Content("json", "not-an-image", "is JSON", _AGAIN),
+    ),
+)
+_BY_START = [(re.compile(pattern, re.DOTALL), content) for pattern, content in _CONTENTS]
+
+
+def other_content(path: Path, expected: Collection[str] = ()) -> Content | None:
+    """What the file is, where it begins as a thing that no reader here takes.
+
+    expected: the `Content.name`s that the caller's files begin as. None, too, for what cannot be
+    read: opening it says why.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+    except OSError:
+        return None
+    for pattern, content in _BY_START:
+        if pattern.match(start):
+            return None if content.name in expected else content
+    return None
+
+
+def check_content(path: Path, wanted: str, expected: Collection[str] = ()) -> None:
+    """Raise ContentError where `other_content` sees something else than what is wanted."""
+    if content := other_content(path, expected):
+        found = f"{path}: {content.found}, expected {wanted}"
+        raise ContentError(content.kind, found, content.fix_hint)

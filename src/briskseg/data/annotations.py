@@ -1,0 +1,242 @@
+"""What labeling tools write: files of strangers, read within bounds, and the images they name.
+
+An `Entry` is a value with where it stands, so that every message names the file and the key. Images
+are looked up among those that lie in the data's folder; no path of a file is ever opened.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from briskseg.core.errors import DataError
+from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_many_pixels
+from briskseg.core.files.safe_names import check_file_name, printable
+from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.data.matching import walk
+from briskseg.data.shapes import FARTHEST, Mask, Points, ShapeError, Size
+
+MAX_BYTES = 1 << 30  # of a file of annotations; COCO's largest has 470 MB
+_PEEKED = 1 << 16
+
+
+def peek(path: Path) -> str:
+    """The first and the last 64 KB as text, "" for what is no regular file: enough to see of which
+    tool a file is."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            head = file.read(_PEEKED)
+            file.seek(max(len(head), file.seek(0, 2) - _PEEKED))
+            return (head + b"\n" + file.read()).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def read_json(path: Path) -> Entry:
+    """The content of a JSON file. Raises DataError naming one that is missing, too large or not
+    JSON."""
+    return Entry(parsed(path, parse_json), str(path))
+
+
+def parsed(path: Path, parse: Callable[[bytes], Any]) -> Any:
+    """What `parse` makes of a file, with a ValueError for what it cannot read. Raises DataError
+    naming a file that is missing, too large, empty or damaged."""
+    try:
+        check_size(path, MAX_BYTES)
+        data = path.read_bytes()
+        if not data.strip():
+            raise DataError(f"{path}: the file is empty; export it again")
+        return parse(data.removeprefix(b"\xef\xbb\xbf"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; restore it") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        why = printable(str(error))[:200]
+        raise DataError(f"{path}: is cut off or damaged ({why}); export it again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value of an annotation file. where: the file, and the keys that lead to the value."""
+
+    value: Any
+    where: str
+
+    def fault(self, expected: str) -> DataError:
+        """The error for a value that is not what it must be."""
+        shown = printable(repr(self.value))
+        shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
+        what = "is missing" if self.value is None else f"is {shown}"
+        return DataError(f"{self.where} {what}, expected {expected}; export the file again")
+
+    def __getitem__(self, key: str) -> Entry:
+        """What stands under a key; None where nothing does."""
+        if not isinstance(self.value, dict):
+            raise self.fault("an object")
+        joint = "." if self.where[-1:] in "]" or ": " in self.where else ": "
+        return Entry(self.value.get(key), f"{self.where}{joint}{key}")
+
+    def entries(self) -> list[Entry]:
+        """The values of a list; none where there is nothing."""
+        if self.value is None:
+            return []
+        if not isinstance(self.value, list):
+            raise self.fault("a list")
+        joint = "" if ": " in self.where else ": "
+        return [Entry(item, f"{self.where}{joint}[{i}]") for i, item in enumerate(self.value)]
+
+    def text(self) -> str:
+        """A text."""
+        if not isinstance(self.value, str):
+            raise self.fault("a text")
+        return self.value
+
+    def integer(self) -> int:
+        """A whole number; written as 3.0 too."""
+        value = self.value
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+            return int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.fault("a whole number")
+        return value
+
+    def number(self) -> float:
+        """A number that can be a coordinate; text that is one too, as XML has it."""
+        try:
+            value = math.nan if isinstance(self.value, bool) else float(self.value)
+        except (TypeError, ValueError, OverflowError):
+            value = math.nan
+        if not abs(value) <= FARTHEST:
+            raise self.fault(f"a number from {-FARTHEST:.0f} to {FARTHEST:.0f}")
+        return value
+
+    def numbers(self, count: int | None = None) -> list[float]:
+        """A list of numbers, of this length where one is given."""
+        if not isinstance(self.value, list) or (count is not None and len(self.value) != count):
+            raise self.fault("a list of numbers" if count is None else f"{count} numbers")
+        try:
+            found = np.asarray(self.value, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            found = np.empty(0)
+        if found.shape != (len(self.value),) or not (np.abs(found) <= FARTHEST).all():
+            return [entry.number() for entry in self.entries()]  # which names the one that is none
+        return [*map(float, found)]
+
+    def points(self) -> Points:
+        """(n, 2) of [[x, y], ...], or of [x, y, x, y, ...]."""
+        if isinstance(self.value, list) and self.value and isinstance(self.value[0], list):
+            pairs = [entry.numbers(2) for entry in self.entries()]
+            return np.array(pairs, np.float64).reshape(-1, 2)
+        flat = self.numbers()
+        if len(flat) % 2:
+            raise self.fault("as many numbers for y as for x")
+        return np.array(flat, np.float64).reshape(-1, 2)
+
+    def size(self, height: str = "height", width: str = "width") -> Size | None:
+        """The (height, width) under these keys; None where they are missing or 0."""
+        stated = self[height], self[width]
+        if not all(entry.value for entry in stated):
+            return None
+        pixels_h, pixels_w = (entry.integer() for entry in stated)
+        return checked_size(pixels_h, pixels_w, self)
+
+
+def checked_size(height: int, width: int, entry: Entry) -> Size:
+    """The size, if a picture that is read can have it."""
+    if not (1 <= height <= FARTHEST and 1 <= width <= FARTHEST):
+        raise entry.fault(f"a width and a height from 1 to {FARTHEST:.0f}")
+    if height * width > max_pixels():
+        raise too_many_pixels(Path(entry.where), width, height, max_pixels())
+    return height, width
+
+
+def drawn(entry: Entry, draw: Any, *arguments: Any) -> Any:
+    """What `draw` gives; what it cannot draw is an error at this entry."""
+    try:
+        return draw(*arguments)
+    except ShapeError as error:
+        raise DataError(f"{entry.where}: {error}; draw it again") from None
+
+
+class ImageIndex:
+    """The images in a folder and below it, looked up as annotation files name them."""
+
+    def __init__(self, root: Path) -> None:
+        self.by_path: dict[str, Path] = {}
+        self._by_name: dict[str, list[Path]] = {}
+        for path in files_below(root, IMAGE_SUFFIXES):
+            self.by_path[path.relative_to(root).as_posix()] = path
+            self._by_name.setdefault(path.name, []).append(path)
+
+    def find(self, name: str, bases: Iterable[str] = ("",)) -> Path | None:
+        """The image of a name: below one of the bases (folders, relative to the root), else the
+        only one of this file name. Only what lies in the root is found, whatever the name says."""
+        name = re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).lstrip("/")
+        for base in bases:
+            if found := self.by_path.get(posixpath.normpath(posixpath.join(base, name))):
+                return found
+        alike = self._by_name.get(posixpath.basename(name), [])
+        return alike[0] if len(alike) == 1 else None
+
+
+def files_below(root: Path, suffixes: Set[str]) -> Iterator[Path]:
+    """The files with these suffixes in a folder and below it, sorted, hidden ones left out."""
+    for path in walk(root):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() in suffixes and not is_hidden:
+            yield check_file_name(path)
+
+
+def annotation_files(root: Path, suffix: str, most: int = 20) -> list[Path]:
+    """The first few files with a suffix in a folder and below it, to see of which tool they are."""
+    return [path for path, _ in zip(files_below(root, {suffix}), range(most), strict=False)]
+
+
+def of_tool(paths: Iterable[Path], is_tools: Callable[[str], bool]) -> list[Path]:
+    """The files that are a tool's by their first and last bytes, and the empty ones beside them:
+    whatever these held, it is missing."""
+    seen = {path: peek(path) for path in paths}
+    found = [path for path, text in seen.items() if is_tools(text)]
+    return [path for path in seen if path in found or not seen[path].strip()] if found else []
+
+
+def has_masks(root: Path) -> bool:
+    """Whether the folder has pictures in `labels`: it is a set of masks, whatever lies beside."""
+    masks = files_below(root / "labels", IMAGE_SUFFIXES) if (root / "labels").is_dir() else iter(())
+    return next(masks, None) is not None
+
+
+def base64_bytes(entry: Entry) -> bytes:
+    """The bytes that a text holds in base64."""
+    try:
+        return base64.b64decode(entry.text(), validate=True)
+    except ValueError:
+        raise DataError(f"{entry.where} is no base64 text; export the file again") from None
+
+
+def png_mask(data: bytes, entry: Entry) -> Mask:
+    """(H, W) bool: the pixels of a PNG that are opaque and not 0."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            checked_size(picture.height, picture.width, entry)
+            pixels = np.asarray(picture.convert("LA") if picture.mode == "P" else picture)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises a dozen types for damage
+        raise DataError(f"{entry.where} is no PNG ({error}); export the file again") from None
+    if pixels.ndim == 3:
+        return np.asarray(pixels[..., -1] > 0 if pixels.shape[2] in (2, 4) else pixels.any(axis=2))
+    return np.asarray(pixels > 0)

@@ -1,0 +1,246 @@
+"""A data set of any format written as another: the folder layout, labelme's files, or COCO's.
+
+    folder    images/SPLIT/NAME.ext, labels/SPLIT/NAME.png (class indices, 255 ignored), classes.txt
+    labelme   SPLIT/NAME.ext, SPLIT/NAME.json (polygons), labels.txt
+    coco      images/SPLIT/NAME.ext, annotations/instances_SPLIT.json (run lengths)
+
+All three hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
+where the data have none, they are read back with `unlabeled="ignored"`. Images are copied byte for
+byte, under their stems and in their splits.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from briskseg.core.errors import BriskError, DataError, RequestError, nearest
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.safe_names import file_stem
+from briskseg.core.images import write_png
+from briskseg.core.labels import IGNORED
+from briskseg.core.parallel import thread_map
+from briskseg.core.types import Labels, Progress
+from briskseg.data.check.fixed_copy import refuse_out
+from briskseg.data.dataset import Dataset, Pair
+from briskseg.data.shape_dataset import BACKGROUND
+
+# labelme's own names for both, which every shape format here reads as such.
+_IGNORE_LABEL, _BACKGROUND_LABEL = "__ignore__", "_background_"
+
+# (left, top) of the pixels ahead of a corner, by the direction of travel: right, down, left, up.
+_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+
+
+class Target(NamedTuple):
+    """images: the folder of a split's images. write: writes one pair's labels, and gives what
+    `finish` needs of it, which is called with a split's once all are written."""
+
+    images: str
+    write: Callable[[Dataset, Path, Path, Labels], Any]
+    finish: Callable[[Dataset, Path, dict[str, list[Any]]], None]
+
+
+def convert_dataset(
+    dataset: Dataset, out: Path, to: str = "folder", progress: Progress | None = None
+) -> dict[str, int]:
+    """Write the data set to the folder `out`; how many pairs each split has there.
+
+    Raises RequestError for an unknown format, or where `out` is not empty or lies in the data set;
+    DataError for a damaged file or labels of another size than the image; BriskError where
+    something cannot be written.
+    """
+    if to not in TARGETS:
+        raise RequestError(f"no format '{to}' to convert to; {nearest(to, TARGETS)}")
+    refuse_out(dataset.root, out, "OUT")
+    target = TARGETS[to]
+    jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
+
+    def write(job: tuple[str, str, Pair]) -> tuple[str, Any]:
+        split, stem, pair = job
+        labels_hw = dataset.read_labels(pair)
+        if dataset.size(pair) != labels_hw.shape:
+            dataset.read(pair)  # which says so
+        image = out / target.images.format(split) / f"{stem}{pair.image.suffix}"
+        shutil.copyfile(pair.image, image)
+        return split, target.write(dataset, out, image, labels_hw)
+
+    written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
+    try:
+        for split in dataset.splits:
+            (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
+        for split, done in thread_map(write, jobs, progress=progress):
+            written[split].append(done)
+        target.finish(dataset, out, written)
+    except OSError as error:
+        where = error.filename or out
+        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
+    return {split: len(done) for split, done in written.items()}
+
+
+def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:
+    """Every pair with its file's name in the copy, one folder deep."""
+    seen: dict[str, Pair] = {}
+    for pair in pairs:
+        stem = file_stem(pair.name)
+        if stem in seen:
+            raise DataError(
+                f"{pair.image} and {seen[stem].image} would both be '{stem}'; rename one"
+            )
+        seen[stem] = pair
+        yield stem, pair
+
+
+def _write_mask(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) -> None:
+    path = out / "labels" / image.parent.name / f"{image.stem}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, labels_hw)
+
+
+def _finish_folder(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> None:
+    dataset.labels.write_classes_txt(out / "classes.txt")
+
+
+def _write_labelme(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) -> None:
+    names = _labelme_names(dataset)
+    height, width = labels_hw.shape
+    shapes: list[dict[str, Any]] = [
+        {
+            "label": names[value],
+            "points": outline,
+            "group_id": None,
+            "shape_type": "polygon",
+            "flags": {},
+        }
+        for value, outline in outlines(labels_hw)
+        # No shape lies around what reaches the image's border: that is background unsaid.
+        if names[value] != _BACKGROUND_LABEL or not _is_at_border(outline, height, width)
+    ]
+    content = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": image.name}
+    size = {"imageData": None, "imageHeight": height, "imageWidth": width}
+    write_whole(image.with_suffix(".json"), json.dumps(content | size), synced=False)
+
+
+def _is_at_border(outline: list[list[int]], height: int, width: int) -> bool:
+    return any(x in (0, width) or y in (0, height) for x, y in outline)
+
+
+def _labelme_names(dataset: Dataset) -> dict[int, str]:
+    names = dict(enumerate(dataset.names)) | {IGNORED: _IGNORE_LABEL}
+    return names | ({0: _BACKGROUND_LABEL} if dataset.names[0] == BACKGROUND else {})
+
+
+def _finish_labelme(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> None:
+    names = _labelme_names(dataset)
+    lines = [names.pop(IGNORED), *names.values()]
+    write_whole(out / "labels.txt", "\n".join(lines) + "\n")
+
+
+def outlines(labels_hw: Labels) -> list[tuple[int, list[list[int]]]]:
+    """The value and the outline, (x, y) along the edges of pixels, of every connected area.
+
+    Filled one over the other in this order, the largest first, they give the labels again: what
+    lies in a hole is smaller than the area around it.
+    """
+    found: list[tuple[int, int, list[list[int]]]] = []
+    for value in np.unique(labels_hw).tolist():
+        number, marks, stats, _ = cv2.connectedComponentsWithStats(
+            (labels_hw == value).astype(np.uint8), connectivity=4
+        )
+        for mark in range(1, number):
+            left, top, width, height, _ = stats[mark].tolist()
+            area = marks[top : top + height, left : left + width] == mark
+            outline = _outline(area)
+            filled = abs(_twice_the_area(outline))
+            found.append((filled, value, [[x + left, y + top] for x, y in outline]))
+    found.sort(key=lambda each: -each[0])
+    return [(value, outline) for _, value, outline in found]
+
+
+def _outline(area_hw: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
+    """The corners of the outer outline of one 4-connected area, clockwise, the area on the right
+    hand. Where two pixels touch by a corner only, it turns right and so stays with the area."""
+    rows = np.pad(area_hw, 1).tolist()
+    x = rows[1].index(True) - 1  # the upper left corner of the first pixel of the first row
+    start = (x, 0)
+    x, y, heading = x, 0, 0
+    corners = [start]
+    while True:
+        dx, dy = _STEPS[heading]
+        x, y = x + dx, y + dy
+        # The four pixels about the corner (x, y) are rows[y..y+1][x..x+1] of the padded area.
+        ahead_right = rows[y + (dx + dy > 0)][x + (dx - dy > 0)]
+        ahead_left = rows[y + (dy - dx > 0)][x + (dx + dy > 0)]
+        if (x, y) == start:
+            return corners
+        if not ahead_right:
+            heading = (heading + 1) % 4
+        elif ahead_left:
+            heading = (heading - 1) % 4
+        else:
+            continue
+        corners.append((x, y))
+
+
+def _twice_the_area(outline: list[tuple[int, int]]) -> int:
+    points = np.array(outline, np.int64)
+    x, y = points.T
+    return int(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+
+
+def _write_coco(
+    dataset: Dataset, out: Path, image: Path, labels_hw: Labels
+) -> tuple[str, tuple[int, ...], list[dict[str, Any]]]:
+    """The image's name and size, and an annotation of each class in it."""
+    from pycocotools import mask as coco_mask
+
+    skipped = 0 if dataset.names[0] == BACKGROUND else None
+    annotations: list[dict[str, Any]] = []
+    for value in np.unique(labels_hw).tolist():
+        if value == skipped:
+            continue
+        mask = labels_hw == value
+        packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        size, counts = [int(n) for n in packed["size"]], packed["counts"].decode()
+        box = [int(n) for n in cv2.boundingRect(mask.astype(np.uint8))]
+        annotations.append(
+            {
+                "category_id": _category(value),
+                "iscrowd": int(value == IGNORED),
+                "area": int(np.count_nonzero(mask)),
+                "bbox": box,
+                "segmentation": {"size": size, "counts": counts},
+            }
+        )
+    return image.name, labels_hw.shape, annotations
+
+
+def _category(value: int) -> int:
+    return 0 if value == IGNORED else value + 1
+
+
+def _finish_coco(dataset: Dataset, out: Path, written: dict[str, list[Any]]) -> None:
+    categories = [{"id": 0, "name": "ignore"}]
+    categories += [{"id": _category(i), "name": name} for i, name in enumerate(dataset.names)]
+    for split, done in written.items():
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for image_id, (name, (height, width), some) in enumerate(done, start=1):
+            images.append({"id": image_id, "file_name": name, "height": height, "width": width})
+            for annotation in some:
+                annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        write_whole(out / "annotations" / f"instances_{split}.json", json.dumps(content))
+
+
+TARGETS = {
+    "folder": Target("images/{}", _write_mask, _finish_folder),
+    "labelme": Target("{}", _write_labelme, _finish_labelme),
+    "coco": Target("images/{}", _write_coco, _finish_coco),
+}

@@ -1,0 +1,227 @@
+"""Label Studio's JSON export: a list of tasks, with the images anywhere below the folder.
+
+Polygons, rectangles and ellipses in percent, and brush masks; key points, lines and text are left
+out. A later region lies over an earlier one. Of a task that several people labeled, the last
+annotation that was not cancelled counts; predictions do not. The classes are those of classes.txt,
+else the labels in alphabetical order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.images import IMAGE_SUFFIXES, image_size
+from briskseg.data import shapes
+from briskseg.data.annotations import Entry, ImageIndex, checked_size, drawn, of_tool, read_json
+from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.shape_dataset import (
+    Drawing,
+    PairList,
+    ShapeDataset,
+    classes_of,
+    listed_classes,
+    refuse_class_set,
+    split_of,
+)
+from briskseg.data.shapes import Patch, ShapeError, Size
+
+_ASKED = 50  # files, to see whether they are exports
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before an uploaded file's name
+
+
+class LabelStudioDataset(ShapeDataset):
+    """Images of an export. content: the task."""
+
+    def drawing(self, pair: Pair) -> Drawing:
+        """The regions of the pair's task."""
+        task: Entry = self.content[pair.image]
+        size_hw: Size | None = None
+        found: list[tuple[str | None, Patch]] = []
+        left_out: Counter[str] = Counter()
+        for region, kind, name in _regions(task):
+            if kind not in _DRAW or name is None:
+                left_out[kind] += 1
+                continue
+            size_hw = size_hw or region.size("original_height", "original_width")
+            size_hw = size_hw or image_size(pair.image)
+            found.append((name, drawn(region, _DRAW[kind], region["value"], size_hw)))
+        return Drawing(size_hw or image_size(pair.image), found, left_out)
+
+
+def recognizes(root: Path) -> bool:
+    """Whether there is an export in the folder."""
+    return bool(_files(root))
+
+
+def find(root: Path, classes: str | None, seed: int) -> Found:
+    """Find the tasks' images."""
+    refuse_class_set(root, classes, "classes.txt, or else of the regions")
+    images, pairs = ImageIndex(root), PairList(root, seed)
+    listed = listed_classes(root)
+    names: set[str] = set()
+    files = _files(root)
+    for path in files:
+        for task in read_json(path).entries():
+            if not any(_annotations(task)):
+                continue  # nobody has labeled it yet
+            stated = _stated_images(task)
+            image = next((i for name in stated if (i := images.find(name))), None)
+            if image is None:
+                pairs.missing_image(split_of(path.stem), stated[0] if stated else "?", path)
+                continue
+            place = image.relative_to(root).parent.as_posix()
+            pairs.add(split_of(path.stem) or split_of(place), image, path, task, shared=True)
+            if listed is None:
+                names |= {name for _, kind, name in _regions(task) if kind in _DRAW and name}
+    found = listed or classes_of(root, sorted(names))
+    dataset = LabelStudioDataset(
+        "label-studio",
+        root,
+        found.labels,
+        pairs.splits(),
+        found,
+        pairs.content,
+        lists=(*found.files, *files),
+    )
+    return pairs.found(dataset, images)
+
+
+def _files(root: Path) -> list[Path]:
+    return of_tool(sorted(root.glob("*.json"))[:_ASKED], _is_export)
+
+
+def _is_export(text: str) -> bool:
+    starts = text.lstrip("\ufeff \n\r\t").startswith("[")
+    return starts and '"data"' in text and '"annotations"' in text
+
+
+def _stated_images(task: Entry) -> list[str]:
+    """The names that an image of the task may have here."""
+    data = task["data"].value
+    found = []
+    for value in data.values() if isinstance(data, dict) else ():
+        if not isinstance(value, str):
+            continue
+        name = unquote(re.sub(r"^.*[?&]d=", "", value).split("?")[0])
+        name = re.sub(r"^\w+://[^/]*", "", name)
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            base = name.rsplit("/", 1)[-1]
+            found += [name, base, _UPLOADED.sub("", base)]
+    return found
+
+
+def _annotations(task: Entry) -> Iterator[Entry]:
+    for annotation in task["annotations"].entries():
+        if not annotation["was_cancelled"].value:
+            yield annotation
+
+
+def _regions(task: Entry) -> Iterator[tuple[Entry, str, str | None]]:
+    """Each region of the task's last annotation, what it is, and its label."""
+    annotation = [*_annotations(task)][-1:]
+    regions = annotation[0]["result"].entries() if annotation else []
+    labels: dict[object, str] = {}
+    for region in regions:
+        value = region["value"].value
+        for key, said in value.items() if isinstance(value, dict) else ():
+            if key.endswith("labels") and isinstance(said, list) and said:
+                labels.setdefault(str(region["id"].value), Entry(said[0], region.where).text())
+    seen = set()
+    for region in regions:
+        kind = region["type"].text().removesuffix("labels")
+        key = str(region["id"].value)
+        if not kind or kind in ("choices", "textarea"):  # what is said of a region, not its shape
+            continue
+        if region["id"].value is not None and (key, kind) in seen:
+            continue
+        seen.add((key, kind))
+        yield region, kind, labels.get(key)
+
+
+def _of_pixels(value: Entry, size_hw: Size, *keys: str) -> list[float]:
+    """Numbers in percent of the width and, in turn, of the height, in pixels."""
+    sides = (size_hw[1], size_hw[0])
+    return [value[key].number() * sides[i % 2] / 100 for i, key in enumerate(keys)]
+
+
+def _turn(value: Entry) -> float:
+    return 0.0 if value["rotation"].value is None else value["rotation"].number()
+
+
+def _polygon(value: Entry, size_hw: Size) -> Patch:
+    points = value["points"].points() * (size_hw[1] / 100, size_hw[0] / 100)
+    return shapes.polygon([points], size_hw)
+
+
+def _rectangle(value: Entry, size_hw: Size) -> Patch:
+    x, y, width, height = _of_pixels(value, size_hw, "x", "y", "width", "height")
+    ring = shapes.box_ring((x, y), (x + width, y + height))
+    return shapes.polygon([shapes.rotated(ring, (x, y), _turn(value))], size_hw)
+
+
+def _ellipse(value: Entry, size_hw: Size) -> Patch:
+    x, y, radius_x, radius_y = _of_pixels(value, size_hw, "x", "y", "radiusX", "radiusY")
+    return shapes.ellipse((x, y), (radius_x, radius_y), size_hw, _turn(value))
+
+
+def _brush(value: Entry, size_hw: Size) -> Patch:
+    height, width = size_hw
+    rle = value["rle"]
+    if not isinstance(rle.value, list) or not all(
+        isinstance(n, int) and 0 <= n < 256 for n in rle.value
+    ):
+        raise rle.fault("a list of bytes")
+    flat = brush_values(bytes(rle.value), 4 * checked_size(height, width, rle)[0] * width)
+    return shapes.Patch(0, 0, flat.reshape(height, width, 4)[..., 3] > 0)
+
+
+def brush_values(data: bytes, expected: int) -> npt.NDArray[np.uint8]:
+    """The (expected,) uint8 values that Label Studio's brush packs, RGBA pixel by pixel.
+
+    32 bits: how many; 5: the bits of a value, less 1; 4 x 4: the bits of a length, less 1, by kind.
+    Then runs: 1 bit whether one value is repeated, 2 which kind of length, the length less 1, and
+    the value or the values. Raises ShapeError for another number of values, or fewer bits.
+    """
+    bits = "".join(f"{byte:08b}" for byte in data)
+    place = 0
+
+    def read(count: int) -> int:
+        nonlocal place
+        if place + count > len(bits):
+            raise ShapeError("a brush mask that is cut off")
+        place += count
+        return int(bits[place - count : place], 2)
+
+    total, width = read(32), read(5) + 1
+    if total != expected or width > 8:
+        raise ShapeError(f"a brush mask of {total} values, expected {expected} of 8 bits")
+    sizes = [read(4) + 1 for _ in range(4)]
+    values = np.zeros(total, np.uint8)
+    start = 0
+    while start < total:
+        is_repeated = read(1)
+        end = start + 1 + read(sizes[read(2)])
+        if end > total:
+            raise ShapeError("a brush mask with a run beyond its end")
+        if is_repeated:
+            values[start:end] = read(width)
+        else:
+            values[start:end] = [read(width) for _ in range(end - start)]
+        start = end
+    return values
+
+
+_DRAW = {"polygon": _polygon, "rectangle": _rectangle, "ellipse": _ellipse, "brush": _brush}
+
+FORMAT = Format(
+    recognizes,
+    find,
+    ("NAME.json, Label Studio's JSON export, with the images in the folder or below it",),
+)

@@ -1,0 +1,174 @@
+"""labelme, versions 3 to 6: a JSON file an image, beside it or in a folder of its own.
+
+Polygons, rectangles (oriented ones too), circles, masks, and lines of `LINE_WIDTH` pixels; points
+are left out. A later shape lies over an earlier one, as in labelme's own masks. The classes are
+those of classes.txt or labels.txt in the root, else the shapes' labels in alphabetical order.
+Group ids and flags say nothing about pixels. The image is `imagePath`, or the file of the JSON
+file's name; embedded image data are not read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from briskseg.core.errors import DataError
+from briskseg.core.images import IMAGE_SUFFIXES, image_size
+from briskseg.data import shapes
+from briskseg.data.annotations import (
+    Entry,
+    ImageIndex,
+    annotation_files,
+    base64_bytes,
+    drawn,
+    files_below,
+    has_masks,
+    peek,
+    png_mask,
+    read_json,
+)
+from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.shape_dataset import (
+    Drawing,
+    PairList,
+    ShapeDataset,
+    classes_of,
+    listed_classes,
+    refuse_class_set,
+    split_of,
+)
+from briskseg.data.shapes import LINE_WIDTH, Patch, Size
+
+_POINTS = {"point", "points"}  # which are no areas
+
+
+class LabelmeDataset(ShapeDataset):
+    """A folder of labelme's files."""
+
+    def drawing(self, pair: Pair) -> Drawing:
+        """The shapes of the pair's JSON file."""
+        content = read_json(pair.label)
+        size_hw = content.size("imageHeight", "imageWidth") or image_size(pair.image)
+        painted: list[tuple[str | None, Patch]] = []
+        left_out: Counter[str] = Counter()
+        for shape in content["shapes"].entries():
+            kind = _kind(shape)
+            if kind in _POINTS:
+                left_out[kind] += 1
+            else:
+                patch = drawn(shape, _DRAW.get(kind, _unknown), shape, size_hw)
+                painted.append((shape["label"].text(), patch))
+        return Drawing(size_hw, painted, left_out)
+
+
+def recognizes(root: Path) -> bool:
+    """Whether the folder has JSON files of labelme's, and no masks."""
+    return not has_masks(root) and any(map(_is_labelme, annotation_files(root, ".json")))
+
+
+def find(root: Path, classes: str | None, seed: int) -> Found:
+    """Find the pairs of a folder of labelme's files; folders named as splits are splits."""
+    refuse_class_set(root, classes, "classes.txt, or else of the shapes")
+    images, pairs = ImageIndex(root), PairList(root, seed)
+    listed = listed_classes(root)
+    names: set[str] = set()
+    for path in files_below(root, {".json"}):
+        folder = path.parent.relative_to(root).as_posix()
+        split = split_of(folder)
+        try:
+            content = read_json(path)
+            if not isinstance(content.value, dict) or "shapes" not in content.value:
+                continue  # of another kind, such as an index of the files
+            image = _image(images, path, folder, content.value.get("imagePath"))
+            if listed is None:
+                names |= _names(content)
+        except DataError:  # reading the labels says it again
+            image = _image(images, path, folder, None)
+        if image is None:
+            pairs.missing(split, path)
+        else:
+            pairs.add(split, image, path)
+    pairs.rest_is_unlabeled(images)
+    found = listed or classes_of(root, sorted(names))
+    dataset = LabelmeDataset(
+        "labelme", root, found.labels, pairs.splits(), found, pairs.content, lists=found.files
+    )
+    return dataset, tuple(pairs.unmatched)
+
+
+def _names(content: Entry) -> set[str]:
+    every = content["shapes"].entries()
+    return {shape["label"].text() for shape in every if _kind(shape) not in _POINTS}
+
+
+def _image(images: ImageIndex, path: Path, folder: str, stated: object) -> Path | None:
+    """The image that the file names, or the one of the file's own name."""
+    names = [f"{path.stem}{suffix}" for suffix in sorted(IMAGE_SUFFIXES)]
+    if isinstance(stated, str):
+        names = [stated, *names]
+    return next((found for name in names if (found := images.find(name, (folder,)))), None)
+
+
+def _is_labelme(path: Path) -> bool:
+    seen = peek(path)
+    return '"shapes"' in seen and ('"imagePath"' in seen or '"imageHeight"' in seen)
+
+
+def _kind(shape: Entry) -> str:
+    kind = shape["shape_type"]
+    return "polygon" if kind.value is None else kind.text()  # which the oldest files do not say
+
+
+def _unknown(shape: Entry, _: Size) -> Patch:
+    raise shape["shape_type"].fault(f"one of {', '.join(sorted({*_DRAW, *_POINTS}))}")
+
+
+def _polygon(shape: Entry, size_hw: Size) -> Patch:
+    return shapes.polygon([shape["points"].points()], size_hw)
+
+
+def _rectangle(shape: Entry, size_hw: Size) -> Patch:
+    low, high = _two(shape)
+    return shapes.box(low, high, size_hw)
+
+
+def _circle(shape: Entry, size_hw: Size) -> Patch:
+    center, on_it = _two(shape)
+    radius = float(np.hypot(*np.subtract(on_it, center)))
+    return shapes.ellipse(center, (radius, radius), size_hw)
+
+
+def _line(shape: Entry, size_hw: Size) -> Patch:
+    return shapes.stroke(shape["points"].points(), LINE_WIDTH, size_hw)
+
+
+def _mask(shape: Entry, size_hw: Size) -> Patch:
+    low, _ = _two(shape)
+    pixels = png_mask(base64_bytes(shape["mask"]), shape["mask"])
+    return shapes.bitmap(pixels, (int(low[0]), int(low[1])), size_hw)
+
+
+def _two(shape: Entry) -> list[list[float]]:
+    points: list[list[float]] = shape["points"].points().tolist()
+    if len(points) != 2:
+        raise shape["points"].fault("two points")
+    return points
+
+
+_DRAW = {
+    "polygon": _polygon,
+    "oriented_rectangle": _polygon,
+    "rectangle": _rectangle,
+    "circle": _circle,
+    "line": _line,
+    "linestrip": _line,
+    "mask": _mask,
+}
+
+FORMAT = Format(
+    recognizes,
+    find,
+    ("NAME.json of labelme beside NAME.ext or in a folder; folders train, val, test are splits",),
+)

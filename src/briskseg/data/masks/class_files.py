@@ -1,0 +1,128 @@
+"""The classes of one's own data: the list beside it, and what to write where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
+from briskseg.data.dataset import Pair
+from briskseg.data.file_stats import LabelStats, mask_stats
+from briskseg.data.masks.layout import CANONICAL, Classes
+
+# In the order of asking: what a person wrote goes before what a tool did.
+CLASS_FILES = (
+    "classes.txt",
+    "class_dict.csv",
+    "labelmap.txt",
+    "_classes.csv",
+    "labels.txt",
+    "codes.txt",
+    "label_colors.txt",
+    "class_names.txt",
+)
+_LOOKED_AT = 30  # label files whose values are proposed as classes
+_PROPOSED = 40  # values, at most: more are no class indices
+
+_VOC = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
+    "motorbike person pottedplant sheep sofa train tvmonitor"
+)
+
+
+def own_classes(root: Path, asked: str | None) -> Classes | None:
+    """The classes of the list in a folder, or in each of its split folders (as Roboflow writes);
+    None where there is no list. Raises DataError where the lists of two splits differ."""
+    if asked is not None:
+        raise RequestError(
+            f"{root}: the class set '{asked}' was asked for, but the classes of a folder are "
+            f"those of its classes.txt; leave the class set out"
+        )
+    for name in CLASS_FILES:
+        if (root / name).is_file():
+            return Classes(LabelSet.from_classes_txt(root / name), (root / name,))
+    files = [root / word / "_classes.csv" for word in CANONICAL]
+    files = [path for path in files if path.is_file()]
+    sets = [LabelSet.from_classes_txt(path) for path in files]
+    for path, labels in zip(files, sets, strict=True):
+        if labels.names != sets[0].names or labels.values != sets[0].values:
+            raise DataError(
+                f"{path}: names other classes than {files[0]}; give both splits the same list"
+            )
+    return Classes(sets[0], tuple(files)) if sets else None
+
+
+def voc_classes(root: Path, asked: str | None) -> Classes | None:
+    """The list in the folder; of VOC itself, whose images are named 2007_000032, its 21 classes."""
+    found = own_classes(root, asked)
+    if found is not None:
+        return found
+    is_voc = (root / "Annotations").is_dir() and (root / "ImageSets" / "Main").is_dir()
+    first = next((root / "SegmentationClass").glob("*.png"), None) if is_voc else None
+    if first is not None and re.fullmatch(r"\d{4}_\d{6}", first.stem):
+        return Classes(LabelSet(tuple(_VOC.split()), _voc_colors()))
+    return None
+
+
+def kaggle_classes(root: Path, asked: str | None) -> Classes | None:
+    """The list in the folder; where it names CamVid's classes, with what is known of that split."""
+    found = own_classes(root, asked)
+    if found is None or 2 * len({*found.labels.names} & {*CAMVID32.names}) < len(
+        found.labels.names
+    ):
+        return found
+    flaw = (
+        "this is Kaggle's CamVid: its split is known to draw neighboring frames of one video into "
+        "train and val, so that scores on it are too high; SegNet's split is by drive"
+    )
+    return found._replace(flaws=(flaw,))
+
+
+def _voc_colors() -> tuple[tuple[int, int, int], ...]:
+    """VOC's color map: the bits of the index, three by three, from the highest bit of a channel."""
+    colors = []
+    for index in range(21):
+        channels = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+        colors.append((channels[0], channels[1], channels[2]))
+    return tuple(colors)
+
+
+def no_classes(root: Path, text: str, pairs: Sequence[Pair]) -> RequestError:
+    """The error where images and labels are there and nothing names the classes: what the label
+    files hold, and the line of shell that makes a list of it."""
+    message = (
+        f"{root}: images and labels are there ({text}), but no classes.txt; write one: a class "
+        "name a line, in the order of the class indices"
+    )
+    step = max(1, len(pairs) // _LOOKED_AT)
+    stats = [mask_stats(pair.label) for pair in pairs[::step]]
+    return RequestError(message + _proposal(root, [s for s in stats if isinstance(s, LabelStats)]))
+
+
+def _proposal(root: Path, stats: list[LabelStats]) -> str:
+    held = sorted({value for s in stats for value in s.histogram})
+    if not held or len({s.is_color for s in stats}) > 1 or len(held) > _PROPOSED:
+        return ""
+    if stats[0].is_color:
+        what = "colors " + ", ".join(f"#{value:06x}" for value in held)
+        lines = [f"class{i} #{value:06x}" for i, value in enumerate(held)]
+    elif held == [0, IGNORED]:
+        return (
+            "; the label files hold 0 and 255: where 255 is the object, its two lines are "
+            "`0 background` and `255 NAME`; where it means ignored, nothing is labeled"
+        )
+    else:
+        what = "values " + ", ".join(map(str, held))
+        classes = [value for value in held if value != IGNORED]
+        is_dense = classes == [*range(len(classes))]
+        lines = [f"class{v}" if is_dense else f"{v} class{v}" for v in classes]
+    listed = "\\n".join(lines)
+    return (
+        f"; the label files hold the {what}. To begin, and to put in the names: "
+        f"printf '{listed}\\n' > {root / 'classes.txt'}"
+    )

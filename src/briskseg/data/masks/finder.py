@@ -1,0 +1,233 @@
+"""Finds the pairs of a data set by its layout: one walk over the folder, two templates."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from briskseg.core.errors import RequestError, nearest
+from briskseg.core.files.safe_names import check_file_name
+from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.masks.class_files import no_classes
+from briskseg.data.masks.layout import (
+    CANONICAL,
+    SPLITS,
+    Classes,
+    Layout,
+    folders,
+    has_needs,
+    split_and_name,
+)
+from briskseg.data.masks.segments import SegmentDataset
+from briskseg.data.masks.split_lists import choose, list_files
+from briskseg.data.matching import composed, match, split_by_seed, walk
+
+VAL_SHARE = 0.2
+
+Files = dict[str, list[Path]]
+
+
+@dataclass
+class _Tree:
+    """The files of a layout by split (None where the path names none) and name."""
+
+    images: dict[str | None, Files] = field(default_factory=dict)
+    labels: dict[str | None, Files] = field(default_factory=dict)
+    beside: list[Path] = field(default_factory=list)
+
+
+def format_of(layout: Layout) -> Format:
+    """A layout as `FORMATS` holds it."""
+    return Format(
+        lambda root: recognizes(layout, root),
+        lambda root, classes, seed: find(layout, root, classes, seed),
+        (layout.text,),
+        layout.recipe,
+    )
+
+
+def recognizes(layout: Layout, root: Path) -> bool:
+    """Whether a folder has the layout: its folders, and what it needs beside them."""
+    if not has_needs(layout, root):
+        return False
+    return any(folders(root, layout.images)) and any(
+        map(_may_hold_masks, folders(root, layout.labels))
+    )
+
+
+def _may_hold_masks(folder: Path) -> bool:
+    """Whether a folder of labels is empty, or holds a picture; labels that are all text, JSON or
+    XML are another format's."""
+    is_empty = True
+    for path in walk(folder):
+        if path.name.startswith("."):
+            continue
+        is_empty = False
+        if path.suffix.lower() in IMAGE_SUFFIXES | UNREAD_SUFFIXES:
+            return True
+    return is_empty
+
+
+def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
+    """Find the pairs of a data set of this layout.
+
+    asked: the class set, or one of the layout's versions. seed: of the split, where neither folders
+    nor lists make one. Raises RequestError for folders that are no split or where nothing names the
+    classes, DataError for a damaged list.
+    """
+    layout = next((v for v in layout.versions if v.name == asked), layout)
+    tree = _sort(layout, root)
+    _refuse_stray(layout, root, tree)
+    lists = list_files(root, layout.lists) if set(tree.images) <= {None} else {}
+    splits, unmatched = _split(layout, root, tree, lists, seed)
+    classes = layout.classes(root, asked)
+    if classes is None:
+        raise no_classes(root, layout.text, [pair for some in splits.values() for pair in some])
+    read = (*classes.files, *lists.values())
+    return _dataset(layout.name, root, classes, splits, read, tuple(tree.beside)), unmatched
+
+
+def _dataset(
+    kind: str,
+    root: Path,
+    classes: Classes,
+    splits: Mapping[str, tuple[Pair, ...]],
+    lists: tuple[Path, ...],
+    beside: tuple[Path, ...],
+) -> MaskDataset:
+    if classes.segments is None:
+        return MaskDataset(
+            kind, root, classes.labels, splits, lists=lists, flaws=classes.flaws, beside=beside
+        )
+    return SegmentDataset(
+        kind,
+        root,
+        classes.labels,
+        splits,
+        classes.segments,
+        lists=lists,
+        flaws=classes.flaws,
+        beside=beside,
+    )
+
+
+def _sort(layout: Layout, root: Path) -> _Tree:
+    tree = _Tree()
+    parts = (
+        (tree.labels, (layout.labels,)),
+        (None, layout.beside),
+        (tree.images, (layout.images,)),
+    )
+    for path in walk(root):
+        name, suffix = os.path.splitext(path.name)
+        if suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
+            continue
+        folder = _relative(root, path.parent)
+        stem = f"{folder}/{name}" if folder else name
+        if folder.startswith(".") or "/." in folder:
+            continue
+        for part, templates in parts:
+            found = next(filter(None, (split_and_name(t, stem) for t in templates)), None)
+            if found is None:
+                continue
+            if part is None:
+                tree.beside.append(path)
+            else:
+                part.setdefault(found[0], {}).setdefault(composed(found[1]), []).append(
+                    check_file_name(path)
+                )
+            break
+    return tree
+
+
+@lru_cache(maxsize=8)  # files come folder by folder
+def _relative(root: Path, folder: Path) -> str:
+    relative = folder.relative_to(root).as_posix()
+    return "" if relative == "." else relative
+
+
+def _refuse_stray(layout: Layout, root: Path, tree: _Tree) -> None:
+    """Refuse a folder that is named nearly as a split, and files beside the split folders."""
+    if "[{split}/]" not in layout.images:
+        return
+    flat = {**tree.images.get(None, {}), **tree.labels.get(None, {})}
+    tops = sorted({name.partition("/")[0] for name in flat if "/" in name})
+    has_splits = bool({*tree.images, *tree.labels} - {None})
+    wrong = [top for top in tops if has_splits or _is_nearly_a_split(top.lower())]
+    if wrong:
+        raise RequestError(
+            f"{root}: '{wrong[0]}' is no split; {nearest(wrong[0], SPLITS)}; rename the folder "
+            "in both images and labels, or move it away"
+        )
+    if has_splits and flat:
+        first = min(path.name for paths in flat.values() for path in paths)
+        raise RequestError(
+            f"{root}: {len(flat)} files lie beside the split folders ({first} first); move "
+            "them into a split, or all files out of the split folders"
+        )
+
+
+def _is_nearly_a_split(folder: str) -> bool:
+    close = difflib.get_close_matches(folder, CANONICAL, 1, 0.75)
+    return bool(close) or re.match(r"(train|val|test)([^a-z]|$)", folder) is not None
+
+
+def _split(
+    layout: Layout, root: Path, tree: _Tree, lists: Mapping[str, Path], seed: int
+) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
+    """The pairs by split, and the files that are half of none."""
+    found: dict[str | None, tuple[Pair, ...]] = {}
+    left_over: list[Unmatched] = []
+    named = {*tree.images, *tree.labels} - {None}
+    in_order: list[str | None] = [split for split in SPLITS if split in named]
+    for split in in_order or [None]:
+        images, labels = tree.images.get(split, {}), tree.labels.get(split, {})
+        if layout.unlabeled_images and not labels:
+            tree.beside += [path for paths in images.values() for path in paths]
+            continue
+        found[split], unmatched = match(split or "all", images, labels)
+        left_over += unmatched
+    if None not in found:
+        return {split: pairs for split, pairs in found.items() if split}, tuple(left_over)
+    pairs = found[None]
+    if lists:
+        splits = choose(root, pairs, tuple(left_over), lists)
+        # What no list names is not missed: most of VOC's images have no labels at all.
+        text = "\n".join(path.read_text("utf-8", errors="replace") for path in lists.values())
+        missed = tuple(file for file in left_over if file.path.stem in text)
+        tree.beside += [file.path for file in left_over if file not in missed]
+        return splits, missed
+    if layout.splits is not None:
+        splits = {
+            split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS
+        }
+        return {split: some for split, some in splits.items() if some}, tuple(left_over)
+    if layout.by_drive:
+        return _split_drives(pairs, seed), tuple(left_over)
+    return split_by_seed(pairs, layout.val_share, seed), tuple(left_over)
+
+
+def _split_drives(pairs: Iterable[Pair], seed: int) -> dict[str, tuple[Pair, ...]]:
+    """Whole drives into train and val: neighboring frames in both would make scores too high."""
+    drives: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        drives.setdefault(pair.name.partition("/")[0], []).append(pair)
+
+    def draw(drive: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{drive}".encode()).digest()
+
+    if len(drives) < 2:
+        return split_by_seed(tuple(pairs), VAL_SHARE, seed)
+    number = max(1, round(len(drives) * VAL_SHARE))
+    val = {*sorted(drives, key=draw)[:number]}
+    return {
+        "train": tuple(pair for drive in sorted({*drives} - val) for pair in drives[drive]),
+        "val": tuple(pair for drive in sorted(val) for pair in drives[drive]),
+    }

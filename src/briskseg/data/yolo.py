@@ -1,0 +1,270 @@
+"""YOLO segmentation, as Ultralytics reads it: a text file an image, a polygon a row.
+
+`data.yaml` lists `names` and, by split, folders of images or .txt lists of them; the labels of
+`images/train/a.jpg` are in `labels/train/a.txt`. A row is `class x y x y ...`, coordinates from 0
+to 1. The smaller polygon lies over the larger, as in Ultralytics' own masks. An image without a
+label file, or with an empty one, is all background.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.safe_names import printable
+from briskseg.core.images import image_size
+from briskseg.core.labels.class_list import read_class_list
+from briskseg.data import shapes
+from briskseg.data.annotations import ImageIndex, annotation_files, files_below, has_masks
+from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.shape_dataset import (
+    Drawing,
+    PairList,
+    ShapeDataset,
+    classes_of,
+    refuse_class_set,
+    split_of,
+)
+from briskseg.data.shapes import Points
+from briskseg.recipe.yaml_text import YamlError, parse_yaml
+
+_SPLIT_KEYS = ("train", "val", "valid", "test")
+_ASKED = 100  # label files of a split and rows of each, to see whether all are boxes
+_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")  # without data.yaml
+_TOLERANCE = 0.01  # of an image's side, that a point may lie outside it
+
+
+class YoloDataset(ShapeDataset):
+    """Images with rows of polygons. content: the class names by their number."""
+
+    absent_is_empty: ClassVar[bool] = True
+
+    def drawing(self, pair: Pair) -> Drawing:
+        """The polygons of the pair's text file, the largest first."""
+        size_hw = image_size(pair.image)
+        names: dict[int, str] = self.content[pair.image]
+        found: list[tuple[str | None, shapes.Patch]] = []
+        for number, points in _rows(pair.label, names):
+            polygon = shapes.polygon([points * (size_hw[1], size_hw[0])], size_hw)
+            found.append((names[number], polygon))
+        found.sort(key=lambda shape: -shape[1].pixels)
+        return Drawing(size_hw, found)
+
+
+def recognizes(root: Path) -> bool:
+    """Whether the folder has a data.yaml with names and splits, or images and labels with .txt."""
+    if has_masks(root):
+        return False
+    if any(_is_yolo(path) for path in _yaml_files(root)):
+        return True
+    has_both = (root / "images").is_dir() and (root / "labels").is_dir()
+    return has_both and bool(annotation_files(root / "labels", ".txt", 1))
+
+
+def find(root: Path, classes: str | None, seed: int) -> Found:
+    """Find the pairs: those that data.yaml lists, or else the images in folders named `images`."""
+    refuse_class_set(root, classes, "data.yaml")
+    images, pairs = ImageIndex(root), PairList(root, seed)
+    described = next(filter(_is_yolo, _yaml_files(root)), None)
+    to_ignore: set[str] = set()
+    lists: list[Path] = []
+    if described is None:
+        described = next((root / p for p in _LISTS if (root / p).is_file()), None)
+        if described is None:
+            raise _no_classes(root)
+        listed = read_class_list(described)
+        names = {e.value or 0: e.name for e in (*listed.lines, *listed.ignored_lines)}
+        to_ignore = {entry.name for entry in listed.ignored_lines}
+        splits = {"": [path for place, path in images.by_path.items() if _is_below(place)]}
+    else:
+        content = _yaml(described)
+        names = _names(content, described)
+        splits = dict(_splits(content, described, root, images, lists))
+    for split, paths in splits.items():
+        for image in paths:
+            place = image.relative_to(root).as_posix()
+            pairs.add(split_of(split or place), image, root / _label_place(place), names)
+    found_splits = pairs.splits()
+    _refuse_boxes(root, found_splits)
+    labels = {pair.label for some in found_splits.values() for pair in some}
+    for path in _label_files(root):
+        if path not in labels:
+            pairs.missing(split_of(path.parent.relative_to(root).as_posix()), path)
+    found = classes_of(root, (names[n] for n in sorted(names)), to_ignore=to_ignore)
+    read = (described, *lists)
+    dataset = YoloDataset(
+        "yolo", root, found.labels, found_splits, found, pairs.content, lists=read
+    )
+    return dataset, tuple(pairs.unmatched)
+
+
+def _yaml_files(root: Path) -> list[Path]:
+    named = [root / "data.yaml", *sorted(root.glob("*.yaml")), *sorted(root.glob("*.yml"))]
+    return [path for path in dict.fromkeys(named) if path.is_file()]
+
+
+def _is_yolo(path: Path) -> bool:
+    try:
+        content = _yaml(path)
+    except DataError:
+        return path.name == "data.yaml"
+    return "names" in content and any(content.get(key) for key in _SPLIT_KEYS)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        check_size(path, MAX_LIST_BYTES)
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
+        raise DataError(f"{path}: {error}; correct the file") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: no keys, expected names, train and val; correct the file")
+    return content
+
+
+def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
+    stated = content.get("names")
+    names = dict(enumerate(stated)) if isinstance(stated, list) else stated
+    if not isinstance(names, dict) or not names:
+        raise DataError(f"{path}: no list of class names under `names`; write one")
+    for number, name in names.items():
+        if not isinstance(number, int) or not isinstance(name, str | int | float):
+            raise DataError(
+                f"{path}: names: {printable(repr(number)[:40])}: {printable(repr(name)[:40])} is "
+                "no number with a name, as in `0: road`; correct the line"
+            )
+    return {number: str(name) for number, name in names.items()}
+
+
+def _no_classes(root: Path) -> RequestError:
+    return RequestError(
+        f"{root}: labels as YOLO's are there, but no data.yaml or classes.txt names the classes; "
+        "write classes.txt: a class name a line, in the order of the numbers"
+    )
+
+
+def _splits(
+    content: dict[str, Any], path: Path, root: Path, images: ImageIndex, read: list[Path]
+) -> Iterator[tuple[str, list[Path]]]:
+    """The images of each split that data.yaml names; the lists it names are added to `read`."""
+    base = str(content.get("path") or "")
+    for key in _SPLIT_KEYS:
+        stated = content.get(key)
+        places = stated if isinstance(stated, list) else [stated] if stated else []
+        found = [
+            image for place in places for image in _listed(str(place), base, root, images, read)
+        ]
+        if places and not found:
+            raise DataError(
+                f"{path}: {key}: {printable(str(stated)[:100])} leads to no image in {root}; "
+                "correct the line, with folders relative to that of the file"
+            )
+        if found:
+            yield key, found
+
+
+def _listed(place: str, base: str, root: Path, images: ImageIndex, read: list[Path]) -> list[Path]:
+    """The images in a folder, or in a list of paths. A folder that lies elsewhere on the machine
+    that wrote the file is looked for in the root, as Ultralytics does for "../train/images"."""
+    parts = [part for part in place.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    for start in range(len(parts)):
+        inside = "/".join(parts[start:])
+        for below in dict.fromkeys((posixpath.join(base, inside), inside)):
+            below = posixpath.normpath(below)
+            if below.endswith(".txt") and not below.startswith("..") and (root / below).is_file():
+                read.append(root / below)
+                lines = _lines(root / below)
+                folder = posixpath.dirname(below)
+                found = [images.find(line.strip(), (folder, "", base)) for line in lines]
+                return [image for image in found if image is not None]
+            some = [p for name, p in images.by_path.items() if name.startswith(f"{below}/")]
+            if some:
+                return some
+    return []
+
+
+def _is_below(place: str) -> bool:
+    return "images" in place.split("/")[:-1]
+
+
+def _label_place(place: str) -> str:
+    """Where the labels of an image are: the last folder `images` is `labels`."""
+    parts = place.split("/")
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] == "images":
+            parts[index] = "labels"
+            break
+    return posixpath.splitext("/".join(parts))[0] + ".txt"
+
+
+def _label_files(root: Path) -> Iterator[Path]:
+    for path in files_below(root, {".txt"}):
+        inside = path.relative_to(root).parts[:-1]
+        if "labels" in inside and path.name != "classes.txt":
+            yield path
+
+
+def _refuse_boxes(root: Path, splits: dict[str, tuple[Pair, ...]]) -> None:
+    """Raise DataError where the first label files hold boxes only."""
+    lengths = {
+        len(line.split())
+        for some in splits.values()
+        for pair in some[:_ASKED]
+        for line in islice(_lines(pair.label), _ASKED)
+    }
+    if lengths == {5}:
+        raise DataError(
+            f"{root}: every row of the label files is `class x y width height`, a box: these are "
+            "labels of detection, and segmentation needs `class x y x y ...`, the outline; label "
+            "outlines, or export the data as segmentation"
+        )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        check_size(path, MAX_LIST_BYTES)
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return []  # an image without labels
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from None
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Points]]:
+    """The class and the outline of every row, in shares of the image."""
+    for number, line in enumerate(_lines(path), start=1):
+        where = f"{path}, row {number}"
+        try:
+            kind, *values = map(float, line.split())
+        except ValueError:
+            raise DataError(f"{where}: '{printable(line[:60])}' is no row of numbers") from None
+        if len(values) == 4:
+            raise DataError(
+                f"{where}: is `class x y width height`, a box, among outlines; draw the outline"
+            )
+        if len(values) < 6 or len(values) % 2:
+            raise DataError(
+                f"{where}: {len(values)} numbers after the class, expected x and y of 3 points or "
+                "more"
+            )
+        if kind not in names:
+            raise DataError(f"{where}: the class {kind:g} has no name; expected {[*names]}"[:300])
+        points = np.array(values).reshape(-1, 2)
+        if not ((points > -_TOLERANCE) & (points < 1 + _TOLERANCE)).all():
+            raise DataError(f"{where}: coordinates outside 0 to 1; divide them by the image's size")
+        yield int(kind), points
+
+
+FORMAT = Format(
+    recognizes,
+    find,
+    ("data.yaml (names, train, val) with images/.../NAME.ext and YOLO's labels/.../NAME.txt",),
+)

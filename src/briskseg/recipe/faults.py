@@ -1,0 +1,174 @@
+"""What is wrong with a recipe's values, a sentence for each key: found, expected, what to write."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from briskseg.core.errors import nearest
+from briskseg.core.files.safe_names import printable
+
+# pydantic's types of errors that say of what type a value is to be.
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "literal_error": "",  # its choices
+}
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_UNION = re.compile(r"(literal|tuple|lax-or-strict|function-\w+|constrained-\w+|nullable)\[")
+_MEMBERS = {"Factor", "int", "float", "bool", "str", "none"}  # of unions, beside those
+
+
+def describe(
+    error: ValidationError, recipe: type[BaseModel], values: Mapping[str, Any]
+) -> Iterator[str]:
+    """A sentence for each key of `values` that is wrong, in the order of the recipe's class."""
+    by_key = _faults_by_key(error)
+    for key, faults in by_key.items():
+        types = {fault["type"] for fault in faults}
+        # a union's other members complain of the whole list where one of its values is wrong
+        if types <= _EXPECTED.keys() and any(other.startswith(f"{key}.") for other in by_key):
+            continue
+        if types <= _EXPECTED.keys():
+            written = _as_written(types, faults[0]["input"], key)
+            is_right = written is not None and _fits(recipe, values, key, written.value)
+            hint = f"; write {written.text}" if written is not None and is_right else ""
+            yield f"'{key or 'recipe'}': {_type_fault(key, faults)}{hint}"
+        else:
+            yield _sentence(key, faults[0], recipe)
+
+
+def _faults_by_key(error: ValidationError) -> dict[str, list[ErrorDetails]]:
+    found: dict[str, list[ErrorDetails]] = {}
+    for fault in error.errors(include_url=False):
+        loc = list(fault["loc"])
+        if fault["type"] == "missing" and isinstance(loc[-1], int):  # a list that is too short
+            loc.pop()
+        # the name of a union's member does not belong to the key
+        parts = [part for part in map(str, loc) if part not in _MEMBERS and not _UNION.match(part)]
+        found.setdefault(".".join(printable(part[:100]) for part in parts), []).append(fault)
+    return found
+
+
+def _sentence(key: str, fault: ErrorDetails, recipe: type[BaseModel]) -> str:
+    found = fault["input"]
+    if fault["type"] == "extra_forbidden":
+        *parents, last = key.split(".")
+        return f"unknown key '{key}'; {nearest(last, _keys_of(recipe, parents))}"
+    if fault["type"] == "missing":
+        if isinstance(fault["loc"][-1], int):
+            return f"'{key}': expected more values, found {_short(found)}"
+        return f"'{key}' is missing"
+    if fault["type"] == "too_long":
+        return f"'{key}': expected {fault['ctx']['max_length']} values, found {_short(found)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(found, dict) else f", found {_short(found)}"
+    return f"'{key or 'recipe'}': {message[0].lower()}{message[1:]}{shown}"
+
+
+def _type_fault(key: str, faults: list[ErrorDetails]) -> str:
+    """Of which type a value is to be, and the value."""
+    wanted = [
+        fault["ctx"]["expected"] if fault["type"] == "literal_error" else _EXPECTED[fault["type"]]
+        for fault in faults
+    ]
+    if key.endswith(".size") and "a list" in wanted:
+        wanted = ["[height, width]"]
+    return f"expected {' or '.join(dict.fromkeys(wanted))}, found {_short(faults[0]['input'])}"
+
+
+class _Written(NamedTuple):
+    """A value of the type that is expected, and how a recipe has it."""
+
+    value: Any
+    text: str
+
+
+def _as_written(types: Collection[str], found: Any, key: str) -> _Written | None:
+    """What was probably meant; None where nothing suggests itself."""
+    if isinstance(found, str):
+        return _from_text(types, found.strip())
+    if "string_type" in types and isinstance(found, bool | int | float):
+        shown = _short(found)
+        return _Written(shown, f"""it in quotes, '{shown}' (in a shell --set "{key}='{shown}'")""")
+    if "int_type" in types and isinstance(found, float) and found.is_integer():
+        return _Written(int(found), _short(int(found)))
+    if "bool_type" in types and found in (0, 1):
+        return _Written(bool(found), _short(bool(found)))
+    if "tuple_type" in types and isinstance(found, int | float):
+        return _Written([found], f"[{_short(found)}]")
+    return None
+
+
+def _from_text(types: Collection[str], text: str) -> _Written | None:
+    if {"int_type", "float_type"} & {*types} and re.fullmatch(r"[-+]?\d{1,18}", text):
+        return _Written(int(text), f"{int(text)}, without quotes")
+    if "float_type" in types and re.fullmatch(r"[-+]?[.\d]+([eE][-+]?\d+)?", text):
+        with suppress(ValueError):
+            return _Written(float(text), f"{text}, without quotes")
+    if "bool_type" in types and text.lower() in _TRUTH:
+        truth = _TRUTH[text.lower()]
+        return _Written(truth, f"{_short(truth)}, without quotes")
+    if "tuple_type" in types:
+        if sides := re.fullmatch(r"(\d{1,5})\s*[x,*]\s*(\d{1,5})", text):
+            size = [int(side) for side in sides.groups()]
+            return _Written(size, f"{size}")
+        return _Written([text], f"[{printable(text[:100])}]")
+    if "model_type" in types:
+        return _Written({"name": text}, f"{{name: {printable(text[:100])}}}")
+    return None
+
+
+def _fits(recipe: type[BaseModel], values: Mapping[str, Any], key: str, value: Any) -> bool:
+    """Whether the key is right with this value: nothing else is worth writing."""
+    changed = copy.deepcopy(dict(values))
+    inner: Any = changed
+    *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    try:
+        for part in parents:
+            inner = inner[part]
+        inner[last] = value
+        recipe.model_validate(changed)
+    except ValidationError as error:
+        return not any(k == key or k.startswith(f"{key}.") for k in _faults_by_key(error))
+    except (KeyError, IndexError, TypeError):  # a value that lies in no dictionary or list
+        return False
+    return True
+
+
+def _short(found: Any) -> str:
+    """A value as the recipe has it, cut where it is long."""
+    if found is None:
+        return "nothing"
+    if isinstance(found, bool):
+        return str(found).lower()
+    try:
+        shown = printable(repr(found))
+    except ValueError:  # Python writes out no number of thousands of digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 200 else f"{shown[:200]}..."
+
+
+def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
+    """The keys that the part at this path below `part` knows."""
+    for parent in parents:
+        if parent.isdigit():  # the index in a tuple of parts
+            continue
+        field = part.model_fields.get(parent)
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not inner:
+            return []
+        part = inner[0]
+    return list(part.model_fields)

@@ -1,0 +1,313 @@
+"""Masks are read as tools and publications lay them out: the right pairs, splits and classes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data import trees
+from tests.data.conftest import stripes, write_image, write_mask
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.pictures import AVIF
+from briskseg.data import open_dataset
+from briskseg.data.check import check_dataset
+
+
+@pytest.mark.parametrize("kind", trees.TREES)
+def test_a_label_file_becomes_the_classes_that_it_means(kind: str, tmp_path: Path) -> None:
+    trees.TREES[kind](tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert dataset.kind == kind
+    for split in dataset.splits:
+        for pair in dataset.pairs(split):
+            np.testing.assert_array_equal(
+                dataset.read_labels(pair), trees.expected(kind, dataset.names)
+            )
+    assert check_dataset(tmp_path).fit
+
+
+@pytest.mark.parametrize("kind", trees.TREES)
+def test_every_file_is_accounted_for(kind: str, tmp_path: Path) -> None:
+    trees.TREES[kind](tmp_path)
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    files = check_dataset(tmp_path).files
+    there = sum(path.is_file() for path in tmp_path.rglob("*"))
+    assert files.total == there
+    assert files.images == files.labels
+    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
+    assert files.unread["no picture"] >= 1
+
+
+def test_previews_and_instances_of_cityscapes_are_no_finding(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        stem = f"{split}/ulm/ulm_000000_000019"
+        trees.image(tmp_path / f"leftImg8bit/{stem}_leftImg8bit.png")
+        if split != "test":
+            trees.mask(tmp_path / f"gtFine/{stem}_gtFine_labelIds.png", [7, 26, 0])
+            trees.mask(tmp_path / f"gtFine/{stem}_gtFine_color.png", [(1, 2, 3)])
+    report = check_dataset(tmp_path)
+    assert "unread-files" not in {finding.kind for finding in report.findings}
+    assert report.files.unread == {"of the set and not needed": 3}
+
+
+def splits(root: Path, **how: object) -> dict[str, list[str]]:
+    found = open_dataset(root, **how).splits
+    return {split: [pair.name for pair in pairs] for split, pairs in found.items()}
+
+
+def test_published_splits_and_classes(tmp_path: Path) -> None:
+    trees.rugd(tmp_path / "rugd")
+    found = splits(tmp_path / "rugd")
+    assert found == {
+        "train": ["village/village_00003"],
+        "val": ["park-8/park-8_00001"],
+        "test": ["creek/creek_00001"],
+    }
+    for kind, number in (("ade20k", 150), ("idd", 26), ("rellis-3d", 18), ("wilddash2", 25)):
+        trees.TREES[kind](tmp_path / kind)
+        assert len(open_dataset(tmp_path / kind).names) == number
+    trees.a2d2(tmp_path / "a2d2")
+    drives = [{name[:8] for name in some} for some in splits(tmp_path / "a2d2").values()]
+    assert drives[0].isdisjoint(drives[1])
+    both = tmp_path / "vistas"
+    trees.mapillary_12(both)
+    trees.mapillary_20(both)
+    assert open_dataset(both).kind == "mapillary-1.2"
+    newer = open_dataset(both, classes="mapillary-2.0")
+    assert newer.names == ("Bird", "Curb Cut", "Car")
+    assert "v2.0" in str(newer.pairs("train")[0].label)
+    with pytest.raises(RequestError, match=r"'camvid11' was asked for, but this is mapillary-1\.2"):
+        open_dataset(both, classes="camvid11")
+
+
+def test_classes_that_share_a_color_are_told_apart_by_the_index(tmp_path: Path) -> None:
+    trees.mapillary_12(tmp_path)
+    config = json.loads((tmp_path / "config_v1.2.json").read_text())
+    for label in config["labels"]:
+        label["color"] = [0, 0, 0] if label["readable"] == "Bird" else [128, 0, 0]
+    (tmp_path / "config_v1.2.json").write_text(json.dumps(config))
+    path = open_dataset(tmp_path).pairs("train")[0].label
+    trees.mask(path, [0, 1], "P")
+    labels_hw = open_dataset(tmp_path).read_labels(open_dataset(tmp_path).pairs("train")[0])
+    assert np.unique(labels_hw).tolist() == [0, 1]
+
+
+def test_vocs_own_classes_and_border(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        name = f"2007_00003{number}"
+        trees.image(tmp_path / f"JPEGImages/{name}.jpg")
+        trees.mask(tmp_path / f"SegmentationClass/{name}.png", [0, 7, 20, 255], "P")
+        trees.text(tmp_path / f"ImageSets/Segmentation/{split}.txt", name)
+    for folder in ("Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir()
+    dataset = open_dataset(tmp_path)
+    assert (len(dataset.names), dataset.names[7], dataset.names[20]) == (21, "car", "tvmonitor")
+    labels_hw = dataset.read_labels(dataset.pairs("train")[0])
+    assert np.unique(labels_hw).tolist() == [0, 7, 20, 255]
+
+
+def test_lists_make_the_splits_of_flat_folders(write_folder) -> None:
+    root = write_folder((".",), images=4)
+    (root / "train.txt").write_text("000\nimages/001.jpg\n")
+    (root / "val.txt").write_text("002.jpg\n")
+    assert splits(root) == {"train": ["000", "001"], "val": ["002"]}
+    assert check_dataset(root).files.unread == {"in no list of a split": 2}
+    (root / "train.txt").unlink()
+    assert splits(root)["train"] == ["000", "001", "003"]
+    (root / "val.txt").write_text("002\n999\n")
+    with pytest.raises(DataError, match=r"val.txt, line 2: '999' is no image of the data set"):
+        open_dataset(root)
+
+
+def test_a_csv_of_images_labels_and_splits(tmp_path: Path) -> None:
+    for number in range(3):
+        write_image(tmp_path / f"photos/{number}.jpg", number)
+        write_mask(tmp_path / f"drawn/{number}_seg.png", stripes())
+    rows = ["image,label,split", "photos/0.jpg,drawn/0_seg.png,train"]
+    rows += ["photos/1.jpg,drawn/1_seg.png,valid", "photos/2.jpg,drawn/2_seg.png,train"]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert splits(tmp_path) == {"train": ["photos/0", "photos/2"], "val": ["photos/1"]}
+    (tmp_path / "data.csv").write_text("\n".join([*rows, "photos/3.jpg,drawn/3.png,train"]))
+    with pytest.raises(DataError, match=r"data.csv, line 5: neither 'photos/3.jpg' nor its label"):
+        open_dataset(tmp_path)
+    (tmp_path / "data.csv").write_text("\n".join([*rows, "photos/0.jpg,drawn/0_seg.png,trian"]))
+    with pytest.raises(DataError, match=r"line 5: the split 'trian', expected train, val, test"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Train", "Valid"), ("train2017", "val2017")])
+@pytest.mark.parametrize("parts", [("images", "labels"), ("Images", "Masks"), ("img", "gt")])
+def test_names_of_folders(names: tuple[str, str], parts: tuple[str, str], write_folder) -> None:
+    root = write_folder()
+    for old, new in zip(("images", "labels"), parts, strict=True):
+        for split, name in zip(("train", "val"), names, strict=True):
+            (root / old / split).rename(root / old / name)
+        (root / old).rename(root / new)
+    assert splits(root) == {split: ["000", "001", "002"] for split in ("train", "val")}
+
+
+@pytest.mark.parametrize("name", ["train_new", "trian", "val-2"])
+def test_a_folder_that_is_nearly_a_split_is_not_drawn_from(name: str, write_folder) -> None:
+    root = write_folder(("train",))
+    for part in ("images", "labels"):
+        (root / part / "train").rename(root / part / name)
+    with pytest.raises(RequestError, match=f"'{name}' is no split"):
+        open_dataset(root)
+
+
+def test_a_list_line_without_its_label_is_named(tmp_path: Path) -> None:
+    trees.lists(tmp_path)
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("JPEGImages/more.jpg\n")
+    with pytest.raises(DataError, match=r"train.txt, line 2: names no label beside the image"):
+        open_dataset(tmp_path)
+
+
+def test_subfolders_are_part_of_the_name(write_folder) -> None:
+    root = write_folder()
+    for part in ("images", "labels"):
+        (root / part / "train" / "day2").mkdir()
+        for path in sorted((root / part / "train").glob("00[12].*")):
+            path.rename(path.parent / "day2" / path.name)
+    assert splits(root)["train"] == ["000", "day2/001", "day2/002"]
+    assert check_dataset(root).findings == ()
+
+
+@pytest.mark.parametrize("values", [[0, 1, 2], [0, 1, 2, 255], [3, 7, 26], [(1, 2, 3), (9, 8, 7)]])
+def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"{split}/images/a.jpg")
+        trees.mask(tmp_path / f"{split}/masks/a.png", values)
+    with pytest.raises(RequestError, match=r"but no classes\.txt; write one") as caught:
+        open_dataset(tmp_path)
+    line = str(caught.value).partition("put in the names: ")[2]
+    assert line.startswith("printf ")
+    subprocess.run(["bash", "-c", line], check=True)
+    dataset = open_dataset(tmp_path)
+    labels_hw = dataset.read_labels(dataset.pairs("train")[0])
+    classes = [value for value in values if value != 255]
+    assert len(dataset.names) == len(classes)
+    assert {*np.unique(labels_hw).tolist()} - {255} == {*range(len(classes))}
+
+
+def test_without_a_class_list_0_and_255_have_two_readings(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"{split}/images/a.jpg")
+        trees.mask(tmp_path / f"{split}/masks/a.png", [0, 255])
+    with pytest.raises(
+        RequestError, match=r"`0 background` and `255 NAME`; where it means ignored"
+    ):
+        open_dataset(tmp_path)
+
+
+def test_kaggles_camvid_says_that_its_split_leaks(tmp_path: Path) -> None:
+    trees.camvid_kaggle(tmp_path)
+    kinds = {finding.kind: finding for finding in check_dataset(tmp_path).findings}
+    assert "neighboring frames of one video" in kinds["known-flaw"].message
+
+
+def test_an_unknown_layout_names_the_nearest_and_what_to_move(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        trees.image(tmp_path / f"photos/{name}.jpg")
+        trees.mask(tmp_path / f"painted/{name}.png", [0, 1, 2])
+    trees.text(tmp_path / "classes.txt", "x", "y", "z")
+    with pytest.raises(RequestError, match="no data set of a known layout") as caught:
+        open_dataset(tmp_path)
+    message = str(caught.value)
+    assert "photos holds 3 images and painted their masks" in message
+    moves = re.findall(r"^\s+(mv .+)$", message, re.MULTILINE)
+    assert len(moves) == 2
+    for move in moves:
+        _, source, target = shlex.split(move)
+        shutil.move(source, target)
+    assert sum(map(len, open_dataset(tmp_path).splits.values())) == 3
+
+
+@pytest.mark.parametrize(("suffix", "form"), [(".jfif", "JPEG"), (".avif", "AVIF")])
+def test_jfif_and_avif_are_read(suffix: str, form: str, write_folder) -> None:
+    if form == "AVIF" and "AVIF" not in AVIF:
+        pytest.skip("this Pillow was built without AVIF")
+    root = write_folder()
+    before = open_dataset(root)
+    true = [before.read_image(pair) for pair in before.pairs("train")]
+    for path in [*root.glob("images/*/*.jpg")]:
+        Image.open(path).save(path.with_suffix(suffix), form, quality=100)
+        path.unlink()
+    dataset = open_dataset(root)
+    for pair, image_hwc in zip(dataset.pairs("train"), true, strict=True):
+        assert pair.image.suffix == suffix
+        read = dataset.read_image(pair)
+        assert read.shape == image_hwc.shape
+        assert np.abs(read.astype(int) - image_hwc).mean() < 12  # red and blue are not swapped
+    assert check_dataset(root).findings == ()
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".npy", ".gif", ".jp2", ".mat"])
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_types_that_are_not_read_are_named_as_the_cause(part: str, suffix: str, write_folder):
+    root = write_folder()
+    for path in [*root.glob(f"{part}/*/*")]:
+        path.rename(path.with_suffix(suffix))
+    report = check_dataset(root)
+    (finding,) = (f for f in report.findings if f.severity == "error")
+    assert (finding.kind, finding.count) == ("unread-data", 6)
+    assert f"6 of type {suffix}" in finding.message
+    assert f"convert {suffix} to PNG" in finding.fix_hint
+    assert report.files.unread[f"of type {suffix}"] == 6
+
+
+def test_segments_without_a_class_are_named(tmp_path: Path) -> None:
+    trees.wilddash2(tmp_path)
+    path = open_dataset(tmp_path).pairs("train")[0].label
+    trees.mask(path, [(5, 0, 0), (0, 7, 0)])
+    with pytest.raises(DataError, match=r"value 5 \(.* pixels\) of no class"):
+        open_dataset(tmp_path).read_labels(open_dataset(tmp_path).pairs("train")[0])
+    (tmp_path / "panoptic.json").write_text("{}")
+    with pytest.raises(DataError, match=r"panoptic\.json: annotations is missing"):
+        open_dataset(tmp_path)
+
+
+def test_a_changed_json_is_read_again(tmp_path: Path) -> None:
+    trees.wilddash2(tmp_path)
+    before = check_dataset(tmp_path).splits["train"]
+    content = json.loads((tmp_path / "panoptic.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["segments_info"][0]["category_id"] = 8
+    (tmp_path / "panoptic.json").write_text(json.dumps(content))
+    after = check_dataset(tmp_path).splits["train"]
+    assert before.pixels[1] == after.pixels[2] > 0
+    assert before.pixels[2] == after.pixels[1] == 0
+
+
+def test_the_two_readings_of_one_class_with_0_and_255(write_folder) -> None:
+    root = write_folder(classes="polyp\n")
+    for path in root.glob("labels/*/*.png"):
+        write_mask(path, stripes(2) * 255)
+    (finding,) = (f for f in check_dataset(root).findings if f.severity == "error")
+    assert finding.kind == "single-class"
+    assert "0 is the background and 255 'polyp', or 0 is 'polyp' and 255 ignored" in finding.message
+    lines = re.findall(r"`(\d+ \w+)`", finding.fix_hint)
+    (root / "classes.txt").write_text("\n".join(lines))
+    report = check_dataset(root)
+    assert report.fit
+    assert report.held == {0: "0", 1: "255"}
+    assert report.splits["train"].pixels[0] == report.splits["train"].pixels[1] > 0
+
+
+def test_an_export_without_its_images_is_named(tmp_path: Path) -> None:
+    trees.mask(tmp_path / "SegmentationClass/a.png", [(0, 0, 0), (0, 128, 0)])
+    trees.text(tmp_path / "labelmap.txt", "background:0,0,0::", "car:0,128,0::")
+    with pytest.raises(RequestError, match="its images are not there: put them into") as caught:
+        open_dataset(tmp_path)
+    assert str(tmp_path / "JPEGImages") in str(caught.value)
+    trees.image(tmp_path / "JPEGImages/a.jpg")
+    assert open_dataset(tmp_path).kind == "voc"

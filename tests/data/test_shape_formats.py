@@ -1,0 +1,585 @@
+"""What labeling tools write is read as it lies: each format's own turns, by `open_dataset`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.images import write_png
+from briskseg.data import Dataset, open_dataset
+from briskseg.data.check import check_dataset
+from briskseg.data.shapes import LINE_WIDTH
+
+H, W = 40, 60
+BOTH = [[2, 2], [22, 2], [22, 22], [2, 22]], [[10, 10], [30, 10], [30, 30], [10, 30]]
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(str(path)))
+    write_png(path, rng.integers(0, 256, (H, W, 3), dtype=np.uint8))
+    return path
+
+
+def put(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def labels(root: Path, name: str = "a", **how: Any) -> tuple[Dataset, np.ndarray]:
+    """The data set, and the labels of the image of this stem."""
+    dataset = open_dataset(root, **how)
+    pairs = [pair for split in dataset.splits for pair in dataset.pairs(split)]
+    return dataset, dataset.read_labels(next(p for p in pairs if p.image.stem == name))
+
+
+def areas(dataset: Dataset, labels_hw: np.ndarray) -> dict[str, int]:
+    """The pixels of each class."""
+    names = {**dict(enumerate(dataset.names)), 255: "(ignored)"}
+    values, counts = np.unique(labels_hw, return_counts=True)
+    return {names[value]: n for value, n in zip(values.tolist(), counts.tolist(), strict=True)}
+
+
+def png(mask: np.ndarray) -> bytes:
+    written = io.BytesIO()
+    Image.fromarray(mask).save(written, "PNG")
+    return written.getvalue()
+
+
+# --- labelme
+
+
+def labelme_file(*shapes: dict[str, Any], image: str = "a.png", **more: Any) -> dict[str, Any]:
+    return {
+        "version": "5.4.1",
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": image,
+        "imageData": None,
+        "imageHeight": H,
+        "imageWidth": W,
+    } | more
+
+
+def shape(label: str, points: Any, kind: str = "polygon", **more: Any) -> dict[str, Any]:
+    return {"label": label, "points": points, "group_id": None, "shape_type": kind} | more
+
+
+def test_labelme_shapes(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    mask = np.zeros((5, 7), bool)
+    mask[1:4, 2:6] = True
+    coded = base64.b64encode(png(mask)).decode()
+    embedded = base64.b64encode((tmp_path / "a.png").read_bytes()).decode()
+    shapes = [
+        shape("car", BOTH[0], flags={"hard": True}, group_id=3),
+        shape("tree", BOTH[1]),
+        shape("pole", [[40, 20], [45, 20]], "circle"),
+        shape("lane", [[5, 35], [35, 35]], "line"),
+        shape("sign", [[50, 1], [56, 5]], "mask", mask=coded),
+        shape("bush", [[40, 2], [44, 2], [44, 6], [40, 6]], "oriented_rectangle"),
+        shape("void", [[55, 35], [60, 40]], "rectangle"),
+        shape("nose", [[3, 3]], "point"),
+    ]
+    put(tmp_path / "a.json", labelme_file(*shapes, imageData=embedded))
+    put(tmp_path / "b.json", labelme_file(shape("car", BOTH[0]), image="b.png"))
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "bush", "car", "lane", "pole", "sign", "tree")
+    found = areas(dataset, labels_hw)
+    assert found["tree"] == 20 * 20  # the later one lies on top
+    assert found["car"] == 20 * 20 - 12 * 12
+    assert found["lane"] == 30 * LINE_WIDTH
+    assert abs(found["pole"] - np.pi * 25) < 5
+    assert (found["sign"], found["bush"], found["(ignored)"]) == (12, 16, 25)
+    assert (labels_hw[2:5, 52:56] == dataset.names.index("sign")).all()
+    report = check_dataset(tmp_path)
+    left_out = next(f for f in report.findings if f.kind == "shapes-left-out")
+    assert "point (1)" in left_out.message
+    assert left_out.files == (Path("a.json"),)
+
+
+@pytest.mark.parametrize(
+    "stated", ["..\\images\\a.png", "../images/a.png", "C:\\work\\a.png", "/etc/a.png", "gone.png"]
+)
+def test_labelme_finds_the_image_within_the_root_only(tmp_path: Path, stated: str) -> None:
+    picture(tmp_path / "a.png")  # outside of the data
+    root = tmp_path / "set"
+    for name in "ab":
+        picture(root / "images" / f"{name}.png")
+        put(root / "json" / f"{name}.json", labelme_file(shape("car", BOTH[0])))
+    put(root / "json" / "a.json", labelme_file(shape("car", BOTH[0]), image=stated))
+    put(root / "json" / "b.json", labelme_file(shape("car", BOTH[0]), image="b.png"))
+    dataset = open_dataset(root)
+    pairs = {pair for split in dataset.splits for pair in dataset.pairs(split)}
+    assert {pair.image for pair in pairs} == {root / "images" / f"{n}.png" for n in "ab"}
+    put(root / "json" / "c.json", labelme_file(shape("car", BOTH[0]), image="../../a.png"))
+    picture(tmp_path / "c.png")
+    put(root / "json" / "c.json", labelme_file(shape("car", BOTH[0]), image="../../c.png"))
+    with pytest.raises(DataError, match=r"label without image \(json/c\.json\)"):
+        open_dataset(root)
+
+
+def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    put(tmp_path / "labels.txt", "__ignore__\n_background_\ntree\ncar\n")
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "tree", "car")
+    assert areas(dataset, labels_hw) == {"background": H * W - 400, "car": 400}
+    dataset, labels_hw = labels(tmp_path, unlabeled="ignored")
+    assert areas(dataset, labels_hw) == {"(ignored)": H * W - 400, "car": 400}
+    put(tmp_path / "labels.txt", "tree\ncart\n")
+    with pytest.raises(
+        DataError, match=r"\.json: a shape of the class 'car'.* did you mean 'cart'"
+    ):
+        labels(tmp_path)
+
+
+def test_unlabeled_pixels_are_ignored_where_that_is_asked(tmp_path: Path, command: Any) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    dataset, labels_hw = labels(tmp_path, unlabeled="ignored")
+    assert dataset.names == ("car",)
+    assert areas(dataset, labels_hw) == {"(ignored)": H * W - 400, "car": 400}
+    done = command("check", tmp_path, "--unlabeled", "ignored", "--json", "-")
+    assert json.loads(done.out)["classes"] == ["car"]
+    done = command("check", tmp_path, "--json", "-")
+    assert json.loads(done.out)["classes"] == ["background", "car"]
+    assert command("check", tmp_path, "--unlabeled", "ignore").status == 2
+
+
+# --- COCO
+
+
+def coco_file(annotations: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    numbered = [{"id": n, "image_id": 5, "iscrowd": 0} | a for n, a in enumerate(annotations)]
+    return {
+        "images": [{"id": 5, "file_name": "a.png", "height": H, "width": W}],
+        "annotations": numbered,
+        "categories": [{"id": 44, "name": "tree"}, {"id": 7, "name": "car"}],
+    } | more
+
+
+def flat(*rings: Any) -> list[list[float]]:
+    return [[c for point in ring for c in point] for ring in rings]
+
+
+def test_coco_outlines_runs_and_crowds(tmp_path: Path) -> None:
+    from pycocotools import mask as coco_mask
+
+    picture(tmp_path / "val2017" / "a.png")
+    picture(tmp_path / "train2017" / "a.png")
+    picture(tmp_path / "train2017" / "beside.png")
+    mask = np.zeros((H, W), np.uint8)
+    mask[30:36, 50:58] = 1
+    packed = coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
+    counts = [40 * 40 + 2, 4, H * W - 40 * 40 - 6]
+    content = coco_file(
+        [
+            {"category_id": 7, "segmentation": flat(BOTH[0], [[50, 2], [55, 2], [55, 6], [50, 6]])},
+            {"category_id": 44, "segmentation": flat([[4, 4], [8, 4], [8, 8], [4, 8]])},
+            {"category_id": 44, "segmentation": {"size": [H, W], "counts": packed}},
+            {"category_id": 7, "segmentation": {"size": [H, W], "counts": counts}, "iscrowd": 1},
+            {"category_id": 7, "bbox": [0, 0, 5, 5]},
+        ]
+    )
+    content["annotations"].reverse()
+    for split in ("train", "val"):
+        put(tmp_path / "annotations" / f"instances_{split}2017.json", content)
+        put(tmp_path / "annotations" / f"captions_{split}2017.json", content)
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "car", "tree")  # in the order of the ids
+    found = areas(dataset, labels_hw)
+    assert found["tree"] == 16 + 48  # the smaller lies over the larger, whatever comes later
+    assert found["car"] == 400 - 16 + 20
+    assert (labels_hw[2:6, 40] == 255).all()
+    assert found["(ignored)"] == 4
+    findings = {f.kind: f for f in check_dataset(tmp_path).findings}
+    assert "box (2)" in findings["shapes-left-out"].message
+    assert findings["unlisted-images"].files == (Path("train2017/beside.png"),)
+
+
+def test_roboflows_coco(tmp_path: Path) -> None:
+    content = coco_file([{"category_id": 1, "segmentation": flat(BOTH[0])}])
+    content["categories"] = [
+        {"id": 0, "name": "things", "supercategory": "none"},
+        {"id": 1, "name": "car", "supercategory": "things"},
+    ]
+    for split in ("train", "valid", "test"):
+        picture(tmp_path / split / "a.png")
+        put(tmp_path / split / "_annotations.coco.json", content)
+    dataset, labels_hw = labels(tmp_path)
+    assert [*dataset.splits] == ["train", "val", "test"]
+    assert areas(dataset, labels_hw) == {"background": H * W - 400, "car": 400}
+
+
+def test_a_single_coco_file_is_split_by_the_seed(tmp_path: Path) -> None:
+    content = coco_file([])
+    content["images"] = []
+    for n in range(10):
+        picture(tmp_path / "images" / f"{n}.png")
+        content["images"].append({"id": n, "file_name": f"{n}.png", "height": H, "width": W})
+        content["annotations"].append(
+            {"id": n, "image_id": n, "category_id": 7, "segmentation": flat(BOTH[0])}
+        )
+    put(tmp_path / "labels.json", content)
+    dataset = open_dataset(tmp_path)
+    assert {split: len(pairs) for split, pairs in dataset.splits.items()} == {"train": 8, "val": 2}
+
+
+def test_coco_boxes_are_said_to_be_detection(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    put(tmp_path / "coco.json", coco_file([{"category_id": 7, "bbox": [0, 0, 5, 5]}]))
+    with pytest.raises(DataError, match=r"coco\.json: no annotation has a `segmentation`"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        ({"category_id": 9, "segmentation": flat(BOTH[0])}, r"annotations\[0\]\.category_id is 9"),
+        (
+            {"category_id": 7, "segmentation": [[1, 2, 3, 4, "x", 6]]},
+            r"segmentation\[0\]\[4\] is 'x'",
+        ),
+        ({"category_id": 7, "segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "as many numbers for y"),
+        (
+            {"category_id": 7, "segmentation": {"size": [9, 9], "counts": [81]}},
+            r"size is \[9, 9\], expected the image's \[40, 60\]",
+        ),
+        ({"category_id": 7, "segmentation": {"size": [H, W], "counts": [5]}}, "add up to 5"),
+        ({"category_id": 7, "segmentation": {"size": [H, W], "counts": "\x7f"}}, "run lengths"),
+    ],
+)
+def test_a_wrong_coco_annotation_is_named(tmp_path: Path, annotation: Any, said: str) -> None:
+    picture(tmp_path / "a.png")
+    put(tmp_path / "coco.json", coco_file([annotation]))
+    with pytest.raises(DataError, match=rf"coco\.json: .*{said}"):
+        labels(tmp_path)
+    damaged = [f for f in check_dataset(tmp_path).findings if f.kind == "damaged-file"]
+    assert damaged[0].files == (Path("a.png"),)  # the file that holds it is that of all images
+
+
+def test_coco_panoptic(tmp_path: Path) -> None:
+    ids = np.zeros((H, W), np.int64)
+    ids[:10], ids[10:20], ids[20:30] = 70000, 256, 3
+    colors = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
+    content = coco_file([])
+    segments = [
+        {"id": 70000, "category_id": 44, "iscrowd": 0},
+        {"id": 256, "category_id": 7, "iscrowd": 0},
+        {"id": 3, "category_id": 7, "iscrowd": 1},
+    ]
+    content["annotations"] = [{"image_id": 5, "file_name": "a.png", "segments_info": segments}]
+    for split in ("train", "val"):
+        picture(tmp_path / f"{split}2017" / "a.png")
+        put(tmp_path / "annotations" / f"panoptic_{split}2017.json", content)
+        (tmp_path / "annotations" / f"panoptic_{split}2017").mkdir()
+        write_png(tmp_path / "annotations" / f"panoptic_{split}2017" / "a.png", colors)
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("car", "tree")
+    tenth = 10 * W
+    assert areas(dataset, labels_hw) == {"car": tenth, "tree": tenth, "(ignored)": 2 * tenth}
+    assert {pair.image.parent.name for pair in dataset.pairs("val")} == {"val2017"}
+
+
+# --- YOLO
+
+
+def yolo(root: Path, rows: str, names: str = "names: [car, tree]") -> None:
+    for split in ("train", "valid"):
+        picture(root / split / "images" / "a.png")
+        put(root / split / "labels" / "a.txt", rows)
+    put(root / "data.yaml", f"train: ../train/images\nval: ../valid/images\n{names}\n")
+
+
+def row(number: int, points: Any) -> str:
+    return f"{number} " + " ".join(f"{x / W} {y / H}" for x, y in points) + "\n"
+
+
+def test_yolo_outlines(tmp_path: Path) -> None:
+    inner = [[4, 4], [8, 4], [8, 8], [4, 8]]
+    yolo(tmp_path, row(1, inner) + row(0, BOTH[0]), "names: {0: car, 1: tree}")
+    picture(tmp_path / "train" / "images" / "empty.png")
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "car", "tree")
+    assert areas(dataset, labels_hw) == {"background": H * W - 400, "car": 384, "tree": 16}
+    _, empty = labels(tmp_path, "empty")
+    assert not empty.any()  # an image without labels is all background
+    report = check_dataset(tmp_path)
+    assert report.splits["train"].pairs == 2
+    assert not [f for f in report.findings if "file" in f.kind or "label" in f.kind]
+
+
+def test_yolo_lists_of_images(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.png")
+        put(tmp_path / "labels" / f"{name}.txt", row(0, BOTH[0]))
+    put(tmp_path / "train.txt", "./images/a.png\n/elsewhere/set/images/b.png\n")
+    put(tmp_path / "val.txt", "images/c.png\n")
+    put(
+        tmp_path / "my.yaml", "path: /elsewhere/set\ntrain: train.txt\nval: val.txt\nnames: [car]\n"
+    )
+    dataset = open_dataset(tmp_path)
+    stems = {s: [pair.image.stem for pair in pairs] for s, pairs in dataset.splits.items()}
+    assert stems == {"train": ["a", "b"], "val": ["c"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("0 0.5 0.5 0.1 0.1\n", "a box: these are labels of detection"),
+        (row(0, BOTH[0]) + "0 0.5 0.5 0.1 0.1\n", r"a\.txt, row 2: .*a box, among outlines"),
+        ("0 0.1 0.2 0.3 0.4 0.5\n", r"a\.txt, row 1: 5 numbers"),
+        ("0 0.1 0.2 0.3 0.4 0.5 a\n", "is no row of numbers"),
+        ("7 0.1 0.2 0.3 0.4 0.5 0.6\n", "the class 7 has no name"),
+        ("0 10 20 30 40 50 60\n", "coordinates outside 0 to 1"),
+        ("0 nan 0.2 0.3 0.4 0.5 0.6\n", "coordinates outside 0 to 1"),
+    ],
+)
+def test_a_wrong_yolo_row_is_named(tmp_path: Path, rows: str, said: str) -> None:
+    yolo(tmp_path, rows)
+    with pytest.raises(DataError, match=said):
+        labels(tmp_path)
+
+
+# --- CVAT
+
+
+def cvat_file(shapes: str, labels_of: str = "") -> str:
+    names = labels_of or "".join(
+        f"<label><name>{n}</name><color>{c}</color></label>"
+        for n, c in (("car", "#ff0000"), ("tree", "#00ff00"), ("ignore", "#0000ff"))
+    )
+    images = "".join(
+        f'<image id="{n}" name="{name}.png" width="{W}" height="{H}">{shapes}</image>'
+        for n, name in enumerate("ab")
+    )
+    meta = f"<meta><job><labels>{names}</labels></job></meta>"
+    return f'<?xml version="1.0"?><annotations><version>1.1</version>{meta}{images}</annotations>'
+
+
+def cvat(root: Path, shapes: str) -> None:
+    for name in "ab":
+        picture(root / "images" / f"{name}.png")
+    put(root / "annotations.xml", cvat_file(shapes))
+
+
+def test_cvat_shapes_lie_by_their_z_order(tmp_path: Path) -> None:
+    cvat(
+        tmp_path,
+        '<polygon label="car" points="2,2;22,2;22,22;2,22" z_order="1"/>'
+        '<box label="tree" xtl="10" ytl="10" xbr="30" ybr="30" z_order="0"/>'
+        '<ellipse label="tree" cx="45" cy="10" rx="8" ry="4" z_order="0"/>'
+        '<mask label="car" rle="3, 2, 1, 4" left="50" top="30" width="5" height="2" z_order="0"/>'
+        '<polyline label="tree" points="5,35;35,35" z_order="0"/>'
+        '<box label="ignore" xtl="40" ytl="30" xbr="44" ybr="32" rotation="90" z_order="0"/>'
+        '<points label="car" points="3,3" z_order="0"/>',
+    )
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "car", "tree")
+    assert dataset.labels.colors[1:] == ((255, 0, 0), (0, 255, 0))
+    found = areas(dataset, labels_hw)
+    assert found["car"] == 400 + 6
+    assert (labels_hw[30, 53:55] == 1).all()
+    assert (labels_hw[31, 51:55] == 1).all()
+    assert abs(found["tree"] - (400 - 144 + 30 * LINE_WIDTH + np.pi * 32)) < 5
+    assert np.argwhere(labels_hw == 255).min(axis=0).tolist() == [29, 41]
+    assert found["(ignored)"] == 8
+    kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
+    assert "points (2)" in kinds["shapes-left-out"].message
+
+
+def test_cvat_xml_with_entities_is_refused(tmp_path: Path) -> None:
+    cvat(tmp_path, "")
+    text = cvat_file('<box label="&x;" xtl="1" ytl="1" xbr="3" ybr="3"/>')
+    declared = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
+    put(tmp_path / "annotations.xml", text.replace("?>", f"?>{declared}", 1))
+    with pytest.raises(DataError, match=r"annotations\.xml: .*a document type"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ('<polygon label="car" points="1,2;x,4;5,6"/>', "line 1: points of <polygon> is 'x'"),
+        ('<box label="car" xtl="1" ytl="1" xbr="3"/>', "ybr of <box> is missing"),
+        ('<box xtl="1" ytl="1" xbr="3" ybr="3"/>', "label of <box> is missing"),
+        ('<box label="cat" xtl="1" ytl="1" xbr="3" ybr="3"/>', "the class 'cat', which is none"),
+        ('<mask label="car" rle="3" left="0" top="0" width="9" height="9"/>', "add up to 3"),
+    ],
+)
+def test_a_wrong_cvat_shape_is_named(tmp_path: Path, shapes: str, said: str) -> None:
+    cvat(tmp_path, shapes)
+    with pytest.raises(DataError, match=said):
+        labels(tmp_path)
+
+
+# --- Label Studio
+
+
+def test_label_studio_regions(tmp_path: Path) -> None:
+    brush = np.zeros((H, W, 4), np.uint8)
+    brush[30:36, 50:58] = 255
+    size = {"original_width": W, "original_height": H, "image_rotation": 0}
+    box = {"x": 10 / W * 100, "y": 10 / H * 100, "width": 2000 / W, "height": 2000 / H}
+    regions = [
+        {"type": "polygonlabels", "id": "p", **size}
+        | {"value": {"points": [[200 / W, 200 / H], [2200 / W, 200 / H], [2200 / W, 2200 / H]]}},
+        {"type": "rectanglelabels", "id": "r", **size, "value": {**box, "rotation": 0}},
+        {"type": "ellipselabels", "id": "e", **size}
+        | {"value": {"x": 75, "y": 25, "radiusX": 800 / W, "radiusY": 400 / H, "rotation": 0}},
+        {"type": "brushlabels", "id": "b", **size}
+        | {"value": {"format": "rle", "rle": brush_bytes(brush.ravel())}},
+        {"type": "keypointlabels", "id": "k", **size, "value": {"x": 1, "y": 1, "width": 1}},
+    ]
+    for region, name in zip(regions, ("car", "tree", "bush", "sign", "nose"), strict=True):
+        region["value"][region["type"]] = [name]
+    tasks = []
+    for n, name in enumerate("ab"):
+        picture(tmp_path / "upload" / f"{name}.png")
+        cancelled = {"result": [], "was_cancelled": True}
+        stated = {"image": f"/data/upload/4/0a1b2c3d-{name}.png"}
+        annotations = [{"result": regions, "was_cancelled": False}, cancelled]
+        tasks.append({"id": n, "data": stated, "annotations": annotations, "predictions": []})
+    put(tmp_path / "export.json", tasks)
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "bush", "car", "sign", "tree")
+    found = areas(dataset, labels_hw)
+    assert found["tree"] == 400
+    assert abs(found["car"] - (200 - 78)) <= 20
+    assert found["sign"] == 48
+    assert abs(found["bush"] - np.pi * 32) < 5
+    kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
+    assert "keypoint (2)" in kinds["shapes-left-out"].message
+
+
+def brush_bytes(values: np.ndarray) -> list[int]:
+    """As Label Studio packs a brush: runs of 8-bit values, lengths of 4, 8, 12 or 16 bits."""
+    sizes = (4, 8, 12, 16)
+    bits = f"{len(values):032b}{7:05b}" + "".join(f"{size - 1:04b}" for size in sizes)
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    for start, end in zip(starts, np.r_[starts[1:], len(values)], strict=True):
+        kind = next(i for i, size in enumerate(sizes) if end - start - 1 < 1 << size)
+        bits += f"1{kind:02b}{end - start - 1:0{sizes[kind]}b}{values[start]:08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
+
+
+def test_label_studios_brush_is_its_own_decoders() -> None:
+    brush = pytest.importorskip("label_studio_converter.brush")
+    from briskseg.data.label_studio import brush_values
+
+    values = np.repeat(np.random.default_rng(1).integers(0, 2, 300), 4).astype(np.uint8) * 255
+    for packed in (brush.encode_rle(values), brush_bytes(values)):
+        assert np.array_equal(brush_values(bytes(packed), len(values)), values)
+        assert np.array_equal(brush.decode_rle(packed), values)
+
+
+# --- Supervisely
+
+
+def test_supervisely_objects(tmp_path: Path) -> None:
+    mask = np.zeros((6, 8, 4), np.uint8)
+    mask[1:5, 2:6] = 255
+    data = base64.b64encode(zlib.compress(png(mask))).decode()
+    objects = [
+        {"classTitle": "car", "geometryType": "polygon"}
+        | {"points": {"exterior": [[2, 2], [21, 2], [21, 21], [2, 21]]}}
+        | {"bitmap": None},
+        {
+            "classTitle": "tree",
+            "geometryType": "bitmap",
+            "bitmap": {"data": data, "origin": [40, 5]},
+        },
+        {"classTitle": "tree", "geometryType": "rectangle"}
+        | {"points": {"exterior": [[30, 30], [33, 35]], "interior": []}},
+        {"classTitle": "car", "geometryType": "point", "points": {"exterior": [[1, 1]]}},
+    ]
+    objects[0]["points"]["interior"] = [[[6, 6], [9, 6], [9, 9], [6, 9]]]
+    classes = [{"title": "car", "shape": "any", "color": "#AA00FF"}]
+    classes += [{"title": "tree", "shape": "bitmap", "color": "#00FF00"}]
+    put(tmp_path / "meta.json", {"classes": classes, "tags": []})
+    for name in "ab":
+        picture(tmp_path / "ds0" / "img" / f"{name}.png")
+        content = {"size": {"height": H, "width": W}, "objects": objects}
+        put(tmp_path / "ds0" / "ann" / f"{name}.png.json", content)
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.names == ("background", "car", "tree")
+    assert dataset.labels.colors[1] == (170, 0, 255)
+    found = areas(dataset, labels_hw)
+    assert found["car"] == 20 * 20 - 4 * 4  # outlines are part of both, as the tool draws them
+    assert found["tree"] == 16 + 4 * 6
+    assert (labels_hw[6:10, 42:46] == 2).all()
+
+
+# --- Datumaro
+
+
+def test_datumaro_shapes(tmp_path: Path) -> None:
+    from pycocotools import mask as coco_mask
+
+    mask = np.zeros((H, W), np.uint8)
+    mask[30:36, 50:58] = 1
+    packed = coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
+    shapes = [
+        {"type": "polygon", "label_id": 0, "points": flat(BOTH[0])[0], "z_order": 2},
+        {"type": "bbox", "label_id": 1, "bbox": [10, 10, 20, 20], "z_order": 1},
+        {"type": "mask", "label_id": 1, "rle": {"counts": packed, "size": [H, W]}, "z_order": 0},
+        {"type": "ellipse", "label_id": 1, "points": [40, 2, 56, 10], "z_order": 0},
+        {"type": "bbox", "label_id": 0, "bbox": [0, 38, 2, 2], "z_order": 0}
+        | {"attributes": {"is_crowd": True}},
+        {"type": "label", "label_id": 1},
+    ]
+    content = {
+        "dm_format_version": "1.0",
+        "infos": {},
+        "categories": {"label": {"labels": [{"name": "car"}, {"name": "tree"}]}},
+        "items": [{"id": "a", "annotations": shapes, "image": {"path": "a.png", "size": [H, W]}}],
+    }
+    for split in ("train", "val"):
+        picture(tmp_path / "images" / split / "a.png")
+        put(tmp_path / "annotations" / f"{split}.json", content)
+    dataset, labels_hw = labels(tmp_path)
+    found = areas(dataset, labels_hw)
+    assert found["car"] == 400
+    assert abs(found["tree"] - (400 - 144 + 48 + np.pi * 32)) < 5
+    assert found["(ignored)"] == 4
+
+
+# --- what holds for all
+
+
+def test_masks_refuse_to_ignore_what_nobody_labeled(small_data: Path) -> None:
+    with pytest.raises(RequestError, match="a folder data set has masks"):
+        open_dataset(small_data, unlabeled="ignored")
+
+
+def test_a_class_set_is_refused_where_the_files_name_the_classes(tmp_path: Path) -> None:
+    cvat(tmp_path, '<box label="car" xtl="1" ytl="1" xbr="3" ybr="3"/>')
+    with pytest.raises(RequestError, match=r"those of annotations\.xml"):
+        open_dataset(tmp_path, classes="camvid11")
+
+
+def test_annotations_that_change_are_read_again(tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    assert check_dataset(tmp_path).splits["val"].pixels[1] == 400
+    for name in "ab":
+        smaller = shape("car", [[2, 2], [4, 2], [4, 4], [2, 4]])
+        put(tmp_path / f"{name}.json", labelme_file(smaller, image=f"{name}.png"))
+    assert check_dataset(tmp_path).splits["val"].pixels[1] == 4
