@@ -115,14 +115,16 @@ def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> 
 
 def _saved(folder: RunFolder) -> str:
     unreadable = False
-    # Twice, because torch reports a killed loading process from a signal's handler: also in here.
-    for path in (folder.last_checkpoint, folder.last_checkpoint, folder.previous_checkpoint):
+    left = [folder.last_checkpoint, folder.previous_checkpoint]
+    while left:
         try:
-            step = read_resume_point(path).step
-        except FileNotFoundError:
-            continue
-        except Exception:
-            unreadable = True
+            step = read_resume_point(left[0]).step
+        except Exception as error:
+            # Each loading process that was killed is reported by torch from a signal's handler,
+            # also while this reads: that says nothing of the file.
+            if "DataLoader worker" not in str(error):
+                unreadable |= not isinstance(error, FileNotFoundError)
+                del left[0]
             continue
         return f"the run is kept up to step {step}"
     return "its checkpoints cannot be read now" if unreadable else "no checkpoint was due yet"

@@ -54,6 +54,8 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
             f"{path}: more than the {bound} pixels that are read at once; cut it into tiles or "
             "make it smaller"
         ) from None
+    except FileNotFoundError as error:  # it went after it was checked
+        raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
         check_content(path, what)
         raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
