@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.conftest import draw_weights
 from torch.utils.flop_counter import FlopCounterMode
 
 import briskseg
 from briskseg import create_model, list_models
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError
 from briskseg.export import export
 from briskseg.export.keras_reader import convert_keras
@@ -156,37 +156,11 @@ def test_autocast_to_bfloat16_stays_near_float32(name, options):
     assert error < 0.05  # bfloat16 has 8 bits, each layer rounds once
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_an_exported_network_takes_any_size(name):
-    net, batch = network(name, {}), images(2, 64, 96)
-    dynamic = {
-        0: torch.export.Dim.DYNAMIC,
-        2: torch.export.Dim.DYNAMIC,
-        3: torch.export.Dim.DYNAMIC,
-    }
-    exported = torch.export.export(net, (batch,), dynamic_shapes=(dynamic,))
-    # The guards are of PyTorch's own runtime: it specializes on layouts. A file format has none.
-    again = exported.module(check_guards=False)
-    for size in [(1, 64, 96), (3, 45, 70)]:
-        with torch.no_grad():
-            torch.testing.assert_close(again(images(*size)), net(images(*size)))
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def weights(request, tmp_path_factory):
-    """NAME.safetensors with the weights of a seed; images are taken as they are."""
-    net = network(request.param, {})
-    card = Card(
-        network=NetworkCard(name=request.param, classes=CLASSES, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(CLASSES)),
-            colors=tuple((i, i, i) for i in range(CLASSES)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-    )
+    """NAME.safetensors; images are taken as they are."""
     file = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
-    save_weights(file, {k: v.numpy() for k, v in net.state_dict().items()}, card)
-    return file
+    return draw_weights(file, request.param, CLASSES)
 
 
 def compare(weights, exported, backend, sizes):
@@ -203,16 +177,11 @@ def compare(weights, exported, backend, sizes):
 SIZES = [(64, 96), (37, 51), (8, 3)]
 
 
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize(("to", "backend"), [("onnx", "onnx"), ("openvino", "openvino")])
 def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
     pytest.importorskip(to)
     compare(weights, export(weights, to).out, backend, SIZES)
-
-
-def test_an_exported_file_of_one_size_gives_the_same(weights, tmp_path):
-    pytest.importorskip("onnx")
-    file = export(weights, "onnx", tmp_path / "fixed.onnx", (37, 51)).out
-    compare(weights, file, "onnx", [(37, 51)])
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

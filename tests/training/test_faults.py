@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from tests.training.conftest import rows
 
 from briskseg.data.synthetic import draw_dataset
 from briskseg.runs.lock import locked
+from briskseg.training.log import Log
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.epochs=3",
@@ -39,24 +39,17 @@ def words(tmp_path: Path) -> list[str]:
 
 @contextmanager
 def when(run: Path, step: int, act: Callable[[], object]) -> Iterator[None]:
-    """Do something, in another thread, once a run's metrics show this step."""
-    stopped = threading.Event()
+    """Do something once a run's metrics have the row of this step, before it goes on."""
+    logged = Log.step
 
-    def watch() -> None:
-        metrics = run / "metrics.csv"
-        while not stopped.is_set():
-            if metrics.exists() and f"\n{step}," in metrics.read_text():
-                act()
-                return
-            time.sleep(0.002)
+    def then_act(self: Log, number: int, *words: object) -> None:
+        logged(self, number, *words)
+        if self.path.parent == run and number == step:
+            act()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Log, "step", then_act)
         yield
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def loading_processes() -> list[int]:

@@ -10,6 +10,6 @@ from types import ModuleType
 def test_a_killed_run_ends_as_one_left_alone(
     kills: ModuleType, streets: Path, tmp_path: Path
 ) -> None:
-    number = int(os.environ.get("BRISKSEG_KILLS", "3"))
+    number = int(os.environ.get("BRISKSEG_KILLS", "1"))
     survived = kills.survive(streets, tmp_path, number, seed=1)
     assert sum(survived.values()) == number

@@ -76,10 +76,11 @@ def write_int8(
     """As `write_openvino`, quantized as `briskseg.export.int8` does; `told` is the file that an
     error names. Raises as `quantize`."""
     from briskseg.evaluation.accuracy import Evaluation, evaluate
-    from briskseg.export.int8 import quantize
+    from briskseg.export.int8 import import_nncf, quantize
     from briskseg.runtime.backends.openvino_backend import OpenVINOBackend
     from briskseg.runtime.predictor import Predictor
 
+    import_nncf()  # said before minutes of tracing and scoring, where it is missing
     exported = exported.model_copy(update={"precision": "int8"})
 
     def score(model: Any) -> Evaluation:

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,14 +24,17 @@ pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")
-def exported(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(
+    weights_file: Path, tracing_once: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with model.safetensors, and model.onnx, model.xml and model.bin made of it."""
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("exported")
     shutil.copy(weights_file, folder / "model.safetensors")
-    for kind in ("onnx", "openvino"):
-        export(folder / "model.safetensors", kind)
+    with tracing_once():
+        for kind in ("onnx", "openvino"):
+            export(folder / "model.safetensors", kind)
     return folder
 
 
