@@ -199,7 +199,7 @@ def test_a_stage_averages_none_of_the_weights_before_it(cityscapes: Path, tmp_pa
     assert all(np.array_equal(average[name], first[name]) for name in first)
     for name in first.keys() - {name for name in first if "num_batches" in name}:
         expected = 2 / 11 * first[name] + 9 / 11 * second[name]  # (1 + n) / (10 + n) after one
-        assert next_average[name] == pytest.approx(expected, rel=1e-4, abs=1e-6), name
+        np.testing.assert_allclose(next_average[name], expected, 1e-4, 1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(
