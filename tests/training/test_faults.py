@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -173,7 +174,10 @@ def test_a_run_that_diverged_goes_on_more_gently(
     run, words = tmp_path / "run", [*words, jump]
     done = command(*words)
     assert done.status == 1
-    assert "the loss became" in done.err
+    named = re.search(r"the loss became \S+ at step \d+ on the images ([^;]+);", done.err)
+    assert named is not None
+    images = {path.stem for path in (tmp_path / "data/images/train").iterdir()}
+    assert len(set(named[1].split(", ")) & images) == 4
     assert "the run is kept up to step 2" in done.err
     assert "--resume --set training.clip=1" in done.err
     refused = command(*words, "--resume", "--set=training.seed=5")

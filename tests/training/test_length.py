@@ -81,6 +81,13 @@ def test_a_run_of_minutes_resumes_to_the_last_bit(
     none = command(*words, "--resume")
     assert none.status == 2
     assert "this command has no --minutes" in none.err
+    length = (run / "length.json").read_text()
+    (run / "length.json").write_text("{")
+    damaged = command(*words, "--minutes", "1", "--resume")
+    assert damaged.status == 1
+    assert "length.json is damaged, expected" in damaged.err
+    assert "Traceback" not in damaged.err
+    (run / "length.json").write_text(length)
     done = command(*words, "--minutes", "1", "--resume")
     assert done.status == 0, done.err
     assert max(int(row["step"]) for row in rows(run)) == steps

@@ -91,30 +91,22 @@ def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: floa
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
+@pytest.mark.parametrize("size", ["own", "full"])
+def test_auxiliary_outputs_meet_the_labels_at_either_size(size: str) -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4), WEIGHTS, outputs=OUTPUTS)
+    whole = SegmentationLoss(LossPart(auxiliary=0.4, size=size), WEIGHTS, outputs=OUTPUTS)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
-    near = labels[:, 1::2, 1::3]  # the middle of each 2x3 cell
+    near, met = labels[:, 1::2, 1::3], small  # the middle of each 2x3 cell
+    if size == "full":
+        near, met = labels, F.interpolate(small, (8, 9), mode="bilinear", align_corners=False)
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
-    expected = expected + 0.4 * F.cross_entropy(small, near, WEIGHTS, ignore_index=255)
-    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_auxiliary_outputs_meet_the_labels_at_full_size() -> None:
-    logits, labels = drawn()
-    small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4, size="full"), WEIGHTS, outputs=OUTPUTS)
-    total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
-    large = F.interpolate(small, (8, 9), mode="bilinear", align_corners=False)
-    expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
-    expected = expected + 0.4 * F.cross_entropy(large, labels, WEIGHTS, ignore_index=255)
+    expected = expected + 0.4 * F.cross_entropy(met, near, WEIGHTS, ignore_index=255)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_declared_loss_reads_any_outputs_and_has_its_weight(monkeypatch) -> None:
-    def product(outputs, name, target, asked):
+    def product(outputs, name, target, part, class_weights):
         assert target.dtype == torch.uint8
         return (outputs[name] * outputs["logits"]).sum()
 

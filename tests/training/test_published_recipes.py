@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from tests.training.conftest import checkpoint, rows
 
 from briskseg.core.card import read_card
-from briskseg.recipe import Recipe, load_recipe
+from briskseg.recipe import load_recipe
 
 # erfnet_pytorch's train/main.py, to three decimals, in the order of the train ids.
 ENCODER_WEIGHTS = [
@@ -151,34 +151,6 @@ def test_the_write_ups_schedule_is_the_published() -> None:
     for epoch, rate in enumerate(published):
         found = factor(training.schedule, epoch * per_epoch, 280 * per_epoch, per_epoch)
         assert training.optimizer.lr * found == pytest.approx(rate)
-
-
-@pytest.fixture(scope="module")
-def staged(cityscapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
-    """A recipe of two stages with three steps each, and its run in one session."""
-    from briskseg.training.fit import fit
-
-    changes = [
-        f"data.root={cityscapes}", "data.size=[16, 32]", "training.epochs=1", "training.batch=2",
-        "training.log_every=2", "training.precision=float32", "training.ema=0.9",
-    ]  # fmt: skip
-    recipe = load_recipe("erfnet-cityscapes", changes)
-    return recipe, fit(recipe, tmp_path_factory.mktemp("runs") / "whole")
-
-
-@pytest.mark.parametrize("until", [2, 3, 5])  # within a stage, at its end, within the next
-def test_a_staged_run_resumes_to_the_last_bit(
-    until: int, staged: tuple[Recipe, Path], tmp_path: Path, sit: Callable
-) -> None:
-    recipe, whole = staged
-    parts = sit(recipe, tmp_path / "parts", until=until)
-    sit(recipe, parts, resume=True)
-    for file in ("model.safetensors", "encoder.safetensors"):
-        one, other = load_file(whole / file), load_file(parts / file)
-        assert all(np.array_equal(one[name], other[name]) for name in one)
-    timed = {"seconds", "images_per_s", "waiting"}
-    curves = [[{k: r[k] for k in r.keys() - timed} for r in rows(run)] for run in (whole, parts)]
-    assert curves[0] == curves[1]
 
 
 def test_a_stage_averages_none_of_the_weights_before_it(cityscapes: Path, tmp_path: Path) -> None:

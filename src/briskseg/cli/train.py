@@ -97,11 +97,10 @@ def train(
 
     stop = Stop(_resume_command(context, recipe, run), _say_it_saves)
     with stop, TrainingProgress() as progress:
-        from briskseg.training.machine import Devices
         from briskseg.training.session import RunSession
 
         listener = progress.show if is_first else lambda _: None
-        session = RunSession(resume, Devices(device, devices), stop, listener, minutes, began)
+        session = RunSession(resume, device, devices, stop, listener, minutes, began)
         spread = _carry_out(described, run, repeat, session)
     if spread is not None:
         print_spread(spread, run)

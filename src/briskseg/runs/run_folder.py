@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from briskseg.core.card import Card, read_card, save_tensors
-from briskseg.core.errors import DataError, RequestError
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
+from briskseg.core.errors import DataError, RequestError, WeightsError
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.recipe import AnyRecipe, load_recipe
 from briskseg.runs.scores import Scores, read_scores
 
@@ -170,12 +170,38 @@ class RunFolder:
         return read_scores(self.scores) if self.scores.is_file() else None
 
     def read_encoder_card(self) -> dict[str, Any]:
-        """The recipe, scores and versions in the metadata of encoder.safetensors."""
+        """The recipe, scores and versions in the metadata of encoder.safetensors.
+
+        Raises WeightsError where the file is not there, damaged, or of something else.
+        """
         from safetensors import safe_open
 
-        with safe_open(self.encoder, framework="np") as file:
-            card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
+        try:
+            with safe_open(self.encoder, framework="np") as file:
+                card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
+        except Exception as error:  # the library's own, or of what is no card of ours
+            raise WeightsError(
+                f"{self.encoder} cannot be read as a pretrained encoder ({error}); restore it from "
+                "a copy, or train again with another --out"
+            ) from None
         return card
+
+    def read_length(self) -> dict[str, Any]:
+        """length.json, {"minutes", "steps"}; minutes None where the recipe alone says how long.
+
+        Raises DataError where it is damaged.
+        """
+        text = self.read_text(self.length)
+        if text is None:
+            return {"minutes": None}
+        try:
+            length = parse_json(text)
+            return {"minutes": float(length["minutes"]), "steps": int(length["steps"])}
+        except (ValueError, TypeError, KeyError):
+            raise DataError(
+                f'{self.length} is damaged, expected {{"minutes": M, "steps": N}}; write it again, '
+                f"with the steps of {self.recipe.name}"
+            ) from None
 
     def read_film(self) -> Film | None:
         """The images of which every prediction is there, None where there is none yet."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,33 +17,28 @@ from briskseg.training.losses.cross_entropy import (
     sigmoid_cross_entropy,
 )
 
-
-class Asked(NamedTuple):
-    """What losses depend on besides outputs and targets: the recipe's `training.loss`, and a factor
-    a class (classes,)."""
-
-    part: LossPart
-    class_weights: Tensor
-
-
 Outputs = Mapping[str, Tensor]
 
-# (all outputs by name, the name of the loss's own, its target (N,H,W), what is asked) -> a scalar
-Loss = Callable[[Outputs, str, Tensor, Asked], Tensor]
+# (all outputs by name, the name of the loss's own, its target (N,H,W), the recipe's
+# `training.loss`, a factor a class (classes,)) -> a scalar
+Loss = Callable[[Outputs, str, Tensor, LossPart, Tensor], Tensor]
 
 
-def main_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def main_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """The recipe's loss; where it mines hard pixels, of these."""
-    output, labels = _at_one_size(outputs[name], target, asked.part)
-    if asked.part.kind == "cross_entropy" and asked.part.ohem is not None:
-        return hard_cross_entropy(output, labels, asked.class_weights, asked.part.ohem)
-    return _of_all_pixels(output, labels, asked)
+    if part.ohem is None:
+        return _of_all_pixels(outputs[name], target, part, class_weights)
+    output, labels = _at_one_size(outputs[name], target, part)
+    return hard_cross_entropy(output, labels, class_weights, part.ohem)
 
 
-def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def auxiliary_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """The recipe's loss over all pixels, times its `auxiliary`."""
-    output, labels = _at_one_size(outputs[name], target, asked.part)
-    return asked.part.auxiliary * _of_all_pixels(output, labels, asked)
+    return part.auxiliary * _of_all_pixels(outputs[name], target, part, class_weights)
 
 
 LOSSES: dict[str, Loss] = {"main": main_loss, "auxiliary": auxiliary_loss}
@@ -89,18 +83,19 @@ class SegmentationLoss(nn.Module):
         ERFNet's official encoder training does, or with `size: full` the output is enlarged
         (bilinear), as MMSegmentation does.
         """
-        asked = Asked(self.part, self.class_weights)
         terms = []
         for name in outputs:
             output = self.declared[name]
-            target = TARGETS[output.target](labels)
-            terms.append(output.weight * LOSSES[output.loss](outputs, name, target, asked))
+            target, loss = TARGETS[output.target](labels), LOSSES[output.loss]
+            term = loss(outputs, name, target, self.part, self.class_weights)
+            terms.append(output.weight * term)
         return torch.stack(terms).sum()
 
 
-def _of_all_pixels(output: Tensor, labels: Tensor, asked: Asked) -> Tensor:
+def _of_all_pixels(output: Tensor, target: Tensor, part: LossPart, class_weights: Tensor) -> Tensor:
+    output, labels = _at_one_size(output, target, part)
     kinds = {"sigmoid": sigmoid_cross_entropy, "cross_entropy": cross_entropy}
-    return kinds[asked.part.kind](output, labels, asked.class_weights, asked.part.mean)
+    return kinds[part.kind](output, labels, class_weights, part.mean)
 
 
 def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor, Tensor]:
