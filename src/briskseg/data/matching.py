@@ -13,6 +13,7 @@ from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 
+VAL_SHARE = 0.2  # of the pairs, where the data has no split
 _ASKED = 50  # label files that vote on what is added to the names
 
 
@@ -76,7 +77,7 @@ def match(
 
 
 def split_by_seed(
-    pairs: tuple[Pair, ...], val_share: float, seed: int
+    pairs: tuple[Pair, ...], seed: int, val_share: float = VAL_SHARE
 ) -> dict[str, tuple[Pair, ...]]:
     """Split into train and val (a share of the pairs, at least one) by the seed and the names.
 

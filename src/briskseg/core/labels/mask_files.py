@@ -56,6 +56,17 @@ def read_mask(path: Path) -> Mask:
     return Mask(pixels, palette, form, is_lossy)
 
 
+def read_exact_mask(path: Path) -> Mask:
+    """As `read_mask`; DataError too for a file whose values lossy compression has changed."""
+    mask = read_mask(path)
+    if mask.is_lossy:
+        raise DataError(
+            f"{path}: labels saved with lossy compression ({mask.form}), which changes values; "
+            "make them again as PNG, from what the file was made of"
+        )
+    return mask
+
+
 def _is_lossy(image: Image.Image, path: Path) -> bool:
     if image.format == "WEBP":
         with path.open("rb") as file:

@@ -20,7 +20,7 @@ from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.label_findings import diagnose
 from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
-from briskseg.data.folder import SPLITS
+from briskseg.data.masks.layout import SPLITS
 
 # Images of these kinds are written anew; all others are copied byte for byte.
 _REWRITTEN = {

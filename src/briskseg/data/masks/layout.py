@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from briskseg.core.labels import LabelSet
+from briskseg.data.matching import VAL_SHARE
 
 # What folders and lists of the three splits are called.
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -51,6 +52,7 @@ class Layout(NamedTuple):
     whether a split may have images only. splits: the split of a name, where the publication says
     it. by_drive: whether a name begins with the drive, whose frames are drawn into one split.
     val_share: of the pairs, where the seed draws. versions: the same set with other labels.
+    is_published: whether it is a published set, which has one class set, of its own name.
     """
 
     name: str
@@ -64,8 +66,9 @@ class Layout(NamedTuple):
     unlabeled_images: bool = False
     splits: Callable[[str], str] | None = None
     by_drive: bool = False
-    val_share: float = 0.2
+    val_share: float = VAL_SHARE
     versions: tuple[Layout, ...] = ()
+    is_published: bool = False
     recipe: str = "fast-scnn"
 
 

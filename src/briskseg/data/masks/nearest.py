@@ -16,7 +16,7 @@ from typing import NamedTuple
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, folders, has_needs
-from briskseg.data.masks.layouts import FOLDER, LAYOUTS
+from briskseg.data.masks.own_layouts import FOLDER, LAYOUTS
 from briskseg.data.matching import match_stems, walk
 
 _FILES = 20_000  # looked at, at most: this is only for a message
