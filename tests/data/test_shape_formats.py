@@ -130,6 +130,16 @@ def test_labelme_finds_the_image_within_the_root_only(tmp_path: Path, stated: st
         open_dataset(root)
 
 
+def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
+    for name in ("a", "b", "other"):
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    (tmp_path / "other.json").unlink()
+    put(tmp_path / "c.json", labelme_file({"points": BOTH[0]}, image="other.png"))
+    with pytest.raises(DataError, match=r"c\.json: shapes\[0\]\.label is missing"):
+        labels(tmp_path, "other")
+
+
 def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}.png")
@@ -296,6 +306,26 @@ def test_coco_panoptic(tmp_path: Path) -> None:
     assert {pair.image.parent.name for pair in dataset.pairs("val")} == {"val2017"}
 
 
+def test_run_lengths_of_more_than_a_million_pixels(tmp_path: Path) -> None:
+    height, width = 1100, 1000
+    picture(tmp_path / "a.png")
+    counts = [height * width - 7, 7]
+    content = coco_file([{"category_id": 7, "segmentation": {"counts": counts}}])
+    content["annotations"][0]["segmentation"]["size"] = [height, width]
+    content["images"][0] |= {"height": height, "width": width}
+    put(tmp_path / "coco.json", content)
+    assert areas(*labels(tmp_path))["car"] == 7
+
+
+def test_every_coco_file_is_read_however_many_there_are(tmp_path: Path) -> None:
+    for n in range(60):
+        picture(tmp_path / f"{n}.png")
+        content = coco_file([{"category_id": 7, "segmentation": flat(BOTH[0])}])
+        content["images"][0]["file_name"] = f"{n}.png"
+        put(tmp_path / f"{n}.json", content)
+    assert sum(map(len, open_dataset(tmp_path).splits.values())) == 60
+
+
 # --- YOLO
 
 
@@ -356,6 +386,22 @@ def test_a_wrong_yolo_row_is_named(tmp_path: Path, rows: str, said: str) -> None
         labels(tmp_path)
 
 
+def test_an_outline_without_end_is_named(tmp_path: Path) -> None:
+    yolo(tmp_path, "0 " + "0 0 1 1 " * 900_000 + "\n")  # crosses 40 rows 1.8 million times
+    with pytest.raises(DataError, match=r"a\.txt, row 1: an outline that crosses rows"):
+        labels(tmp_path)
+
+
+def test_labels_in_shares_of_an_image_follow_its_size(tmp_path: Path) -> None:
+    yolo(tmp_path, row(0, BOTH[0]))
+    assert check_dataset(tmp_path).splits["train"].pixels[1] == 400
+    image = tmp_path / "train" / "images" / "a.png"
+    write_png(image, np.kron(np.array(Image.open(image)), np.ones((2, 2, 1), np.uint8)))
+    report = check_dataset(tmp_path)
+    assert report.splits["train"].pixels[1] == 1600
+    assert not {"labels-scaled", "sizes-differ"} & {f.kind for f in report.findings}
+
+
 # --- CVAT
 
 
@@ -403,6 +449,21 @@ def test_cvat_shapes_lie_by_their_z_order(tmp_path: Path) -> None:
     assert "points (2)" in kinds["shapes-left-out"].message
 
 
+def test_a_label_without_a_color_is_not_black(tmp_path: Path) -> None:
+    cvat(tmp_path, '<box label="car" xtl="1" ytl="1" xbr="3" ybr="3"/>')
+    text = (tmp_path / "annotations.xml").read_text()
+    put(tmp_path / "annotations.xml", text.replace("<color>#ff0000</color>", ""))
+    assert (0, 0, 0) not in open_dataset(tmp_path).labels.colors  # which is shown for ignored
+
+
+def test_cvat_for_video_says_what_to_export(tmp_path: Path) -> None:
+    cvat(tmp_path, "")
+    text = (tmp_path / "annotations.xml").read_text().partition("<image")[0]
+    put(tmp_path / "annotations.xml", f'{text}<track id="0" label="car"/></annotations>')
+    with pytest.raises(DataError, match="export the task as CVAT for images"):
+        open_dataset(tmp_path)
+
+
 def test_cvat_xml_with_entities_is_refused(tmp_path: Path) -> None:
     cvat(tmp_path, "")
     text = cvat_file('<box label="&x;" xtl="1" ytl="1" xbr="3" ybr="3"/>')
@@ -420,6 +481,10 @@ def test_cvat_xml_with_entities_is_refused(tmp_path: Path) -> None:
         ('<box xtl="1" ytl="1" xbr="3" ybr="3"/>', "label of <box> is missing"),
         ('<box label="cat" xtl="1" ytl="1" xbr="3" ybr="3"/>', "the class 'cat', which is none"),
         ('<mask label="car" rle="3" left="0" top="0" width="9" height="9"/>', "add up to 3"),
+        (
+            '<mask label="car" rle="9, -72" left="0" top="0" width="9" height="9"/>',
+            "rle of <mask> is .* expected a list of whole numbers",
+        ),
     ],
 )
 def test_a_wrong_cvat_shape_is_named(tmp_path: Path, shapes: str, said: str) -> None:

@@ -79,8 +79,7 @@ def choose(
     by_path: dict[str, Pair] = {}
     by_file: dict[str, list[Pair]] = {}
     for pair in pairs:
-        path = pair.image.relative_to(root)
-        for name in (pair.name, path.as_posix(), path.with_suffix("").as_posix()):
+        for name in (pair.name, pair.image.relative_to(root).with_suffix("").as_posix()):
             by_path[composed(name)] = pair
         by_file.setdefault(composed(Path(pair.name).name), []).append(pair)
     missing, listed = {file.path.stem for file in half}, set()
@@ -89,18 +88,22 @@ def choose(
         chosen = {}
         for line in _read_lines(file):
             name = composed(line.image.lstrip("./"))
-            stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+            suffix, *_ = Path(name).suffix.lower().split(" ")  # words may follow a file's name
+            stem = str(Path(name).with_suffix("")) if suffix in IMAGE_SUFFIXES else name
             listed.add(Path(stem).name)
             alike = by_file.get(stem, [])
-            found = _by_its_path(name, by_path) or (alike[0] if len(alike) == 1 else None)
+            found = _by_its_path(stem, by_path) or (alike[0] if len(alike) == 1 else None)
             if found is not None:
                 chosen[found.name] = found
-            elif alike or Path(stem).name not in missing:
-                what = f"is {len(alike)} images, in subfolders" if alike else "is no image"
-                hint = "write its folder before it" if alike else "remove the line, or restore"
+            elif alike:
                 raise DataError(
-                    f"{file}, line {line.number}: '{printable(name[:100])}' {what} of the data "
-                    f"set; {hint} the image and its labels"
+                    f"{file}, line {line.number}: '{printable(name[:100])}' is {len(alike)} images "
+                    f"in subfolders, as {alike[0].name} and {alike[1].name}; write the folder too"
+                )
+            elif Path(stem).name not in missing:
+                raise DataError(
+                    f"{file}, line {line.number}: '{printable(name[:100])}' is no image of the "
+                    "data set; remove the line, or restore the image and its labels"
                 )
         splits[split] = tuple(chosen[name] for name in sorted(chosen))
     taken = {pair.name for some in splits.values() for pair in some}
@@ -111,12 +114,11 @@ def choose(
     return {split: splits[split] for split in SPLITS if split in splits}, listed
 
 
-def _by_its_path(name: str, by_path: Mapping[str, Pair]) -> Pair | None:
-    """The pair of a path, of which the folders before it may be those of another machine."""
-    parts = name.split("/")
-    tails = ["/".join(parts[start:]) for start in range(len(parts))]
-    with_and_without = (n for tail in tails for n in (tail, str(Path(tail).with_suffix(""))))
-    return next((by_path[n] for n in with_and_without if n in by_path), None)
+def _by_its_path(stem: str, by_path: Mapping[str, Pair]) -> Pair | None:
+    """The pair of a path, of which the first folders may be those of another machine."""
+    parts = stem.split("/")
+    tails = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((by_path[tail] for tail in tails if tail in by_path), None)
 
 
 def pair_lists(root: Path) -> list[Path]:
