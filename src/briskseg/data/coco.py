@@ -18,8 +18,9 @@ from briskseg.core.labels import LabelSet
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, of_tool, read_json
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.masks.segments import SegmentDataset, segment_classes
-from briskseg.data.shape_dataset import Drawing, PairList, ShapeClasses, classes_of, split_of
+from briskseg.data.shape_dataset import Drawing, PairList, ShapeClasses, classes_of
 from briskseg.data.shapes import Patch, Size
 
 CLASS_SETS = ("instances", "panoptic")

@@ -20,12 +20,12 @@ from briskseg.core.types import RGB
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, checked_size, files_below, of_tool, parsed
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
     refuse_class_set,
-    split_of,
     tool_color,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size

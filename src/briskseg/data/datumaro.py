@@ -14,7 +14,8 @@ from briskseg.data import shapes
 from briskseg.data.annotations import Entry, ImageIndex, checked_size, of_tool, read_json
 from briskseg.data.coco import run_lengths
 from briskseg.data.dataset import Format, Found, Pair
-from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set, split_of
+from briskseg.data.masks.layout import split_of
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 
 

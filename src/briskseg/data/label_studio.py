@@ -20,13 +20,13 @@ from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, checked_size, of_tool, read_json
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
     listed_classes,
     refuse_class_set,
-    split_of,
 )
 from briskseg.data.shapes import Patch, ShapeError, Size
 

@@ -29,13 +29,13 @@ from briskseg.data.annotations import (
     read_json,
 )
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
     listed_classes,
     refuse_class_set,
-    split_of,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 

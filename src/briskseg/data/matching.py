@@ -45,14 +45,6 @@ def image_files(folder: Path, ending: str = "") -> list[Path]:
     return [check_file_name(path) for path in found]
 
 
-def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending, composed; usually one file a name."""
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
-    return named
-
-
 def composed(name: str) -> str:
     """The name in Unicode's composed form (NFC): macOS and archives made there write e and an
     accent as two characters, which look like the one that other systems write."""

@@ -24,7 +24,7 @@ from briskseg.core.types import Labels
 from briskseg.data.annotations import ImageIndex
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
-from briskseg.data.masks.layout import CANONICAL, SPLITS
+from briskseg.data.masks.layout import SPLITS, split_of
 from briskseg.data.matching import split_by_seed
 from briskseg.data.shapes import Patch, ShapeError, Size, paint
 
@@ -191,16 +191,6 @@ def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
 def tool_color(text: object) -> RGB | None:
     """The color that a tool writes as `#rrggbb`; None for anything else."""
     return hex_color(text) if isinstance(text, str) and re.fullmatch(HEX, text) else None
-
-
-def split_of(*texts: str) -> str | None:
-    """The split that the first of these says that says one, of the names of a folder, a file or a
-    subset: `valid` is val, `train2017` train."""
-    for text in texts:
-        words = {CANONICAL[w] for w in re.findall(r"[a-z]+", text.casefold()) if w in CANONICAL}
-        if len(words) == 1:
-            return words.pop()
-    return None
 
 
 class PairList:

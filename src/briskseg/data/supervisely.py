@@ -17,12 +17,12 @@ from briskseg.core.images import image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, base64_bytes, files_below, peek, png_mask, read_json
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
     refuse_class_set,
-    split_of,
     tool_color,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size

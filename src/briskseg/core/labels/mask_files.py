@@ -74,6 +74,12 @@ def _is_lossy(image: Image.Image, path: Path) -> bool:
     return image.format in {"JPEG", "MPO"}
 
 
+def packed_colors(pixels_hwc: Array) -> Array:
+    """(H, W) int32, each color (red, green, blue) as the number 0xRRGGBB."""
+    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
 def most_frequent(pixels: Array) -> tuple[Array, Array, int]:
     """The values in pixels and how often each occurs, and how many there are in all.
 

@@ -24,7 +24,6 @@ from briskseg.data.check import (
 )
 from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitSummary
 from briskseg.data.check.file_kinds import SEVERITIES
-from briskseg.data.check.meaning import label_meaning
 from briskseg.data.check.scan import Scan, scan_files
 from briskseg.data.dataset import Unlabeled
 from briskseg.data.formats import find_dataset
@@ -117,6 +116,6 @@ def report_on(scan: Scan) -> CheckReport:
         splits=splits,
         sizes=dict(sizes.most_common()),
         files=accounts.counts,
-        held=label_meaning(scan),
+        held=class_findings.label_meaning(scan),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,8 @@ def write_repaired(
     def write(item: PairStats) -> list[Change]:
         return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
-    kept = [f for f in scan.pairs if not {f.pair.image, f.pair.labels_at} & _whole(scan, dropped)]
+    left_out = {scan.dataset.root / path for path in dropped}
+    kept = [f for f in scan.pairs if left_out.isdisjoint((f.pair.image, f.pair.labels_at))]
     try:
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
@@ -147,10 +147,6 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
                 if is_same_split and file.path.stem in (item.pair.image.stem, item.pair.label.stem):
                     dropped[scan.named(item.pair.image)] = "name-used-twice"
     return plans, dropped
-
-
-def _whole(scan: Scan, named: Iterable[Path]) -> set[Path]:
-    return {scan.dataset.root / path for path in named}
 
 
 def _labels(scan: Scan, item: PairStats, plan: Plan) -> Labels:

@@ -29,7 +29,7 @@ from briskseg.core.labels.cityscapes_table import to_label_ids
 from briskseg.core.labels.mask_files import read_mask
 from briskseg.core.types import Array
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
-from briskseg.data.matching import by_name, image_files, match, walk
+from briskseg.data.matching import composed, image_files, match, walk
 
 if TYPE_CHECKING:
     from briskseg.data.scorer import Scorer
@@ -75,8 +75,8 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         split = folder.name
         if not folder.is_dir() or not (root / truth / split).is_dir():
             continue
-        images = by_name(_of_all_cities(folder, f"_{IMAGES}"), f"_{IMAGES}")
-        masks = by_name(_of_all_cities(root / truth / split, ending), ending)
+        images = _by_name(folder, f"_{IMAGES}")
+        masks = _by_name(root / truth / split, ending)
         splits[split], unmatched = match(split, images, masks)
         left_over += unmatched
     # Color previews, instance ids, the other labels, images of a test split without labels.
@@ -155,9 +155,13 @@ def _truth(root: Path) -> tuple[str, str]:
     )
 
 
-def _of_all_cities(split: Path, ending: str) -> list[Path]:
-    cities = sorted(check_file_name(path) for path in split.iterdir() if path.is_dir())
-    return [path for city in cities for path in image_files(city, ending)]
+def _by_name(split: Path, ending: str) -> dict[str, list[Path]]:
+    """The files of all cities with this ending, by their names without it."""
+    named: dict[str, list[Path]] = {}
+    for city in sorted(check_file_name(path) for path in split.iterdir() if path.is_dir()):
+        for path in image_files(city, ending):
+            named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
+    return named
 
 
 FORMAT = Format(

@@ -29,6 +29,16 @@ CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 _TOKEN = re.compile(r"\{(\w+)\}|\(([^)]*)\)|\[|\]|[^{(\[\]]+")
 
 
+def split_of(*texts: str) -> str | None:
+    """The split that the first of these says that says one, of the names of a folder, a file or a
+    subset: `valid` is val, `train2017` train."""
+    for text in texts:
+        words = {CANONICAL[w] for w in re.findall(r"[a-z]+", text.casefold()) if w in CANONICAL}
+        if len(words) == 1:
+            return words.pop()
+    return None
+
+
 class Classes(NamedTuple):
     """A layout's classes, and the files that name them.
 
@@ -112,13 +122,14 @@ def folders(root: Path, template: str) -> Iterator[Path]:
         head = variant[: variant.find("{name}")].rpartition("/")[0]
         choices = []
         for token in _TOKEN.finditer(head):
-            if token.group(1) not in (None, "split"):
+            text, variable, choice = token.group(0), token.group(1), token.group(2)
+            if variable not in (None, "split"):
                 choices.append(["*"])
-                continue
-            words = [*CANONICAL] if token.group(1) else (token.group(2) or "").split("|")
-            choices.append([w for word in words for w in (word, word.capitalize())])
-            if not token.group(1) and token.group(2) is None:
-                choices[-1] = [token.group(0)]
+            elif variable or choice is not None:
+                words = [*CANONICAL] if variable else choice.split("|")
+                choices.append([w for word in words for w in (word, word.capitalize())])
+            else:
+                choices.append([text])
         for path in map("".join, itertools.product(*choices)):
             if "*" in path:
                 yield from (found for found in sorted(root.glob(path)) if found.is_dir())

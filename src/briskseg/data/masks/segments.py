@@ -14,7 +14,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.core.labels.mask_files import read_exact_mask, without_alpha
+from briskseg.core.labels.mask_files import packed_colors, read_exact_mask, without_alpha
 from briskseg.core.types import Labels
 from briskseg.data.annotations import Entry, read_json
 from briskseg.data.dataset import Dataset, Pair
@@ -38,7 +38,7 @@ class SegmentDataset(Dataset):
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
             pixels = without_alpha(pixels, pair.label)
         if pixels.ndim == 3:
-            pixels = pixels.astype(np.int64) @ (1, 1 << 8, 1 << 16)
+            pixels = packed_colors(pixels[..., ::-1])  # the lowest byte is the red one
         known = {0: IGNORED} | dict(self.segments.get(pair.label, {}))
         numbers, where, counts = np.unique(pixels, return_inverse=True, return_counts=True)
         pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
