@@ -34,18 +34,6 @@ def test_a_label_file_becomes_the_classes_that_it_means(kind: str, tmp_path: Pat
     assert check_dataset(tmp_path).fit
 
 
-@pytest.mark.parametrize("kind", trees.TREES)
-def test_every_file_is_accounted_for(kind: str, tmp_path: Path) -> None:
-    trees.TREES[kind](tmp_path)
-    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
-    files = check_dataset(tmp_path).files
-    there = sum(path.is_file() for path in tmp_path.rglob("*"))
-    assert files.total == there
-    assert files.images == files.labels
-    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
-    assert files.unread["no picture"] >= 1
-
-
 def test_previews_and_instances_of_cityscapes_are_no_finding(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         stem = f"{split}/ulm/ulm_000000_000019"

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.conftest import write_image
+from tests.data.conftest import write_json as put
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import write_png
@@ -23,17 +25,8 @@ H, W = 40, 60
 BOTH = [[2, 2], [22, 2], [22, 22], [2, 22]], [[10, 10], [30, 10], [30, 30], [10, 30]]
 
 
-def picture(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(str(path)))
-    write_png(path, rng.integers(0, 256, (H, W, 3), dtype=np.uint8))
-    return path
-
-
-def put(path: Path, content: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
+def picture(path: Path) -> None:
+    write_image(path, len(str(path)), (H, W))
 
 
 def labels(root: Path, name: str = "a", **how: Any) -> tuple[Dataset, np.ndarray]:
