@@ -525,6 +525,20 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     assert "keypoint (2)" in kinds["shapes-left-out"].message
 
 
+def test_label_studio_regions_without_ids_keep_their_labels(tmp_path: Path) -> None:
+    size = {"original_width": W, "original_height": H}
+    regions = [
+        {"type": "rectanglelabels", **size}
+        | {"value": {"x": x, "y": 0, "width": 10, "height": 50, "rectanglelabels": [name]}}
+        for x, name in ((0, "car"), (50, "tree"))
+    ]
+    picture(tmp_path / "a.png")
+    data = {"image": "a.png"}
+    put(tmp_path / "export.json", [{"data": data, "annotations": [{"result": regions}]}])
+    found = areas(*labels(tmp_path))
+    assert (found["car"], found["tree"]) == (120, 120)
+
+
 def brush_bytes(values: np.ndarray) -> list[int]:
     """As Label Studio packs a brush: runs of 8-bit values, lengths of 4, 8, 12 or 16 bits."""
     sizes = (4, 8, 12, 16)

@@ -98,25 +98,26 @@ def _annotations(task: Entry) -> Iterator[Entry]:
 
 
 def _regions(task: Entry) -> Iterator[tuple[Entry, str, str | None]]:
-    """Each region of the task's last annotation, what it is, and its label."""
+    """Each region of the task's last annotation, what it is, and its label, which may stand in
+    another entry of the region's id."""
     annotation = [*_annotations(task)][-1:]
-    regions = annotation[0]["result"].entries() if annotation else []
-    labels: dict[object, str] = {}
-    for region in regions:
+    entries = annotation[0]["result"].entries() if annotation else []
+    keys = [
+        n if (key := region["id"].value) is None else str(key) for n, region in enumerate(entries)
+    ]
+    labels: dict[int | str, str] = {}
+    for region, key in zip(entries, keys, strict=True):
         value = region["value"].value
-        for key, said in value.items() if isinstance(value, dict) else ():
-            if key.endswith("labels") and isinstance(said, list) and said:
-                labels.setdefault(str(region["id"].value), Entry(said[0], region.where).text())
+        for name, said in value.items() if isinstance(value, dict) else ():
+            if name.endswith("labels") and isinstance(said, list) and said:
+                labels.setdefault(key, Entry(said[0], region.where).text())
     seen = set()
-    for region in regions:
+    for region, key in zip(entries, keys, strict=True):
         kind = region["type"].text().removesuffix("labels")
-        key = str(region["id"].value)
-        if not kind or kind in ("choices", "textarea"):  # what is said of a region, not its shape
-            continue
-        if region["id"].value is not None and (key, kind) in seen:
-            continue
-        seen.add((key, kind))
-        yield region, kind, labels.get(key)
+        # What is said of a region is not its shape.
+        if kind and kind not in ("choices", "textarea") and (key, kind) not in seen:
+            seen.add((key, kind))
+            yield region, kind, labels.get(key)
 
 
 def _of_pixels(value: Entry, size_hw: Size, *keys: str) -> list[float]:

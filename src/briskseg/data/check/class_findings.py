@@ -18,7 +18,7 @@ def ignored_files(scan: Scan) -> Iterator[Finding]:
     empty = [item for item in scan.pairs if item.counts.keys() == {IGNORED}]
     if empty:
         message = "label files in which every pixel is ignored: they teach and score nothing"
-        yield finding("all-ignored", [scan.named(item.pair.labels_at) for item in empty], message)
+        yield finding("all-ignored", [item.pair.labels_at for item in empty], message)
     for split in ("train", "val"):
         read = [item for item in scan.pairs if item.split == split and item.counts]
         if read and all(item.counts.keys() == {IGNORED} for item in read):

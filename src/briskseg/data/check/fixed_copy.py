@@ -92,13 +92,12 @@ def write_repaired(
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
     shift = max((image.highest.bit_length() - 8 for image in dark), default=0)
-    changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
+    changes = [Change("left out", scan.named(path), why) for path, why in sorted(dropped.items())]
 
     def write(item: PairStats) -> list[Change]:
         return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
-    left_out = {scan.dataset.root / path for path in dropped}
-    kept = [f for f in scan.pairs if left_out.isdisjoint((f.pair.image, f.pair.labels_at))]
+    kept = [f for f in scan.pairs if not dropped.keys() & {f.pair.image, f.pair.labels_at}]
     try:
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
@@ -126,9 +125,9 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
         paths = [scan.dataset.root / path for path in finding.files]
         if finding.kind in ("duplicates", "val-in-train"):
             surplus = surplus_copies(scan)
-            dropped |= {scan.named(path): finding.kind for path in paths if path in surplus}
+            dropped |= dict.fromkeys(surplus.intersection(paths), finding.kind)
         elif KINDS[finding.kind].fix == "left out":
-            dropped |= {scan.named(path): finding.kind for path in paths}
+            dropped |= dict.fromkeys(paths, finding.kind)
         elif KINDS[finding.kind].fix == "repaired":
             for path in paths:
                 plans[labels.get(path, path)].kinds.add(finding.kind)
@@ -138,14 +137,14 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
                 plans[item.pair.labels_at].remap = diagnosis.hint.remap
     for item in scan.pairs:
         if item.split not in SPLITS:
-            dropped[scan.named(item.pair.image)] = f"a folder has no split '{item.split}'"
+            dropped[item.pair.image] = f"a folder has no split '{item.split}'"
     for file in scan.unmatched:  # of a name that is used twice, no one knows which file is right
         if file.problem == "name used twice":
             for item in scan.pairs:
                 # a set that comes without splits has its names once in all of them
                 is_same_split = file.split in (item.split, "all")
                 if is_same_split and file.path.stem in (item.pair.image.stem, item.pair.label.stem):
-                    dropped[scan.named(item.pair.image)] = "name-used-twice"
+                    dropped[item.pair.image] = "name-used-twice"
     return plans, dropped
 
 

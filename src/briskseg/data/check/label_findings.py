@@ -46,7 +46,7 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
             "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
             "palette-labels": "palette files are read by index, as their colors are no classes'",
         }[kind]
-        yield finding(kind, map(scan.named, paths), message)
+        yield finding(kind, paths, message)
 
 
 def left_out_shapes(scan: Scan) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def left_out_shapes(scan: Scan) -> Iterator[Finding]:
     if kinds:
         counted = ", ".join(f"{printable(kind)} ({n})" for kind, n in kinds.most_common(SHOWN))
         message = f"{sum(kinds.values())} shapes are no areas and are left out: {counted}"
-        yield finding("shapes-left-out", map(scan.named, images), message)
+        yield finding("shapes-left-out", images, message)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
             more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
             what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
             message = f"label {what} of no class: {listed}{more}"
-        paths = [scan.named(item.pair.label) for item in diagnosis.items]
+        paths = [item.pair.label for item in diagnosis.items]
         yield finding(kind, paths, message, diagnosis.hint.text)
 
 
@@ -267,4 +267,4 @@ def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:
     white = [item for item in scan.pairs if item.counts.keys() == {0, IGNORED}]
     if has_one and white:
         message = "masks of 0 and 255 alone, which is read as ignored, beside masks with 1"
-        yield finding("mixed-binary-masks", [scan.named(f.pair.label) for f in white], message)
+        yield finding("mixed-binary-masks", [f.pair.label for f in white], message)
