@@ -69,22 +69,26 @@ def match(
 
 
 def split_by_seed(
-    pairs: tuple[Pair, ...], seed: int, val_share: float = VAL_SHARE
+    pairs: tuple[Pair, ...], seed: int, val_share: float = VAL_SHARE, by_folder: bool = False
 ) -> dict[str, tuple[Pair, ...]]:
     """Split into train and val (a share of the pairs, at least one) by the seed and the names.
 
     Each name is hashed with the seed and the lowest hashes are val, so neither the order of the
-    files nor the version of a library has a say, and a new file moves at most one other.
+    files nor the version of a library has a say, and a new file moves at most one other. by_folder:
+    the top folders in the names are drawn, where there are several, and not the pairs.
     """
 
-    def draw(pair: Pair) -> bytes:
-        return hashlib.sha256(f"{seed}/{pair.name}".encode()).digest()
+    def draw(unit: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{unit}".encode()).digest()
 
-    val = max(1, round(len(pairs) * val_share)) if pairs else 0
-    chosen = {pair.name for pair in sorted(pairs, key=draw)[:val]}
+    units = {pair: pair.name.partition("/")[0] if by_folder else pair.name for pair in pairs}
+    if len({*units.values()}) < 2:
+        units = {pair: pair.name for pair in pairs}
+    drawn = sorted({*units.values()}, key=draw)
+    val = {*drawn[: max(1, round(len(drawn) * val_share))]}
     return {
-        "train": tuple(pair for pair in pairs if pair.name not in chosen),
-        "val": tuple(pair for pair in pairs if pair.name in chosen),
+        "train": tuple(pair for pair, unit in units.items() if unit not in val),
+        "val": tuple(pair for pair, unit in units.items() if unit in val),
     }
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +26,7 @@ from briskseg.data.masks.layout import (
 )
 from briskseg.data.masks.segments import SegmentDataset
 from briskseg.data.masks.split_lists import choose, list_files
-from briskseg.data.matching import VAL_SHARE, composed, match, split_by_seed, walk
+from briskseg.data.matching import composed, match, split_by_seed, walk
 
 Files = dict[str, list[Path]]
 
@@ -197,25 +196,5 @@ def _split(
             split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS
         }
         return {split: some for split, some in splits.items() if some}, tuple(left_over)
-    if layout.by_drive:
-        return _split_drives(pairs, seed), tuple(left_over)
-    return split_by_seed(pairs, seed, layout.val_share), tuple(left_over)
-
-
-def _split_drives(pairs: Iterable[Pair], seed: int) -> dict[str, tuple[Pair, ...]]:
-    """Whole drives into train and val: neighboring frames in both would make scores too high."""
-    drives: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        drives.setdefault(pair.name.partition("/")[0], []).append(pair)
-
-    def draw(drive: str) -> bytes:
-        return hashlib.sha256(f"{seed}/{drive}".encode()).digest()
-
-    if len(drives) < 2:
-        return split_by_seed(tuple(pairs), seed)
-    number = max(1, round(len(drives) * VAL_SHARE))
-    val = {*sorted(drives, key=draw)[:number]}
-    return {
-        "train": tuple(pair for drive in sorted({*drives} - val) for pair in drives[drive]),
-        "val": tuple(pair for drive in sorted(val) for pair in drives[drive]),
-    }
+    splits = split_by_seed(pairs, seed, layout.val_share, layout.by_drive)
+    return splits, tuple(left_over)

@@ -60,7 +60,8 @@ class Layout(NamedTuple):
     choices) that are there as well. lists: templates of split lists, which go before a draw by the
     seed. beside: templates of files that belong to the set and are not needed. unlabeled_images:
     whether a split may have images only. splits: the split of a name, where the publication says
-    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split.
+    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split, as
+    neighboring ones in two would make scores too high.
     val_share: of the pairs, where the seed draws. versions: the same set with other labels.
     is_published: whether it is a published set, which has one class set, of its own name.
     """

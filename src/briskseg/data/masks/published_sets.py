@@ -75,10 +75,11 @@ def _a2d2(root: Path, asked: str | None) -> Classes:
 
 
 def _wilddash(root: Path, asked: str | None) -> Classes:
-    labels = LabelSet.from_class_list(parse_class_list(WILDDASH, root))
-    path = root / "panoptic.json"
-    segments = panoptic_segments(path, root / "panoptic", dict(labels.values))
-    return Classes(LabelSet(labels.names, labels.colors), (path,), segments)
+    path, ids = root / "panoptic.json", sorted(WILDDASH)
+    names, colors = zip(*(WILDDASH[number] for number in ids), strict=True)
+    index_of = {number: index for index, number in enumerate(ids)}
+    segments = panoptic_segments(path, root / "panoptic", index_of)
+    return Classes(LabelSet(names, colors), (path,), segments)
 
 
 def _rugd_split(name: str) -> str:
