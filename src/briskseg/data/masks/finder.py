@@ -108,29 +108,24 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
 
 def _sort(layout: Layout, root: Path) -> _Tree:
     tree = _Tree()
-    parts = (
-        (tree.labels, (layout.labels,)),
-        (None, layout.beside),
-        (tree.images, (layout.images,)),
-    )
+    parts: list[tuple[str, dict[str | None, Files] | None]] = [(layout.labels, tree.labels)]
+    parts += [(template, None) for template in layout.beside]
+    parts.append((layout.images, tree.images))
     for path in walk(root):
         name, suffix = os.path.splitext(path.name)
-        if suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
-            continue
         folder = _relative(root, path.parent)
-        stem = f"{folder}/{name}" if folder else name
-        if folder.startswith(".") or "/." in folder:
+        is_hidden = name.startswith(".") or folder.startswith(".") or "/." in folder
+        if is_hidden or suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        for part, templates in parts:
-            found = next(filter(None, (split_and_name(t, stem) for t in templates)), None)
+        for template, part in parts:
+            found = split_and_name(template, f"{folder}/{name}" if folder else name)
             if found is None:
                 continue
             if part is None:
                 tree.beside.append(path)
             else:
-                part.setdefault(found[0], {}).setdefault(composed(found[1]), []).append(
-                    check_file_name(path)
-                )
+                named = part.setdefault(found[0], {})
+                named.setdefault(composed(found[1]), []).append(check_file_name(path))
             break
     return tree
 
