@@ -359,6 +359,9 @@ def test_yolo_lists_of_images(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     stems = {s: [pair.image.stem for pair in pairs] for s, pairs in dataset.splits.items()}
     assert stems == {"train": ["a", "b"], "val": ["c"]}
+    put(tmp_path / "val.txt", "images/c.png\nimages/d.png\n")
+    with pytest.raises(DataError, match=r"val\.txt: 'images/d\.png' is no image in"):
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -168,14 +168,24 @@ def _listed(place: str, base: str, pairs: PairList, read: list[Path]) -> list[Pa
             below = posixpath.normpath(below)
             if below.endswith(".txt") and not below.startswith("..") and (root / below).is_file():
                 read.append(root / below)
-                lines = _lines(root / below)
-                folder = posixpath.dirname(below)
-                found = [images.find(line.strip(), (folder, "", base)) for line in lines]
-                return [image for image in found if image is not None]
+                return _of_list(root / below, pairs, (posixpath.dirname(below), "", base))
             some = [p for name, p in images.by_path.items() if name.startswith(f"{below}/")]
             if some:
                 return some
     return []
+
+
+def _of_list(path: Path, pairs: PairList, bases: tuple[str, ...]) -> list[Path]:
+    found = []
+    for line in _lines(path):
+        image = pairs.images.find(line.strip(), bases)
+        if image is None:
+            raise DataError(
+                f"{path}: '{printable(line.strip()[:100])}' is no image in {pairs.root}; remove "
+                "the line, or restore the image"
+            )
+        found.append(image)
+    return found
 
 
 def _is_below(place: str) -> bool:
