@@ -109,7 +109,7 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
     found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
     if black:
         found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
-    as_values = {id(item): _values(item) for item in files if not item.by_color} | {
+    as_values = {id(f): f.label.histogram for f in files if f.label and not f.by_color} | {
         id(item): {red: n for (red, _, _), n in _colors(item).items()} for item in gray
     }
     total: Counter[int] = Counter()
@@ -125,8 +125,8 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
         found += _renumbered(scan, hint, by_value, as_values)
     else:
         found += _one_by_one(scan, by_value, as_values)
-    others = [item for item in files if id(item) not in as_values and item not in black]
-    return found + _by_color(scan, others)
+    judged = as_values.keys() | {id(item) for item in black}
+    return found + _by_color(scan, [item for item in files if id(item) not in judged])
 
 
 def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> FixHint | None:
@@ -243,10 +243,6 @@ def _white(item: PairStats) -> int:
     """The pixels of the value 255, or of white."""
     assert item.label is not None
     return item.label.histogram.get(0xFFFFFF if item.by_color else 255, 0)
-
-
-def _values(item: PairStats) -> dict[int, int]:
-    return item.label.histogram if item.label is not None else {}
 
 
 def _colors(item: PairStats) -> dict[tuple[int, int, int], int]:
