@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -69,6 +69,19 @@ def small_data(tmp_path: Path) -> Path:
             write_png(root / "images" / split / f"street{index}.png", image)
             write_png(root / "labels" / split / f"street{index}.png", labels)
     return root
+
+
+def card_of(network: str, classes: int, options: Mapping[str, Any] | None = None) -> Card:
+    """The card of a network of so many classes, with a mean and deviation that are no usual ones;
+    it takes images as they are."""
+    return Card(
+        network=NetworkCard(name=network, classes=classes, options=dict(options or {})),
+        labels=LabelsCard(
+            names=tuple(f"class{index}" for index in range(classes)),
+            colors=tuple((index, index, index) for index in range(classes)),
+        ),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+    )
 
 
 class Done(NamedTuple):

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.conftest import card_of
 from torch.utils.flop_counter import FlopCounterMode
 
 import briskseg
 from briskseg import create_model, list_models
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
+from briskseg.core.card import save_weights
 from briskseg.core.errors import RequestError
 from briskseg.export import export
 from briskseg.export.keras_reader import convert_keras
@@ -176,14 +177,7 @@ def test_an_exported_network_takes_any_size(name):
 def weights(request, tmp_path_factory):
     """NAME.safetensors with the weights of a seed; images are taken as they are."""
     net = network(request.param, {})
-    card = Card(
-        network=NetworkCard(name=request.param, classes=CLASSES, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(CLASSES)),
-            colors=tuple((i, i, i) for i in range(CLASSES)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-    )
+    card = card_of(request.param, CLASSES, net.options)
     file = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
     save_weights(file, {k: v.numpy() for k, v in net.state_dict().items()}, card)
     return file

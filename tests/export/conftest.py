@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.conftest import card_of
 
 import briskseg
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
+from briskseg.core.card import save_weights
 
 CLASSES = 5
 
@@ -74,15 +75,7 @@ def draw_weights(path: Path, model: str, options: dict[str, str]) -> Path:
             last = key.startswith(("decoder.output_conv", "head.4", "classifier.3"))
             scale *= 0.03 if last else 1  # so that logits vary by a few, as in a trained network
             tensors[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
-    card = Card(
-        network=NetworkCard(name=model, classes=CLASSES, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(CLASSES)),
-            colors=tuple((i, i, i) for i in range(CLASSES)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-        scores={"val_miou": 0.5},
-    )
+    card = card_of(model, CLASSES, net.options).model_copy(update={"scores": {"val_miou": 0.5}})
     save_weights(path, tensors, card)
     return path
 

@@ -22,7 +22,7 @@ def write_openvino(network: Network, card: Card, exported: Exported, path: Path)
     """Write `network`, in eval mode on the CPU, to `path` and to the .bin beside it; return the
     file, loaded.
 
-    Raises MissingExtraError without onnx or openvino, RequestError for a network without a form.
+    Raises MissingExtraError without onnx or openvino, ExportError for a network without a form.
     """
     save(to_openvino(network, card, exported), card, exported, path)
     from briskseg.runtime.backends.openvino_backend import OpenVINOBackend

@@ -109,7 +109,7 @@ class ExportForm(nn.Module):
 
     It takes normalized images (N,3,H,W) that are extended already and gives the logits (N,classes,
     h,w) of `forward_coarse`, not cropped. A network that knows its labels by a shorter way than
-    from the enlarged logits overrides `labels`.
+    from the enlarged logits overrides `forward_labels`.
     """
 
     def __init__(self, network: Network) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
+from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
     Differences,
     Shapes,
@@ -64,10 +64,8 @@ def load_encoder(network: Network, path: str | Path) -> str:
             f"{path}; of the models, erfnet and erfnet_fcn can"
         )
     tensors = read_tensors(path, ours=True)
-    compared = []
-    for prefix in common_prefixes(tensors):
-        inner = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        compared.append((*recognize_encoder(shapes_of(inner)), inner))
+    forms = unprefixed(tensors).values()
+    compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
     if mismatch:
         raise WeightsError(f"{path} {_refusal(whose, mismatch, tensors)}")

@@ -9,8 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from briskseg.core.errors import WeightsError
+from briskseg.core.card import NetworkCard
+from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.safe_names import printable
+from briskseg.core.types import Array
+from briskseg.models import create_model
+from briskseg.models.network import Network
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -63,7 +67,24 @@ def differences(expected: Shapes, found: Shapes) -> Differences:
     )
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def network_of(card: NetworkCard, found: Shapes, path: Path, again: str) -> Network:
+    """The network that the card in `path` names, with fresh weights, where the file's tensors are
+    its own; else WeightsError. again: how the file is made again."""
+    try:
+        network = create_model(card.name, card.classes, **card.options)
+    except RequestError as error:
+        raise WeightsError(
+            f"{path}: its card names a network that cannot be built: {error}"
+        ) from None
+    if mismatch := differences(shapes_of(network.state_dict()), found):
+        raise WeightsError(
+            f"{path} is not the {card.name} with {card.classes} classes that its card names: "
+            f"{mismatch}; {again}"
+        )
+    return network
+
+
+def shapes_of(tensors: Mapping[str, Tensor | Array]) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 

@@ -19,6 +19,7 @@ from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
+from briskseg.runtime.inputs import Input
 
 # The rate of what states none, in frames/s.
 _USUAL_RATE = 25.0
@@ -179,13 +180,16 @@ class LiveStream:
         self._open.close()
 
 
-def open_stream(address: str, notify: Callable[[str], object] | None = None) -> FrameSource:
-    """What lies at an address: a video of known length, or else a live stream."""
-    video = VideoFile(address)
-    if video.total:
+def open_source(source: Input, notify: Callable[[str], object] | None = None) -> FrameSource:
+    """A video file, a camera, or what lies at an address: a video of known length, or else a live
+    stream, which calls `notify`. Raises as these."""
+    if source.camera is not None:
+        return Camera(source.camera)
+    video = VideoFile(source.path if source.address is None else source.address)
+    if source.address is None or video.total:
         return video
     video.close()
-    return LiveStream(address, notify)
+    return LiveStream(source.address, notify)
 
 
 def _rate(capture: cv2.VideoCapture) -> float:
@@ -211,18 +215,9 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
     with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise DataError(
-                f"{path} cannot be read as a video; it is damaged or of no known format"
-            )
-        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if not width * height <= (bound := max_pixels()):
-            raise too_many_pixels(path, width, height, bound)
+    refusal = f"{path} cannot be read as a video; it is damaged or of no known format"
+    with _bounded(capture, path, refusal):
         yield capture
-    finally:
-        capture.release()
 
 
 @contextmanager
@@ -232,18 +227,26 @@ def open_address(address: str) -> Iterator[cv2.VideoCapture]:
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
     with opencv_silenced():
         capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, [*limits, _TIMEOUT_MS])
+    refusal = (
+        f"{address} cannot be opened: nothing answers there, it needs a password "
+        "(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another player shows "
+        "it"
+    )
+    with _bounded(capture, Path(address), refusal):
+        yield capture
+
+
+@contextmanager
+def _bounded(capture: cv2.VideoCapture, path: Path, refusal: str) -> Iterator[None]:
+    """Within, the capture is open, and its frames are in bounds; else DataError."""
     try:
         if not capture.isOpened():
-            raise DataError(
-                f"{address} cannot be opened: nothing answers there, it needs a password "
-                f"(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another "
-                "player shows it"
-            )
+            raise DataError(refusal)
         width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if not width * height <= (bound := max_pixels()):
-            raise too_many_pixels(Path(address), width, height, bound)
-        yield capture
+            raise too_many_pixels(path, width, height, bound)
+        yield
     finally:
         capture.release()
 
