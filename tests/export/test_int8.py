@@ -111,8 +111,7 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
 
     monkeypatch.setattr(int8, "_quantized", watched)
     monkeypatch.setattr(int8, "IN_FLOAT", (0, 2))
-    beyond = int8.Bounds(miou=-100, class_iou=-100)  # what no file keeps
-    asked = int8.Int8(open_dataset(data), beyond)
+    asked = int8.Int8(open_dataset(data), -100, -100)  # what no file keeps
     with pytest.raises(
         ExportError,
         match=r"bad-int8\.xml was not kept: in int8, with \d layers left in float, it loses \S+ "

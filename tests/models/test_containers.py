@@ -117,11 +117,12 @@ def test_a_whole_module_is_loaded_without_its_class(key: str | None, tmp_path: P
     check(path)
 
 
-def test_two_sets_of_tensors_are_named_with_how_to_keep_one(tmp_path: Path) -> None:
-    path, kept = tmp_path / "two.pth", tmp_path / "weights.pth"
-    torch.save({"model": weights(), "ema": prefixed("module.")}, path)
+@pytest.mark.parametrize("key", ["model", "model.net"])
+def test_two_sets_of_tensors_are_named_with_how_to_keep_one(key: str, tmp_path: Path) -> None:
+    path, kept = tmp_path / "it's two.pth", tmp_path / "weights.pth"
+    torch.save({key: weights(), "ema": prefixed("module.")}, path)
     with pytest.raises(
-        WeightsError, match=r"'model' \(\d+ tensors\), 'ema' \(\d+ tensors\)"
+        WeightsError, match=rf"'{key}' \(\d+ tensors\), 'ema' \(\d+ tensors\)"
     ) as caught:
         load_published(path)
     carry_out(str(caught.value), tmp_path)

@@ -107,11 +107,10 @@ def export(
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
         if int8 and dataset is not None:
-            from briskseg.export.int8 import Bounds, Int8
+            from briskseg.export.int8 import Int8
 
             steps = _Steps(status)
-            bounds = Bounds(max_miou_loss, max_class_loss)
-            asked = Int8(dataset, bounds, steps.begin, steps.progress)
+            asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
     ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
     if not console.is_stdout(json_file):

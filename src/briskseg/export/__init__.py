@@ -196,7 +196,7 @@ def _write(
             del runs  # a file that is in use cannot be moved, or written over, everywhere
             scored = None
             if int8 is not None:
-                from briskseg.export.openvino_file import write_int8
+                from briskseg.export.int8 import write_int8
 
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             if chosen.beside:

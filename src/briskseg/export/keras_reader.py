@@ -69,10 +69,6 @@ def layer_name(module: str) -> str:
     return module.replace(".", "-")
 
 
-def _module_name(layer: str) -> str:
-    return layer.replace("-", ".")
-
-
 def convert_keras(path: Path, out: Path | None = None) -> tuple[Card, Path]:
     """Write the weights and the card in the .keras file `path` to `out`; return card and `out`.
 
@@ -172,7 +168,7 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
                 total += array.nbytes
                 if total > _MAX_BYTES:
                     raise ValueError(f"arrays of more than {_MAX_BYTES} bytes")
-                module = _module_name(layer["config"]["name"])
+                module = layer["config"]["name"].replace("-", ".")  # as `layer_name` named it
                 yield f"{module}.{kind.tensors[index]}", kind.from_keras(array)
 
 

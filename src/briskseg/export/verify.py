@@ -84,10 +84,7 @@ def verify_resizing(
     for over, under in RESIZED_SIZES:
         height, width = (max(1, side * over // under) for side in size_hw)
         image = resize_image(draw_scene(0)[0], (height, width))
-        logits = coarse(resize_image(image, size_hw))
-        factor = enlargement.factor
-        if factor is not None and logits.shape[1:] != tuple(side // factor for side in size_hw):
-            logits = enlargement.full(logits, size_hw)  # of which some are cropped
+        logits = enlargement.uncropped(coarse(resize_image(image, size_hw)), size_hw)
         expected = enlarge(logits, (height, width), enlargement.align_corners)
         _check_labels(expected, runs.labels(image), path, RESIZED_MARGIN)
 

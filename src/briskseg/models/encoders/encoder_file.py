@@ -8,11 +8,9 @@ the first training stage) is not read.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
@@ -67,8 +65,16 @@ def load_encoder(network: Network, path: str | Path) -> str:
     forms = unprefixed(tensors).values()
     compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
+    if mismatch.are_of_another_network:
+        raise WeightsError(
+            f"{path} holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])} ...), but no "
+            f"encoder of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
+        )
     if mismatch:
-        raise WeightsError(f"{path} {_refusal(whose, mismatch, tensors)}")
+        raise WeightsError(
+            f"{path} has an encoder nearest to that of: {whose}, but {mismatch}; give a file whose "
+            "encoder fits whole"
+        )
     pairs = {renamed(k, ENCODERS[into]): renamed(k, ENCODERS[whose]) for k in _encoder_shapes()}
     present = {mine: theirs for mine, theirs in pairs.items() if theirs in tensors}
     for theirs in present.values():
@@ -108,15 +114,3 @@ def _encoder_shapes() -> Shapes:
         for name, shape in shapes_of(state).items()
         if name.startswith("encoder.") and not name.startswith(_HEAD)
     }
-
-
-def _refusal(whose: str, mismatch: Differences, tensors: Mapping[str, Tensor]) -> str:
-    if mismatch.are_of_another_network:
-        return (
-            f"holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])} ...), but no encoder of "
-            f"ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
-        )
-    return (
-        f"has an encoder nearest to that of: {whose}, but {mismatch}; give a file whose encoder "
-        "fits whole"
-    )

@@ -46,11 +46,13 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
         )
     if len(sets) > 1:
         keys = [*sets]
-        listed = ", ".join(f"'{printable(key[:100])}' ({len(sets[key])} tensors)" for key in keys)
+        listed = ", ".join(
+            f"'{printable('.'.join(key)[:100])}' ({len(sets[key])} tensors)" for key in keys
+        )
         raise WeightsError(
             f"{path} holds several sets of tensors: {listed}, expected one; keep the network's, as "
             f"with torch.save({{'state_dict': torch.load({str(path)!r}, weights_only=False)"
-            f"{''.join(f'[{part!r}]' for part in keys[0].split('.'))}}}, 'weights.pth')"
+            f"{''.join(f'[{part!r}]' for part in keys[0])}}}, 'weights.pth')"
         )
     (tensors,) = sets.values()
     for name, tensor in tensors.items():
@@ -73,11 +75,11 @@ def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
     return {prefix: {n.removeprefix(prefix): t for n, t in tensors.items()} for prefix in prefixes}
 
 
-def _sets_of_tensors(found: Any, depth: int = 0) -> dict[str, dict[str, Tensor]]:
-    """The dictionaries of tensors in what a file holds, by where they lie; "": itself."""
+def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[str, Tensor]]:
+    """The dictionaries of tensors in what a file holds, by the keys that lead there; (): itself."""
     if isinstance(found, StandIn):
         tensors = module_tensors(found)
-        return {"": tensors} if tensors else {}
+        return {(): tensors} if tensors else {}
     # Only names that are text: to write out any other key can take forever, by how it is nested.
     if not isinstance(found, dict) or depth > _MOST_DEPTH:
         return {}
@@ -85,18 +87,15 @@ def _sets_of_tensors(found: Any, depth: int = 0) -> dict[str, dict[str, Tensor]]
         usual := _sets_of_tensors(found[_USUAL], depth + 1)
     ):
         return usual
-    if tensors := _tensors_by_name(found):
-        return {"": tensors}
-    sets: dict[str, dict[str, Tensor]] = {}
+    tensors = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if tensors:
+        return {(): tensors}
+    sets: dict[tuple[str, ...], dict[str, Tensor]] = {}
     for key, inner in found.items():
         if isinstance(key, str):
             for below, tensors in _sets_of_tensors(inner, depth + 1).items():
-                sets[f"{key}.{below}" if below else key] = tensors
+                sets[key, *below] = tensors
     return sets
-
-
-def _tensors_by_name(found: dict[Any, Any]) -> dict[str, Tensor]:
-    return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _check_plain(name: str, tensor: Tensor, path: Path) -> None:

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
@@ -94,8 +94,9 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         here = asked if BACKENDS[backend].installed() else []
     found = [(file, name) for file, name in runs if name in here]
     if not found:
-        file, name = runs[0]
-        raise BACKENDS[name].missing(file)
+        (file, name), *_ = runs
+        kind = BACKENDS[name]
+        raise MissingExtraError(kind.package, f"running {file.name}", kind.extra)
     return [Config(f, name, t) for f, name in found for t in _thread_numbers(name, threads)]
 
 

@@ -51,7 +51,9 @@ class TorchBackend:
         damaged file or tensors that are not those of the card's network.
         """
         tensors, card = load_weights(path)
-        again = "make the file again with `briskseg convert`"
+        again = (
+            "card and weights do not belong together: make the file again with `briskseg convert`"
+        )
         network = network_of(card.network, shapes_of(tensors), path, again)
         read = {name: torch.from_numpy(array) for name, array in tensors.items()}
         network.load_state_dict(network.state_dict() | read)

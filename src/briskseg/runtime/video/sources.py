@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -71,9 +71,7 @@ class VideoFile:
 
     def __init__(self, path: Path | str) -> None:
         self.name = str(path)
-        self._open = ExitStack()
-        opening = open_video(path) if isinstance(path, Path) else open_address(path)
-        self._capture = self._open.enter_context(opening)
+        self._capture = open_video(path) if isinstance(path, Path) else open_address(path)
         self.rate = _rate(self._capture)
         stated = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.total = int(stated) if math.isfinite(stated) and stated > 0 else 0
@@ -94,7 +92,7 @@ class VideoFile:
             )
 
     def close(self) -> None:
-        self._open.close()
+        self._capture.release()
 
 
 class Camera:
@@ -145,8 +143,7 @@ class LiveStream:
     def __init__(self, address: str, notify: Callable[[str], object] | None = None) -> None:
         self.name = address
         self._notify = notify or (lambda _: None)
-        self._open = ExitStack()
-        self._capture = self._open.enter_context(open_address(address))
+        self._capture = open_address(address)
         self.rate = _rate(self._capture)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -164,11 +161,11 @@ class LiveStream:
 
     def _reconnect(self, done: int) -> None:
         self._notify(f"{self.name} gave no more after {done} frames; reaching for it again")
-        self._open.close()
+        self._capture.release()
         for wait in _WAITS_S:
             time.sleep(wait)
             with suppress(DataError):
-                self._capture = self._open.enter_context(open_address(self.name))
+                self._capture = open_address(self.name)
                 self._notify(f"{self.name} is back")
                 return
         raise DataError(
@@ -177,7 +174,7 @@ class LiveStream:
         )
 
     def close(self) -> None:
-        self._open.close()
+        self._capture.release()
 
 
 def open_source(source: Input, notify: Callable[[str], object] | None = None) -> FrameSource:
@@ -205,8 +202,7 @@ def _pictures(capture: cv2.VideoCapture) -> Iterator[Image]:
         yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-@contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
+def open_video(path: Path) -> cv2.VideoCapture:
     """The video, from whose header the frames' size is known to be in bounds.
 
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
@@ -216,12 +212,10 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     refusal = f"{path} cannot be read as a video; it is damaged or of no known format"
-    with _bounded(capture, path, refusal):
-        yield capture
+    return _checked(capture, path, refusal)
 
 
-@contextmanager
-def open_address(address: str) -> Iterator[cv2.VideoCapture]:
+def open_address(address: str) -> cv2.VideoCapture:
     """What an address sends, as it was given. Raises DataError where it sends no video in time, or
     whose frames have more than `max_pixels()`."""
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
@@ -232,23 +226,18 @@ def open_address(address: str) -> Iterator[cv2.VideoCapture]:
         "(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another player shows "
         "it"
     )
-    with _bounded(capture, Path(address), refusal):
-        yield capture
+    return _checked(capture, Path(address), refusal)
 
 
-@contextmanager
-def _bounded(capture: cv2.VideoCapture, path: Path, refusal: str) -> Iterator[None]:
-    """Within, the capture is open, and its frames are in bounds; else DataError."""
-    try:
-        if not capture.isOpened():
-            raise DataError(refusal)
-        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if not width * height <= (bound := max_pixels()):
-            raise too_many_pixels(path, width, height, bound)
-        yield
-    finally:
+def _checked(capture: cv2.VideoCapture, path: Path, refusal: str) -> cv2.VideoCapture:
+    if not capture.isOpened():
+        raise DataError(refusal)
+    width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+    height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if not width * height <= (bound := max_pixels()):
         capture.release()
+        raise too_many_pixels(path, width, height, bound)
+    return capture
 
 
 def _check_start(path: Path) -> None:
