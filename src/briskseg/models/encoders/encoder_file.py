@@ -21,6 +21,7 @@ from briskseg.models.weights.comparison import (
     Shapes,
     check_finite,
     differences,
+    first_names,
     length,
     shapes_of,
 )
@@ -67,8 +68,8 @@ def load_encoder(network: Network, path: str | Path) -> str:
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
     if mismatch.are_of_another_network:
         raise WeightsError(
-            f"{path} holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])} ...), but no "
-            f"encoder of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
+            f"{path} holds {len(tensors)} tensors ({first_names(tensors)} ...), but no encoder "
+            f"of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
         )
     if mismatch:
         raise WeightsError(

@@ -21,6 +21,7 @@ T = TypeVar("T")
 # Under which a checkpoint that holds several sets of tensors has the network's own.
 _USUAL = "state_dict"
 _MOST_DEPTH = 3  # dictionaries in dictionaries
+_MOST_PARTS = 8  # of a prefix; each is tried
 
 
 def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
@@ -68,7 +69,7 @@ def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
     names may begin alike too, so who knows these names chooses.
     """
     prefixes = [""]
-    for parts in zip(*(name.split(".")[:-1] for name in tensors), strict=False):
+    for parts in zip(*(name.split(".", _MOST_PARTS)[:-1] for name in tensors), strict=False):
         if len(set(parts)) > 1:
             break
         prefixes.append(f"{prefixes[-1]}{parts[0]}.")

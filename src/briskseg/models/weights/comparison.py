@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -48,9 +49,13 @@ class Differences:
         ):
             if keys:
                 more = ", ..." if len(keys) > 3 else ""
-                some = ", ".join(printable(key[:200]) for key in keys[:3])
-                parts.append(f"{len(keys)} {what} ({some}{more})")
+                parts.append(f"{len(keys)} {what} ({first_names(keys)}{more})")
         return f"of its {self.total} tensors {', '.join(parts)}"
+
+
+def first_names(names: Iterable[str]) -> str:
+    """The first three, as a line can show them."""
+    return ", ".join(printable(name[:200]) for name in islice(names, 3))
 
 
 def differences(expected: Shapes, found: Shapes) -> Differences:

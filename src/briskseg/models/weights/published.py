@@ -25,6 +25,7 @@ from briskseg.models.weights.comparison import (
     Shapes,
     check_finite,
     differences,
+    first_names,
     length,
     shapes_of,
 )
@@ -71,10 +72,9 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
         _refuse_encoder(form, path)
     if best.differences.are_of_another_network:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
-        some = ", ".join(list(shapes)[:3])
         raise WeightsError(
-            f"{path} holds {len(shapes)} tensors ({some} ...), but not the weights of a network "
-            f"that is known here: {known}"
+            f"{path} holds {len(shapes)} tensors ({first_names(shapes)} ...), but not the "
+            f"weights of a network that is known here: {known}"
         )
     raise WeightsError(
         f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
