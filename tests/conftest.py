@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,15 +71,7 @@ def draw_weights(path: Path, model: str, classes: int, **options: Any) -> Path:
             last = key.startswith(("decoder.output_conv", "head.4", "classifier.3"))
             scale *= 0.03 if last else 1  # so that logits vary by a few, as in a trained network
             tensors[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
-    card = Card(
-        network=NetworkCard(name=model, classes=classes, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(classes)),
-            colors=tuple((i, i, i) for i in range(classes)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-        scores={"val_miou": 0.5},
-    )
+    card = card_of(model, classes, net.options).model_copy(update={"scores": {"val_miou": 0.5}})
     save_weights(path, tensors, card)
     return path
 
@@ -141,6 +133,19 @@ def small_data(tmp_path: Path) -> Path:
             write_png(root / "images" / split / f"street{index}.png", image)
             write_png(root / "labels" / split / f"street{index}.png", labels)
     return root
+
+
+def card_of(network: str, classes: int, options: Mapping[str, Any] | None = None) -> Card:
+    """The card of a network of so many classes, with a mean and deviation that are no usual ones;
+    it takes images as they are."""
+    return Card(
+        network=NetworkCard(name=network, classes=classes, options=dict(options or {})),
+        labels=LabelsCard(
+            names=tuple(f"class{index}" for index in range(classes)),
+            colors=tuple((index, index, index) for index in range(classes)),
+        ),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+    )
 
 
 class Done(NamedTuple):

@@ -129,6 +129,21 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
 
 
 @pytest.mark.usefixtures("traced_once")
+def test_of_shipped_weights_the_file_is_written_here_not_into_the_package(
+    model, command, monkeypatch, tmp_path
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("briskseg.runtime.model_files.weights_folder", lambda: model.parent)
+    done = command("export", "model", "--to", "onnx", "--size", "32x48")
+    assert done.status == 0, done.err
+    assert done.out.endswith("wrote    model.onnx, ONNX\n")
+    assert sorted(p.name for p in tmp_path.rglob("*.*")) == ["model.onnx", "model.safetensors"]
+    assert (here / "model.onnx").is_file()
+
+
+@pytest.mark.usefixtures("traced_once")
 def test_images_of_a_data_set_are_compared_too(model, small_data, command):
     done = command("export", model, "--to", "onnx", "--data", small_data)
     assert done.status == 0

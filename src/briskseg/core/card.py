@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -207,7 +208,8 @@ def read_card(path: Path) -> Card:
     if not isinstance(text, str):
         raise WeightsError(
             f"{path} has no card, so its network and classes are unknown; add one with: "
-            f"briskseg convert {path} --labels cityscapes|camvid|FILE --out NEW.safetensors"
+            f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE "
+            "--out NEW.safetensors"
         )
     return Card.from_json(text, path)
 
@@ -245,7 +247,7 @@ def _not_safetensors(path: Path, start: bytes, size: int, length: int) -> str:
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
         return (
             f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; "
-            f"make one with: briskseg convert {path} --labels cityscapes|camvid|FILE"
+            f"make one with: briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"
         )
     found = f"states a header of {length} bytes in" if length >= 0 else "ends within the first 8 of"
     return (

@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from briskseg.core import run_names
 from briskseg.core.card import Card, read_card, save_tensors
 from briskseg.core.errors import DataError, RequestError, WeightsError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
@@ -72,11 +73,11 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe = path / "recipe.yaml"
+        self.recipe = path / run_names.RECIPE
         self.length = path / "length.json"
         self.metrics = path / "metrics.csv"
-        self.weights = path / "model.safetensors"
-        self.encoder = path / "encoder.safetensors"
+        self.weights = path / run_names.WEIGHTS
+        self.encoder = path / run_names.ENCODER
         self.encoder_scores = path / "encoder.json"
         self.scores = path / "scores.json"
         self.class_counts = path / "class_counts.json"
@@ -112,7 +113,7 @@ class RunFolder:
 
     def seed(self, seed: int) -> RunFolder:
         """The run of one seed in a folder of several."""
-        return RunFolder(self.path / f"seed-{seed}")
+        return RunFolder(self.path / f"{run_names.SEED}{seed}")
 
     # --- state
 
