@@ -32,7 +32,7 @@ import onnxruntime
 import torch
 
 from briskseg import create_model
-from briskseg.benchmark.candidates import available_backends, find_candidates, read_file
+from briskseg.benchmark.candidates import File, available_backends, find_candidates
 from briskseg.benchmark.worker import open_predictor
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import resize_image
@@ -153,19 +153,19 @@ def files_of(models: list[Path], network: str, classes: int, folder: Path) -> tu
     files = []
     for model in models:
         found = find_files(model)
-        if read_file(found[-1]).card.network.name == network:
+        if File(found[-1]).card.network.name == network:
             what, weights, files = str(model), find_weights(model), found
             break
     else:
         street_like(network, classes, weights)
         files = [weights]
-    files = [read_file(path) for path in files if path != weights]
+    files = [File(path) for path in files if path != weights]
     there = {file.path.suffix for file in files if file.precision == "float32"}
     for to, suffix in (("onnx", ".onnx"), ("openvino", ".xml")):
         if suffix not in there:
             export(weights, to, folder / f"{to}{suffix}")
-            files.append(read_file(folder / f"{to}{suffix}"))
-    return what, [*files, read_file(weights)]
+            files.append(File(folder / f"{to}{suffix}"))
+    return what, [*files, File(weights)]
 
 
 def our_ways(files: list, size_hw, threads: int) -> dict[str, Ours]:
