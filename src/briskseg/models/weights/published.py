@@ -7,6 +7,7 @@ nothing here reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +56,14 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
     where there is none, with the nearest layout and what differs from it, and in the RequestError
     where the file holds a pretrained encoder and no network for segmentation."""
-    comparisons = [compare(name, shapes) for name in LAYOUTS]
+    # building every network takes seconds; those with another last layer cannot fit
+    likely = [name for name, layout in LAYOUTS.items() if layout.last in shapes]
+    comparisons = []
+    for name in likely or LAYOUTS:
+        comparisons.append(compare(name, shapes))
+        if not comparisons[-1].differences:
+            return comparisons[-1]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
-    if not best.differences:
-        return best
     _refuse_encoder(shapes, path)
     if best.differences.are_of_another_network:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
@@ -95,8 +100,11 @@ def compare(name: str, shapes: Shapes) -> Comparison:
     classes = length(shapes, layout.last)
     with torch.device("meta"):  # shapes without memory
         net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
-    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
-    return Comparison(name, layout, net.classes, differences(expected, shapes))
+    expected = shapes_of(
+        {layout.published_name(k): v for k, v in net.state_dict().items() if layout.has(k)}
+    )
+    read = {name: shape for name, shape in shapes.items() if layout.reads(name)}
+    return Comparison(name, layout, net.classes, differences(expected, read))
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
@@ -106,7 +114,9 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     weights = {}
     for ours, fresh in net.state_dict().items():
         theirs = layout.published_name(ours)
-        weights[ours] = tensors.get(theirs, fresh)
+        weights[ours] = tensors.get(theirs, fresh) if layout.has(ours) else fresh.zero_()
+        if re.search(layout.absolute, theirs):
+            weights[ours] = weights[ours].abs() + 1e-5
         check_finite(theirs, weights[ours], path)
     net.load_state_dict(weights)
     return net.eval()
