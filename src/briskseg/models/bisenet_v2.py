@@ -164,7 +164,8 @@ class GatherExpansion(nn.Module):
         self.project = conv_bn(wide, out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.project(self.expand(self.gather(x))) + self.shortcut(x))
+        projected = self.project(self.expand(self.gather(x)))
+        return F.relu(projected + self.shortcut(x), inplace=True)
 
 
 class GuidedAggregation(nn.Module):

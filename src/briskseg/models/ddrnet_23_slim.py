@@ -139,8 +139,8 @@ class BasicBlock(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(F.relu(self.conv1(x))) + self.shortcut(x)
-        return F.relu(y) if self.relu else y
+        y: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True)) + self.shortcut(x)
+        return F.relu(y, inplace=True) if self.relu else y
 
 
 class Bottleneck(nn.Module):
@@ -154,8 +154,9 @@ class Bottleneck(nn.Module):
         self.shortcut = conv_bn(channels, 2 * inner, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
-        return y + self.shortcut(x)
+        y = F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)), inplace=True)
+        widened: Tensor = self.conv3(y) + self.shortcut(x)
+        return widened
 
 
 def basic_blocks(channels: int, out: int, stride: int = 1) -> nn.Sequential:

@@ -45,12 +45,13 @@ class PIDNetS(Network):
             BasicBlock(32, 64, stride=2),  # (N,64,H/8,W/8), where the branches part
             BasicBlock(64, 64),
         )
+        # P stays at 1/8 size; I halves it in each stage; D, at 1/8, is narrower until its end
         self.p3 = nn.Sequential(BasicBlock(64, 64), BasicBlock(64, 64, relu=False))
         self.p4 = nn.Sequential(BasicBlock(64, 64), BasicBlock(64, 64, relu=False))
         self.p5 = Bottleneck(64, 64)  # (N,128,H/8,W/8)
-        self.i3 = basic_blocks(64, 128)  # (N,128,H/16,W/16)
-        self.i4 = basic_blocks(128, 256)  # (N,256,H/32,W/32)
-        self.i5 = nn.Sequential(Bottleneck(256, 256, stride=2), Bottleneck(512, 256))
+        self.i3 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128), BasicBlock(128, 128))
+        self.i4 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256), BasicBlock(256, 256))
+        self.i5 = nn.Sequential(Bottleneck(256, 256, 2), Bottleneck(512, 256))  # (N,512,H/64,W/64)
         self.pappm = ParallelPooling(512, 96, 128)  # (N,128,H/64,W/64)
         self.d3 = BasicBlock(64, 32, relu=False)
         self.d4 = Bottleneck(32, 32)
@@ -77,7 +78,7 @@ class PIDNetS(Network):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        return enlarged(self.forward_coarse(images), images)
+        return resize(self.forward_coarse(images), images.shape[-2:], self.align_corners)
 
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
@@ -87,7 +88,7 @@ class PIDNetS(Network):
         """Besides "logits", at 1/8 size: "aux" of the P branch, and "boundary" (N,1,h,w) of the D
         branch, above 0 where it sees a boundary between two classes."""
         coarse, p, d = self._branches(images)
-        outputs = {"logits": enlarged(coarse, images)}
+        outputs = {"logits": resize(coarse, images.shape[-2:], self.align_corners)}
         if self.options["auxiliary"]:
             outputs |= {"aux": self.p_head(p), "boundary": self.d_head(d)}
         return outputs
@@ -184,8 +185,8 @@ class BasicBlock(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(F.relu(self.conv1(x))) + self.shortcut(x)
-        return F.relu(y) if self.relu else y
+        y: Tensor = self.conv2(F.relu(self.conv1(x), inplace=True)) + self.shortcut(x)
+        return F.relu(y, inplace=True) if self.relu else y
 
 
 class Bottleneck(nn.Module):
@@ -201,13 +202,9 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else conv_bn(channels, out, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
-        return y + self.shortcut(x)
-
-
-def basic_blocks(channels: int, out: int) -> nn.Sequential:
-    """Three in a row, the first of which halves the size."""
-    return nn.Sequential(BasicBlock(channels, out, 2), BasicBlock(out, out), BasicBlock(out, out))
+        y = F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)), inplace=True)
+        widened: Tensor = self.conv3(y) + self.shortcut(x)
+        return widened
 
 
 def head(channels: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequential:
@@ -237,9 +234,5 @@ def bn_relu_conv(channels: int, out: int, kernel: int, groups: int = 1) -> nn.Se
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
 
 
-def resize(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
-    return F.interpolate(x, size_hw, mode="bilinear", align_corners=False)
-
-
-def enlarged(logits: Tensor, images: Tensor) -> Tensor:
-    return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=True)
+def resize(x: Tensor, size_hw: tuple[int, ...], align_corners: bool = False) -> Tensor:
+    return F.interpolate(x, size_hw, mode="bilinear", align_corners=align_corners)
