@@ -57,7 +57,7 @@ def test_a_file_that_keras_trained_on_comes_back_with_its_card_put_back(
 def test_reading_a_file_back_does_not_import_keras(exported, tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from briskseg.export.from_keras import convert_keras\n"
+        "from briskseg.export.keras_reader import convert_keras\n"
         "convert_keras(Path(sys.argv[1]), Path(sys.argv[2])); sys.exit('keras' in sys.modules)"
     )
     words = [sys.executable, "-c", code, exported / "fast_scnn.keras", tmp_path / "x.safetensors"]

@@ -7,14 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart, OhemPart
-from briskseg.training.losses import (
-    SegmentationLoss,
+from briskseg.training import losses
+from briskseg.training.losses import SegmentationLoss
+from briskseg.training.losses.cross_entropy import (
     cross_entropy,
     hard_cross_entropy,
     sigmoid_cross_entropy,
 )
 
+OUTPUTS = (TrainingOutput("logits"), TrainingOutput("aux_0", loss="auxiliary"))
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
 
 
@@ -91,7 +94,7 @@ def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: floa
 def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4), WEIGHTS)
+    whole = SegmentationLoss(LossPart(auxiliary=0.4), WEIGHTS, outputs=OUTPUTS)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
     near = labels[:, 1::2, 1::3]  # the middle of each 2x3 cell
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
@@ -102,9 +105,42 @@ def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
 def test_auxiliary_outputs_meet_the_labels_at_full_size() -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4, size="full"), WEIGHTS)
+    whole = SegmentationLoss(LossPart(auxiliary=0.4, size="full"), WEIGHTS, outputs=OUTPUTS)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
     large = F.interpolate(small, (8, 9), mode="bilinear", align_corners=False)
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
     expected = expected + 0.4 * F.cross_entropy(large, labels, WEIGHTS, ignore_index=255)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_declared_loss_reads_any_outputs_and_has_its_weight(monkeypatch) -> None:
+    def product(outputs, name, target, asked):
+        assert target.dtype == torch.uint8
+        return (outputs[name] * outputs["logits"]).sum()
+
+    monkeypatch.setitem(losses.LOSSES, "product", product)
+    logits, labels = drawn()
+    second = torch.randn(2, 3, 8, 9)
+    declared = (TrainingOutput("logits"), TrainingOutput("second", loss="product", weight=3.0))
+    whole = SegmentationLoss(LossPart(), WEIGHTS, outputs=declared)
+    total = whole({"logits": logits, "second": second}, labels.to(torch.uint8))
+    expected = cross_entropy(logits, labels, WEIGHTS) + 3 * (second * logits).sum()
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_hard_pixels_are_mined_on_the_main_output_alone() -> None:
+    logits, labels = drawn(3)
+    part = LossPart(ohem=OhemPart(threshold=0.05, least=0.25), auxiliary=0.5)
+    whole = SegmentationLoss(part, WEIGHTS, outputs=OUTPUTS)
+    total = whole({"logits": logits, "aux_0": logits}, labels.to(torch.uint8))
+    hard = hard_cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=0.05, least=0.25))
+    expected = hard + 0.5 * cross_entropy(logits, labels, WEIGHTS)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_an_output_that_the_network_does_not_declare_is_no_silent_auxiliary() -> None:
+    logits, labels = drawn()
+    with pytest.raises(KeyError, match="strange"):
+        SegmentationLoss(LossPart(), WEIGHTS, outputs=OUTPUTS)(
+            {"logits": logits, "strange": logits}, labels.to(torch.uint8)
+        )

@@ -73,7 +73,7 @@ def _convert_keras(file: Path, labels: str | None, out: Path | None) -> None:
     if labels is not None:
         raise RequestError(f"{file} has its classes in its card; leave --labels out")
     try:
-        from briskseg.export.from_keras import convert_keras
+        from briskseg.export.keras_reader import convert_keras
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

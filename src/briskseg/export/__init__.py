@@ -75,7 +75,7 @@ FORMATS = {
     "keras": Format(
         ".keras",
         "Keras 3",
-        "keras_:write_keras",
+        "keras_file:write_keras",
         takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
         gives="logits (N, {height}, {width}, {classes})",
     ),

@@ -53,7 +53,7 @@ class SegmentationModule(LightningModule):
         self.steps = sum(stage.steps for stage in stages)
         self.steps_per_epoch = steps_per_epoch
         self.losses = nn.ModuleList(
-            SegmentationLoss(recipe.training.loss, weights, stage.output)
+            SegmentationLoss(recipe.training.loss, weights, stage.output, network.outputs)
             for stage, weights in zip(stages, class_weights, strict=True)
         )
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)

@@ -1,129 +1,113 @@
-"""Cross entropy over labeled pixels, weighted by class, on every output that training has."""
+"""The losses by name, and their sum over what a network declares that training reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.core.labels import IGNORED
-from briskseg.recipe import LossPart, OhemPart
+from briskseg.models.network import TrainingOutput
+from briskseg.recipe import LossPart
+from briskseg.training.losses.cross_entropy import (
+    cross_entropy,
+    hard_cross_entropy,
+    sigmoid_cross_entropy,
+)
+
+
+class Asked(NamedTuple):
+    """What losses depend on besides outputs and targets: the recipe's `training.loss`, and a factor
+    a class (classes,)."""
+
+    part: LossPart
+    class_weights: Tensor
+
+
+Outputs = Mapping[str, Tensor]
+
+# (all outputs by name, the name of the loss's own, its target (N,H,W), what is asked) -> a scalar
+Loss = Callable[[Outputs, str, Tensor, Asked], Tensor]
+
+
+def main_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """The recipe's loss; where it mines hard pixels, of these."""
+    output, labels = _at_one_size(outputs[name], target, asked.part)
+    if asked.part.kind == "cross_entropy" and asked.part.ohem is not None:
+        return hard_cross_entropy(output, labels, asked.class_weights, asked.part.ohem)
+    return _of_all_pixels(output, labels, asked)
+
+
+def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """The recipe's loss over all pixels, times its `auxiliary`."""
+    output, labels = _at_one_size(outputs[name], target, asked.part)
+    return asked.part.auxiliary * _of_all_pixels(output, labels, asked)
+
+
+LOSSES: dict[str, Loss] = {"main": main_loss, "auxiliary": auxiliary_loss}
+
+# What each target is, of labels (N,H,W) uint8, 255 ignored.
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {"labels": lambda labels: labels}
 
 
 class SegmentationLoss(nn.Module):
-    """The main output's loss plus `auxiliary` times the loss of each further output.
+    """The sum of the losses of a network's outputs, as the network declares them.
 
     Args:
-        part: the recipe's `training.loss`; hard pixels are mined on the main output alone.
+        part: the recipe's `training.loss`.
         class_weights: (classes,) float, one factor a class.
-        main: the main output's name.
+        main: the output that is trained as the main one: "logits", or in a stage of its own another.
+        outputs: `network.outputs`.
     """
 
     class_weights: Tensor
 
-    def __init__(self, part: LossPart, class_weights: Tensor, main: str = "logits") -> None:
+    def __init__(
+        self,
+        part: LossPart,
+        class_weights: Tensor,
+        main: str = "logits",
+        outputs: Sequence[TrainingOutput] = (),
+    ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.part = part
-        self.main = main
+        self.declared = {output.name: output for output in outputs}
+        declared = self.declared.get(main, TrainingOutput(main))
+        self.declared[main] = replace(declared, loss="main", weight=1.0)
 
-    def forward(self, outputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+    def forward(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
+
+        Outputs that are declared but not there (a stage gives fewer) count nothing; one that is
+        there but not declared is a mistake of the network, and a KeyError.
 
         Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
         ERFNet's official encoder training does, or with `size: full` the output is enlarged
         (bilinear), as MMSegmentation does.
         """
+        asked = Asked(self.part, self.class_weights)
         terms = []
-        for name, output in outputs.items():
-            ohem = self.part.ohem if name == self.main else None
-            weight = 1.0 if name == self.main else self.part.auxiliary
-            terms.append(weight * self._term(output, labels, ohem))
+        for name in outputs:
+            output = self.declared[name]
+            target = TARGETS[output.target](labels)
+            terms.append(output.weight * LOSSES[output.loss](outputs, name, target, asked))
         return torch.stack(terms).sum()
 
-    def _term(self, output: Tensor, labels: Tensor, ohem: OhemPart | None) -> Tensor:
-        part = self.part
-        size_hw = labels.shape[-2:]
-        if output.shape[-2:] != size_hw and part.size == "full":
-            output = F.interpolate(output.float(), size_hw, mode="bilinear")
-        elif output.shape[-2:] != size_hw:
-            labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
-        if part.kind == "sigmoid":
-            return sigmoid_cross_entropy(output, labels.long(), self.class_weights, part.mean)
-        if ohem is not None:
-            return hard_cross_entropy(output, labels.long(), self.class_weights, ohem)
-        return cross_entropy(output, labels.long(), self.class_weights, part.mean)
+
+def _of_all_pixels(output: Tensor, labels: Tensor, asked: Asked) -> Tensor:
+    kinds = {"sigmoid": sigmoid_cross_entropy, "cross_entropy": cross_entropy}
+    return kinds[asked.part.kind](output, labels, asked.class_weights, asked.part.mean)
 
 
-def cross_entropy(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
-) -> Tensor:
-    """The weighted mean of -log p(true class) over labeled pixels.
-
-    Args:
-        logits: (N, classes, H, W).
-        labels: (N, H, W) int64; 255 is ignored.
-        class_weights: (classes,).
-        mean: "weights": the sum is divided by the labeled pixels' weights, as torch does; "pixels":
-            by the number of all pixels.
-
-    Returns:
-        A scalar. Without any labeled pixel it is 0 with gradient 0, not NaN.
-    """
-    logits = logits.float().contiguous()
-    total = F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORED, reduction="sum")
-    if mean == "pixels":
-        return total / labels.numel()
-    # looked up, not counted: counting would wait for a GPU
-    each = F.pad(class_weights, (0, IGNORED + 1 - len(class_weights)))[labels]
-    return _divided(total, each.sum())
-
-
-def sigmoid_cross_entropy(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
-) -> Tensor:
-    """The mean over pixels and classes of the binary cross entropy of "is of this class".
-
-    As MMSegmentation's CrossEntropyLoss with `use_sigmoid`, where a class's weight multiplies its
-    positive pixels' term. Arguments as `cross_entropy`'s, but "weights" divides by the labeled
-    pixels whatever their weights.
-    """
-    kept = labels != IGNORED
-    true = labels.where(kept, 0)[:, None]
-    logits = logits.float()
-    positive = logits.gather(1, true)[:, 0]  # of the true class
-    # -log(1 - s(x)) = softplus(x) for every class, where the true one has -log s(x) = softplus(-x)
-    each = F.softplus(logits).sum(1) - F.softplus(positive)
-    each = each + class_weights[true[:, 0]] * F.softplus(-positive)
-    pixels = kept.sum() if mean == "weights" else torch.tensor(labels.numel(), device=labels.device)
-    return _divided((each * kept).sum() / logits.shape[1], pixels)
-
-
-def hard_cross_entropy(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, ohem: OhemPart
-) -> Tensor:
-    """`cross_entropy` over the hardest pixels alone (Shrivastava et al., 2016; the threshold on the
-    true class's probability is OCNet's and MMSegmentation's form)."""
-    kept = labels != IGNORED
-    logits = logits.float().contiguous()
-    each = F.cross_entropy(logits, labels, reduction="none", ignore_index=IGNORED)[kept]
-    weights = class_weights[labels[kept]] * _hardest(each.detach(), ohem)
-    return _divided((each * weights).sum(), weights.sum())
-
-
-def _divided(total: Tensor, by: Tensor) -> Tensor:
-    """0 / 0 is 0 here."""
-    return total / by.float().clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _hardest(losses: Tensor, ohem: OhemPart) -> Tensor:
-    """True where a pixel's loss is among those that count; losses (P,) unweighted."""
-    least = int(ohem.least * losses.numel())
-    if losses.numel() == 0 or least == losses.numel():
-        return torch.ones_like(losses, dtype=torch.bool)
-    bound = -torch.log(torch.tensor(max(ohem.threshold, 1e-12), device=losses.device))
-    if least > 0:
-        bound = torch.minimum(bound, torch.topk(losses, least, sorted=True).values[-1])
-    return losses >= bound
+def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor, Tensor]:
+    """The output and its labels, int64, as large as one another."""
+    size_hw = labels.shape[-2:]
+    if output.shape[-2:] != size_hw and part.size == "full":
+        output = F.interpolate(output.float(), size_hw, mode="bilinear")
+    elif output.shape[-2:] != size_hw:
+        labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
+    return output, labels.long()

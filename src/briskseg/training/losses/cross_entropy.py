@@ -1,0 +1,82 @@
+"""Cross entropy over labeled pixels, weighted by class: of all of them, or of the hardest."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from briskseg.core.labels import IGNORED
+from briskseg.recipe import OhemPart
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
+) -> Tensor:
+    """The weighted mean of -log p(true class) over labeled pixels.
+
+    Args:
+        logits: (N, classes, H, W).
+        labels: (N, H, W) int64; 255 is ignored.
+        class_weights: (classes,).
+        mean: "weights": the sum is divided by the labeled pixels' weights, as torch does; "pixels":
+            by the number of all pixels.
+
+    Returns:
+        A scalar. Without any labeled pixel it is 0 with gradient 0, not NaN.
+    """
+    logits = logits.float().contiguous()
+    total = F.cross_entropy(logits, labels, class_weights, ignore_index=IGNORED, reduction="sum")
+    if mean == "pixels":
+        return total / labels.numel()
+    # looked up, not counted: counting would wait for a GPU
+    each = F.pad(class_weights, (0, IGNORED + 1 - len(class_weights)))[labels]
+    return _divided(total, each.sum())
+
+
+def sigmoid_cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor, mean: str = "weights"
+) -> Tensor:
+    """The mean over pixels and classes of the binary cross entropy of "is of this class".
+
+    As MMSegmentation's CrossEntropyLoss with `use_sigmoid`, where a class's weight multiplies its
+    positive pixels' term. Arguments as `cross_entropy`'s, but "weights" divides by the labeled
+    pixels whatever their weights.
+    """
+    kept = labels != IGNORED
+    true = labels.where(kept, 0)[:, None]
+    logits = logits.float()
+    positive = logits.gather(1, true)[:, 0]  # of the true class
+    # -log(1 - s(x)) = softplus(x) for every class, where the true one has -log s(x) = softplus(-x)
+    each = F.softplus(logits).sum(1) - F.softplus(positive)
+    each = each + class_weights[true[:, 0]] * F.softplus(-positive)
+    pixels = kept.sum() if mean == "weights" else torch.tensor(labels.numel(), device=labels.device)
+    return _divided((each * kept).sum() / logits.shape[1], pixels)
+
+
+def hard_cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor, ohem: OhemPart
+) -> Tensor:
+    """`cross_entropy` over the hardest pixels alone (Shrivastava et al., 2016; the threshold on the
+    true class's probability is OCNet's and MMSegmentation's form)."""
+    kept = labels != IGNORED
+    logits = logits.float().contiguous()
+    each = F.cross_entropy(logits, labels, reduction="none", ignore_index=IGNORED)[kept]
+    weights = class_weights[labels[kept]] * _hardest(each.detach(), ohem)
+    return _divided((each * weights).sum(), weights.sum())
+
+
+def _divided(total: Tensor, by: Tensor) -> Tensor:
+    """0 / 0 is 0 here."""
+    return total / by.float().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _hardest(losses: Tensor, ohem: OhemPart) -> Tensor:
+    """True where a pixel's loss is among those that count; losses (P,) unweighted."""
+    least = int(ohem.least * losses.numel())
+    if losses.numel() == 0 or least == losses.numel():
+        return torch.ones_like(losses, dtype=torch.bool)
+    bound = -torch.log(torch.tensor(max(ohem.threshold, 1e-12), device=losses.device))
+    if least > 0:
+        bound = torch.minimum(bound, torch.topk(losses, least, sorted=True).values[-1])
+    return losses >= bound
