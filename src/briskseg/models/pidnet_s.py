@@ -71,7 +71,7 @@ class PIDNetS(Network):
                 TrainingOutput("logits"),
                 TrainingOutput("aux", loss="auxiliary"),
                 TrainingOutput("boundary", "boundary", "boundary_bce", 20.0),
-                TrainingOutput("logits", loss="boundary_aware"),
+                TrainingOutput("boundary", loss="boundary_aware"),  # reads the logits too
             )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

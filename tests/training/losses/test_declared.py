@@ -57,3 +57,11 @@ def test_stdcs_loss_has_its_detail_term() -> None:
         + detail(enlarged(outputs["detail"]), detail_target(labels))
     )
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_without_the_heads_as_in_validation_only_the_recipes_loss_counts() -> None:
+    outputs, labels = drawn()
+    net = create_model("pidnet_s", 3)
+    loss = SegmentationLoss(LossPart(), WEIGHTS, outputs=net.outputs)(outputs, labels)
+    expected = F.cross_entropy(outputs["logits"], labels.long(), WEIGHTS)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

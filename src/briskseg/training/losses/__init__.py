@@ -54,9 +54,9 @@ def boundary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> 
 
 
 def boundary_aware_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
-    """PIDNet's of its logits, where its boundary head, the output "boundary", sees boundaries."""
-    boundary = _enlarged(outputs["boundary"], target)
-    logits = _enlarged(outputs[name], target)
+    """PIDNet's of its logits, where its boundary head sees boundaries."""
+    boundary = _enlarged(outputs[name], target)
+    logits = _enlarged(outputs["logits"], target)
     return boundary_aware(logits, target.long(), asked.class_weights, boundary)
 
 
