@@ -1,10 +1,10 @@
-"""The published networks' weights, drawn from a seed as tests/fixtures was measured with them."""
+"""The published networks' weights, drawn from a seed as the fixtures were measured with them."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+MORE_FIXTURES = Path(__file__).parents[3] / "shared" / "parity"  # beside the repository, or nowhere
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,16 @@ class Published:
     shapes: dict[str, list[int]]
     seed: int
     case: dict[str, Any]
+    aliases: dict[str, str] = field(default_factory=dict)  # names of one tensor: the first's value
+    gain: dict[str, float] = field(default_factory=dict)  # factors of what is drawn
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The weights that the fixture was measured with."""
         return {key: torch.from_numpy(self._weight(key)) for key in self.shapes}
 
     def _weight(self, key: str) -> np.ndarray:
-        shape, rng = self.shapes[key], np.random.default_rng(zlib.crc32(key.encode()) + self.seed)
+        first = self.aliases.get(key, key)
+        shape, rng = self.shapes[key], np.random.default_rng(zlib.crc32(first.encode()) + self.seed)
         if key.endswith("num_batches_tracked"):
             return np.zeros(shape, np.int64)
         if key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
@@ -37,7 +41,7 @@ class Published:
             drawn = 0.1 * rng.standard_normal(shape)
         else:
             drawn = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
-        return drawn.astype(np.float32)
+        return drawn.astype(np.float32) * np.float32(self.gain.get(key, 1))
 
     def images(self) -> torch.Tensor:
         """The input that the fixture was measured with."""
@@ -54,10 +58,16 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published():
-    """published(name): the fixture of that name."""
+    """published(name, case): the fixture of that name; where it lies beside the repository and is
+    not there, the test is skipped."""
 
-    def read(name: str) -> Published:
-        fixture = json.loads((FIXTURES / f"{name}.json").read_text())
-        return Published(fixture["keys"], fixture["seed"], fixture["cases"][0])
+    def read(name: str, case: int = 0) -> Published:
+        paths = [folder / f"{name}.json" for folder in (FIXTURES, MORE_FIXTURES)]
+        path = next((path for path in paths if path.exists()), None)
+        if path is None:
+            pytest.skip(f"what {name} computes is in {paths[-1]}, which is not there")
+        found = json.loads(path.read_text())
+        optional = {key: found.get(key, {}) for key in ("aliases", "gain")}
+        return Published(found["keys"], found["seed"], found["cases"][case], **optional)
 
     return read

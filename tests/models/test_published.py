@@ -37,6 +37,7 @@ def test_published_weights_give_the_published_logits(published, name, tmp_path):
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+COINCHEUNG = ((0.3257, 0.3690, 0.3223), (0.2112, 0.2148, 0.2115))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         ("erfnet_mmseg", "ERFNet with an FCN head, MMSegmentation", None, *IMAGENET),
         ("fast_scnn_mmseg", "Fast-SCNN, MMSegmentation", None, *IMAGENET),
         ("fast_scnn_tramac", "Fast-SCNN, Tramac/Fast-SCNN-pytorch", None, *IMAGENET),
+        ("bisenetv2_coincheung", "BiSeNetV2, CoinCheung/BiSeNet", None, *COINCHEUNG),
+        ("stdc1_seg_official", "STDC1-Seg, the authors' code", (768, 1536), *IMAGENET),
     ],
 )
 def test_convert_names_the_layout_and_keeps_its_preprocessing(

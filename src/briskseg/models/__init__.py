@@ -50,6 +50,15 @@ MODELS = {
     "fast_scnn": Entry(
         "fast_scnn:FastSCNN", "Fast-SCNN", "Poudel et al., BMVC", 2019, 1_456_617, 3.63
     ),
+    "bisenet_v2": Entry(
+        "bisenet_v2:BiSeNetV2", "BiSeNetV2", "Yu et al., IJCV", 2021, 5_231_487, 49.21
+    ),
+    "stdc1": Entry("stdc:STDC1", "STDC1-Seg", "Fan et al., CVPR", 2021, 8_572_954, 33.73),
+    "stdc2": Entry("stdc:STDC2", "STDC2-Seg", "the same", 2021, 12_603_418, 46.91),
+    "ddrnet_23_slim": Entry(
+        "ddrnet_23_slim:DDRNet23Slim", "DDRNet-23-slim", "Pan et al., T-ITS", 2023, 5_734_342, 18.14
+    ),
+    "pidnet_s": Entry("pidnet_s:PIDNetS", "PIDNet-S", "Xu et al., CVPR", 2023, 7_720_935, 23.60),
 }
 
 

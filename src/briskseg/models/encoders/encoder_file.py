@@ -26,12 +26,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layouts import (
-    ERFNET_FCN_ENCODER,
-    ERFNET_MMSEGMENTATION,
-    Names,
-    renamed,
-)
+from briskseg.models.weights.layouts import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION, renamed
+from briskseg.models.weights.names import Names
 
 _AUTHORS_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)
 

@@ -6,10 +6,22 @@ One Layout a published code. `names` are substitutions from our names to theirs,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-Names = Sequence[tuple[str, str]]
+from briskseg.models.weights.names import (
+    BISENET_V2_COINCHEUNG,
+    BISENET_V2_MMSEGMENTATION,
+    DDRNET_MMSEGMENTATION,
+    DDRNET_OFFICIAL,
+    PIDNET_MMSEGMENTATION,
+    PIDNET_OFFICIAL,
+    STDC_MMSEGMENTATION,
+    Names,
+    stdc_official,
+)
+
+_NONE = r"(?!)"  # matches no name
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,10 @@ class Layout:
     options: Mapping[str, bool | int | float | str]
     names: Names
     last: str  # their name of the last convolution's bias: as many values as there are classes
+    # regular expressions
+    ignored: str = _NONE  # their tensors that no layer here has
+    zero: str = _NONE  # ours that their network lacks, where 0 makes it the same network
+    absolute: str = _NONE  # their batch norms' scales w that act as |w| + 1e-5: InPlaceABN's
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     size: tuple[int, int] | None = None
@@ -32,6 +48,14 @@ class Layout:
     def published_name(self, ours: str) -> str:
         """Their name of one of our parameters or buffers."""
         return renamed(ours, self.names)
+
+    def has(self, ours: str) -> bool:
+        """Whether their network has one of our parameters or buffers."""
+        return not re.search(self.zero, ours)
+
+    def reads(self, theirs: str) -> bool:
+        """Whether one of their tensors is one of ours."""
+        return not re.search(self.ignored, theirs)
 
 
 def renamed(name: str, names: Names) -> str:
@@ -116,6 +140,11 @@ FAST_SCNN_TRAMAC: Names = (
     (r"\.dwconv\.", ".dwconv.conv."),
 )
 
+# STDC's backbone under a second name, its classifier, and heads whose output nothing reads.
+_STDC_IGNORED = r"^cp\.backbone\.(features|conv_last|fc|bn|linear)\.|^conv_out_sp(2|4|16)\."
+_STDC_ZERO = r"^(head|aux16|aux32|detail)\.1\.bias$"
+_STDC_ABSOLUTE = r"^(cp\.(arm|conv_)|ffm\.|conv_out).*\.bn(_atten)?\.weight$"
+
 _WITH_HEADS = {
     "erfnet_official": Layout(
         "ERFNet, the authors' PyTorch code",
@@ -148,6 +177,73 @@ _WITH_HEADS = {
         names=FAST_SCNN_TRAMAC,
         last="classifier.conv.1.bias",
     ),
+    "pidnet_s_official": Layout(
+        "PIDNet-S, the authors' code",
+        "pidnet_s",
+        {"variant": "official"},
+        names=PIDNET_OFFICIAL,
+        last="final_layer.conv2.bias",
+    ),
+    "pidnet_s_mmsegmentation": Layout(
+        "PIDNet-S, MMSegmentation",
+        "pidnet_s",
+        {"variant": "mmsegmentation"},
+        names=PIDNET_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+    ),
+    "ddrnet_23_slim_official": Layout(
+        "DDRNet-23-slim, the authors' code",
+        "ddrnet_23_slim",
+        {},
+        names=DDRNET_OFFICIAL,
+        last="final_layer.conv2.bias",
+    ),
+    "ddrnet_23_slim_mmsegmentation": Layout(
+        "DDRNet-23-slim, MMSegmentation",
+        "ddrnet_23_slim",
+        {},
+        names=DDRNET_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+        zero=r"^stem\.[01]\.0\.bias$",
+    ),
+    "bisenet_v2_coincheung": Layout(
+        "BiSeNetV2, CoinCheung/BiSeNet",
+        "bisenet_v2",
+        {"variant": "coincheung"},
+        names=BISENET_V2_COINCHEUNG,
+        last="head.conv_out.1.bias",
+        mean=(0.3257, 0.3690, 0.3223),
+        std=(0.2112, 0.2148, 0.2115),
+    ),
+    "bisenet_v2_mmsegmentation": Layout(
+        "BiSeNetV2, MMSegmentation",
+        "bisenet_v2",
+        {"variant": "mmsegmentation"},
+        names=BISENET_V2_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+    ),
+    "stdc1_official": Layout(
+        "STDC1-Seg, the authors' code",
+        "stdc1",
+        {},
+        names=stdc_official((2, 2, 2)),
+        last="conv_out.conv_out.weight",
+        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
+        ignored=_STDC_IGNORED,
+        zero=_STDC_ZERO,
+        absolute=_STDC_ABSOLUTE,
+    ),
+    "stdc2_official": Layout(
+        "STDC2-Seg, the authors' code",
+        "stdc2",
+        {},
+        names=stdc_official((4, 5, 3)),
+        last="conv_out.conv_out.weight",
+        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
+        ignored=_STDC_IGNORED,
+        zero=_STDC_ZERO,
+        absolute=_STDC_ABSOLUTE,
+    ),
 }
 
 
@@ -157,7 +253,38 @@ def _without_heads(layout: Layout) -> Layout:
     return replace(layout, title=title, options={**layout.options, "auxiliary": False})
 
 
-LAYOUTS = _WITH_HEADS | {
-    f"{name}_without_heads": _without_heads(_WITH_HEADS[name])
-    for name in ("erfnet_official", "fast_scnn_mmsegmentation", "fast_scnn_tramac")
+def _checkpoint(layout: Layout) -> Layout:
+    """The same as its training saved it: inside a module that holds the loss too."""
+    names = (*layout.names, (r"^", "model."))
+    return replace(layout, names=names, last=f"model.{layout.last}", ignored=r"^(sem_)?loss\.")
+
+
+def _stdc_mmsegmentation(network: str, title: str) -> Layout:
+    """Without heads, although files have them: the one on details has another output."""
+    return Layout(
+        f"{title}, MMSegmentation",
+        network,
+        {"auxiliary": False},
+        names=STDC_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+        ignored=r"^auxiliary_head\.",
+    )
+
+
+_CHECKPOINTS = {
+    f"{name}_checkpoint": _checkpoint(_WITH_HEADS[name])
+    for name in ("pidnet_s_official", "ddrnet_23_slim_official")
+}
+_NEVER_WITH_HEADS = ("erfnet_mmsegmentation",)  # there are none
+
+LAYOUTS = {
+    **_WITH_HEADS,
+    **_CHECKPOINTS,
+    **{
+        f"{name}_without_heads": _without_heads(layout)
+        for name, layout in (_WITH_HEADS | _CHECKPOINTS).items()
+        if name not in _NEVER_WITH_HEADS
+    },
+    "stdc1_mmsegmentation": _stdc_mmsegmentation("stdc1", "STDC1-Seg"),
+    "stdc2_mmsegmentation": _stdc_mmsegmentation("stdc2", "STDC2-Seg"),
 }

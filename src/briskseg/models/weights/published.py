@@ -7,6 +7,7 @@ nothing here reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,8 +102,11 @@ def compare(name: str, shapes: Shapes) -> Comparison:
     classes = length(shapes, layout.last)
     with torch.device("meta"):  # shapes without memory
         net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
-    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
-    return Comparison(name, layout, net.classes, differences(expected, shapes))
+    expected = shapes_of(
+        {layout.published_name(k): v for k, v in net.state_dict().items() if layout.has(k)}
+    )
+    read = {name: shape for name, shape in shapes.items() if layout.reads(name)}
+    return Comparison(name, layout, net.classes, differences(expected, read))
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
@@ -112,7 +116,10 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     weights = {}
     for ours, fresh in net.state_dict().items():
         theirs = layout.published_name(ours)
-        weights[ours] = tensors.get(found.prefix + theirs, fresh)
+        tensor = tensors.get(found.prefix + theirs, fresh)
+        weights[ours] = tensor if layout.has(ours) else fresh.zero_()
+        if re.search(layout.absolute, theirs):
+            weights[ours] = weights[ours].abs() + 1e-5
         check_finite(theirs, weights[ours], path)
     net.load_state_dict(weights)
     return net.eval()

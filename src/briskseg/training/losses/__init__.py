@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,11 +11,13 @@ from torch import Tensor, nn
 
 from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart
+from briskseg.training.losses.boundary import boundary_aware, boundary_bce, boundary_target
 from briskseg.training.losses.cross_entropy import (
     cross_entropy,
     hard_cross_entropy,
     sigmoid_cross_entropy,
 )
+from briskseg.training.losses.detail import detail, detail_target
 
 
 class Asked(NamedTuple):
@@ -47,10 +48,37 @@ def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) ->
     return asked.part.auxiliary * _of_all_pixels(output, labels, asked)
 
 
-LOSSES: dict[str, Loss] = {"main": main_loss, "auxiliary": auxiliary_loss}
+def boundary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """PIDNet's of its boundary head."""
+    return boundary_bce(_enlarged(outputs[name], target), target)
+
+
+def boundary_aware_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """PIDNet's of its logits, where its boundary head sees boundaries."""
+    boundary = _enlarged(outputs[name], target)
+    logits = _enlarged(outputs["logits"], target)
+    return boundary_aware(logits, target.long(), asked.class_weights, boundary)
+
+
+def detail_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+    """STDC's of its detail head."""
+    return detail(_enlarged(outputs[name], target), target)
+
+
+LOSSES: dict[str, Loss] = {
+    "main": main_loss,
+    "auxiliary": auxiliary_loss,
+    "boundary_bce": boundary_loss,
+    "boundary_aware": boundary_aware_loss,
+    "detail": detail_loss,
+}
 
 # What each target is, of labels (N,H,W) uint8, 255 ignored.
-TARGETS: dict[str, Callable[[Tensor], Tensor]] = {"labels": lambda labels: labels}
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+    "labels": lambda labels: labels,
+    "boundary": boundary_target,
+    "detail": detail_target,
+}
 
 
 class SegmentationLoss(nn.Module):
@@ -75,9 +103,9 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.part = part
-        self.declared = {output.name: output for output in outputs}
-        declared = self.declared.get(main, TrainingOutput(main))
-        self.declared[main] = replace(declared, loss="main", weight=1.0)
+        # `main` has the recipe's loss whatever was declared; further losses of it remain
+        named = [o for o in outputs if o.name != main or o.loss not in ("main", "auxiliary")]
+        self.declared = (TrainingOutput(main), *named)
 
     def forward(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
@@ -90,11 +118,14 @@ class SegmentationLoss(nn.Module):
         (bilinear), as MMSegmentation does.
         """
         asked = Asked(self.part, self.class_weights)
+        for name in set(outputs) - {output.name for output in self.declared}:
+            raise KeyError(name)
         terms = []
-        for name in outputs:
-            output = self.declared[name]
-            target = TARGETS[output.target](labels)
-            terms.append(output.weight * LOSSES[output.loss](outputs, name, target, asked))
+        for output in self.declared:
+            if output.name in outputs:
+                target = TARGETS[output.target](labels)
+                term = LOSSES[output.loss](outputs, output.name, target, asked)
+                terms.append(output.weight * term)
         return torch.stack(terms).sum()
 
 
@@ -111,3 +142,8 @@ def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor
     elif output.shape[-2:] != size_hw:
         labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
     return output, labels.long()
+
+
+def _enlarged(output: Tensor, target: Tensor) -> Tensor:
+    """As large as the target, as PIDNet and STDC do it."""
+    return F.interpolate(output.float(), target.shape[-2:], mode="bilinear", align_corners=True)
