@@ -50,6 +50,7 @@ MODELS = {
     "fast_scnn": Entry(
         "fast_scnn:FastSCNN", "Fast-SCNN", "Poudel et al., BMVC", 2019, 1_456_617, 3.63
     ),
+    "lite_seg": Entry("lite_seg:LiteSeg", "LiteSeg", "ours; Tan and Le, ICML", 2026, 3_127_494, 10.45),
 }
 
 

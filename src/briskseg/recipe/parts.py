@@ -51,7 +51,8 @@ class ModelPart(NetworkPart):
 
     # trained: a run folder, its file or a shipped name; heads begin anew where classes differ
     weights: str | None = None
-    encoder: str | None = None  # pretrained: a run folder, its file, or the official checkpoint
+    # pretrained: a run folder, its file, the official checkpoint, or efficientnet-lite0
+    encoder: str | None = None
 
     @model_validator(mode="after")
     def _begins_with_one(self) -> ModelPart:
@@ -169,6 +170,7 @@ class OptimizerPart(Part):
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = 1e-3
+    encoder_lr_factor: Positive = 1.0  # the encoder's share of lr, where it is pretrained
     weight_decay: NotNegative = 0.01
     # which parameters do not decay; null: with adamw biases and batch norms, otherwise none
     no_decay: tuple[Literal["bias", "norm", "depthwise"], ...] | None = None

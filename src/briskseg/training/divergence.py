@@ -52,9 +52,9 @@ class RecipeRate(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         rate, schedule = self.training.optimizer.lr, trainer.lr_scheduler_configs[0].scheduler
         assert isinstance(schedule, LambdaLR)
-        schedule.base_lrs = [rate for _ in schedule.base_lrs]
         groups = trainer.optimizers[0].param_groups
+        schedule.base_lrs = [rate * group["lr_factor"] for group in groups]
         for group, factor in zip(groups, schedule.lr_lambdas, strict=True):
-            group["initial_lr"] = rate
-            group["lr"] = rate * factor(schedule.last_epoch)
+            group["initial_lr"] = rate * group["lr_factor"]
+            group["lr"] = rate * group["lr_factor"] * factor(schedule.last_epoch)
             group["fused"] = self.training.clip is None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from briskseg.core.card import save_tensors
 from briskseg.core.errors import RequestError
+from briskseg.models.encoders.efficientnet_lite import PRETRAINED, pretrained_file
 
 FILE = "encoder.safetensors"  # in a run folder
 FACTS = "encoder.json"  # what `read_facts` gives, written when a pretraining has ended
@@ -26,7 +27,10 @@ def save_encoder(
 
 
 def find_encoder(name: str) -> Path:
-    """The file that `model.encoder` means: itself, or a run folder's encoder or whole network."""
+    """The file that `model.encoder` means: itself, a run folder's encoder or whole network, or that
+    of an installed package."""
+    if name in PRETRAINED:
+        return pretrained_file(name)
     path = Path(name)
     if not path.is_dir():
         return path

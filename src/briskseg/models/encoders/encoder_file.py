@@ -16,6 +16,7 @@ from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
+from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors
 from briskseg.models.weights.comparison import (
@@ -47,7 +48,8 @@ _HEAD = "encoder.output_conv."  # of the first training stage: a value a class, 
 
 
 def load_encoder(network: Network, path: str | Path) -> str:
-    """Copy the encoder in a file into `network`, an `erfnet` or `erfnet_fcn`; return whose it was.
+    """Copy the encoder in a file into `network`, an `erfnet`, `erfnet_fcn` or `lite_seg`; return
+    whose it was.
 
     Takes the authors' ERFNet encoder pretrained on ImageNet (`erfnet_encoder_pretrained.pth.tar`),
     a file that our own pretraining wrote, and every whole ERFNet, ours or published, of any number
@@ -56,6 +58,10 @@ def load_encoder(network: Network, path: str | Path) -> str:
     if the file is damaged or its encoder does not fit, with the names that differ.
     """
     path = Path(path)
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, EfficientNetLite):
+        encoder.load_pretrained(read_tensors(path, ours=True), path)
+        return f"EfficientNet-{encoder.variant.capitalize()}"
     own = network.state_dict()
     into, mismatch = recognize_encoder(shapes_of(own))
     if mismatch:
