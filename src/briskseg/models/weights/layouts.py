@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 Names = Sequence[tuple[str, str]]
 
+_NONE = r"(?!)"  # matches no name
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -25,13 +27,31 @@ class Layout:
     options: Mapping[str, bool | int | float | str]
     names: Names
     last: str  # their name of the last convolution's bias: as many values as there are classes
+    # regular expressions
+    ignored: str = _NONE  # their tensors that no layer here has
+    zero: str = _NONE  # ours that their network lacks, where 0 makes it the same network
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     size: tuple[int, int] | None = None
 
     def published_name(self, ours: str) -> str:
         """Their name of one of our parameters or buffers."""
-        return renamed(ours, self.names)
+        return self.published_part(ours)[0]
+
+    def published_part(self, ours: str) -> tuple[str, int, int]:
+        """Their name of it, and which of how many equal parts along the first dimension is ours: a
+        substitution that ends with "#1/3" says the second of three."""
+        name, _, part = renamed(ours, self.names).partition("#")
+        index, _, parts = (part or "0/1").partition("/")
+        return name, int(index), int(parts)
+
+    def has(self, ours: str) -> bool:
+        """Whether their network has one of our parameters or buffers."""
+        return not re.search(self.zero, ours)
+
+    def reads(self, theirs: str) -> bool:
+        """Whether one of their tensors is one of ours."""
+        return not re.search(self.ignored, theirs)
 
 
 def renamed(name: str, names: Names) -> str:

@@ -28,6 +28,10 @@ from briskseg.models.weights.comparison import (
     shapes_of,
 )
 from briskseg.models.weights.layouts import LAYOUTS, Layout
+from briskseg.models.weights.mobile_layouts import MOBILE_LAYOUTS
+from briskseg.models.weights.segformer_layouts import SEGFORMER_LAYOUTS
+
+ALL_LAYOUTS = {**LAYOUTS, **MOBILE_LAYOUTS, **SEGFORMER_LAYOUTS}
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def load_published(path: str | Path) -> Network:
 
     It gives the published network's logits for images that are normalized as there (the layout's
     `mean` and `std`); all classes of the file are kept. Raises RequestError if there is no such
-    file, WeightsError if it is damaged or its layout is not one of LAYOUTS.
+    file, WeightsError if it is damaged or its layout is not one of ALL_LAYOUTS.
     """
     tensors = read_tensors(Path(path))
     return build(recognize(shapes_of(tensors), Path(path)), tensors, Path(path))
@@ -55,13 +59,13 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
     where there is none, with the nearest layout and what differs from it, and in the RequestError
     where the file holds a pretrained encoder and no network for segmentation."""
-    comparisons = [compare(name, shapes) for name in LAYOUTS]
+    comparisons = [compare(name, shapes) for name in ALL_LAYOUTS]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
         return best
     _refuse_encoder(shapes, path)
     if best.differences.are_of_another_network:
-        known = "; ".join(layout.title for layout in LAYOUTS.values())
+        known = "; ".join(layout.title for layout in ALL_LAYOUTS.values())
         some = ", ".join(list(shapes)[:3])
         raise WeightsError(
             f"{path} holds {len(shapes)} tensors ({some} ...), but not the weights of a network "
@@ -91,12 +95,27 @@ def _refuse_encoder(shapes: Shapes, path: Path) -> None:
 
 def compare(name: str, shapes: Shapes) -> Comparison:
     """A file's names and shapes against those of the layout `name`."""
-    layout = LAYOUTS[name]
+    layout = ALL_LAYOUTS[name]
     classes = length(shapes, layout.last)
     with torch.device("meta"):  # shapes without memory
         net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
-    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
-    return Comparison(name, layout, net.classes, differences(expected, shapes))
+    expected = {}
+    for ours, shape in shapes_of(net.state_dict()).items():
+        if layout.has(ours):
+            theirs, _, parts = layout.published_part(ours)
+            if parts > 1:
+                shape = (parts * shape[0], *shape[1:])
+            # a linear layer's weights and a 1x1 convolution's are the same numbers
+            same = _plain(shapes.get(theirs, ())) == _plain(shape)
+            expected[theirs] = shapes[theirs] if same and theirs in shapes else shape
+    read = {name: shape for name, shape in shapes.items() if layout.reads(name)}
+    return Comparison(name, layout, net.classes, differences(expected, read))
+
+
+def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
@@ -105,8 +124,14 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     net = create_model(layout.network, found.classes, **layout.options)
     weights = {}
     for ours, fresh in net.state_dict().items():
-        theirs = layout.published_name(ours)
-        weights[ours] = tensors.get(theirs, fresh)
-        check_finite(theirs, weights[ours], path)
+        theirs, part, parts = layout.published_part(ours)
+        if not layout.has(ours):
+            fresh.zero_()
+        elif theirs in tensors:
+            found_there = tensors[theirs]
+            ours_of_it = found_there.chunk(parts)[part] if parts > 1 else found_there
+            fresh = ours_of_it.reshape(fresh.shape)
+        check_finite(theirs, fresh, path)
+        weights[ours] = fresh
     net.load_state_dict(weights)
     return net.eval()
