@@ -23,6 +23,10 @@ from briskseg.core.protobuf import fields
 
 EXPORT_KEY = "briskseg.export"
 
+# In files that resize images themselves: the tensor (N,h,w,3) uint8 of what the network sees. What
+# runs a file and has resized the image already begins there.
+NETWORK_IMAGES = "network_images"
+
 # A card longer than this, or a description of a network, is damage.
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 _MAX_XML_BYTES = 64 * 1024 * 1024

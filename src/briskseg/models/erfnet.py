@@ -16,9 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network
-
-STRIDE = 8  # of the encoder: images are extended to a multiple of it
+from briskseg.models.network import ExportForm, Network, TrainingOutput
 
 
 class ERFNet(Network):
@@ -30,7 +28,7 @@ class ERFNet(Network):
     that where it starts from a pretrained encoder.
     """
 
-    extends = (STRIDE, 1)
+    extends = (8, 1)  # to a multiple of the encoder's stride
 
     def __init__(
         self,
@@ -47,17 +45,19 @@ class ERFNet(Network):
             "dropout_128": dropout_128,
             "auxiliary": auxiliary,
         }
+        if auxiliary:
+            self.outputs = (TrainingOutput("logits"), TrainingOutput("encoder", loss="auxiliary"))
         self.encoder = Encoder(classes if auxiliary else 0, dropout_64, dropout_128)
         self.decoder = Decoder(classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.encoder(extend(images))  # (N,128,H/8,W/8)
+        features = self.encoder(self.extended(images))  # (N,128,H/8,W/8)
         return self._decode(features, images)
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", "encoder" (N,classes,ceil(H/8),ceil(W/8)), for the first stage, if it
         has that head."""
-        features = self.encoder(extend(images))
+        features = self.encoder(self.extended(images))
         outputs = {"logits": self._decode(features, images)}
         if self.encoder.output_conv is not None:
             outputs["encoder"] = self.encoder.output_conv(features)
@@ -67,8 +67,11 @@ class ERFNet(Network):
         """The first stage's logits (N,classes,ceil(H/8),ceil(W/8))."""
         if self.encoder.output_conv is None:
             return super().forward_encoder(images)
-        logits: Tensor = self.encoder.output_conv(self.encoder(extend(images)))
+        logits: Tensor = self.encoder.output_conv(self.encoder(self.extended(images)))
         return logits
+
+    def export_form(self) -> ExportForm:
+        return ERFNetExportForm(self)
 
     @property
     def class_bias(self) -> nn.Parameter:
@@ -79,6 +82,33 @@ class ERFNet(Network):
     def _decode(self, features: Tensor, images: Tensor) -> Tensor:
         logits: Tensor = self.decoder(features)
         return logits[..., : images.shape[-2], : images.shape[-1]]
+
+
+class ERFNetExportForm(ExportForm):
+    """The last deconvolution (2x2, stride 2) does not overlap: it is a 1x1 convolution to four
+    times the classes at half size, and a rearrangement of these. So labels can be taken before the
+    rearrangement, of each of the four pixels, and only one number a pixel is rearranged."""
+
+    network: ERFNet
+
+    def __init__(self, network: ERFNet) -> None:
+        super().__init__(network)
+        last = network.decoder.output_conv
+        assert last.stride == last.kernel_size == (2, 2)
+        assert last.bias is not None
+        # Output channel 4 c + 2 i + j is class c of the pixel (2 y + i, 2 x + j).
+        weight = last.weight.detach().flatten(2).permute(1, 2, 0).flatten(0, 1)
+        self.weight = nn.Parameter(weight[..., None, None].clone())
+        self.bias = nn.Parameter(last.bias.detach().repeat_interleave(4))
+
+    def forward_labels(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        net = self.network
+        features = net.decoder.layers(net.encoder(images))  # (N,16,H/2,W/2)
+        four = F.conv2d(features, self.weight, self.bias)  # (N,4*classes,H/2,W/2)
+        labels = four.unflatten(1, (net.classes, 4)).argmax(1)  # (N,4,H/2,W/2)
+        # Rearranged as float32: TensorRT refuses to rearrange bytes.
+        labels = F.pixel_shuffle(labels.float(), 2)[:, 0]
+        return labels.to(torch.uint8), F.pixel_shuffle(four, 2)
 
 
 class Encoder(nn.Module):
@@ -172,10 +202,3 @@ class Upsampler(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
-
-def extend(images: Tensor) -> Tensor:
-    """(N,3,H,W) -> the same, with the last column and row repeated up to multiples of `STRIDE`."""
-    bottom, right = -images.shape[-2] % STRIDE, -images.shape[-1] % STRIDE
-    if torch.compiler.is_exporting() or bottom or right:  # an exported network takes any size
-        return F.pad(images, (0, right, 0, bottom), mode="replicate")
-    return images

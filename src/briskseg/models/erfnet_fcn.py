@@ -22,8 +22,6 @@ from torch import Tensor, nn
 
 from briskseg.models.network import Network
 
-STRIDE = 8  # of the encoder: images are extended to a multiple of it
-
 
 class ERFNetFCN(Network):
     """The paper's network with an FCN head.
@@ -33,7 +31,7 @@ class ERFNetFCN(Network):
     """
 
     factor = 2
-    extends = (STRIDE, 1)
+    extends = (8, 1)  # to a multiple of the encoder's stride
 
     def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
         super().__init__()
@@ -69,7 +67,7 @@ class ERFNetFCN(Network):
 
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,h,w) at half the size of the extended images."""
-        logits: Tensor = self.head(self.decoder(self.encoder(extend(images))))
+        logits: Tensor = self.head(self.decoder(self.encoder(self.extended(images))))
         return logits
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
@@ -134,10 +132,3 @@ class Upsampler(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
-
-def extend(images: Tensor) -> Tensor:
-    """(N,3,H,W) -> the same, with the last column and row repeated up to multiples of `STRIDE`."""
-    bottom, right = -images.shape[-2] % STRIDE, -images.shape[-1] % STRIDE
-    if torch.compiler.is_exporting() or bottom or right:  # an exported network takes any size
-        return F.pad(images, (0, right, 0, bottom), mode="replicate")
-    return images

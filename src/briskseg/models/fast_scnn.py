@@ -7,11 +7,12 @@ train differ in what `Variant` lists; the option `variant` is "mmsegmentation", 
 
 What differs from both: any size works. The coarse branch is resized to the fine one ("tramac"
 enlarges it four times and fails where that is another size), and images under 3 pixels a side
-repeat their last row and column. Pyramid pooling is a matrix product, which exports with any size.
+repeat their last row and column. Pyramid pooling is two matrix products, which export with any size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import Network
+from briskseg.models.network import Network, TrainingOutput
 
 
 class Variant(NamedTuple):
@@ -76,6 +77,10 @@ class FastSCNN(Network):
             nn.Conv2d(128, classes, 1),  # (N,classes,H/8,W/8)
         )
         self.auxiliary = v.auxiliary if auxiliary else ()
+        self.outputs = (
+            TrainingOutput("logits"),
+            *(TrainingOutput(f"aux_{i}", loss="auxiliary") for i in range(len(self.auxiliary))),
+        )
         self.heads = nn.ModuleList(
             nn.Sequential(conv_bn_relu(n, 32, 3), nn.Dropout2d(0.1), nn.Conv2d(32, classes, 1))
             for n in (64 if branch == "fine" else 128 for branch in self.auxiliary)
@@ -104,10 +109,7 @@ class FastSCNN(Network):
         return bias
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
-        (h, w), least = images.shape[-2:], self.extends[1]
-        if min(h, w) < least:
-            images = F.pad(images, (0, max(least - w, 0), 0, max(least - h, 0)), mode="replicate")
-        fine = self.learning_to_downsample(images)
+        fine = self.learning_to_downsample(self.extended(images))
         coarse = self.global_feature_extractor(fine)
         logits = self.classifier(self.feature_fusion(fine, coarse))  # (N,classes,H/8,W/8)
         return {"fine": fine, "coarse": coarse, "logits": logits}
@@ -117,21 +119,37 @@ class PyramidPooling(nn.Module):
     """Averages over 1, 2x2, 3x3 and 6x6 cells, each convolved, resized back and concatenated: Zhao
     et al., "Pyramid Scene Parsing Network", CVPR 2017."""
 
+    sides: Tensor
+    cells: Tensor
+
     def __init__(self, channels: int, variant: Variant) -> None:
         super().__init__()
         self.align_corners = variant.align_corners
         self.levels = nn.ModuleList(conv_bn_relu(channels, channels // 4, 1) for _ in POOLED)
         self.out = conv_bn_relu(2 * channels, channels, variant.pyramid_kernel)
+        # of each row of `weights`: its level's cells on a side, and which of them it is
+        self.register_buffer("sides", cell_numbers([n] * n for n in POOLED), persistent=False)
+        self.register_buffer("cells", cell_numbers(range(n) for n in POOLED), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = x.flatten(2).transpose(1, 2)  # (N,H*W,C)
-        pyramid = [x]
-        for level, cells in zip(self.levels, POOLED, strict=True):
-            averages = torch.matmul(cell_weights(x, cells), pixels).transpose(1, 2)
-            averages = averages.reshape(*x.shape[:2], cells, cells)  # (N,C,cells,cells)
-            pyramid.append(resize(level(averages), x.shape[-2:], self.align_corners))
+        rows, columns = (self.weights(size).to(x.dtype) for size in x.shape[-2:])
+        averages = torch.matmul(torch.matmul(rows, x), columns.T)  # (N,C,12,12): all levels'
+        pyramid, start = [x], 0
+        for level, cells in zip(self.levels, POOLED, strict=True):  # a block on the diagonal
+            end = start + cells
+            averaged = level(averages[..., start:end, start:end])  # (N,C/4,cells,cells)
+            pyramid.append(resize(averaged, x.shape[-2:], self.align_corners))
+            start = end
         pooled: Tensor = self.out(torch.cat(pyramid, dim=1))
         return pooled
+
+    def weights(self, size: int) -> Tensor:
+        """(12, size): a row averages the pixels of a cell along one axis, as `adaptive_avg_pool2d`:
+        cell i of n goes from floor(i size / n) to ceil((i + 1) size / n)."""
+        start = self.cells * size // self.sides
+        end = ((self.cells + 1) * size + self.sides - 1) // self.sides
+        pixel = torch.arange(size, device=start.device)
+        return ((pixel >= start) & (pixel < end)) / (end - start)
 
 
 class FeatureFusion(nn.Module):
@@ -194,12 +212,6 @@ def resize(x: Tensor, size_hw: tuple[int, ...], align_corners: bool) -> Tensor:
     return F.interpolate(x, size_hw, mode="bilinear", align_corners=align_corners)
 
 
-def cell_weights(x: Tensor, cells: int) -> Tensor:
-    """(cells*cells, H*W): a row averages the pixels of a cell, as `F.adaptive_avg_pool2d`."""
-    cell, axes = torch.arange(cells, device=x.device)[:, None], []
-    for size in x.shape[-2:]:  # cell i goes from floor(i size / cells) to ceil((i+1) size / cells)
-        start, end = cell * size // cells, ((cell + 1) * size + cells - 1) // cells
-        pixel = torch.arange(size, device=x.device)
-        axes.append(((pixel >= start) & (pixel < end)) / (end - start))
-    rows, columns = axes  # (cells,H), (cells,W)
-    return (rows[:, None, :, None] * columns[:, None]).flatten(2).flatten(0, 1).to(x.dtype)
+def cell_numbers(levels: Iterable[Iterable[int]]) -> Tensor:
+    """(12,1): the numbers of all levels, one below the other."""
+    return torch.tensor([number for level in levels for number in level])[:, None]

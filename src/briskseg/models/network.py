@@ -1,13 +1,38 @@
-"""What every network here is: the contract that training, evaluation and export rely on."""
+"""What every network here is: the contract that training, evaluation and export rely on.
+
+A network is defined once, in its own file. That file gives
+- `forward`: full-size logits, and nothing else, for images of any H, W >= 1;
+- `forward_train` and `outputs`: what training reads, and which loss each output has;
+- `export_form`: what a device runs, from which `briskseg.export` makes every kind of file.
+"""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """An output of `forward_train`, and its term of the loss.
+
+    name: its key. target: what it is compared with, at the output's size. loss: "main", the
+    recipe's loss; "auxiliary", the same times `training.loss.auxiliary`; or the name of another
+    function in `briskseg.training.losses`. weight: what the term is multiplied by.
+    """
+
+    name: str
+    target: Literal["labels", "boundary", "detail"] = "labels"
+    loss: str = "main"
+    weight: float = 1.0
 
 
 class Network(nn.Module, ABC):
@@ -20,6 +45,9 @@ class Network(nn.Module, ABC):
 
     classes: int
     options: dict[str, bool | int | float | str]
+
+    # What `forward_train` gives; an instance without auxiliary heads has fewer.
+    outputs: tuple[TrainingOutput, ...] = (TrainingOutput("logits"),)
 
     # How `forward` enlarges what `forward_coarse` gives: so many times, cropped to the images'
     # size; None: bilinearly to the images' size. `align_corners` is of the bilinear enlarging.
@@ -41,8 +69,12 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        """Everything that a loss may read: "logits" as `forward` gives them, and by name the logits
-        of the heads that only training uses, (N,classes,h,w) at their own, lower size."""
+        """Everything that a loss may read, by the names in `outputs`: "logits" as `forward` gives
+        them, and what the heads give that only training uses, (N,classes,h,w) at their own size."""
+
+    def export_form(self) -> ExportForm:
+        """What a device runs. It shares no tensor with the network, which stays as it is."""
+        return ExportForm(self)
 
     @property
     @abstractmethod
@@ -57,6 +89,64 @@ class Network(nn.Module, ABC):
             "asks; leave the stages out, or take the model erfnet"
         )
 
+    def extended(self, images: Tensor) -> Tensor:
+        """(N,3,H,W) -> the same with the last row and column repeated as `extends` says."""
+        if self.extends == (1, 1):
+            return images
+        height, width = images.shape[-2:]
+        below, right = extended_side(height, *self.extends), extended_side(width, *self.extends)
+        if not torch.compiler.is_exporting() and (below, right) == (height, width):
+            return images  # an exported network takes any size
+        return F.pad(images, (0, right - width, 0, below - height), mode="replicate")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         logits: Tensor = super().__call__(*args, **kwargs)
         return logits
+
+
+class ExportForm(nn.Module):
+    """What a device runs of a network, in eval mode: of its own tensors, by the network's names.
+
+    It takes normalized images (N,3,H,W) that are extended already and gives the logits (N,classes,
+    h,w) of `forward_coarse`, not cropped. A network that knows its labels by a shorter way than
+    from the enlarged logits overrides `labels`.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).cpu().eval()
+        self.network.extends = (1, 1)
+        for module in [*self.network.modules()]:
+            for name, child in module.named_children():
+                if isinstance(child, nn.ConvTranspose2d) and any(child.output_padding):
+                    setattr(module, name, CroppedDeconvolution(child))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,h,w) as the network computes them."""
+        return self.network.forward_coarse(images)
+
+    def forward_labels(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Labels (N,H,W) uint8 of the extended images, equal to the argmax of the enlarged logits,
+        and the logits of `forward`; None where the logits must be enlarged for that."""
+        return None
+
+
+class CroppedDeconvolution(nn.Module):
+    """A 3x3 deconvolution of stride 2 with one row and column of padding and of output padding, as
+    one without either whose first row and column are cropped: LiteRT has no output padding."""
+
+    def __init__(self, deconvolution: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        found = (deconvolution.stride, deconvolution.padding, deconvolution.output_padding)
+        assert found == ((2, 2), (1, 1), (1, 1)), found
+        assert deconvolution.kernel_size == (3, 3)
+        self.weight, self.bias = deconvolution.weight, deconvolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv_transpose2d(x, self.weight, self.bias, stride=2)
+        return y[:, :, 1:, 1:].clone()  # a view would be written to by a ReLU in place
+
+
+def extended_side(side: int, stride: int, least: int) -> int:
+    """The height or width to which images of this one are extended; see `Network.extends`."""
+    return max((side + stride - 1) // stride * stride, least)

@@ -11,7 +11,7 @@ import numpy as np
 
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
-from briskseg.core.exported import read_exported
+from briskseg.core.exported import NETWORK_IMAGES, read_exported
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.decode.enlargement import Enlargement
@@ -31,6 +31,8 @@ _SIZES = 4
 class OpenVINOBackend:
     """The file's two outputs as networks of their own, compiled for the sizes that come.
 
+    Where the file resizes images itself, `infer` and `run` begin behind that: theirs are resized.
+
     precision: "float32", or "bfloat16" where the processor computes in it. Several threads may call
     it at once: each has buffers of its own, which it uses again.
     """
@@ -40,6 +42,7 @@ class OpenVINOBackend:
         precision that the processor has not."""
         self.card, self.exported = read_exported(path)
         self.enlargement = Enlargement(self.exported.factor, self.exported.align_corners)
+        self._resizes = self.card.input.size is not None and self.exported.size is None
         self._path = path
         if precision == "bfloat16" and not has_bfloat16():
             raise RequestError("this processor does not compute in bfloat16; leave out bfloat16")
@@ -76,13 +79,13 @@ class OpenVINOBackend:
         return full_chw.copy() if np.shares_memory(full_chw, logits_chw) else full_chw
 
     def labels(self, image_hwc: Image) -> Labels:
-        """The file's own labels (H, W) uint8 of the image (H, W, 3) uint8 RGB."""
+        """What the whole file gives: labels (H, W) uint8 of the image (H, W, 3) uint8 RGB."""
         labels_hw: Labels = self._run("labels", image_hwc).copy()
         return labels_hw
 
     def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
         """As `CoarseBackend.run`; logits are in memory that the thread's next call writes."""
-        if at_own_size and self.exported.factor == 1:
+        if at_own_size and self.exported.factor == 1 and not self._resizes:
             return self.labels(image_hwc)
         logits_chw: Logits = self._run("logits", image_hwc)
         return logits_chw
@@ -112,9 +115,23 @@ class OpenVINOBackend:
     def _compiled(self, output: str, size_hw: tuple[int, int] | None) -> Any:
         copied = self._model.clone()
         model = openvino.Model([copied.output(output)], copied.get_parameters(), "briskseg")
+        if output == "logits":
+            model = network_part(model)
         if size_hw is not None:
             model.reshape([1, *size_hw, 3])
         return core().compile_model(model, "CPU", self._options)
+
+
+def network_part(model: Any) -> Any:
+    """The `openvino.Model` from the resized images on, where it resizes them itself."""
+    for node in model.get_ordered_ops():
+        for value in node.outputs():
+            if NETWORK_IMAGES in value.get_names():
+                images = openvino.opset8.parameter([-1, -1, -1, 3], np.uint8)
+                for target in value.get_target_inputs():
+                    target.replace_source_output(images.output(0))
+                return openvino.Model(model.outputs, [images], "briskseg")
+    return model
 
 
 @functools.cache

@@ -1,0 +1,206 @@
+"""What every exported file computes: plain images in, labels and logits out.
+
+`Deployed` is the one module that is exported, to ONNX and from there to OpenVINO. It holds the
+network's export form and what stands before and after it, of ordinary operations that every runtime
+has, for any number of images of any size:
+
+    images (N,H,W,3) uint8 RGB
+      -> resized to the card's input size, where it has one     "network_images"
+      -> normalized, extended to what the network's strides divide
+      -> the export form -> logits (N,classes,h,w) float32      "logits"
+      -> enlarged to H, W; the best class                       "labels" (N,H,W) uint8
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from briskseg.core.card import InputCard
+from briskseg.models.network import CroppedDeconvolution, Network, extended_side
+
+
+class Deployed(nn.Module):
+    """`network` with its batch norms folded, and what a card's `expects` says of images.
+
+    size_hw: what images are resized to, as `briskseg.core.images.resize_image` does; None leaves
+    them as they are.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, network: Network, expects: InputCard, size_hw: tuple[int, int] | None
+    ) -> None:
+        super().__init__()
+        self.form = network.export_form()
+        fold_batch_norms(self.form, torch.zeros(1, 3, 64, 64))
+        self.size_hw = size_hw
+        self.extends, self.factor = network.extends, network.factor
+        self.align_corners = network.align_corners
+        mean, std = torch.tensor(expects.mean), torch.tensor(expects.std)
+        # (x / 255 - mean) / std as one multiplication and one addition
+        self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1))
+        self.register_buffer("shift", (-mean / std).view(3, 1, 1))
+        self.requires_grad_(False)
+
+    def forward(self, images: Tensor, seen: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Labels and logits of `images`.
+
+        With `size_hw`, `seen` stands for the resized images, and these are given third: so the
+        network's part of the graph is of any size too, and can be cut out of it.
+        """
+        seen_hw = tuple((images if seen is None else seen).shape[1:3])
+        x = self.extended(images if seen is None else seen)
+        x = x.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        found = self.form.forward_labels(x)
+        logits = self.form(x) if found is None else found[1]
+        if self.factor == 1:
+            logits = crop(logits, seen_hw)
+        if self.size_hw is not None:
+            labels = self.labels_of_caller(logits, seen_hw, tuple(images.shape[1:3]))
+            return labels, logits, resize_images(images, self.size_hw)
+        if found is not None:
+            return crop(found[0], seen_hw), logits
+        full = self.full(logits, seen_hw) if self.factor else self.enlarged(logits, seen_hw)
+        return best(full), logits
+
+    def extended(self, images: Tensor) -> Tensor:
+        """As `Network.extended`, of (N,H,W,3) and of any size at run time."""
+        for axis in (1, 2):
+            size = images.shape[axis]
+            wanted = extended_side(size, *self.extends)
+            if self.extends != (1, 1) and not (isinstance(size, int) and wanted == size):
+                rows = torch.arange(wanted, device=images.device).clamp(max=size - 1)
+                images = images.index_select(axis, rows)
+        return images
+
+    def labels_of_caller(
+        self, logits: Tensor, seen_hw: tuple[int, ...], caller_hw: tuple[int, ...]
+    ) -> Tensor:
+        """As `briskseg.runtime.decode.enlargement.Enlargement.labels`: the logits go to the
+        caller's size in one step where none of them is cropped."""
+        assert self.size_hw is not None
+        fits = all(extended_side(side, *self.extends) == side for side in self.size_hw)
+        if self.factor is not None and not fits:
+            logits = self.full(logits, seen_hw)
+        return best(self.enlarged(logits, caller_hw))
+
+    def full(self, logits: Tensor, seen_hw: tuple[int, ...]) -> Tensor:
+        """Logits `factor` times as large, cropped to the images that the network saw."""
+        assert self.factor is not None
+        if self.factor > 1:
+            height, width = (side * self.factor for side in logits.shape[2:])
+            logits = self.enlarged(logits, (height, width))
+        return crop(logits, seen_hw)
+
+    def enlarged(self, logits: Tensor, size_hw: tuple[int, ...]) -> Tensor:
+        """Bilinearly."""
+        corners = self.align_corners
+        return F.interpolate(logits, size_hw, mode="bilinear", align_corners=corners)
+
+
+def best(logits: Tensor) -> Tensor:
+    """(N,classes,H,W) -> (N,H,W) uint8."""
+    return logits.argmax(1).to(torch.uint8)
+
+
+def crop(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
+    """The upper left rows and columns of its last two axes."""
+    return x[..., : size_hw[0], : size_hw[1]]
+
+
+def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(N,H,W,3) uint8 -> (N,h,w,3) uint8, as OpenCV's INTER_AREA where both sides shrink or stay,
+    else as its INTER_LINEAR.
+
+    Along each axis an output pixel is a weighted sum of a few neighboring ones, as many as the
+    largest needs: they are gathered and multiplied. Equal to OpenCV but for rounding: no level
+    differs by more than 1.
+    """
+    (height, width), (h, w) = images.shape[1:3], size_hw
+    steps = torch.tensor(height) / h, torch.tensor(width) / w  # tensors: known at run time
+    area = (steps[0] >= 1) & (steps[1] >= 1)
+    x = images.flatten(2)  # (N,H,3W)
+    x = resample(x, *taps(height, h, steps[0], area)).unflatten(2, (width, 3))
+    x = x.transpose(1, 2).flatten(2)  # (N,W,3h)
+    x = resample(x, *taps(width, w, steps[1], area)).unflatten(2, (h, 3)).transpose(1, 2)
+    # OpenCV rounds halves to even numbers, but upwards where it averages 2x2 pixels.
+    halves = (steps[0] == 2) & (steps[1] == 2)
+    return torch.round(x + halves * 1e-3).clamp(0, 255).to(torch.uint8)
+
+
+def resample(x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    """(N,L,C) -> (N,size,C) float32: the pixels `index` (size,taps), times `weights`, summed."""
+    neighbors = x.index_select(1, index.flatten()).unflatten(1, index.shape).float()
+    return torch.matmul(weights[:, None], neighbors)[:, :, 0]
+
+
+def taps(length: int, size: int, step: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pixels of `length` are summed for each of `size`, and with which weights: (size,taps).
+
+    step: length / size. By area: what part of it lies within [i, i + 1) * step. Bilinear: how near it is to
+    the output pixel's center.
+    """
+    pixel = torch.arange(size)[:, None]
+    start, end = pixel * step, (pixel + 1) * step
+    center = (start + end) / 2 - 0.5
+    first = torch.where(area, start, center).floor()
+    index = first + torch.arange(length // size + 2)
+    covered = torch.minimum(end, index + 1) - torch.maximum(start, index)
+    by_area = covered.clamp(min=0) / step
+    # OpenCV computes with weights of 11 bits.
+    near = (1 - (center - index).abs()).clamp(min=0)
+    near = torch.round(near * 2048) / 2048
+    index = index.clamp(0, length - 1).long()
+    return index, torch.where(area, by_area, near)
+
+
+@torch.no_grad()
+def fold_batch_norms(form: nn.Module, image: Tensor) -> None:
+    """Put the batch norms that directly follow a convolution into its weights and bias.
+
+    Which follows which is seen by running `image`: a batch norm whose input is the very tensor that
+    a convolution gave. A batch norm of anything else stays.
+    """
+    made_by: dict[int, nn.Module] = {}
+    kept: list[Tensor] = []  # so that no two tensors have one id
+    pairs: list[tuple[nn.Module, nn.BatchNorm2d]] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.BatchNorm2d):
+            if (before := made_by.get(id(inputs[0]))) is not None:
+                pairs.append((before, module))
+        elif isinstance(module, CONVOLUTIONS):
+            made_by[id(output)] = module
+            kept.append(output)
+
+    hooks = [module.register_forward_hook(look) for module in form.modules()]
+    form(image)
+    for hook in hooks:
+        hook.remove()
+    names = {module: name for name, module in form.named_modules()}
+    for convolution, norm in pairs:
+        _fold(convolution, norm)
+        parent, _, name = names[norm].rpartition(".")
+        setattr(form.get_submodule(parent), name, nn.Identity())
+
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, CroppedDeconvolution)
+
+
+def _fold(convolution: nn.Module, norm: nn.BatchNorm2d) -> None:
+    """norm(x) is x * scale + shift, in float64."""
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    weight, bias = convolution.weight, convolution.bias
+    assert isinstance(weight, Tensor)
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    if isinstance(bias, Tensor):
+        shift = shift + bias.double() * scale
+    by_output = (-1, 1, 1, 1) if isinstance(convolution, nn.Conv2d) else (1, -1, 1, 1)
+    convolution.weight = nn.Parameter((weight.double() * scale.view(by_output)).float())
+    convolution.bias = nn.Parameter(shift.float())
