@@ -29,6 +29,8 @@ class Published:
 
     def _weight(self, key: str) -> np.ndarray:
         shape, rng = self.shapes[key], np.random.default_rng(zlib.crc32(key.encode()) + self.seed)
+        if key.endswith("._scale"):  # Paddle's constant
+            return np.ones(shape, np.float32)
         if key.endswith("num_batches_tracked"):
             return np.zeros(shape, np.int64)
         if key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
@@ -54,10 +56,10 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published():
-    """published(name): the fixture of that name."""
+    """published(name, case): the fixture of that name; it may have cases of several sizes."""
 
-    def read(name: str) -> Published:
+    def read(name: str, case: int = 0) -> Published:
         fixture = json.loads((FIXTURES / f"{name}.json").read_text())
-        return Published(fixture["keys"], fixture["seed"], fixture["cases"][0])
+        return Published(fixture["keys"], fixture["seed"], fixture["cases"][case])
 
     return read

@@ -60,7 +60,12 @@ MODELS = {
         "efficientvit_b0:EfficientViTB0", "EfficientViT-B0", "Cai et al., ICCV", 2023, 706_691, 2.20
     ),
     "lraspp_mobilenetv3": Entry(
-        "lraspp_mobilenetv3:LRASPP", "LR-ASPP, MobileNetV3", "Howard et al., ICCV", 2019, 3_221_198, 7.89
+        "lraspp_mobilenetv3:LRASPP",
+        "LR-ASPP, MobileNetV3",
+        "Howard et al., ICCV",
+        2019,
+        3_221_198,
+        7.89,
     ),
     "lite_seg": Entry(
         "lite_seg:LiteSeg", "LiteSeg", "ours; encoder: Tan and Le, ICML", 2026, 3_127_494, 10.45

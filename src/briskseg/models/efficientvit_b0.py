@@ -99,13 +99,13 @@ class LinearAttention(nn.Module):
 def attend(qkv: Tensor) -> Tensor:
     """(N, heads * 3 * 16, h, w): q, k and v of each head in turn -> (N, heads * 16, h, w)."""
     h, w = qkv.shape[-2:]
-    pixels = qkv.flatten(2).unflatten(1, (-1, 3 * HEAD_WIDTH))  # (N,heads,48,h*w)
-    q, k, v = pixels.split(HEAD_WIDTH, 2)
+    pixels = qkv.reshape(qkv.shape[0], -1, 3 * HEAD_WIDTH, h * w)  # (N,heads,48,h*w)
+    q, k, v = torch.split(pixels, HEAD_WIDTH, 2)
     q, k = F.relu(q), F.relu(k)
     v = F.pad(v, (0, 0, 0, 1), value=1.0)  # a row of ones: its sum is the divisor
     found = torch.matmul(torch.matmul(v, k.transpose(-1, -2)), q)  # (N,heads,17,h*w)
     attended = found[:, :, :-1] / (found[:, :, -1:] + EPSILON)
-    return attended.flatten(1, 2).unflatten(2, (h, w))
+    return attended.reshape(qkv.shape[0], -1, h, w)
 
 
 class Residual(nn.Module):

@@ -1,8 +1,8 @@
 """LiteSeg: a pretrained EfficientNet-Lite and a top-down decoder, made for int8 and thin things.
 
-Our own network. Its parts are known ones: the encoder of Tan and Le, ICML 2019 (see
+Our own network, of known parts: the encoder of Tan and Le, ICML 2019 (see
 `encoders.efficientnet_lite`); top-down additions after Lin et al., "Feature Pyramid Networks", CVPR
-2017; a context of the whole image, Liu et al., "ParseNet", 2015; a last layer that gives four pixels
+2017; the mean of the whole image, Liu et al., "ParseNet", 2015; a last layer that gives four pixels
 a position, Shi et al., "Real-Time Single Image and Video Super-Resolution", CVPR 2016.
 
     image -> encoder 1/2 -> 1/4 -> 1/8 -> 1/16 -> 1/32

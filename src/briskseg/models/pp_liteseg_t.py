@@ -4,9 +4,9 @@ Peng et al.: "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model", 202
 spatial attention. The encoder is STDC1: Fan et al., "Rethinking BiSeNet For Real-time Semantic
 Segmentation", CVPR 2021, Figure 3.
 
-What differs from the authors' code (PaddleSeg): the last convolution has a bias, and the attention's
-constant 1 is no parameter. Average pooling leaves its padding out of the mean, as Paddle's does, and
-pooling to cells is a matrix product, which exports with any size.
+What differs from the authors' code (PaddleSeg): the last convolution has a bias, and the constant 1
+of the attention is no parameter. Average pooling leaves its padding out of the mean, as Paddle's
+does, and pooling to cells is a matrix product, which exports with any size.
 """
 
 from __future__ import annotations

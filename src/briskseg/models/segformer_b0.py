@@ -124,7 +124,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, v.eps)
         self.mlp = MixFFN(width)
 
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
         x = x + self.dropped(self.attention(self.norm1(x), size_hw))
         return x + self.dropped(self.mlp(self.norm2(x), size_hw))
 
@@ -148,12 +148,12 @@ class Attention(nn.Module):
         self.reduce = nn.Conv2d(width, width, reduction, reduction) if reduction > 1 else None
         self.reduce_norm = nn.LayerNorm(width, v.embedding_eps) if reduction > 1 else None
 
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
         asked = x
         if self.reduce is not None and self.reduce_norm is not None:
             asked = self.reduce_norm(positions(self.reduce(as_map(x, size_hw))))
         q, k, v = (
-            y.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N,heads,positions,C/heads)
+            torch.unflatten(y, 2, (self.heads, -1)).transpose(1, 2)  # (N,heads,h*w,C/heads)
             for y in (self.query(x), self.key(asked), self.value(asked))
         )
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
@@ -170,7 +170,7 @@ class MixFFN(nn.Module):
         self.depthwise = nn.Conv2d(4 * width, 4 * width, 3, padding=1, groups=4 * width)
         self.project = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
         x = positions(self.depthwise(as_map(self.expand(x), size_hw)))
         projected: Tensor = self.project(F.gelu(x))
         return projected
@@ -209,9 +209,9 @@ def positions(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def as_map(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
+def as_map(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
     """(N,h*w,C) -> (N,C,h,w)."""
-    return x.transpose(1, 2).unflatten(2, size_hw)
+    return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *size_hw)
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:

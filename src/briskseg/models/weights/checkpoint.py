@@ -16,6 +16,7 @@ from briskseg.core.card import CARD_KEY
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
+from briskseg.models.weights.paddle_file import read_paddle
 
 # What checkpoints hold beside tensors that can do nothing but be a number or an array.
 _NUMPY: list[Any] = [
@@ -30,7 +31,8 @@ _NUMPY: list[Any] = [
 
 
 def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
-    """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar) or a .safetensors file.
+    """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar), a .safetensors file or
+    PaddlePaddle's weights (.pdparams).
 
     A checkpoint is a dictionary of tensors, or holds one under "state_dict"; the prefix "module."
     that nn.DataParallel gives every name is removed. A file of ours, which has a card, is taken
@@ -43,7 +45,13 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty, expected a weights file; copy or download it again")
     check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
-    found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else _read_pickle(path)
+    found: Any
+    if path.suffix == ".pdparams":
+        found = read_paddle(path)
+    elif path.suffix == ".safetensors":
+        found = _read_safetensors(path, ours)
+    else:
+        found = _read_pickle(path)
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
     # Only names that are text: to write out any other key can take forever, by how it is nested.

@@ -5,6 +5,8 @@ Some keep several of our tensors in one: "#0/2" is the first half of it along it
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from briskseg.models.weights.layouts import Layout, Names
 
 _STAGES = range(4)
@@ -101,25 +103,14 @@ _TRANSFORMERS5: Names = (
 )
 
 
-def _layout(
-    whose: str, variant: str, names: Names, last: str, ignored: str | None = None
-) -> Layout:
-    return Layout(
-        f"SegFormer-B0, {whose}",
-        "segformer_b0",
-        {"variant": variant},
-        names=names,
-        last=last,
-        **({} if ignored is None else {"ignored": ignored}),
-    )
+def _layout(whose: str, variant: str, names: Names, last: str) -> Layout:
+    title, options = f"SegFormer-B0, {whose}", {"variant": variant}
+    return Layout(title, "segformer_b0", options, names=names, last=last)
 
 
 SEGFORMER_LAYOUTS = {
-    "segformer_b0_nvlabs": _layout(
-        "the authors' code",
-        "nvlabs",
-        _NVLABS,
-        "decode_head.linear_pred.bias",
+    "segformer_b0_nvlabs": replace(
+        _layout("the authors' code", "nvlabs", _NVLABS, "decode_head.linear_pred.bias"),
         ignored=r"^decode_head\.conv_seg\.",  # its base class makes it, nothing reads it
     ),
     "segformer_b0_mmsegmentation": _layout(
