@@ -53,8 +53,9 @@ class RecipeRate(Callback):
         rate, schedule = self.training.optimizer.lr, trainer.lr_scheduler_configs[0].scheduler
         assert isinstance(schedule, LambdaLR)
         groups = trainer.optimizers[0].param_groups
-        schedule.base_lrs = [rate * group["lr_factor"] for group in groups]
-        for group, factor in zip(groups, schedule.lr_lambdas, strict=True):
-            group["initial_lr"] = rate * group["lr_factor"]
-            group["lr"] = rate * group["lr_factor"] * factor(schedule.last_epoch)
+        rates = [rate * group.get("lr_factor", 1.0) for group in groups]
+        schedule.base_lrs = [*rates]
+        for group, rate, factor in zip(groups, rates, schedule.lr_lambdas, strict=True):
+            group["initial_lr"] = rate
+            group["lr"] = rate * factor(schedule.last_epoch)
             group["fused"] = self.training.clip is None
