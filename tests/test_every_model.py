@@ -36,6 +36,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("ddrnet_23_slim", {"auxiliary": False}),
     ("pidnet_s", {"variant": "mmsegmentation"}),
     ("pidnet_s", {"auxiliary": False}),
+    ("pp_liteseg_t", {"auxiliary": False}),
+    ("segformer_b0", {"variant": "mmsegmentation"}),
+    ("lite_seg", {"encoder": "lite2", "auxiliary": False}),
 ]
 every_network = pytest.mark.parametrize(
     ("name", "options"), VARIANTS, ids=["-".join([n, *map(str, o.values())]) for n, o in VARIANTS]

@@ -59,6 +59,26 @@ MODELS = {
         "ddrnet_23_slim:DDRNet23Slim", "DDRNet-23-slim", "Pan et al., T-ITS", 2023, 5_734_342, 18.14
     ),
     "pidnet_s": Entry("pidnet_s:PIDNetS", "PIDNet-S", "Xu et al., CVPR", 2023, 7_720_935, 23.60),
+    "pp_liteseg_t": Entry(
+        "pp_liteseg_t:PPLiteSegT", "PP-LiteSeg-T", "Peng et al.", 2022, 8_141_619, 22.85
+    ),
+    "segformer_b0": Entry(
+        "segformer_b0:SegFormerB0", "SegFormer-B0", "Xie et al., NeurIPS", 2021, 3_719_027, 35.51
+    ),
+    "efficientvit_b0": Entry(
+        "efficientvit_b0:EfficientViTB0", "EfficientViT-B0", "Cai et al., ICCV", 2023, 706_691, 2.20
+    ),
+    "lraspp_mobilenetv3": Entry(
+        "lraspp_mobilenetv3:LRASPP",
+        "LR-ASPP, MobileNetV3",
+        "Howard et al., ICCV",
+        2019,
+        3_221_198,
+        7.89,
+    ),
+    "lite_seg": Entry(
+        "lite_seg:LiteSeg", "LiteSeg", "ours; encoder: Tan and Le, ICML", 2026, 3_127_494, 10.45
+    ),
 }
 
 

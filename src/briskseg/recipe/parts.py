@@ -75,6 +75,7 @@ class OptimizerPart(Part):
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = 1e-3
+    encoder_lr_factor: Positive = 1.0  # the encoder's share of lr, where it is pretrained
     weight_decay: NotNegative = 0.01
     # which parameters do not decay; null: with adamw biases and batch norms, otherwise none
     no_decay: Listed[tuple[Literal["bias", "norm", "depthwise"], ...]] | None = None

@@ -32,7 +32,8 @@ class ModelPart(NetworkPart):
 
     # trained: a run folder, its file or a shipped name; heads begin anew where classes differ
     weights: str | None = None
-    encoder: str | None = None  # pretrained: a run folder, its file, or the official checkpoint
+    # pretrained: a run folder, its file, the official checkpoint, or efficientnet-lite0
+    encoder: str | None = None
 
     @model_validator(mode="after")
     def _begins_with_one(self) -> ModelPart:

@@ -13,6 +13,7 @@ from briskseg.core.card import Card, load_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.data import Dataset
 from briskseg.models import create_model
+from briskseg.models.encoders.efficientnet_lite import PRETRAINED, pretrained_file
 from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
@@ -113,7 +114,10 @@ def _misfit(found: str, card: Card, network: Network) -> BriskError:
 
 
 def _find_encoder(name: str) -> Path:
-    """The file that `model.encoder` means: itself, or a run folder's encoder or whole network."""
+    """The file that `model.encoder` means: itself, a run folder's encoder or whole network, or that
+    of an installed package."""
+    if name in PRETRAINED:
+        return pretrained_file(name)
     path = Path(name)
     if not path.is_dir():
         return path

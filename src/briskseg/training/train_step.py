@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from briskseg.core.errors import RequestError
 from briskseg.recipe import OptimizerPart, SchedulePart
 from briskseg.training.machine import Machine
 from briskseg.training.task import Task
@@ -38,7 +40,7 @@ class TrainStep:
         done, per_epoch = step - stage.first, len(self.task.batches)
         rate = training.optimizer.lr * factor(training.schedule, done, stage.steps, per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_factor", 1.0)
             if self.task.weight_decay_ends(epoch):
                 group["weight_decay"] = 0.0
         return rate
@@ -58,21 +60,37 @@ class TrainStep:
 
 
 def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torch.optim.Optimizer:
-    """The optimizer with two groups, the parameters that decay and those that do not."""
+    """The optimizer with two groups, the parameters that decay and those that do not; where the
+    encoder has a rate of its own, with two more for it, whose "lr_factor" `TrainStep` keeps.
+
+    Raises RequestError where a network without an encoder is to have another rate for it.
+    """
     spared: Collection[str] = ("bias", "norm") if part.name == "adamw" else ()
     if part.no_decay is not None:
         spared = part.no_decay
-    kinds = list(_kinds(network))
-    decaying = [p for kind, p in kinds if kind not in spared]
-    others = [p for kind, p in kinds if kind in spared]
-    groups = [
-        {"params": decaying, "weight_decay": part.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    slow = _encoder_parameters(network) if part.encoder_lr_factor != 1 else set()
+    groups: list[dict[str, Any]] = []
+    for factor in (1.0, part.encoder_lr_factor) if slow else (1.0,):
+        chosen = [(kind, p) for kind, p in _kinds(network) if (p in slow) == (factor != 1)]
+        decaying = [p for kind, p in chosen if kind not in spared]
+        others = [p for kind, p in chosen if kind in spared]
+        rate = {"lr": part.lr * factor, "lr_factor": factor}
+        groups.append({"params": decaying, "weight_decay": part.weight_decay, **rate})
+        groups.append({"params": others, "weight_decay": 0.0, **rate})
     if part.name == "sgd":
         return torch.optim.SGD(groups, part.lr, part.momentum, fused=fused)
     adam = torch.optim.Adam if part.name == "adam" else torch.optim.AdamW
     return adam(groups, part.lr, part.betas, part.eps, fused=fused)
+
+
+def _encoder_parameters(network: nn.Module) -> set[nn.Parameter]:
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        raise RequestError(
+            f"training.optimizer.encoder_lr_factor: {type(network).__name__} has no encoder of its "
+            "own; leave it out"
+        )
+    return set(encoder.parameters())
 
 
 def _kinds(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
+from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
 from briskseg.models.weights.comparison import (
@@ -26,8 +27,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layouts import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION, renamed
-from briskseg.models.weights.names import Names
+from briskseg.models.weights.layout import Names, renamed
+from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION
 
 _AUTHORS_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)
 
@@ -43,7 +44,8 @@ _HEAD = "encoder.output_conv."  # of the first training stage: a value a class, 
 
 
 def load_encoder(network: Network, path: str | Path) -> str:
-    """Copy the encoder in a file into `network`, an `erfnet` or `erfnet_fcn`; return whose it was.
+    """Copy the encoder in a file into `network`, an `erfnet`, `erfnet_fcn` or `lite_seg`; return
+    whose it was.
 
     Takes the authors' ERFNet encoder pretrained on ImageNet (`erfnet_encoder_pretrained.pth.tar`),
     a file that our own pretraining wrote, and every whole ERFNet, ours or published, of any number
@@ -52,12 +54,16 @@ def load_encoder(network: Network, path: str | Path) -> str:
     if the file is damaged or its encoder does not fit, with the names that differ.
     """
     path = Path(path)
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, EfficientNetLite):
+        encoder.load_pretrained(read_tensors(path, ours=True), path)
+        return f"EfficientNet-{encoder.variant.capitalize()}"
     own = network.state_dict()
     into, mismatch = recognize_encoder(shapes_of(own))
     if mismatch:
         raise RequestError(
             f"{type(network).__name__} has not the encoder of ERFNet, so it cannot take one from "
-            f"{path}; of the models, erfnet and erfnet_fcn can"
+            f"{path}; of the models, erfnet, erfnet_fcn and lite_seg take an encoder"
         )
     tensors = read_tensors(path, ours=True)
     compared = []
