@@ -13,16 +13,15 @@ import pytest
 import torch
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-MORE_FIXTURES = Path(__file__).parents[3] / "shared" / "parity"  # beside the repository, or nowhere
 
 
 @dataclass(frozen=True)
 class Published:
-    """One fixture: what a published network computed."""
+    """One fixture: what a published network computed, in cases of one image each."""
 
     shapes: dict[str, list[int]]
     seed: int
-    case: dict[str, Any]
+    cases: list[dict[str, Any]]
     aliases: dict[str, str] = field(default_factory=dict)  # names of one tensor: the first's value
     gain: dict[str, float] = field(default_factory=dict)  # factors of what is drawn
 
@@ -45,14 +44,14 @@ class Published:
             drawn = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
         return drawn.astype(np.float32) * np.float32(self.gain.get(key, 1))
 
-    def images(self) -> torch.Tensor:
+    def images(self, case: int = 0) -> torch.Tensor:
         """The input that the fixture was measured with."""
         rng = np.random.default_rng(self.seed)
-        return torch.from_numpy(rng.random(tuple(self.case["input"]), dtype=np.float32))
+        return torch.from_numpy(rng.random(tuple(self.cases[case]["input"]), dtype=np.float32))
 
-    def error(self, output: torch.Tensor, name: str) -> float:
+    def error(self, output: torch.Tensor, name: str, case: int = 0) -> float:
         """The largest difference from the published output, in units of its standard deviation."""
-        expected = self.case["outputs"][name]
+        expected = self.cases[case]["outputs"][name]
         assert list(output.shape) == expected["shape"]
         found = output.numpy().ravel()[expected["index"]]
         return float(np.abs(found - np.array(expected["value"])).max() / expected["std"])
@@ -60,16 +59,11 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published():
-    """published(name, case): the fixture of that name; where it lies beside the repository and is
-    not there, the test is skipped."""
+    """published(name): the fixture of that name."""
 
-    def read(name: str, case: int = 0) -> Published:
-        paths = [folder / f"{name}.json" for folder in (FIXTURES, MORE_FIXTURES)]
-        path = next((path for path in paths if path.exists()), None)
-        if path is None:
-            pytest.skip(f"what {name} computes is in {paths[-1]}, which is not there")
-        found = json.loads(path.read_text())
+    def read(name: str) -> Published:
+        found = json.loads((FIXTURES / f"{name}.json").read_text())
         optional = {key: found.get(key, {}) for key in ("aliases", "gain")}
-        return Published(found["keys"], found["seed"], found["cases"][case], **optional)
+        return Published(found["keys"], found["seed"], found["cases"], **optional)
 
     return read

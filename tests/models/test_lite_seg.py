@@ -140,9 +140,3 @@ def test_the_recipe_trains_the_encoder_at_a_rate_of_its_own():
     slow = set(net.encoder.parameters())
     for parameter, rate in rates.items():
         assert rate == pytest.approx(3e-4 if parameter in slow else 1.2e-3)
-
-
-def test_a_rate_for_an_encoder_that_a_network_lacks_is_refused():
-    part = load_recipe("lite-seg-camvid11").training.optimizer
-    with pytest.raises(RequestError, match="FastSCNN has no encoder of its own; leave it out"):
-        make_optimizer(part, create_model("fast_scnn", 3), fused=False)

@@ -1,4 +1,4 @@
-"""The published networks are the published networks, and a file that is none is refused by name."""
+"""The forms that published weights come in, and a file that is none is refused by name."""
 
 from __future__ import annotations
 
@@ -7,33 +7,15 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 import briskseg
 from briskseg.core.errors import RequestError, WeightsError
-
-FIXTURES = ["erfnet_official", "erfnet_mmseg", "fast_scnn_mmseg", "fast_scnn_tramac"]
 
 
 def refused(path) -> str:
     with pytest.raises(WeightsError) as caught:
         briskseg.load_published(path)
     return str(caught.value)
-
-
-@pytest.mark.parametrize("name", FIXTURES)
-def test_published_weights_give_the_published_logits(published, name, tmp_path):
-    fixture = published(name)
-    torch.save(fixture.weights(), tmp_path / "weights.pth")
-    net = briskseg.load_published(tmp_path / "weights.pth")
-    with torch.no_grad():
-        outputs = net.forward_train(fixture.images())
-        assert fixture.error(net(fixture.images()), "logits") < 1e-4
-    if name == "erfnet_official":
-        assert fixture.error(outputs["encoder"], "encoder_logits") < 1e-4
-    if name == "fast_scnn_tramac":  # which enlarges its auxiliary head's logits itself
-        full = F.interpolate(outputs["aux_0"], (64, 128), mode="bilinear", align_corners=True)
-        assert fixture.error(full, "aux") < 1e-4
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -49,6 +31,7 @@ COINCHEUNG = ((0.3257, 0.3690, 0.3223), (0.2112, 0.2148, 0.2115))
         ("fast_scnn_tramac", "Fast-SCNN, Tramac/Fast-SCNN-pytorch", None, *IMAGENET),
         ("bisenetv2_coincheung", "BiSeNetV2, CoinCheung/BiSeNet", None, *COINCHEUNG),
         ("stdc1_seg_official", "STDC1-Seg, the authors' code", (768, 1536), *IMAGENET),
+        ("pp_liteseg_t_paddle", "PP-LiteSeg-T, PaddleSeg", None, (0.5,) * 3, (0.5,) * 3),
     ],
 )
 def test_convert_names_the_layout_and_keeps_its_preprocessing(
@@ -70,16 +53,6 @@ def test_convert_names_the_layout_and_keeps_its_preprocessing(
         expected = net(torch.from_numpy(normalized.astype(np.float32)).permute(2, 0, 1)[None])[0]
     logits = torch.from_numpy(predictor.logits(image, image.shape[:2]))
     assert (logits - expected).abs().max() < 1e-4 * expected.std()
-
-
-@pytest.mark.parametrize("name", FIXTURES)
-def test_a_network_has_as_many_parameters_as_the_published_one(published, name, tmp_path):
-    fixture = published(name)
-    torch.save(fixture.weights(), tmp_path / "weights.pth")
-    net = briskseg.load_published(tmp_path / "weights.pth")
-    buffers = ("running_mean", "running_var", "num_batches_tracked")
-    expected = sum(math.prod(s) for k, s in fixture.shapes.items() if not k.endswith(buffers))
-    assert sum(p.numel() for p in net.parameters()) == expected
 
 
 def official(published) -> dict[str, torch.Tensor]:
@@ -120,25 +93,6 @@ def test_safetensors_are_read(published, tmp_path):
 
     save_file(published("erfnet_mmseg").weights(), tmp_path / "weights.safetensors")
     assert briskseg.load_published(tmp_path / "weights.safetensors").classes == 19
-
-
-@pytest.mark.parametrize(
-    ("name", "head"),
-    [
-        ("erfnet_official", "encoder.output_conv."),  # as trained from a pretrained encoder
-        ("fast_scnn_mmseg", "auxiliary_head."),
-        ("fast_scnn_tramac", "auxlayer."),
-    ],
-)
-def test_auxiliary_heads_may_be_missing(published, name, head, tmp_path):
-    fixture = published(name)
-    weights = {k: v for k, v in fixture.weights().items() if not k.startswith(head)}
-    torch.save(weights, tmp_path / "weights.pth")
-    net = briskseg.load_published(tmp_path / "weights.pth")
-    with torch.no_grad():
-        outputs = net.forward_train(fixture.images())
-    assert fixture.error(outputs.pop("logits"), "logits") < 1e-4
-    assert outputs == {}
 
 
 def test_the_number_of_classes_comes_from_the_file(published, tmp_path):

@@ -19,9 +19,12 @@ from briskseg.models.network import Network
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder
+from briskseg.training.few_labels.teacher import Teacher
 from briskseg.training.preflight import fitting_weights
 from briskseg.training.run_card import is_of
+from briskseg.training.samples.loader import find_unlabeled
 from briskseg.training.session import RunSession
+from briskseg.training.train_step import parameter_factors
 
 
 def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new: bool) -> Network:
@@ -30,6 +33,7 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.model.encoder is not None and is_new:
         load_encoder(network, _find_encoder(recipe.model.encoder))
+    parameter_factors(recipe.training.optimizer, network)  # refuses what fits no parameter
     if recipe.training.batch_norm_momentum is not None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -67,8 +71,12 @@ def _padding(recipe: Recipe, dataset: Dataset) -> str:
 def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
     """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
     recipe which cannot be trained could only be deleted."""
+    if recipe.data.unlabeled_images is not None:
+        find_unlabeled(Path(recipe.data.unlabeled_images))
     with torch.random.fork_rng(devices=[]):
-        begin_network(recipe, dataset, RunSession(), is_new=True)
+        network = begin_network(recipe, dataset, RunSession(), is_new=True)
+        if recipe.training.teacher is not None:
+            Teacher(recipe, network, dataset, torch.device("cpu"))
 
 
 @torch.no_grad()

@@ -43,6 +43,7 @@ class Task(nn.Module, ABC):
     stages: tuple[Stage, ...]
     ema: float | None = None  # decay of the weights' average; None: they themselves are validated
     stop_after: int | None = None  # validations without a new best
+    learns_from: str | None = None  # the SHA-256 of what is learned from besides the data
 
     def set_length(self, training: LengthPart) -> None:
         """Plan the stages; each is `epochs` or `steps` long."""

@@ -53,11 +53,11 @@ def test_by_probability(rule: str, threshold: float, least: int) -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.7, 0.05, 0.001])
-@pytest.mark.parametrize("least", [None, 3, 100, 1000])
-def test_by_loss(threshold: float, least: int | None) -> None:
+@pytest.mark.parametrize("least", [1 / 16, 0.5, 3, 100, 1000])
+def test_by_loss(threshold: float, least: float) -> None:
     logits, labels = drawn(2)
     losses = sorted((loss for _, loss in pixels(logits, labels)), reverse=True)
-    few = len(losses) // 16 if least is None else min(least, labels.numel())
+    few = int(least * len(losses)) if least <= 1 else min(least, labels.numel())
     losses += [0.0] * (labels.numel() - len(losses))  # ignored pixels have no loss
     kept = [loss for loss in losses if loss > -math.log(threshold)]
     if len(kept) < few:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,20 +12,20 @@ from torch import Tensor, nn
 from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart
 from briskseg.training.losses.boundary import boundary_aware, boundary_bce, boundary_target
-from briskseg.training.losses.cross_entropy import (
-    cross_entropy,
-    hard_cross_entropy,
-    sigmoid_cross_entropy,
-)
+from briskseg.training.losses.cross_entropy import cross_entropy, sigmoid_cross_entropy
 from briskseg.training.losses.detail import detail, detail_target
+from briskseg.training.losses.dice import dice
+from briskseg.training.losses.lovasz import lovasz_softmax
+from briskseg.training.losses.ohem import ohem_by_loss, ohem_by_probability
 
 
 class Asked(NamedTuple):
-    """What losses depend on besides outputs and targets: the recipe's `training.loss`, and a factor
-    a class (classes,)."""
+    """What losses depend on besides outputs and targets: the recipe's `training.loss`, a factor a
+    class (classes,), and how the network enlarges its logits."""
 
     part: LossPart
     class_weights: Tensor
+    align_corners: bool = False
 
 
 Outputs = Mapping[str, Tensor]
@@ -36,16 +36,21 @@ Loss = Callable[[Outputs, str, Tensor, Asked], Tensor]
 
 def main_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
     """The recipe's loss; where it mines hard pixels, of these."""
-    output, labels = _at_one_size(outputs[name], target, asked.part)
-    if asked.part.kind == "cross_entropy" and asked.part.ohem is not None:
-        return hard_cross_entropy(output, labels, asked.class_weights, asked.part.ohem)
-    return _of_all_pixels(output, labels, asked)
+    output, labels = _at_one_size(outputs[name], target, asked)
+    loss = _of_pixels(output, labels, asked, mines=True)
+    if asked.part.dice:
+        loss = loss + asked.part.dice * dice(output, labels)
+    if asked.part.lovasz:
+        loss = loss + asked.part.lovasz * lovasz_softmax(output, labels)
+    return loss
 
 
 def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
-    """The recipe's loss over all pixels, times its `auxiliary`."""
-    output, labels = _at_one_size(outputs[name], target, asked.part)
-    return asked.part.auxiliary * _of_all_pixels(output, labels, asked)
+    """The recipe's loss over all pixels, or where it says so over the hard ones, times its
+    `auxiliary`."""
+    output, labels = _at_one_size(outputs[name], target, asked)
+    mines = asked.part.ohem is not None and asked.part.ohem.auxiliary
+    return asked.part.auxiliary * _of_pixels(output, labels, asked, mines)
 
 
 def boundary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
@@ -89,6 +94,7 @@ class SegmentationLoss(nn.Module):
         class_weights: (classes,) float, one factor a class.
         main: the output with the main loss: "logits", or another in a stage of its own.
         outputs: `network.outputs`.
+        align_corners: `network.align_corners`.
     """
 
     class_weights: Tensor
@@ -99,10 +105,11 @@ class SegmentationLoss(nn.Module):
         class_weights: Tensor,
         main: str = "logits",
         outputs: Sequence[TrainingOutput] = (),
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
-        self.part = part
+        self.part, self.align_corners = part, align_corners
         # `main` has the recipe's loss whatever was declared; further losses of it remain
         named = [o for o in outputs if o.name != main or o.loss not in ("main", "auxiliary")]
         self.declared = (TrainingOutput(main), *named)
@@ -115,9 +122,9 @@ class SegmentationLoss(nn.Module):
 
         Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
         ERFNet's official encoder training does, or with `size: full` the output is enlarged
-        (bilinear), as MMSegmentation does.
+        (bilinear) as the network's own logits are, as MMSegmentation does.
         """
-        asked = Asked(self.part, self.class_weights)
+        asked = Asked(self.part, self.class_weights, self.align_corners)
         for name in set(outputs) - {output.name for output in self.declared}:
             raise KeyError(name)
         terms = []
@@ -129,16 +136,23 @@ class SegmentationLoss(nn.Module):
         return torch.stack(terms).sum()
 
 
-def _of_all_pixels(output: Tensor, labels: Tensor, asked: Asked) -> Tensor:
-    kinds = {"sigmoid": sigmoid_cross_entropy, "cross_entropy": cross_entropy}
-    return kinds[asked.part.kind](output, labels, asked.class_weights, asked.part.mean)
+def _of_pixels(output: Tensor, labels: Tensor, asked: Asked, mines: bool) -> Tensor:
+    part, weights, ohem = asked.part, asked.class_weights, asked.part.ohem
+    if part.kind == "sigmoid":
+        return sigmoid_cross_entropy(output, labels, weights, part.mean)
+    if ohem is None or not mines:
+        return cross_entropy(output, labels, weights, part.mean)
+    if ohem.rule == "bisenet":
+        return ohem_by_loss(output, labels, weights, threshold=ohem.threshold, least=ohem.least)
+    how: dict[str, Any] = {"threshold": ohem.threshold, "least": int(ohem.least)}
+    return ohem_by_probability(output, labels, weights, rule=ohem.rule, **how)
 
 
-def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor, Tensor]:
+def _at_one_size(output: Tensor, labels: Tensor, asked: Asked) -> tuple[Tensor, Tensor]:
     """The output and its labels, int64, as large as one another."""
-    size_hw = labels.shape[-2:]
-    if output.shape[-2:] != size_hw and part.size == "full":
-        output = F.interpolate(output.float(), size_hw, mode="bilinear")
+    size_hw, corners = labels.shape[-2:], asked.align_corners
+    if output.shape[-2:] != size_hw and asked.part.size == "full":
+        output = F.interpolate(output.float(), size_hw, mode="bilinear", align_corners=corners)
     elif output.shape[-2:] != size_hw:
         labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
     return output, labels.long()

@@ -58,20 +58,21 @@ def ohem_by_loss(
     class_weights: Tensor,
     *,
     threshold: float = 0.7,
-    least: int | None = None,
+    least: float = 1 / 16,
 ) -> Tensor:
     """The mean over the pixels whose loss is above -log `threshold`, or, where those are fewer than
     `least`, over the `least` of highest loss.
 
-    CoinCheung/BiSeNet's form with `least` None, which means a sixteenth of the labeled pixels, and
+    CoinCheung/BiSeNet's form with a `least` of up to 1, a share of the labeled pixels, and
     STDC-Seg's with a number; there it is a sixteenth of all pixels of the batch on a device.
     """
     each = F.cross_entropy(
         logits.float(), labels, class_weights, reduction="none", ignore_index=IGNORED
     )
     ordered = each.flatten().sort(descending=True).values  # ignored pixels are 0
-    sixteenth = (labels != IGNORED).sum() // 16
-    few = sixteenth if least is None else sixteenth.new_tensor(min(least, labels.numel()))
-    count = torch.maximum((ordered > -math.log(threshold)).sum(), few)
+    labeled = (labels != IGNORED).sum()
+    few = (labeled * least).long() if least <= 1 else labeled.new_tensor(min(least, labels.numel()))
+    bound = -math.log(max(threshold, 1e-12))
+    count = torch.maximum((ordered > bound).sum(), few)
     hard = torch.arange(len(ordered), device=ordered.device) < count
     return (ordered * hard).sum() / count.clamp_min(1)
