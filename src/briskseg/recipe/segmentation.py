@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from briskseg.recipe.parts import (
     Count,
@@ -206,17 +206,18 @@ class TeacherPart(Part):
     weight: Positive = 1.0  # of what is learned from it, beside training.loss
     temperature: Positive = 2.0  # above 1, the classes that it does not choose say more
 
-
-def _as_teacher(value: Any) -> Any:
-    """A file alone stands for it with the usual weight and temperature."""
-    return {"file": value} if isinstance(value, str) else value
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, value: Any) -> Any:
+        """A file alone stands for it with the usual weight and temperature."""
+        return {"file": value} if isinstance(value, str) else value
 
 
 class TrainingPart(LengthPart):
     """What is minimized, and what is kept. With `stages`, each is `epochs` or `steps` long."""
 
     loss: LossPart = LossPart()
-    teacher: Annotated[TeacherPart, BeforeValidator(_as_teacher)] | None = None
+    teacher: TeacherPart | None = None
     stages: Listed[tuple[StagePart, ...]] = ()  # none: all outputs are trained at once
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
