@@ -117,8 +117,8 @@ class ExportForm(nn.Module):
         self.network = copy.deepcopy(network).cpu().eval()
         self.network.extends = (1, 1)
         for module in [*self.network.modules()]:
-            if getattr(module, "inplace", False):  # torch takes many times as long to write these
-                module.inplace = False
+            if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish):
+                module.inplace = False  # torch takes many times as long to write the others
             for name, child in module.named_children():
                 if isinstance(child, nn.ConvTranspose2d) and any(child.output_padding):
                     setattr(module, name, CroppedDeconvolution(child))
