@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.training.conftest import checkpoint
 from torch import nn
 
 from briskseg.models import create_model
@@ -66,3 +67,36 @@ def test_adam_steps_as_torch_adam_on_all_parameters() -> None:
             optimizer.step()
     assert torch.allclose(ours.weight, theirs.weight)
     assert torch.allclose(ours.bias, theirs.bias)
+
+
+def test_parameters_have_the_factor_of_the_longest_beginning_that_fits() -> None:
+    network = create_model("bisenet_v2", 5)
+    factors = {"head": 10.0, "heads": 2.0, "heads.aux3": 0.5}
+    part = OptimizerPart(name="sgd", lr=0.1, lr_factors=factors, no_decay=("norm",))
+    groups = make_optimizer(part, network, fused=False).param_groups
+    found = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(found) == len(list(network.parameters()))
+    for name, parameter in network.named_parameters():
+        first, second = name.split(".")[:2]
+        expected = 0.5 if (first, second) == ("heads", "aux3") else factors.get(first, 1.0)
+        assert found[id(parameter)] == pytest.approx(0.1 * expected), name
+
+
+def test_factors_follow_the_schedule_at_every_step(streets, tmp_path, command) -> None:
+    run = tmp_path / "run"
+    words = ["--set=training.optimizer={name: sgd, lr: 0.01, lr_factors: {classifier: 4}}"]
+    words += ["--set=training.schedule={name: poly, power: 1}", "--set=training.steps=4"]
+    words += ["--set=data.size=null", "--set=training.batch=4", "--no-check"]
+    done = command("train", "demo", "--data", streets, "--out", run, *words)
+    assert done.status == 0, done.err
+    groups = checkpoint(run)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([0.0025] * 2 + [0.01] * 2)
+
+
+def test_a_beginning_that_no_parameter_has_is_refused(streets, tmp_path, command) -> None:
+    words = ["--data", streets, "--out", tmp_path / "run", "--no-check"]
+    change = "--set=training.optimizer.lr_factors={classifer: 4}"
+    done = command("train", "demo", *words, change)
+    assert done.status == 2
+    assert "no parameter of FastSCNN is in 'classifer'; did you mean 'classifier'?" in done.err
+    assert not (tmp_path / "run").exists()

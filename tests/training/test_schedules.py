@@ -55,3 +55,31 @@ def test_steps_follow_the_milestones() -> None:
 def test_warm_up_rises_to_the_schedule() -> None:
     part = SchedulePart(name="constant", warmup=4)
     assert [factor(part, step, 10, 5) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_a_warm_up_from_a_factor_is_mmsegmentations_linear_one_with_poly_after_it() -> None:
+    """SegFormer's: LinearLR from a factor, then PolyLR over the rest."""
+    part = SchedulePart(name="poly", power=1.0, warmup=5, warmup_from=1e-6)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    linear = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-6, total_iters=5)
+    for step in range(25):
+        expected = linear.get_last_lr()[0] if step < 5 else 1 - (step - 5) / 20
+        assert factor(part, step, 25, 10) == pytest.approx(expected, abs=1e-7)
+        optimizer.step()
+        linear.step()
+
+
+def test_an_exponential_warm_up_is_stdcs() -> None:
+    """lr0 1e-2 from warmup_start_lr 1e-5: start * (lr0 / start) ** (step / steps)."""
+    how = {"warmup": 8, "warmup_from": 1e-3, "warmup_rise": "exponential"}
+    part = SchedulePart(name="poly", power=0.9, **how)
+    for step in range(8):
+        expected = 1e-5 * (1e-2 / 1e-5) ** (step / 8)
+        assert 1e-2 * factor(part, step, 48, 10) == pytest.approx(expected)
+    for step in range(8, 48):
+        assert factor(part, step, 48, 10) == pytest.approx((1 - (step - 8) / 40) ** 0.9)
+
+
+def test_an_exponential_warm_up_without_a_beginning_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a factor above 0 in warmup_from, found None"):
+        SchedulePart(warmup=5, warmup_rise="exponential")

@@ -111,7 +111,7 @@ class DeepAggregationPooling(nn.Module):
                 nn.AvgPool2d(5, stride=2, padding=2),
                 nn.AvgPool2d(9, stride=4, padding=4),
                 nn.AvgPool2d(17, stride=8, padding=8),
-                nn.AdaptiveAvgPool2d(1),
+                ImageMean(),
             )
         )
         self.processes = nn.ModuleList(bn_relu_conv(inner, inner, 3) for _ in self.pools)
@@ -124,6 +124,14 @@ class DeepAggregationPooling(nn.Module):
             scales.append(process(resize(pool(x), x.shape[-2:]) + scales[-1]))
         pooled: Tensor = self.compression(torch.cat(scales, dim=1)) + self.shortcut(x)
         return pooled
+
+
+class ImageMean(nn.Module):
+    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
+    that mixes integers with floats, which no runtime takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
 
 
 class BasicBlock(nn.Module):

@@ -95,9 +95,7 @@ class Head(nn.Module):
         self.cbr = nn.Sequential(
             nn.Conv2d(high, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(inplace=True)
         )
-        self.scale = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(high, inner, 1, bias=False), nn.Sigmoid()
-        )
+        self.scale = nn.Sequential(ImageMean(), nn.Conv2d(high, inner, 1, bias=False), nn.Sigmoid())
         self.low_classifier = nn.Conv2d(low, classes, 1)
         self.high_classifier = nn.Conv2d(inner, classes, 1)
 
@@ -106,6 +104,14 @@ class Head(nn.Module):
         x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=False)
         logits: Tensor = self.low_classifier(low) + self.high_classifier(x)
         return logits
+
+
+class ImageMean(nn.Module):
+    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
+    that mixes integers with floats, which no runtime takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
 
 
 class Bottleneck(nn.Module):

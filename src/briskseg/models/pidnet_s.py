@@ -157,7 +157,7 @@ class ParallelPooling(nn.Module):
                 nn.AvgPool2d(5, stride=2, padding=2),
                 nn.AvgPool2d(9, stride=4, padding=4),
                 nn.AvgPool2d(17, stride=8, padding=8),
-                nn.AdaptiveAvgPool2d(1),
+                ImageMean(),
             )
         )
         self.process = bn_relu_conv(4 * inner, 4 * inner, 3, groups=4)
@@ -170,6 +170,14 @@ class ParallelPooling(nn.Module):
         pyramid = torch.cat([own, self.process(scales)], dim=1)
         pooled: Tensor = self.compression(pyramid) + self.shortcut(x)
         return pooled
+
+
+class ImageMean(nn.Module):
+    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
+    that mixes integers with floats, which no runtime takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
 
 
 class BasicBlock(nn.Module):

@@ -78,7 +78,7 @@ def test_nothing_labeled_gives_zero_and_no_gradient(mined) -> None:
 @pytest.mark.parametrize("mined", [ohem_by_probability, ohem_by_loss])
 def test_only_hard_pixels_get_a_gradient(mined) -> None:
     logits, labels = drawn(4)
-    mined(logits, labels, WEIGHTS, threshold=0.5, least=1).backward()
+    mined(logits, labels, WEIGHTS, threshold=0.5, least=2).backward()
     p = logits.detach().softmax(1).gather(1, labels.where(labels != 255, 0)[:, None])[:, 0]
     weighted = -p.log() * WEIGHTS[labels.where(labels != 255, 0)]
     hard = (p < 0.5) if mined is ohem_by_probability else (weighted > math.log(2))
