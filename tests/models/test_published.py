@@ -55,6 +55,17 @@ def test_convert_names_the_layout_and_keeps_its_preprocessing(
     assert (logits - expected).abs().max() < 1e-4 * expected.std()
 
 
+def test_weights_for_research_only_are_said_to_be_so_and_their_card_says_it(
+    published, command, tmp_path
+):
+    torch.save(published("segformer_b0_nvlabs").weights(), tmp_path / "segformer.b0.pth")
+    done = command("convert", tmp_path / "segformer.b0.pth", "--labels", "cityscapes")
+    (said,) = (line for line in done.out.splitlines() if line.startswith("license"))
+    assert "research and evaluation only, not commercially" in said
+    card = briskseg.load(tmp_path / "segformer.b0.safetensors").card
+    assert card.license == said.removeprefix("license").strip()
+
+
 def official(published) -> dict[str, torch.Tensor]:
     return published("erfnet_official").weights()
 

@@ -53,7 +53,7 @@ MODELS = {
     "erfnet_fcn": Entry(
         "erfnet_fcn:ERFNetFCN",
         "ERFNet, FCN head",
-        "the same; MMSegmentation",
+        "MMSegmentation",
         2018,
         2_084_095,
         58.36,
@@ -81,7 +81,13 @@ MODELS = {
         "stdc:STDC1", "STDC1-Seg", "Fan et al., CVPR", 2021, 8_572_954, 33.73, (0.745, (768, 1536))
     ),
     "stdc2": Entry(
-        "stdc:STDC2", "STDC2-Seg", "the same", 2021, 12_603_418, 46.91, (0.7704, (768, 1536))
+        "stdc:STDC2",
+        "STDC2-Seg",
+        "Fan et al., CVPR",
+        2021,
+        12_603_418,
+        46.91,
+        (0.7704, (768, 1536)),
     ),
     "ddrnet_23_slim": Entry(
         "ddrnet_23_slim:DDRNet23Slim",
@@ -136,9 +142,7 @@ MODELS = {
         3_221_198,
         7.89,
     ),
-    "lite_seg": Entry(
-        "lite_seg:LiteSeg", "LiteSeg", "ours; encoder: Tan and Le, ICML", 2026, 3_127_494, 10.45
-    ),
+    "lite_seg": Entry("lite_seg:LiteSeg", "LiteSeg", "ours", 2026, 3_127_494, 10.45),
 }
 
 

@@ -7,6 +7,7 @@ may call is bound to a stand-in of ours here, so not even NumPy's own code gets 
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def read_paddle(path: Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is damaged or would run code.
     """
     try:
-        with path.open("rb") as file:
-            found = _Reader(file).load()
+        # from memory: a file would be asked for as much as it says that it has
+        found = _Reader(io.BytesIO(path.read_bytes())).load()
     except _CodeError as error:
         raise WeightsError(
             f"{path} would run '{printable(str(error)[:100])}' when it is read, expected arrays by "

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
+from briskseg.core.errors import RequestError
 from briskseg.core.exported import has_card
 from briskseg.core.types import Image
 from briskseg.training.task import Normalize
@@ -61,7 +61,9 @@ class OnnxTeacher:
         self._run = lambda image: torch.from_numpy(backend.infer(_as_image(image)))
 
     def _open_any(self, classes: int, normalize: Normalize) -> None:
-        session = _session(self.path)
+        from briskseg.runtime.backends.onnx_backend import open_session
+
+        session = open_session(self.path, threads=torch.get_num_threads())
         takes, gives = session.get_inputs()[0], session.get_outputs()[0]
         shape = [side if isinstance(side, int) else None for side in takes.shape]
         is_plain = takes.type == "tensor(uint8)" and len(shape) == 4 and shape[3] == 3
@@ -107,19 +109,3 @@ def _as_image(image: Tensor) -> Image:
     """(3,H,W) float 0..255 -> (H,W,3) uint8."""
     levels: Image = image.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     return np.ascontiguousarray(levels)
-
-
-def _session(path: Path) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("onnxruntime", "running an .onnx file", "") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no base of their own
-        first = str(error).strip().partition("\n")[0]
-        raise WeightsError(f"{path} is no network that ONNX Runtime can run: {first}") from None
