@@ -56,6 +56,7 @@ HEAVY = {
         "training/samples/gpu_cache.py",
         "export/deployed.py",
         "export/keras_file.py",
+        "export/keras_operations.py",
         "export/keras_reader.py",
         "export/onnx_file.py",
     },
