@@ -32,7 +32,8 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
     network = create_model(recipe.model.name, len(dataset.labels.names), **recipe.model.options)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.model.encoder is not None and is_new:
-        load_encoder(network, _find_encoder(recipe.model.encoder))
+        taken = load_encoder(network, _find_encoder(recipe.model.encoder))
+        session.say(f"begins with a pretrained encoder: {taken}")
     parameter_factors(recipe.training.optimizer, network)  # refuses what fits no parameter
     if recipe.training.batch_norm_momentum is not None:
         for module in network.modules():
