@@ -216,6 +216,6 @@ def test_an_encoder_that_does_not_fit_is_refused_before_the_run(
     words = ["train", "demo", "--data", streets, "--out", run, *WORDS]
     done = command(*words, "--set=model.encoder=erfnet-camvid11.safetensors")
     assert done.status == 2
-    assert "has not the encoder of ERFNet" in done.err
+    assert "takes no pretrained encoder from a file" in done.err
     assert "--resume" not in done.err
     assert not run.exists()

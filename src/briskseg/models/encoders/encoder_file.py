@@ -17,7 +17,7 @@ from torch import Tensor
 from briskseg.core.errors import WeightsError
 from briskseg.models import create_model
 from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
-from briskseg.models.encoders.published_encoder import load_published_encoder
+from briskseg.models.encoders.published_encoder import encoder_file, load_published_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
 from briskseg.models.weights.comparison import (
@@ -61,6 +61,8 @@ def load_encoder(network: Network, path: str | Path) -> str:
         return f"EfficientNet-{encoder.variant.capitalize()}"
     own = network.state_dict()
     into, mismatch = recognize_encoder(shapes_of(own))
+    if mismatch:
+        encoder_file(network, path)  # refuses where there is none, whatever the file
     tensors = read_tensors(path, ours=True)
     if mismatch:
         return load_published_encoder(network, tensors, path)

@@ -67,19 +67,24 @@ class _Place(NamedTuple):
         return (held.chunk(self.parts)[self.part] if self.parts > 1 else held).reshape(like.shape)
 
 
-def load_published_encoder(network: Network, tensors: Mapping[str, Tensor], path: Path) -> str:
-    """Copy the encoder among `tensors`, read from `path`, into `network`; return what was taken.
-
-    Raises RequestError for a network without a published encoder, WeightsError where the file's
-    does not fit; nothing of the network has changed then.
-    """
+def encoder_file(network: Network, path: Path) -> EncoderFile:
+    """What the network's encoder is called in its file; RequestError where none is published."""
     name = next(n for n, e in MODELS.items() if e.network.endswith(f":{type(network).__name__}"))
     if name not in ENCODER_FILES:
         raise RequestError(
             f"{name} takes no pretrained encoder from a file, found model.encoder={path}; of the "
             f"models, erfnet, erfnet_fcn, lite_seg, {', '.join(ENCODER_FILES)} do"
         )
-    known, own = ENCODER_FILES[name], network.state_dict()
+    return ENCODER_FILES[name]
+
+
+def load_published_encoder(network: Network, tensors: Mapping[str, Tensor], path: Path) -> str:
+    """Copy the encoder among `tensors`, read from `path`, into `network`; return what was taken.
+
+    Raises RequestError for a network without a published encoder, WeightsError where the file's
+    does not fit; nothing of the network has changed then.
+    """
+    known, own = encoder_file(network, path), network.state_dict()
     layout = LAYOUTS[known.layout]
     places = {ours: _Place(*layout.published_part(ours)) for ours in own if layout.has(ours)}
     encoder = {n: at for n, at in places.items() if re.search(known.encoder, at.name)}
