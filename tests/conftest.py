@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -51,6 +54,67 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def draw_weights(path: Path, model: str, classes: int, **options: Any) -> Path:
+    """A file of ours whose every bias, scale and mean differs from what it starts with."""
+    from briskseg import create_model
+
+    net = create_model(model, classes, **options)
+    rng, tensors = np.random.default_rng(1), {}
+    for key, tensor in net.state_dict().items():
+        shape = tuple(tensor.shape)
+        if key.endswith("num_batches_tracked"):
+            tensors[key] = np.array(7)
+        elif key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
+            tensors[key] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        else:
+            scale = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))
+            last = key.startswith(("decoder.output_conv", "head.4", "classifier.3"))
+            scale *= 0.03 if last else 1  # so that logits vary by a few, as in a trained network
+            tensors[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
+    card = card_of(model, classes, net.options).model_copy(update={"scores": {"val_miou": 0.5}})
+    save_weights(path, tensors, card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tracing_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager]:
+    """`with tracing_once():` equal networks become an ONNX graph once for all tests, in whichever
+    process: torch takes some ten seconds for each."""
+    onnx = pytest.importorskip("onnx")
+    from briskseg.export import onnx_file
+
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "traced"
+    folder.mkdir(exist_ok=True)
+    trace = onnx_file._traced
+
+    def traced(deployed: Any, size_hw: tuple[int, int] | None, name: str) -> Any:
+        key = hashlib.sha256(repr((name, size_hw, deployed.size_hw)).encode())
+        for tensor_name, tensor in deployed.state_dict().items():
+            key.update(tensor_name.encode() + tensor.numpy().tobytes())
+        file = folder / key.hexdigest()
+        if not file.exists():
+            part = file.with_suffix(f".{os.getpid()}")
+            part.write_bytes(trace(deployed, size_hw, name).SerializeToString())
+            part.replace(file)
+        return onnx.load_from_string(file.read_bytes())
+
+    @contextmanager
+    def tracing_once() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(onnx_file, "_traced", traced)
+            yield
+
+    return tracing_once
+
+
+@pytest.fixture
+def traced_once(tracing_once: Callable[[], AbstractContextManager]) -> Iterator[None]:
+    """For a test that exports what other tests export too."""
+    with tracing_once():
+        yield
+
+
 @pytest.fixture
 def small_data(tmp_path: Path) -> Path:
     """A *folder* data set: four pairs of differing sizes in val, some pixels ignored."""
@@ -69,6 +133,19 @@ def small_data(tmp_path: Path) -> Path:
             write_png(root / "images" / split / f"street{index}.png", image)
             write_png(root / "labels" / split / f"street{index}.png", labels)
     return root
+
+
+def card_of(network: str, classes: int, options: Mapping[str, Any] | None = None) -> Card:
+    """The card of a network of so many classes, with a mean and deviation that are no usual ones;
+    it takes images as they are."""
+    return Card(
+        network=NetworkCard(name=network, classes=classes, options=dict(options or {})),
+        labels=LabelsCard(
+            names=tuple(f"class{index}" for index in range(classes)),
+            colors=tuple((index, index, index) for index in range(classes)),
+        ),
+        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
+    )
 
 
 class Done(NamedTuple):

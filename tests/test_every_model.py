@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.conftest import draw_weights
 from torch.utils.flop_counter import FlopCounterMode
 
 import briskseg
 from briskseg import create_model, list_models
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import ExportError, RequestError
 from briskseg.export import export
 from briskseg.export.keras_reader import convert_keras
@@ -176,19 +176,9 @@ EXPORTED = {entry.network.partition(":")[0]: name for name, entry in reversed(MO
 
 @pytest.fixture(scope="module", params=sorted(EXPORTED.values()))
 def weights(request, tmp_path_factory):
-    """NAME.safetensors with the weights of a seed; images are taken as they are."""
-    net = network(request.param, {})
-    card = Card(
-        network=NetworkCard(name=request.param, classes=CLASSES, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(CLASSES)),
-            colors=tuple((i, i, i) for i in range(CLASSES)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-    )
+    """NAME.safetensors; images are taken as they are."""
     file = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
-    save_weights(file, {k: v.numpy() for k, v in net.state_dict().items()}, card)
-    return file
+    return draw_weights(file, request.param, CLASSES)
 
 
 def compare(weights, exported, backend, sizes):
@@ -202,24 +192,9 @@ def compare(weights, exported, backend, sizes):
         assert (best >= logits.max(axis=0) - 1e-3 * logits.std()).all()
 
 
-@pytest.fixture(scope="module")
-def traced(weights):
-    """torch traces a network once for both formats: it takes most of an export's time."""
-    onnx_file, programs = pytest.importorskip("briskseg.export.onnx_file"), {}
-    trace = onnx_file._traced
-
-    def remember(deployed, size_hw, name):
-        if size_hw not in programs:
-            programs[size_hw] = trace(deployed, size_hw, name).SerializeToString()
-        return onnx_file.import_onnx().ModelProto.FromString(programs[size_hw])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_file, "_traced", remember)
-        yield
-
-
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize(("to", "backend"), [("onnx", "onnx"), ("openvino", "openvino")])
-def test_an_exported_file_of_any_size_gives_the_same(weights, traced, to, backend):
+def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
     pytest.importorskip(to)
     compare(weights, export(weights, to).out, backend, [(64, 96), (37, 51), (8, 3)])
 

@@ -88,8 +88,7 @@ def test_using_it_leaves_all_as_it_was(pixels, streets, weights_file, tmp_path, 
     image, _ = dataset.read(dataset.pairs("val")[0])
     check_dataset(streets)
     briskseg.load(weights_file)(image)
-    with open_video(film) as video:
-        video.read()
+    open_video(film).read()
     for read in (read_image, read_mask):
         with pytest.raises(DataError):
             read(tmp_path / "damaged.png")

@@ -41,12 +41,6 @@ def test_a_shipped_recipe_is_written_and_reads_back_the_same(name: str) -> None:
     assert read_recipe(yaml.safe_load(recipe.to_yaml()), "again") == recipe
 
 
-def test_what_is_written_reads_back_the_same() -> None:
-    recipe = load_recipe("erfnet-camvid11", ["training.loss.ohem={threshold: 0.6}"])
-    assert read_recipe(yaml.safe_load(recipe.to_yaml()), "again") == recipe
-    assert recipe.training.loss.ohem is not None
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

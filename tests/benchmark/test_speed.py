@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from briskseg.benchmark import roofline
+from briskseg.benchmark import roofline, speed
 from briskseg.benchmark.speed import Candidate, Timing
 from briskseg.benchmark.worker import STAGES, Stopwatch, open_predictor, serve
+from briskseg.core.errors import BriskError
 from briskseg.core.images import write_png
 
 
@@ -96,6 +97,45 @@ def test_peaks_are_measured_and_the_best_is_kept(monkeypatch: pytest.MonkeyPatch
     assert peaks.of("bf16") is None
     other = roofline.Peaks(float32=2 * peaks.float32, int8=0.5 * peaks.int8, copy=0.5 * peaks.copy)
     assert peaks.best(other) == roofline.Peaks(2 * peaks.float32, peaks.int8, peaks.copy)
+
+
+class Measured:
+    """In a worker's place: the file `bad` cannot be run a second time."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    def __enter__(self) -> Measured:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, do: str, **request: object) -> dict:
+        if do == "open":
+            self.name = Path(str(request["path"])).name
+        if do == "peaks":
+            return {"float32": 1, "int8": 1, "copy": 1}
+        self.rounds += do == "frames"
+        if (self.name, self.rounds) == ("bad", 2):
+            raise BriskError("it broke")
+        return {"frames": [dict.fromkeys(STAGES, 1.0)], "memory": None}
+
+
+def test_a_candidate_that_fails_is_told_and_the_progress_still_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "Worker", Measured)
+    candidates = []
+    for name in ("bad", "good"):
+        (tmp_path / name).write_bytes(b"")
+        candidates.append(Candidate(name, tmp_path / name, "onnx", "float32", 1, (8, 8)))
+    seen: list[tuple[int, int]] = []
+    found = speed.measure(candidates, {(8, 8): tmp_path}, progress=lambda *at: seen.append(at))
+    assert [timing.candidate.model for timing in found.timings] == ["good"]
+    assert [(one.model, why) for one, why in found.failures] == [("bad", "it broke")]
+    assert seen[-1] == (12, 12)
+    assert seen == sorted(seen)
 
 
 def test_a_stopwatch_whose_asker_is_gone_ends_without_a_word() -> None:

@@ -52,7 +52,7 @@ VERBS = [
     (["check", "data"], 0),
     (["evaluate", "größe.safetensors", "--data", "data"], 0),
     (["predict", "größe.safetensors", "data/images/val", "--out", "größer"], 0),
-    (["export", "größe.safetensors", "--to", "onnx"], 0),
+    (["export", "größe.safetensors", "--to", "onnx", "--size", "32x48"], 0),
     (["bench", "größe.safetensors", "--backend", "torch", "--seconds", "0.01"], 0),
     (["compare", "道.csv", "größe.csv"], 2),
     (["convert", "道.pth"], 2),

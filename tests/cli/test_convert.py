@@ -27,21 +27,15 @@ def official(tmp_path):
     return path, weights
 
 
-@pytest.fixture
-def convert(command):
-    """Runs the command -> (exit status, standard output, standard error)."""
-    return lambda *arguments: command("convert", *arguments)
-
-
 def read(path):
     with safe_open(path, framework="np") as file:
         card = json.loads(file.metadata()["briskseg.card"])
         return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def test_the_20th_output_of_the_official_erfnet_is_left_out(official, convert):
+def test_the_20th_output_of_the_official_erfnet_is_left_out(official, command):
     path, weights = official
-    assert convert(path, "--labels", "cityscapes") == (
+    assert command("convert", path, "--labels", "cityscapes") == (
         0,
         "recognized  ERFNet, the authors' PyTorch code; 20 classes, the last one (ignored pixels) "
         "left out\n"
@@ -68,14 +62,14 @@ def test_the_20th_output_of_the_official_erfnet_is_left_out(official, convert):
         np.testing.assert_array_equal(tensor, whole)
 
 
-def test_the_file_gives_the_same_logits_in_the_network_of_its_card(official, convert, tmp_path):
+def test_the_file_gives_the_same_logits_in_the_network_of_its_card(official, command, tmp_path):
     path, weights = official
     net = create_model("erfnet", CLASSES).eval()
     net.load_state_dict(weights)
     names = tmp_path / "classes.txt"
     names.write_text("".join(f"class{i}\n" for i in range(CLASSES)))
     out = tmp_path / "out" / "mine.safetensors"
-    assert convert(path, "--labels", names, "--out", out)[0] == 0
+    assert command("convert", path, "--labels", names, "--out", out)[0] == 0
     card, tensors = read(out)
     assert card["input"]["size"] is None
     assert card["source"] == "erfnet.pth, in the layout of: ERFNet, the authors' PyTorch code"
@@ -86,9 +80,9 @@ def test_the_file_gives_the_same_logits_in_the_network_of_its_card(official, con
         assert torch.equal(again(image), net(image))
 
 
-def test_labels_that_do_not_fit_are_refused(official, convert):
+def test_labels_that_do_not_fit_are_refused(official, command):
     path, _ = official
-    status, _, message = convert(path, "--labels", "camvid11")
+    status, _, message = command("convert", path, "--labels", "camvid11")
     assert status == 2
     assert message.startswith(
         f"briskseg: {path} (ERFNet, the authors' PyTorch code) has 20 classes, but the labels have "
@@ -97,9 +91,9 @@ def test_labels_that_do_not_fit_are_refused(official, convert):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_without_labels_the_network_and_its_number_of_classes_are_said(official, convert):
+def test_without_labels_the_network_and_its_number_of_classes_are_said(official, command):
     path, _ = official
-    assert convert(path) == (
+    assert command("convert", path) == (
         2,
         "",
         f"briskseg: {path} (ERFNet, the authors' PyTorch code) has 20 classes, but not their "
@@ -121,11 +115,11 @@ def encoder(official):
     return weights
 
 
-def test_an_encoder_alone_is_told_what_it_is_for(encoder, convert, tmp_path):
+def test_an_encoder_alone_is_told_what_it_is_for(encoder, command, tmp_path):
     path = tmp_path / "erfnet_encoder_pretrained.pth.tar"
     torch.save({"state_dict": encoder}, path)
     for labels in ([], ["--labels", "cityscapes"]):
-        assert convert(path, *labels) == (
+        assert command("convert", path, *labels) == (
             2,
             "",
             f"briskseg: {path} is the encoder of ERFNet alone, pretrained to classify images (1000 "
@@ -134,11 +128,11 @@ def test_an_encoder_alone_is_told_what_it_is_for(encoder, convert, tmp_path):
         )
 
 
-def test_an_encoder_alone_that_nearly_fits_is_refused_with_what_differs(encoder, convert, tmp_path):
+def test_an_encoder_alone_that_nearly_fits_is_refused_with_what_differs(encoder, command, tmp_path):
     del encoder["module.features.encoder.layers.2.bn2.bias"]
     path = tmp_path / "encoder.pth.tar"
     torch.save({"state_dict": encoder}, path)
-    assert convert(path) == (
+    assert command("convert", path) == (
         1,
         "",
         f"briskseg: {path} is nearest to the encoder of ERFNet alone, pretrained to classify "
@@ -147,26 +141,28 @@ def test_an_encoder_alone_that_nearly_fits_is_refused_with_what_differs(encoder,
     )
 
 
-def test_a_file_that_is_there_is_not_overwritten(official, convert, tmp_path):
+def test_a_file_that_is_there_is_not_overwritten(official, command, tmp_path):
     out = tmp_path / "mine.safetensors"
     out.write_text("precious")
-    status, _, message = convert(official[0], "--labels", "cityscapes", "--out", out)
+    status, _, message = command("convert", official[0], "--labels", "cityscapes", "--out", out)
     assert (status, out.read_text()) == (2, "precious")
     assert message == (
         f"briskseg: {out} is there already; remove it, or name another file with --out\n"
     )
 
 
-def test_a_converted_file_is_not_converted_again(official, convert, tmp_path):
-    convert(official[0], "--labels", "cityscapes")
+def test_a_converted_file_is_not_converted_again(official, command, tmp_path):
+    command("convert", official[0], "--labels", "cityscapes")
     ours = official[0].with_suffix(".safetensors")
-    status, _, message = convert(ours, "--labels", "cityscapes", "--out", tmp_path / "again")
+    status, _, message = command(
+        "convert", ours, "--labels", "cityscapes", "--out", tmp_path / "again"
+    )
     assert status == 2
     assert message.startswith(f"briskseg: {ours} has a card already, expected published weights")
 
 
-def test_an_unknown_label_set_names_the_nearest(official, convert):
-    status, _, message = convert(official[0], "--labels", "cityscape")
+def test_an_unknown_label_set_names_the_nearest(official, command):
+    status, _, message = command("convert", official[0], "--labels", "cityscape")
     assert status == 2
     assert message == (
         "briskseg: --labels cityscape is no label set and no file; did you mean 'cityscapes'? "
@@ -174,9 +170,16 @@ def test_an_unknown_label_set_names_the_nearest(official, convert):
     )
 
 
+def test_the_file_itself_is_not_to_be_removed(command, tmp_path):
+    path = tmp_path / "bare.safetensors"
+    save_file(create_model("erfnet", 11).state_dict(), path)
+    told = f"briskseg: {path} is there already; name another file with --out\n"
+    assert command("convert", path, "--labels", "camvid") == (2, "", told)
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_the_command_that_a_file_without_a_card_is_told_can_be_typed(suffix, command, tmp_path):
-    path = tmp_path / f"bare{suffix}"
+    path = tmp_path / f"my bare{suffix}"
     weights = create_model("erfnet", 11).state_dict()
     (save_file if suffix == ".safetensors" else torch.save)(weights, path)
     write_png(tmp_path / "image.png", np.zeros((8, 8, 3), np.uint8))
@@ -187,7 +190,7 @@ def test_the_command_that_a_file_without_a_card_is_told_can_be_typed(suffix, com
     done = command(*shlex.split(words))
     assert done.status == 0, done.err
     assert "erfnet, 11 classes: Sky ... Bicyclist" in done.out
-    out = tmp_path / ("bare.safetensors" if suffix == ".pth" else "new.safetensors")
+    out = tmp_path / ("my bare.safetensors" if suffix == ".pth" else "new.safetensors")
     assert read(out)[0]["labels"]["names"][0] == "Sky"
 
 
@@ -196,9 +199,9 @@ def test_the_command_that_a_file_without_a_card_is_told_can_be_typed(suffix, com
     [b"PK\x03\x04 cut off", b"\x00\x00\x00 ftypisom" + bytes(50), b"\x89PNG\r\n\x1a\n" + bytes(50)],
     ids=["zip", "video", "image"],
 )
-def test_a_damaged_file_is_a_failure_in_one_sentence(convert, tmp_path, content):
+def test_a_damaged_file_is_a_failure_in_one_sentence(command, tmp_path, content):
     (tmp_path / "weights.pth").write_bytes(content)
-    status, _, message = convert(tmp_path / "weights.pth", "--labels", "cityscapes")
+    status, _, message = command("convert", tmp_path / "weights.pth", "--labels", "cityscapes")
     assert status == 1
     assert message.count("\n") == 1
     assert "is damaged or no PyTorch checkpoint" in message

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from briskseg import open_dataset
 from briskseg.data import FORMATS
 
 
-@pytest.fixture
-def data(command):
-    """Runs the command -> (exit status, standard output, standard error)."""
-    return lambda *words: command("data", *words)
-
-
-def test_every_kind_is_listed_within_100_columns(data):
-    status, text, _ = data()
+def test_every_kind_is_listed_within_100_columns(command):
+    status, text, _ = command("data")
     assert status == 0
     for kind in FORMATS:
         assert any(line.startswith(kind) for line in text.splitlines())
@@ -23,22 +15,23 @@ def test_every_kind_is_listed_within_100_columns(data):
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_draw(data, tmp_path):
-    folder = tmp_path / "streets"
+def test_draw(command, tmp_path):
+    folder = tmp_path / "my streets"
     numbers = ("--train", 2, "--val", 1, "--size", "40x60", "--seed", 5)
-    status, text, _ = data("draw", folder, *numbers)
+    status, text, _ = command("data", "draw", folder, *numbers)
     assert status == 0
     assert f"{folder}: 2 train and 1 val images of 40x60, seed 5" in text
+    assert f"look at it: briskseg check '{folder}'" in text
     dataset = open_dataset(folder)
     assert dataset.kind == "streets"
     assert dataset.read(dataset.pairs("val")[0])[0].shape == (40, 60, 3)
-    status, _, error = data("draw", folder)
+    status, _, error = command("data", "draw", folder)
     assert status == 2
     assert "is not empty; name a new folder, nothing is overwritten" in error
 
 
-def test_a_size_that_is_none(data, tmp_path):
-    status, _, error = data("draw", tmp_path / "new", "--size", "40")
+def test_a_size_that_is_none(command, tmp_path):
+    status, _, error = command("data", "draw", tmp_path / "new", "--size", "40")
     assert status == 2
     assert "--size 40 is no size, expected HxW as in 512x1024" in error
     assert not (tmp_path / "new").exists()

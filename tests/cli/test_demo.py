@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,21 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, command: Callabl
     assert done.status == 2
     assert "no demo to go on with" in done.err
     assert (tmp_path / "streets" / "mine.txt").read_text() == "kept"
+
+
+def test_a_folder_may_have_a_space_in_its_name(
+    tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[list[str]] = []
+    monkeypatch.setattr("briskseg.cli.demo.app", lambda argv, standalone_mode: words.append(argv))
+    done = command("demo", "--out", tmp_path / "my [first] demo")
+    assert done.status == 0, done.err
+    streets, run = (str(tmp_path / "my [first] demo" / name) for name in ("streets", "run"))
+    assert words[0][:3] == ["data", "draw", streets]
+    assert words[2] == ["train", "demo", "--data", streets, "--out", run]
+    for argv in words:
+        assert f"$ briskseg {shlex.join(argv)}\n" in done.err
+    assert f"{run}/report.html" in done.err
 
 
 def test_without_torch_it_ends_before_it_draws(

@@ -352,6 +352,7 @@ def test_ignored_colors_of_a_class_list(tmp_path):
         ("sky\nignore 0 1 2\n", "can be read in two ways: for the values 0, 1 and 2"),
         ("sky\nignore road\n", "line 2: 'ignore road'; expected `ignore N`"),
         ("sky\nignore 0\n", "no class in it"),
+        ("sky\nvoid\nignore 7,void\n", "line 3: 'ignore 7,void'; expected `ignore N`"),
     ],
 )
 def test_what_is_no_class_list_is_an_error_at_its_line(tmp_path, text, message):

@@ -1,5 +1,6 @@
 """Small data sets in each layout, written by the tests themselves."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,6 +22,12 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write a label file with these values, or these RGB colors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), mask[..., ::-1] if mask.ndim == 3 else mask)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON, or a text as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
 def stripes(classes: int = 3, size_hw: tuple[int, int] = (12, 16)) -> np.ndarray:

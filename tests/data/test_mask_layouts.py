@@ -34,18 +34,6 @@ def test_a_label_file_becomes_the_classes_that_it_means(kind: str, tmp_path: Pat
     assert check_dataset(tmp_path).fit
 
 
-@pytest.mark.parametrize("kind", trees.TREES)
-def test_every_file_is_accounted_for(kind: str, tmp_path: Path) -> None:
-    trees.TREES[kind](tmp_path)
-    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
-    files = check_dataset(tmp_path).files
-    there = sum(path.is_file() for path in tmp_path.rglob("*"))
-    assert files.total == there
-    assert files.images == files.labels
-    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
-    assert files.unread["no picture"] >= 1
-
-
 def test_previews_and_instances_of_cityscapes_are_no_finding(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         stem = f"{split}/ulm/ulm_000000_000019"
@@ -125,6 +113,58 @@ def test_lists_make_the_splits_of_flat_folders(write_folder) -> None:
     (root / "val.txt").write_text("002\n999\n")
     with pytest.raises(DataError, match=r"val.txt, line 2: '999' is no image of the data set"):
         open_dataset(root)
+
+
+def test_a_list_never_takes_a_file_of_the_same_name_elsewhere(write_folder) -> None:
+    root = write_folder((".",), images=4)
+    for part, suffix in (("images", "jpg"), ("labels", "png")):
+        for number, drive in enumerate(("day", "day", "night", "night")):
+            (root / part / drive).mkdir(exist_ok=True)
+            name = f"{number % 2}.{suffix}"
+            (root / part / f"{number:03d}.{suffix}").rename(root / part / drive / name)
+    (root / "train.txt").write_text("/elsewhere/images/day/0.jpg\nnight/1\n")
+    assert splits(root)["train"] == ["day/0", "night/1"]
+    (root / "train.txt").write_text("dawn/0.jpg\n")
+    with pytest.raises(DataError, match=r"train.txt, line 1: 'dawn/0.jpg' is no image of the"):
+        open_dataset(root)
+    (root / "train.txt").write_text("0\n")
+    with pytest.raises(
+        DataError, match=r"'0' is 2 images in subfolders, as day/0 and night/0; write"
+    ):
+        open_dataset(root)
+
+
+def test_a_name_within_a_listed_name_is_not_listed(tmp_path: Path) -> None:
+    trees.voc(tmp_path)
+    trees.image(tmp_path / "JPEGImages/street.jpg")  # never labeled; street_0 is in a list
+    assert {*splits(tmp_path)} == {"train", "val"}
+
+
+def test_an_image_that_a_list_names_twice_is_named(tmp_path: Path) -> None:
+    trees.lists(tmp_path)
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write((tmp_path / "train.txt").read_text())
+    with pytest.raises(DataError, match=r"1 x name used twice \(JPEGImages/train0.jpg\)"):
+        open_dataset(tmp_path)
+
+
+def test_a_version_that_is_not_there_is_said(tmp_path: Path) -> None:
+    trees.mapillary_12(tmp_path)
+    with pytest.raises(RequestError, match=r"'mapillary-2.0' was asked for, but this is mapillary"):
+        open_dataset(tmp_path, classes="mapillary-2.0")
+
+
+@pytest.mark.parametrize("change", ["JPEG", "alpha"])
+def test_numbers_of_segments_that_cannot_be_right_are_refused(change: str, tmp_path: Path) -> None:
+    trees.segments_ai(tmp_path)
+    pair = open_dataset(tmp_path).pairs("train")[0]
+    gray = Image.fromarray(np.full(trees.SIZE, 1, np.uint8))
+    if change == "JPEG":
+        gray.save(pair.label, "JPEG")
+    else:
+        Image.merge("LA", [gray, gray]).save(pair.label)
+    with pytest.raises(DataError, match="lossy compression" if change == "JPEG" else "transparent"):
+        open_dataset(tmp_path).read_labels(pair)
 
 
 def test_a_csv_of_images_labels_and_splits(tmp_path: Path) -> None:

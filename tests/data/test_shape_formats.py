@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.conftest import write_image
+from tests.data.conftest import write_json as put
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import write_png
@@ -23,17 +25,8 @@ H, W = 40, 60
 BOTH = [[2, 2], [22, 2], [22, 22], [2, 22]], [[10, 10], [30, 10], [30, 30], [10, 30]]
 
 
-def picture(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(str(path)))
-    write_png(path, rng.integers(0, 256, (H, W, 3), dtype=np.uint8))
-    return path
-
-
-def put(path: Path, content: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
+def picture(path: Path) -> None:
+    write_image(path, len(str(path)), (H, W))
 
 
 def labels(root: Path, name: str = "a", **how: Any) -> tuple[Dataset, np.ndarray]:
@@ -128,6 +121,16 @@ def test_labelme_finds_the_image_within_the_root_only(tmp_path: Path, stated: st
     put(root / "json" / "c.json", labelme_file(shape("car", BOTH[0]), image="../../c.png"))
     with pytest.raises(DataError, match=r"label without image \(json/c\.json\)"):
         open_dataset(root)
+
+
+def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
+    for name in ("a", "b", "other"):
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    (tmp_path / "other.json").unlink()
+    put(tmp_path / "c.json", labelme_file({"points": BOTH[0]}, image="other.png"))
+    with pytest.raises(DataError, match=r"c\.json: shapes\[0\]\.label is missing"):
+        labels(tmp_path, "other")
 
 
 def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
@@ -296,6 +299,26 @@ def test_coco_panoptic(tmp_path: Path) -> None:
     assert {pair.image.parent.name for pair in dataset.pairs("val")} == {"val2017"}
 
 
+def test_run_lengths_of_more_than_a_million_pixels(tmp_path: Path) -> None:
+    height, width = 1100, 1000
+    picture(tmp_path / "a.png")
+    counts = [height * width - 7, 7]
+    content = coco_file([{"category_id": 7, "segmentation": {"counts": counts}}])
+    content["annotations"][0]["segmentation"]["size"] = [height, width]
+    content["images"][0] |= {"height": height, "width": width}
+    put(tmp_path / "coco.json", content)
+    assert areas(*labels(tmp_path))["car"] == 7
+
+
+def test_every_coco_file_is_read_however_many_there_are(tmp_path: Path) -> None:
+    for n in range(60):
+        picture(tmp_path / f"{n}.png")
+        content = coco_file([{"category_id": 7, "segmentation": flat(BOTH[0])}])
+        content["images"][0]["file_name"] = f"{n}.png"
+        put(tmp_path / f"{n}.json", content)
+    assert sum(map(len, open_dataset(tmp_path).splits.values())) == 60
+
+
 # --- YOLO
 
 
@@ -336,6 +359,9 @@ def test_yolo_lists_of_images(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     stems = {s: [pair.image.stem for pair in pairs] for s, pairs in dataset.splits.items()}
     assert stems == {"train": ["a", "b"], "val": ["c"]}
+    put(tmp_path / "val.txt", "images/c.png\nimages/d.png\n")
+    with pytest.raises(DataError, match=r"val\.txt: 'images/d\.png' is no image in"):
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -354,6 +380,22 @@ def test_a_wrong_yolo_row_is_named(tmp_path: Path, rows: str, said: str) -> None
     yolo(tmp_path, rows)
     with pytest.raises(DataError, match=said):
         labels(tmp_path)
+
+
+def test_an_outline_without_end_is_named(tmp_path: Path) -> None:
+    yolo(tmp_path, "0 " + "0 0 1 1 " * 900_000 + "\n")  # crosses 40 rows 1.8 million times
+    with pytest.raises(DataError, match=r"a\.txt, row 1: an outline that crosses rows"):
+        labels(tmp_path)
+
+
+def test_labels_in_shares_of_an_image_follow_its_size(tmp_path: Path) -> None:
+    yolo(tmp_path, row(0, BOTH[0]))
+    assert check_dataset(tmp_path).splits["train"].pixels[1] == 400
+    image = tmp_path / "train" / "images" / "a.png"
+    write_png(image, np.kron(np.array(Image.open(image)), np.ones((2, 2, 1), np.uint8)))
+    report = check_dataset(tmp_path)
+    assert report.splits["train"].pixels[1] == 1600
+    assert not {"labels-scaled", "sizes-differ"} & {f.kind for f in report.findings}
 
 
 # --- CVAT
@@ -403,6 +445,21 @@ def test_cvat_shapes_lie_by_their_z_order(tmp_path: Path) -> None:
     assert "points (2)" in kinds["shapes-left-out"].message
 
 
+def test_a_label_without_a_color_is_not_black(tmp_path: Path) -> None:
+    cvat(tmp_path, '<box label="car" xtl="1" ytl="1" xbr="3" ybr="3"/>')
+    text = (tmp_path / "annotations.xml").read_text()
+    put(tmp_path / "annotations.xml", text.replace("<color>#ff0000</color>", ""))
+    assert (0, 0, 0) not in open_dataset(tmp_path).labels.colors  # which is shown for ignored
+
+
+def test_cvat_for_video_says_what_to_export(tmp_path: Path) -> None:
+    cvat(tmp_path, "")
+    text = (tmp_path / "annotations.xml").read_text().partition("<image")[0]
+    put(tmp_path / "annotations.xml", f'{text}<track id="0" label="car"/></annotations>')
+    with pytest.raises(DataError, match="export the task as CVAT for images"):
+        open_dataset(tmp_path)
+
+
 def test_cvat_xml_with_entities_is_refused(tmp_path: Path) -> None:
     cvat(tmp_path, "")
     text = cvat_file('<box label="&x;" xtl="1" ytl="1" xbr="3" ybr="3"/>')
@@ -420,6 +477,10 @@ def test_cvat_xml_with_entities_is_refused(tmp_path: Path) -> None:
         ('<box xtl="1" ytl="1" xbr="3" ybr="3"/>', "label of <box> is missing"),
         ('<box label="cat" xtl="1" ytl="1" xbr="3" ybr="3"/>', "the class 'cat', which is none"),
         ('<mask label="car" rle="3" left="0" top="0" width="9" height="9"/>', "add up to 3"),
+        (
+            '<mask label="car" rle="9, -72" left="0" top="0" width="9" height="9"/>',
+            "rle of <mask> is .* expected a list of whole numbers",
+        ),
     ],
 )
 def test_a_wrong_cvat_shape_is_named(tmp_path: Path, shapes: str, said: str) -> None:
@@ -465,6 +526,20 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     assert abs(found["bush"] - np.pi * 32) < 5
     kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
     assert "keypoint (2)" in kinds["shapes-left-out"].message
+
+
+def test_label_studio_regions_without_ids_keep_their_labels(tmp_path: Path) -> None:
+    size = {"original_width": W, "original_height": H}
+    regions = [
+        {"type": "rectanglelabels", **size}
+        | {"value": {"x": x, "y": 0, "width": 10, "height": 50, "rectanglelabels": [name]}}
+        for x, name in ((0, "car"), (50, "tree"))
+    ]
+    picture(tmp_path / "a.png")
+    data = {"image": "a.png"}
+    put(tmp_path / "export.json", [{"data": data, "annotations": [{"result": regions}]}])
+    found = areas(*labels(tmp_path))
+    assert (found["car"], found["tree"]) == (120, 120)
 
 
 def brush_bytes(values: np.ndarray) -> list[int]:

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
+from tests.data.conftest import write_image
 
 SIZE = (40, 48)
 IGNORED = 255
@@ -22,13 +22,7 @@ Color = tuple[int, int, int]
 
 def image(path: Path) -> None:
     """Write a picture unlike those of all other paths."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = (
-        np.random.default_rng(zlib.crc32(str(path).encode()))
-        .integers(0, 256, (*SIZE, 3))
-        .astype(np.uint8)
-    )
-    assert cv2.imwrite(str(path), pixels)
+    write_image(path, zlib.crc32(str(path).encode()), SIZE)
 
 
 def columns(values: list[int]) -> np.ndarray:

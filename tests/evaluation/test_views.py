@@ -11,8 +11,8 @@ import briskseg
 from briskseg.core.errors import RequestError
 from briskseg.core.images import read_image
 from briskseg.data import open_dataset
-from briskseg.evaluation import test_time_augmentation as views
 from briskseg.evaluation.accuracy import evaluate
+from briskseg.evaluation.test_time_augmentation import labels_of_views
 from briskseg.runtime.sliding_window import WindowPredictor
 
 torch = pytest.importorskip("torch")
@@ -27,7 +27,7 @@ def test_views_through_windows_add_up(weights_file: Path, small_data: Path) -> N
         for view, step in ((image, 1), (np.ascontiguousarray(image[:, ::-1]), -1)):
             bands = [band for _, band in windows.bands(view, network, image.shape[:2])]
             total += np.concatenate(bands, axis=1)[..., ::step]
-    found = views.TestTimeAugmentation((0.5, 1.25), flip=True).labels(windows, image)
+    found = labels_of_views(windows, image, (0.5, 1.25), flip=True)
     np.testing.assert_array_equal(found, total.argmax(axis=0))
 
 
@@ -48,9 +48,9 @@ def test_windows_and_views_give_labels_of_the_size_asked_for(
     whole = briskseg.load(weights_file)
     image = read_image(small_data / "images/val/street1.png")
     for predictor in (whole, WindowPredictor(whole, (24, 40))):
-        labels = views.TestTimeAugmentation(flip=flip).labels(predictor, image, (20, 31))
+        labels = labels_of_views(predictor, image, flip=flip, size_hw=(20, 31))
         assert labels.shape == (20, 31)
-        full = views.TestTimeAugmentation(flip=flip).labels(predictor, image)[::2, ::2][:20, :31]
+        full = labels_of_views(predictor, image, flip=flip)[::2, ::2][:20, :31]
         assert (labels[: full.shape[0], : full.shape[1]] == full).mean() > 0.8
 
 

@@ -6,14 +6,11 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-
-import briskseg
-from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
+from tests.conftest import draw_weights
 
 CLASSES = 5
 
@@ -59,34 +56,6 @@ model.save(f"{sys.argv[1]}/trained_on.keras")
 """
 
 
-def draw_weights(path: Path, model: str, options: dict[str, str]) -> Path:
-    """A file of ours whose every bias, scale and mean differs from what it starts with."""
-    net = briskseg.create_model(model, CLASSES, **options)
-    rng, tensors = np.random.default_rng(1), {}
-    for key, tensor in net.state_dict().items():
-        shape = tuple(tensor.shape)
-        if key.endswith("num_batches_tracked"):
-            tensors[key] = np.array(7)
-        elif key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
-            tensors[key] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
-        else:
-            scale = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))
-            last = key.startswith(("decoder.output_conv", "head.4", "classifier.3"))
-            scale *= 0.03 if last else 1  # so that logits vary by a few, as in a trained network
-            tensors[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
-    card = Card(
-        network=NetworkCard(name=model, classes=CLASSES, options=net.options),
-        labels=LabelsCard(
-            names=tuple(f"class{i}" for i in range(CLASSES)),
-            colors=tuple((i, i, i) for i in range(CLASSES)),
-        ),
-        input=InputCard(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3)),
-        scores={"val_miou": 0.5},
-    )
-    save_weights(path, tensors, card)
-    return path
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _keras_with_its_own_settings(tmp_path_factory):
     """Keras reads and writes its settings in a folder of the tests, not in the user's."""
@@ -117,7 +86,9 @@ def exported(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("exported")
     for case in CASES:
-        weights = draw_weights(folder / f"{case.name}.safetensors", case.model, case.options)
+        weights = draw_weights(
+            folder / f"{case.name}.safetensors", case.model, CLASSES, **case.options
+        )
         export(weights, "keras", size_hw=case.size_hw)
         images = np.random.default_rng(2).integers(0, 256, (2, *case.size_hw, 3), np.uint8)
         np.save(folder / f"{case.name}.npy", images)
@@ -129,19 +100,22 @@ def exported(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory):
+def deployed(tracing_once, tmp_path_factory):
     """A folder with NAME.safetensors, NAME.onnx, NAME.xml and NAME.bin of each network."""
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("deployed")
     for case in DEPLOYED:
-        weights = draw_weights(folder / f"{case.name}.safetensors", case.model, case.options)
-        for kind in ("onnx", "openvino"):
-            export(weights, kind)
+        weights = draw_weights(
+            folder / f"{case.name}.safetensors", case.model, CLASSES, **case.options
+        )
+        with tracing_once():
+            for kind in ("onnx", "openvino"):
+                export(weights, kind)
     return folder
 
 
 @pytest.fixture
 def model(tmp_path):
     """The weights of a small network, which takes images of any size."""
-    return draw_weights(tmp_path / "model.safetensors", "fast_scnn", {})
+    return draw_weights(tmp_path / "model.safetensors", "fast_scnn", CLASSES)

@@ -441,14 +441,13 @@ def videos() -> list[bytes]:
 def read_video(path: Path) -> object:
     from briskseg.runtime.video.sources import open_video
 
-    with open_video(path) as capture:
-        shapes = []
-        while len(shapes) < 10:
-            there, frame = capture.read()
-            if not there:
-                break
-            assert frame.shape[0] * frame.shape[1] <= max_pixels()
-            shapes.append(frame.shape)
+    capture, shapes = open_video(path), []
+    while len(shapes) < 10:
+        there, frame = capture.read()
+        if not there:
+            break
+        assert frame.shape[0] * frame.shape[1] <= max_pixels()
+        shapes.append(frame.shape)
     return shapes
 
 

@@ -117,11 +117,20 @@ def test_a_whole_module_is_loaded_without_its_class(key: str | None, tmp_path: P
     check(path)
 
 
-def test_two_sets_of_tensors_are_named_with_how_to_keep_one(tmp_path: Path) -> None:
-    path, kept = tmp_path / "two.pth", tmp_path / "weights.pth"
-    torch.save({"model": weights(), "ema": prefixed("module.")}, path)
+def test_a_name_without_end_is_neither_tried_nor_printed_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "long.safetensors"
+    save_file({3000 * "net." + "weight": torch.ones(1)}, path)
+    with pytest.raises(WeightsError, match="holds 1 tensors") as caught:
+        load_published(path)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("key", ["model", "model.net"])
+def test_two_sets_of_tensors_are_named_with_how_to_keep_one(key: str, tmp_path: Path) -> None:
+    path, kept = tmp_path / "it's two.pth", tmp_path / "weights.pth"
+    torch.save({key: weights(), "ema": prefixed("module.")}, path)
     with pytest.raises(
-        WeightsError, match=r"'model' \(\d+ tensors\), 'ema' \(\d+ tensors\)"
+        WeightsError, match=rf"'{key}' \(\d+ tensors\), 'ema' \(\d+ tensors\)"
     ) as caught:
         load_published(path)
     carry_out(str(caught.value), tmp_path)

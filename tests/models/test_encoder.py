@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.conftest import card_of
 
 from briskseg import create_model, load_published
-from briskseg.core.card import Card, LabelsCard, NetworkCard, save_weights
+from briskseg.core.card import save_weights
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models.encoders.encoder_file import load_encoder
 
@@ -49,12 +50,9 @@ def save(path, weights):
 
 
 def ours(path, tensors, network):
-    names = ("a", "b")
-    card = Card(
-        network=NetworkCard(name=network, classes=2),
-        labels=LabelsCard(names=names, colors=((0, 0, 0), (1, 1, 1))),
+    save_weights(
+        path, {name: tensor.numpy() for name, tensor in tensors.items()}, card_of(network, 2)
     )
-    save_weights(path, {name: tensor.numpy() for name, tensor in tensors.items()}, card)
     return path
 
 

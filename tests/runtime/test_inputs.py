@@ -97,6 +97,7 @@ def test_cameras_and_addresses_are_sources_as_they_are_given(folder: Path) -> No
         ("http://10.0.0.5/s.mjpg", "http-10.0.0.5-s.mjpg", None),
     ]
     assert all(one.is_stream for one in found)
+    assert names("7") == [(os.path.join("7", "a.png"), "a")]  # a folder, no camera
 
 
 def test_a_numbered_pattern_gives_the_images_in_the_order_of_their_numbers(folder: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -84,24 +82,11 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def kills() -> ModuleType:
-    """benchmarks/kills.py, which kills as often as one likes, and compares run folders."""
-    path = Path(__file__).parents[2] / "benchmarks" / "kills.py"
-    spec = importlib.util.spec_from_file_location("kills", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def sit() -> Callable[..., Path]:
     """`sit(recipe, run, resume=, until=)`: a session of a run, with Ctrl-C during step `until`."""
     from briskseg.core.errors import Interrupted
     from briskseg.training.fit import fit
-    from briskseg.training.machine import Devices
     from briskseg.training.session import RunSession
 
     def sit(
@@ -111,13 +96,12 @@ def sit() -> Callable[..., Path]:
             if event["phase"] == "train" and event["step"] == until - 1:
                 signal.raise_signal(signal.SIGINT)
 
-        session = RunSession(resume, Devices("cpu"), listener=listen)
-        train = fit
+        session = RunSession(resume, "cpu", listener=listen)
         if not until:
-            return train(recipe, run, session)
+            return fit(recipe, run, session)
         # at an epoch's end that is within its validation
         with pytest.raises(Interrupted, match=f"interrupted (at step {until}|while validating);"):
-            train(recipe, run, session)
+            fit(recipe, run, session)
         return run
 
     return sit

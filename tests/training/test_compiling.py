@@ -90,7 +90,7 @@ def test_training_goes_through_the_compiled_forms(
 
         return {name: form(name) for name in names}
 
-    monkeypatch.setattr("briskseg.training.segmentation.compile_network", recording)
+    monkeypatch.setattr("briskseg.training.segmentation_task.compile_network", recording)
     brief = ["data.size=null", "training.epochs=null", "training.steps=2", "training.batch=2"]
     brief += ["training.compile=true", "training.precision=float32", *changes]
     words = [f"--set={change}" for change in brief]

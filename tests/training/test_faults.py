@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from tests.training.conftest import rows
 
 from briskseg.data.synthetic import draw_dataset
 from briskseg.runs.lock import locked
+from briskseg.training.log import Log
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.epochs=3",
@@ -39,24 +40,17 @@ def words(tmp_path: Path) -> list[str]:
 
 @contextmanager
 def when(run: Path, step: int, act: Callable[[], object]) -> Iterator[None]:
-    """Do something, in another thread, once a run's metrics show this step."""
-    stopped = threading.Event()
+    """Do something once a run's metrics have the row of this step, before it goes on."""
+    logged = Log.step
 
-    def watch() -> None:
-        metrics = run / "metrics.csv"
-        while not stopped.is_set():
-            if metrics.exists() and f"\n{step}," in metrics.read_text():
-                act()
-                return
-            time.sleep(0.002)
+    def then_act(self: Log, number: int, *words: object) -> None:
+        logged(self, number, *words)
+        if self.path.parent == run and number == step:
+            act()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Log, "step", then_act)
         yield
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def loading_processes() -> list[int]:
@@ -180,7 +174,10 @@ def test_a_run_that_diverged_goes_on_more_gently(
     run, words = tmp_path / "run", [*words, jump]
     done = command(*words)
     assert done.status == 1
-    assert "the loss became" in done.err
+    named = re.search(r"the loss became \S+ at step \d+ on the images ([^;]+);", done.err)
+    assert named is not None
+    images = {path.stem for path in (tmp_path / "data/images/train").iterdir()}
+    assert len(set(named[1].split(", ")) & images) == 4
     assert "the run is kept up to step 2" in done.err
     assert "--resume --set training.clip=1" in done.err
     refused = command(*words, "--resume", "--set=training.seed=5")

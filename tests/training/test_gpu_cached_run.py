@@ -35,7 +35,7 @@ def test_a_resident_run_trains_and_resumes_to_the_last_bit(
             super().__init__(*given)
             built.append(self)
 
-    monkeypatch.setattr("briskseg.training.segmentation.GpuCachedTraining", Counted)
+    monkeypatch.setattr("briskseg.training.segmentation_task.GpuCachedTraining", Counted)
     recipe = recipe_of(streets, "data.gpu_cache=true")
     whole = sit(recipe, tmp_path / "whole")
     assert len(built) == 1

@@ -72,31 +72,23 @@ def test_nothing_labeled_gives_zero_and_no_gradient(part: dict) -> None:
     assert (logits.grad == 0).all()
 
 
-def test_auxiliary_outputs_meet_the_labels_at_their_own_size() -> None:
+@pytest.mark.parametrize(("size", "corners"), [("own", False), ("full", False), ("full", True)])
+def test_auxiliary_outputs_meet_the_labels_at_either_size(size: str, corners: bool) -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4), WEIGHTS, outputs=OUTPUTS)
+    whole = SegmentationLoss(LossPart(size=size), WEIGHTS, "logits", OUTPUTS, corners)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
-    near = labels[:, 1::2, 1::3]  # the middle of each 2x3 cell
+    near, met = labels[:, 1::2, 1::3], small  # the middle of each 2x3 cell
+    if size == "full":
+        near = labels
+        met = F.interpolate(small, (8, 9), mode="bilinear", align_corners=corners)
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
-    expected = expected + 0.4 * F.cross_entropy(small, near, WEIGHTS, ignore_index=255)
-    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-@pytest.mark.parametrize("corners", [False, True])
-def test_auxiliary_outputs_meet_the_labels_at_full_size(corners) -> None:
-    logits, labels = drawn()
-    small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(size="full"), WEIGHTS, "logits", OUTPUTS, corners)
-    total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
-    large = F.interpolate(small, (8, 9), mode="bilinear", align_corners=corners)
-    expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
-    expected = expected + 0.4 * F.cross_entropy(large, labels, WEIGHTS, ignore_index=255)
+    expected = expected + 0.4 * F.cross_entropy(met, near, WEIGHTS, ignore_index=255)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_declared_loss_reads_any_outputs_and_has_its_weight(monkeypatch) -> None:
-    def product(outputs, name, target, asked):
+    def product(outputs, name, target, part, class_weights):
         assert target.dtype == torch.uint8
         return (outputs[name] * outputs["logits"]).sum()
 

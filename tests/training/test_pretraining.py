@@ -144,16 +144,17 @@ def test_the_authors_checkpoint_is_taken_as_it_is(
     assert np.array_equal(found, tensors["module.features.encoder.layers.3.conv1x3_2.weight"])
 
 
-def test_an_interrupted_pretraining_resumes_to_the_last_bit(
+def test_an_encoder_that_somebody_deleted_is_saved_again(
     imagenet: Path, tmp_path: Path, sit: Callable
 ) -> None:
-    changes = [f"data.root={imagenet}", *BRIEF, "training.epochs=2", "training.optimizer.lr=0.01"]
+    """At the next validation, whatever it scores: at this rate no more than the one before."""
+    changes = [f"data.root={imagenet}", *BRIEF, "training.epochs=2", "training.optimizer.lr=1e-30"]
     recipe = load_recipe("erfnet-encoder-imagenet", changes)
-    whole = sit(recipe, tmp_path / "whole")
-    parts = sit(recipe, tmp_path / "parts", until=5)
-    sit(recipe, parts, resume=True)
-    one, other = (load_file(run / "encoder.safetensors") for run in (whole, parts))
-    assert all(np.array_equal(one[name], other[name]) for name in one)
+    run = sit(recipe, tmp_path / "run", until=5)
+    (run / "encoder.safetensors").unlink()
+    sit(recipe, run, resume=True)
+    assert load_file(run / "encoder.safetensors")
+    assert json.loads((run / "encoder.json").read_text())["epoch"] == 2
 
 
 def test_finished_pretrainings_are_not_opened_again(
@@ -180,6 +181,10 @@ def test_finished_pretrainings_are_not_opened_again(
     refused = command(*words, "--resume", "--set=training.optimizer.lr=0.5")
     assert refused.status == 2
     assert "seed-0 was begun with another recipe: training.optimizer.lr was" in refused.err
+    (run / "seed-0" / "encoder.safetensors").write_bytes(b"rubbish")
+    damaged = command(*words, "--resume")
+    assert damaged.status == 1
+    assert "seed-0/encoder.safetensors cannot be read as a pretrained encoder" in damaged.err
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ def test_two_processes_train_as_one_does_with_the_same_images_a_step(
     ]
     assert scored[1] == pytest.approx(scored[0], rel=1e-3)
     assert two_done.stderr.count("epoch 1: val mIoU") == 1  # one process speaks
+    assert [row["samples"] for row in rows(tmp_path / "two") if row["loss"]][:2] == ["4", "8"]
+    assert (tmp_path / "two" / "scores.json").is_file()
     refused = command(*words(data, tmp_path / "two", "training.batch=2"), "--resume")
     assert refused.status == 2
     assert "begun on 2 device(s)" in refused.err

@@ -12,10 +12,10 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+from benchmarks import kills
 
 KILL, TERM = signal.SIGKILL, signal.SIGTERM
 Moment = tuple[str, int, signal.Signals]  # the phase and the step of the event that brings a signal
@@ -82,7 +82,6 @@ def _sit(
     from briskseg.core.errors import Interrupted
     from briskseg.recipe import load_recipe
     from briskseg.training.fit import fit
-    from briskseg.training.machine import Devices
     from briskseg.training.session import RunSession
 
     multiprocessing.set_start_method("fork", force=True)  # as in a process that was not forked so
@@ -96,7 +95,7 @@ def _sit(
             os.kill(os.getpid(), moment[2])
 
     loaded = load_recipe(recipe, changes)
-    session = RunSession(resume, Devices("cpu"), listener=listen)
+    session = RunSession(resume, "cpu", listener=listen)
     try:
         fit(loaded, run, session)
     except Interrupted as stop:
@@ -105,7 +104,7 @@ def _sit(
 
 @pytest.fixture(scope="module")
 def train(
-    kills: ModuleType, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Case, list[Moment]], tuple[Path, list[tuple[int, list[str]]]]]:
     """`train(case, moments)`: a run stopped at each moment in turn, and gone on with to its end.
 
@@ -135,7 +134,7 @@ def train(
     return train
 
 
-def check(kills: ModuleType, train: Callable, case: Case, moments: list[Moment]) -> None:
+def check(train: Callable, case: Case, moments: list[Moment]) -> None:
     alone, told = train(case, [])
     expected = dict(told)
     assert list(expected) == list(range(1, case.last + 1))
@@ -150,17 +149,16 @@ def check(kills: ModuleType, train: Callable, case: Case, moments: list[Moment])
 
 @pytest.mark.parametrize("when", MOMENTS)
 def test_a_run_goes_on_with_the_samples_and_to_the_weights_it_would_have_had(
-    when: str, kills: ModuleType, train: Callable
+    when: str, train: Callable
 ) -> None:
-    check(kills, train, DEMO, MOMENTS[when])
+    check(train, DEMO, MOMENTS[when])
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=lambda case: case.recipe)
 def test_so_does_one_of_another_recipe_that_is_killed_at_epochs_ends_and_within_them(
-    case: Case, kills: ModuleType, train: Callable
+    case: Case, train: Callable
 ) -> None:
-    moments = [("train", 7, KILL), ("train", 7, TERM), ("train", 10, KILL)]
-    check(kills, train, case, moments)
+    check(train, case, [("train", 7, KILL), ("train", 7, TERM), ("train", 10, KILL)])
 
 
 def test_a_step_tells_which_samples_it_trained_on(train: Callable, streets: Path) -> None:

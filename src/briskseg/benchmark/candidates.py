@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from briskseg.benchmark.roofline import available_threads
 from briskseg.benchmark.speed import Candidate
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
+from briskseg.core.parallel import available_threads
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import find_files, read_file
 

@@ -8,7 +8,6 @@ instructions take where it has them.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.parallel import available_threads
 from briskseg.core.protobuf import varint
 from briskseg.core.types import Array, Floats32
 
@@ -54,12 +54,6 @@ def measure_peaks(threads: int | None = None) -> Peaks:
         max(_product(np.ones((side, side), np.int8), threads) for side in SIDES),
         _copy(threads),
     )
-
-
-def available_threads() -> int:
-    """The processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _product(b: Array, threads: int) -> float:

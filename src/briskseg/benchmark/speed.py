@@ -163,7 +163,7 @@ def _measure_group(
                 speed.failures.append((one, str(error)))
                 done += ROUNDS + 1
             yield done
-        for _ in range(ROUNDS):
+        for left in reversed(range(ROUNDS)):  # rounds that follow
             for threads in sorted({t.candidate.threads for t, _ in running}, key=str):
                 found = Peaks(**probe.ask("peaks", threads=threads))
                 speed.peaks[threads] = found.best(speed.peaks.get(threads, found))
@@ -175,6 +175,7 @@ def _measure_group(
                 except BriskError as error:
                     speed.failures.append((timing.candidate, str(error)))
                     running.remove((timing, worker))
+                    done += left
                 done += 1
                 yield done
     speed.timings.extend(timing for timing, _ in running)

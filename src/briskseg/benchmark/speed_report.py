@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
 from briskseg.benchmark.front import Scores, pareto_front
-from briskseg.benchmark.roofline import available_threads
 from briskseg.benchmark.speed import BUSY, Speed, Timing
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError
+from briskseg.core.parallel import available_threads
 
 if TYPE_CHECKING:
     from briskseg.benchmark.layers import Work

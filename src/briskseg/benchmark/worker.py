@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -136,18 +137,15 @@ def open_predictor(
 
 def peak_memory() -> int | None:
     """Bytes; None on a system that does not say."""
-    try:
-        # Not getrusage, which on Linux begins with what the process that started this one had.
-        text = Path("/proc/self/status").read_text("ascii", "replace")
-        return next(
-            1024 * int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")
-        )
-    except (OSError, StopIteration):
-        pass
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
+    if sys.platform == "win32":
         return None
+    if sys.platform == "linux":
+        # Not getrusage, which here begins with what the process that started this one had.
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.M)
+        return 1024 * int(found[1]) if found else None  # some containers leave it out
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -69,7 +70,7 @@ def draw(
         except OSError as error:
             raise BriskError(f"{folder} cannot be written: {error.strerror or error}") from None
     print(f"{folder}: {train} train and {val} val images of {size}, seed {seed}")
-    print(f"look at it: briskseg check {folder}")
+    print(f"look at it: briskseg check {quote(str(folder))}")
 
 
 @data_app.command()
@@ -138,4 +139,4 @@ def convert(
     print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
     is_sure = to == "folder" or dataset.names[0] == "background"
     option = "" if is_sure else " --unlabeled ignored"
-    print(f"look at it: briskseg check {out}{option}")
+    print(f"look at it: briskseg check {quote(str(out))}{option}")

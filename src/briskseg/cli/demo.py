@@ -23,6 +23,7 @@ def demo(
     Example: briskseg demo --out demo
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from briskseg.cli.train import check_can_train
     from briskseg.core.errors import RequestError
@@ -35,20 +36,22 @@ def demo(
             f"{out} exists and holds no demo to go on with (no finished {streets}); remove it, or "
             "name a new folder with --out"
         )
-    resume = " --resume" if run.exists() else ""
+    resume = ["--resume"] if run.exists() else []
+    draw = ("data", "draw", streets, "--train", "200", "--val", "40", "--size", "120x160")
     console = Console(stderr=True, highlight=False)
-    draw = f"data draw {streets} --train 200 --val 40 --size 120x160"
-    for what, words in (
-        *([] if is_drawn else [("Draw streets", draw)]),
-        ("Is the data fit to train on?", f"check {streets}"),
-        ("Train for about a minute", f"train demo --data {streets} --out {run}{resume}"),
-        ("Score the weights", f"evaluate {run} --data {streets} --json {out / 'scores.json'}"),
-        ("Label images", f"predict {run} {streets / 'images' / 'val'} --out {masks}"),
-        ("Sum the run up", f"report {run}"),
+    for what, *words in (
+        *([] if is_drawn else [("Draw streets", *draw)]),
+        ("Is the data fit to train on?", "check", streets),
+        ("Train for about a minute", "train", "demo", "--data", streets, "--out", run, *resume),
+        ("Score the weights", "evaluate", run, "--data", streets, "--json", out / "scores.json"),
+        ("Label images", "predict", run, streets / "images" / "val", "--out", masks),
+        ("Sum the run up", "report", run),
     ):
-        console.print(f"\n[bold]{what}[/bold]\n[cyan]$ briskseg {words}[/cyan]", soft_wrap=True)
-        app(shlex.split(words), standalone_mode=False)
-    console.print(_AFTERWARDS.format(out=out), soft_wrap=True)
+        argv = [*map(str, words)]
+        console.print(f"\n[bold]{what}[/bold]")
+        console.print(f"$ briskseg {shlex.join(argv)}", style="cyan", markup=False, soft_wrap=True)
+        app(argv, standalone_mode=False)
+    console.print(_AFTERWARDS.format(out=escape(str(out))), soft_wrap=True)
 
 
 _AFTERWARDS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,10 @@ from briskseg.cli.options import ClassesOption, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from briskseg.export import Export
+    from briskseg.export.int8 import Scored
     from briskseg.runtime.predictor import Ran
 
 _Model = Annotated[
@@ -44,8 +48,8 @@ _MaxClassLoss = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="The file to write; by default the weights file with the format's suffix. A file "
-        "that is there is not overwritten."
+        help="The file to write; by default the weights file with the format's suffix, and of a "
+        "shipped name, which belongs to the package, here. A file that is there is not overwritten."
     ),
 ]
 
@@ -102,27 +106,32 @@ def export(
     images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None
-        doing, began = "", time.monotonic()
-
-        def show(what: str) -> None:
-            nonlocal doing, began
-            doing, began = what, time.monotonic()
-            status.update(what)
-
-        def progress(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - began, 1e-9)
-            left = (total - done) / rate
-            status.update(f"{doing}: {done} of {total}, {rate:.1f} images/s, {left:.0f} s left")
-
         if int8 and dataset is not None:
-            from briskseg.export.int8 import Bounds, Int8
+            from briskseg.export.int8 import Int8
 
-            asked = Int8(dataset, Bounds(max_miou_loss, max_class_loss), show, progress)
+            steps = _Steps(status)
+            asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
     ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
     if not console.is_stdout(json_file):
         _print(done, ran)
     console.write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
+
+
+class _Steps:
+    """What is being done, beside the spinner, and how far it is."""
+
+    def __init__(self, status: Status) -> None:
+        self._status, self._what, self._began = status, "", 0.0
+
+    def begin(self, what: str) -> None:
+        self._what, self._began = what, time.monotonic()
+        self._status.update(what)
+
+    def progress(self, done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - self._began, 1e-9)
+        left = f"{rate:.1f} images/s, {(total - done) / rate:.0f} s left"
+        self._status.update(f"{self._what}: {done} of {total}, {left}")
 
 
 def _print(done: Export, ran: Ran) -> None:
@@ -141,17 +150,21 @@ def _print(done: Export, ran: Ran) -> None:
         f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
     )
     if done.scored is not None:
-        from briskseg.export.int8 import left_in_float
-
-        float32, int8 = done.scored.float32, done.scored.int8
-        rows = [("mIoU", float32.miou, int8.miou)]
-        rows += [*zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True)]
-        left = left_in_float(done.scored.in_float)
-        print(f"int8     {left}; IoU on {len(int8.per_image)} images:")
-        print(f"         {'':<24}{'float32':>10}{'int8':>10}{'points':>9}")
-        for name, before, after in rows:
-            shares = [f"{100 * x:.2f} %" if x == x else "-" for x in (before, after)]
-            change = 100 * (after - before)
-            points = f"{change:+.2f}" if change == change else "-"
-            print(f"         {name:<24}{shares[0]:>10}{shares[1]:>10}{points:>9}")
+        _print_int8(done.scored)
     print(f"wrote    {done.out}, {done.format.title}")
+
+
+def _print_int8(scored: Scored) -> None:
+    from briskseg.export.int8 import left_in_float
+
+    float32, int8 = scored.float32, scored.int8
+    print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
+    rows = []
+    for name, *both in (
+        ("mIoU", float32.miou, int8.miou),
+        *zip(float32.names, float32.confusion.iou, int8.confusion.iou, strict=True),
+    ):
+        before, after = (None if math.isnan(share) else float(share) for share in both)
+        points = "-" if before is None or after is None else f"{100 * (after - before):+.2f}"
+        rows.append((name, *(console.percent(x, " %") for x in (before, after)), points))
+    console.print_rows(console.plain_table("", "float32", "int8", "points"), rows)

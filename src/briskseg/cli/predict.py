@@ -96,35 +96,33 @@ def predict(
     from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
-    folder, unwritten = out or Path("predictions"), show and out is None
+    folder = out or Path("predictions")
     found = find_inputs(inputs, folder)
-    targets = server_paths(found, folder) if cityscapes_ids else None
-    images = [(index, source) for index, source in enumerate(found) if not source.is_stream]
+    targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
+    images = [pair for pair in zip(found, targets, strict=True) if not pair[0].is_stream]
     if show and images:
         raise RequestError(
-            f"{images[0][1].path} is an image, and --show shows videos and cameras; leave it out, "
+            f"{images[0][0].path} is an image, and --show shows videos and cameras; leave it out, "
             "and open the overlays that are written"
         )
     predictor = options.load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
-    is_quiet = console.is_stdout(json_file)
-    results = _predict_images(predictor, images, folder, targets)
+    is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
+    results = _label_images(predictor, images, folder)
     for source in (each for each in found if each.is_stream):
-        target = None if unwritten else folder
+        target = None if is_unwritten else folder
         try:
             report = label_stream(predictor, source, target, show, smooth, flicker)
+            results.append(_result(source, report.paths, **report.to_json()))
+            if not is_quiet:
+                print(report_text(report))
         except DataError as error:
             results.append(_result(source, [], error=str(error)))
-            continue
-        results.append(_result(source, report.paths, **report.to_json()))
-        if not is_quiet:
-            print(report_text(report))
-    console.warn_of_dark([source.path for _, source in images])
+    console.warn_of_dark([source.path for source, _ in images])
     failed = [result["error"] for result in results if "error" in result]
-    done = len(found) - len(failed)
-    if done and not is_quiet:
-        where = "shown" if unwritten else f"labeled, in {folder}"
+    if (done := len(found) - len(failed)) and not is_quiet:
+        where = "shown" if is_unwritten else f"labeled, in {folder}"
         print(f"{done} of {len(found)} {where}: {predictor.ran}")
     console.write_json(json_file, {"ran": predictor.ran._asdict(), "inputs": results})
     if failed:
@@ -137,22 +135,21 @@ def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:
     return {"input": source.shown, "files": [str(file) for file in files], **more}
 
 
-def _predict_images(
-    predictor: Predictor, images: list[tuple[int, Input]], out: Path, targets: list[Path] | None
+def _label_images(
+    predictor: Predictor, images: list[tuple[Input, Path | None]], out: Path
 ) -> list[dict[str, Any]]:
-    """Write every image's predictions, or its label ids to the target of its index; what became of
-    each."""
+    """Write every image's predictions, or its label ids to its target; what became of each."""
     from briskseg.core.parallel import thread_map
     from briskseg.data.cityscapes.submission import write_label_ids
     from briskseg.runtime.predictions import write_predictions
 
-    def labeled(item: tuple[int, Input]) -> dict[str, Any]:
-        index, source = item
+    def labeled(image: tuple[Input, Path | None]) -> dict[str, Any]:
+        source, target = image
         try:
-            if targets is None:
+            if target is None:
                 return _result(source, write_predictions(predictor, source, out))
-            write_label_ids(predictor, source.path, targets[index])
-            return _result(source, [targets[index]])
+            write_label_ids(predictor, source.path, target)
+            return _result(source, [target])
         except DataError as error:
             return _result(source, [], error=str(error))
 
@@ -177,25 +174,26 @@ def label_stream(
     smooth: int = 1,
     flicker: bool = False,
 ) -> StreamReport:
-    """Label one video or camera; what became of it.
+    """Label one video or camera, to `out` where it is given; what became of it.
 
     Ctrl-C ends a camera as it is meant to; a video it breaks off, as Interrupted says.
     """
-    from briskseg.runtime.predictions import stream_predictions
+    from briskseg.runtime.video.sources import open_source
+    from briskseg.runtime.video.stream import Stream
 
+    name, shown = Path(source.shown).name, None
     with ExitStack() as stack:
-        shown = None
         if show:
             from briskseg.runtime.video.window import Window
 
-            window = Window(Path(source.shown).name)
+            window = Window(name)
             stack.callback(window.close)
             shown = window.show
-        name = Path(source.shown).name
         progress = stack.enter_context(console.counter(f"labeling {name}", "frames"))
-        report = stream_predictions(
-            predictor, source, out, shown, smooth, flicker, progress, _print_notice
-        )
+        opened, label_set = open_source(source, _notify), predictor.card.labels.to_label_set()
+        base = None if out is None else out / source.name
+        stream = Stream(predictor, label_set, opened, base, shown, smooth, flicker)
+        report = stream.run(progress)
     if report.ended == "interrupted" and not report.live:
         of = f" of {report.total}" if report.total >= report.frames else ""
         text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
@@ -207,7 +205,7 @@ def label_stream(
     return report
 
 
-def _print_notice(text: str) -> None:
+def _notify(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 

@@ -21,8 +21,7 @@ from briskseg.core.errors import DataError, MissingExtraError, RequestError
 if TYPE_CHECKING:
     from briskseg.data.check import Finding
     from briskseg.recipe import PretrainingRecipe, Recipe
-    from briskseg.training.repeat import Spread
-    from briskseg.training.session import RunSession
+    from briskseg.training.processes import Processes
 
 FINDINGS = 3  # named in a sentence
 
@@ -86,24 +85,22 @@ def train(
     recipe = recipe or _chosen_recipe(data, is_first)
     described = load_recipe(recipe, [*(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
-    if repeat is not None and (processes.world > 1 or minutes is not None):
-        other = "--minutes" if minutes is not None else "several processes"
-        raise RequestError(
-            f"--repeat trains one run after the other on one device, found {other}; leave one of "
-            "them out, or start a run for each seed with --set training.seed=N"
-        )
-    _refuse(described, run, repeat, resume, is_first, is_unchecked)
+    _refuse(described, run, processes, minutes, repeat, resume, is_unchecked)
     from briskseg.training.stopping import Stop
 
     stop = Stop(_resume_command(context, recipe, run), _say_it_saves)
     with stop, TrainingProgress() as progress:
-        from briskseg.training.machine import Devices
+        from briskseg.training.fit import fit
+        from briskseg.training.repeat import repeat as train_seeds
         from briskseg.training.session import RunSession
 
         listener = progress.show if is_first else lambda _: None
-        session = RunSession(resume, Devices(device, devices), stop, listener, minutes, began)
-        spread = _carry_out(described, run, repeat, session)
-    if spread is not None:
+        session = RunSession(resume, device, devices, stop, listener, minutes, began)
+        if repeat is None:
+            fit(described, run, session)
+        else:
+            spread = train_seeds(described, run, repeat, session)
+    if repeat is not None:
         print_spread(spread, run)
     elif is_first:
         _sum_up(run, isinstance(described, PretrainingRecipe))
@@ -111,19 +108,6 @@ def train(
 
 def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
-
-
-def _carry_out(
-    described: Recipe | PretrainingRecipe, run: Path, repeat: int | None, session: RunSession
-) -> Spread | None:
-    """Train; of several seeds, how far they lie apart."""
-    from briskseg.training.fit import fit
-    from briskseg.training.repeat import repeat as train_seeds
-
-    if repeat is not None:
-        return train_seeds(described, run, repeat, session)
-    fit(described, run, session)
-    return None
 
 
 def _chosen_recipe(data: str | None, is_first: bool) -> str:
@@ -146,9 +130,10 @@ def _chosen_recipe(data: str | None, is_first: bool) -> str:
 def _refuse(
     described: Recipe | PretrainingRecipe,
     run: Path,
+    processes: Processes,
+    minutes: float | None,
     repeat: int | None,
     resume: bool,
-    is_first: bool,
     is_unchecked: bool,
 ) -> None:
     """What can be refused before torch is loaded, which takes longer than most checks of data."""
@@ -162,9 +147,15 @@ def _refuse(
         seed_folders,
     )
 
+    if repeat is not None and (processes.world > 1 or minutes is not None):
+        other = "--minutes" if minutes is not None else "several processes"
+        raise RequestError(
+            f"--repeat trains one run after the other on one device, found {other}; leave one of "
+            "them out, or start a run for each seed with --set training.seed=N"
+        )
     refuse_dataless(described)
     check_can_train()
-    folder = RunFolder(run)
+    folder, is_first = RunFolder(run), processes.is_first
     if repeat is not None:
         seed_folders(described, folder, repeat, resume)
     elif is_first:
@@ -235,7 +226,8 @@ def _sum_up(run: Path, is_pretraining: bool) -> None:
         encoder = folder.read_encoder_card()
         scores = f"val top-1 {encoder['val_top1']:.4f}, top-5 {encoder['val_top5']:.4f}"
         print(f"{folder.encoder}: {scores}, best at epoch {encoder['epoch']}")
-        print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set model.encoder={run}")
+        words = shlex.quote(f"model.encoder={run}")
+        print(f"next: briskseg train erfnet-cityscapes --data CITYSCAPES --set {words}")
         return
     card = read_card(folder.weights)
     epoch = card.training["epoch"]
@@ -246,8 +238,9 @@ def _sum_up(run: Path, is_pretraining: bool) -> None:
         begun = "" if before is None else f" (val mIoU before: {before:.4f})"
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
     print(f"{folder.weights}: {shown}")
-    print(f"next: briskseg report {run}")
-    print(f"      briskseg predict {run} IMAGE")
+    quoted = shlex.quote(str(run))
+    print(f"next: briskseg report {quoted}")
+    print(f"      briskseg predict {quoted} IMAGE")
 
 
 def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:

@@ -7,12 +7,14 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from briskseg.cli.console import percent, plain_table, print_rows
+from briskseg.core import run_names
 
 if TYPE_CHECKING:
     from briskseg.training.repeat import Spread
@@ -123,4 +125,5 @@ def print_spread(spread: Spread, folder: Path) -> None:
             plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
         )
     print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
-    print(f"next: briskseg report {folder / f'seed-{spread.seeds[0]}'}")
+    run = folder / f"{run_names.SEED}{spread.seeds[0]}"
+    print(f"next: briskseg report {quote(str(run))}")

@@ -12,11 +12,13 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -41,6 +43,15 @@ _MAX_HEADER_BYTES = 16 * 1024 * 1024
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 Option = bool | int | float | str
+
+
+def fits(size: tuple[int, int]) -> tuple[int, int]:
+    """The size of a network's images. Raises ValueError where one would fill the memory."""
+    if size[0] * size[1] > MAX_INPUT_PIXELS:
+        raise ValueError(
+            f"images of {size[0]}x{size[1]}, expected at most {MAX_INPUT_PIXELS} pixels"
+        )
+    return size
 
 
 class _Part(BaseModel):
@@ -88,22 +99,13 @@ class InputCard(_Part):
     mean, std: per RGB channel, in units of [0, 1]; the network sees (image / 255 - mean) / std.
     """
 
-    size: tuple[Pixels, Pixels] | None = None
+    size: Annotated[tuple[Pixels, Pixels], AfterValidator(fits)] | None = None
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[
         Annotated[float, Field(gt=0)],
         Annotated[float, Field(gt=0)],
         Annotated[float, Field(gt=0)],
     ] = (1.0, 1.0, 1.0)
-
-    @model_validator(mode="after")
-    def _an_image_of_that_size_fits(self) -> Self:
-        if self.size is not None and self.size[0] * self.size[1] > MAX_INPUT_PIXELS:
-            raise ValueError(
-                f"images of {self.size[0]}x{self.size[1]}, expected at most {MAX_INPUT_PIXELS} "
-                "pixels"
-            )
-        return self
 
 
 class Card(_Part):
@@ -206,7 +208,8 @@ def read_card(path: Path) -> Card:
     if not isinstance(text, str):
         raise WeightsError(
             f"{path} has no card, so its network and classes are unknown; add one with: "
-            f"briskseg convert {path} --labels cityscapes|camvid|FILE --out NEW.safetensors"
+            f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE "
+            "--out NEW.safetensors"
         )
     return Card.from_json(text, path)
 
@@ -244,7 +247,7 @@ def _not_safetensors(path: Path, start: bytes, size: int, length: int) -> str:
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
         return (
             f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; "
-            f"make one with: briskseg convert {path} --labels cityscapes|camvid|FILE"
+            f"make one with: briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"
         )
     found = f"states a header of {length} bytes in" if length >= 0 else "ends within the first 8 of"
     return (

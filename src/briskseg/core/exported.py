@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from xml.parsers import expat
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from briskseg.core.card import CARD_KEY, Card
+from briskseg.core.card import CARD_KEY, Card, fits
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.contents import other_content
-from briskseg.core.files.limits import MAX_INPUT_PIXELS, check_size
+from briskseg.core.files.limits import check_size
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
 
@@ -32,6 +32,8 @@ NETWORK_IMAGES = "network_images"
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 _MAX_XML_BYTES = 64 * 1024 * 1024
 _MAX_ONNX_BYTES = 2 * 1024 * 1024 * 1024  # protobuf's own bound
+
+_Side = Annotated[int, Field(ge=1)]
 
 
 class Exported(BaseModel):
@@ -48,15 +50,9 @@ class Exported(BaseModel):
 
     factor: Annotated[int, Field(ge=1, le=64)] | None
     align_corners: bool
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None
+    size: Annotated[tuple[_Side, _Side], AfterValidator(fits)] | None
     precision: Literal["float32", "int8"]
     weights: str
-
-    @model_validator(mode="after")
-    def _an_image_of_that_size_fits(self) -> Self:
-        if self.size is not None and self.size[0] * self.size[1] > MAX_INPUT_PIXELS:
-            raise ValueError(f"images of {self.size}, expected at most {MAX_INPUT_PIXELS} pixels")
-        return self
 
 
 def read_exported(path: Path) -> tuple[Card, Exported]:

@@ -186,9 +186,9 @@ def write_png(path: Path, array: Array, palette: Array | None = None) -> None:
     write_picture(path, written.getvalue())
 
 
-def write_jpeg(path: Path, image_hwc: Array, quality: int = 90) -> None:
+def write_jpeg(path: Path, image_hwc: Array) -> None:
     """Write image_hwc, (H, W, 3) uint8 RGB, as a JPEG; as `write_png`."""
-    write_picture(path, _encoded(path, ".jpg", image_hwc, cv2.IMWRITE_JPEG_QUALITY, quality))
+    write_picture(path, _encoded(path, ".jpg", image_hwc, cv2.IMWRITE_JPEG_QUALITY, 90))
 
 
 def write_picture(path: Path, encoded: bytes) -> None:

@@ -14,6 +14,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def available_threads() -> int:
+    """The processors that this process may use: a scheduler or a container may have set fewer
+    aside for it than the machine has."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def thread_map(
     function: Callable[[Item], Result],
     items: Iterable[Item],
@@ -24,7 +31,7 @@ def thread_map(
 ) -> Iterator[Result]:
     """Yield `function(item)` for every item, in the order of the items.
 
-    threads: how many compute at once; None: as many as there are cores.
+    threads: how many compute at once; None: as many as `available_threads`.
     ahead: how many results are computed, or waiting, beside the one that the caller has, which
         bounds the memory; None: twice the threads.
     progress: called with (done, total) after the caller is done with each result.
@@ -35,7 +42,7 @@ def thread_map(
     """
     remaining = deque(items)
     total = len(remaining)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or available_threads()
     ahead = 2 * threads if ahead is None else ahead
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(min(threads, max(1, total)), thread_name_prefix="thread_map")

@@ -11,12 +11,13 @@ import io
 import math
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from briskseg.core.errors import DataError
@@ -24,9 +25,10 @@ from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_m
 from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.matching import walk
-from briskseg.data.shapes import FARTHEST, Mask, Points, ShapeError, Size
+from briskseg.data.shapes import FARTHEST, Mask, Points, Size
 
 MAX_BYTES = 1 << 30  # of a file of annotations; COCO's largest has 470 MB
+ASKED = 50  # files, to see whether they are a tool's
 _PEEKED = 1 << 16
 
 
@@ -113,8 +115,11 @@ class Entry:
             raise self.fault("a whole number")
         return value
 
-    def number(self) -> float:
-        """A number that can be a coordinate; text that is one too, as XML has it."""
+    def number(self, absent: float | None = None) -> float:
+        """A number that can be a coordinate; text that is one too, as XML has it. absent: what
+        stands for one that is not there."""
+        if self.value is None and absent is not None:
+            return absent
         try:
             value = math.nan if isinstance(self.value, bool) else float(self.value)
         except (TypeError, ValueError, OverflowError):
@@ -134,6 +139,16 @@ class Entry:
         if found.shape != (len(self.value),) or not (np.abs(found) <= FARTHEST).all():
             return [entry.number() for entry in self.entries()]  # which names the one that is none
         return [*map(float, found)]
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """A list of numbers of pixels, which may be more than a coordinate; texts too."""
+        try:
+            found = np.asarray(self.value, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            found = np.empty((0, 0))
+        if found.ndim != 1 or not ((found >= 0) & (found < 1 << 31) & (found % 1 == 0)).all():
+            raise self.fault("a list of whole numbers of pixels")
+        return found.astype(np.int64)
 
     def points(self) -> Points:
         """(n, 2) of [[x, y], ...], or of [x, y, x, y, ...]."""
@@ -161,14 +176,6 @@ def checked_size(height: int, width: int, entry: Entry) -> Size:
     if height * width > max_pixels():
         raise too_many_pixels(Path(entry.where), width, height, max_pixels())
     return height, width
-
-
-def drawn(entry: Entry, draw: Any, *arguments: Any) -> Any:
-    """What `draw` gives; what it cannot draw is an error at this entry."""
-    try:
-        return draw(*arguments)
-    except ShapeError as error:
-        raise DataError(f"{entry.where}: {error}; draw it again") from None
 
 
 class ImageIndex:
@@ -200,17 +207,14 @@ def files_below(root: Path, suffixes: Set[str]) -> Iterator[Path]:
             yield check_file_name(path)
 
 
-def annotation_files(root: Path, suffix: str, most: int = 20) -> list[Path]:
-    """The first few files with a suffix in a folder and below it, to see of which tool they are."""
-    return [path for path, _ in zip(files_below(root, {suffix}), range(most), strict=False)]
-
-
-def of_tool(paths: Iterable[Path], is_tools: Callable[[str], bool]) -> list[Path]:
+def of_tool(paths: Sequence[Path], is_tools: Callable[[str], bool]) -> list[Path]:
     """The files that are a tool's by their first and last bytes, and the empty ones beside them:
-    whatever these held, it is missing."""
-    seen = {path: peek(path) for path in paths}
-    found = [path for path, text in seen.items() if is_tools(text)]
-    return [path for path in seen if path in found or not seen[path].strip()] if found else []
+    whatever these held, it is missing. None where none of the first is the tool's."""
+    seen = {path: peek(path) for path in paths[:ASKED]}
+    if not any(map(is_tools, seen.values())):
+        return []
+    seen |= {path: peek(path) for path in paths[ASKED:]}
+    return [path for path, text in seen.items() if is_tools(text) or not text.strip()]
 
 
 def has_masks(root: Path) -> bool:

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.labels import CAMVID11, CAMVID32
-from briskseg.data.dataset import Format, Found
-from briskseg.data.masks.finder import find as find_by
-from briskseg.data.masks.finder import recognizes as has
+from briskseg.data.masks.finder import format_of
 from briskseg.data.masks.layout import Classes, Layout
 
 CLASS_SETS = {"camvid11": CAMVID11, "camvid32": CAMVID32}
@@ -47,6 +45,7 @@ _PUBLISHED = Layout(
     ),
     classes=_classes,
     lists=("{split}.txt",),
+    recipe="erfnet-camvid11",
     # 573 of the 701 images train and 128 validate in the write-up of ERFNet on the 32 classes.
     val_share=128 / 701,
 )
@@ -62,18 +61,4 @@ _SEGNET = Layout(
 )
 
 
-def recognizes(root: Path) -> bool:
-    """Whether the folder has either layout."""
-    return has(_PUBLISHED, root) or has(_SEGNET, root)
-
-
-def find(root: Path, classes: str | None, seed: int) -> Found:
-    """Find the pairs of either layout.
-
-    classes: "camvid11" or "camvid32"; left out, 11 in SegNet's layout and 32 in the published one.
-    Raises RequestError for a class set that the files cannot give, DataError for a damaged list.
-    """
-    return find_by(_PUBLISHED if has(_PUBLISHED, root) else _SEGNET, root, classes, seed)
-
-
-FORMAT = Format(recognizes, find, (_SEGNET.text, _PUBLISHED.text), recipe="erfnet-camvid11")
+FORMAT = format_of(_PUBLISHED, _SEGNET)

@@ -8,28 +8,22 @@ of their ids. The class set "panoptic" reads `panoptic_*.json` with its PNG file
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.images import image_size
-from briskseg.data import coco_panoptic, shapes
-from briskseg.data.annotations import Entry, ImageIndex, drawn, of_tool, read_json
+from briskseg.core.labels import LabelSet
+from briskseg.data import shapes
+from briskseg.data.annotations import Entry, of_tool, read_json
 from briskseg.data.dataset import Format, Found, Pair
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    ShapeClasses,
-    ShapeDataset,
-    classes_of,
-    split_of,
-)
+from briskseg.data.masks.layout import split_of
+from briskseg.data.masks.segments import SegmentDataset, segment_classes
+from briskseg.data.shape_dataset import Drawing, PairList, ShapeClasses, classes_of
 from briskseg.data.shapes import Patch, Size
 
 CLASS_SETS = ("instances", "panoptic")
-_ASKED = 50  # JSON files, to see whether they are COCO's
 
 
 class Annotated(NamedTuple):
@@ -41,54 +35,42 @@ class Annotated(NamedTuple):
     names: dict[int, str]
 
 
-class CocoDataset(ShapeDataset):
-    """Images of COCO files. content: `Annotated`."""
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The objects of the pair's image, the largest first."""
-        content: Annotated = self.content[pair.image]
-        size_hw = content.size_hw or image_size(pair.image)
-        found: list[tuple[str | None, Patch]] = []
-        left_out: Counter[str] = Counter()
-        for number, value in content.annotations:
-            entry = Entry(value, f"{pair.label}: annotations[{number}]")
-            if not value.get("segmentation"):
-                left_out["box"] += 1
-                continue
-            category = entry["category_id"]
-            name = content.names.get(category.integer())
-            if name is None:
-                raise category.fault("the id of a category")
-            patch = drawn(entry["segmentation"], _patch, entry["segmentation"], size_hw)
-            found.append((None if value.get("iscrowd") else name, patch))
-        found.sort(key=lambda shape: -shape[1].pixels)
-        return Drawing(size_hw, found, left_out)
+def _drawing(pair: Pair, content: Annotated) -> Drawing:
+    """The objects of the pair's image, the largest first."""
+    drawing = Drawing(content.size_hw or image_size(pair.image))
+    for number, value in content.annotations:
+        entry = Entry(value, f"{pair.label}: annotations[{number}]")
+        if not value.get("segmentation"):
+            drawing.left_out["box"] += 1
+            continue
+        category = entry["category_id"]
+        name = content.names.get(category.integer())
+        if name is None:
+            raise category.fault("the id of a category")
+        drawing.add(None if value.get("iscrowd") else name, entry["segmentation"], _patch)
+    return drawing.smaller_on_top()
 
 
 def _patch(segmentation: Entry, size_hw: Size) -> Patch:
     if isinstance(segmentation.value, dict):
-        return shapes.Patch(0, 0, run_lengths(segmentation, size_hw))
+        return run_lengths(segmentation, size_hw)
     parts = segmentation.entries()
     if parts and not isinstance(parts[0].value, list):
         parts = [segmentation]  # one polygon that is not in a list of its own
     return shapes.coco_polygon([part.points() for part in parts], size_hw)
 
 
-def run_lengths(entry: Entry, size_hw: Size) -> shapes.Mask:
-    """(H, W) bool of `{"size": [H, W], "counts": ...}`, counts as a list or compressed."""
+def run_lengths(entry: Entry, size_hw: Size) -> Patch:
+    """The pixels of `{"size": [H, W], "counts": ...}`, counts as a list or compressed."""
     size = entry["size"].entries()
     if len(size) != 2 or (size[0].integer(), size[1].integer()) != size_hw:
         raise entry["size"].fault(f"the image's [{size_hw[0]}, {size_hw[1]}]")
     counts = entry["counts"]
     if isinstance(counts.value, str):
-        packed = counts.value.encode("ascii", "replace")
-        return shapes.runs(shapes.coco_counts(packed), size_hw, by_column=True)
-    return shapes.runs([int(n) for n in counts.numbers()], size_hw, by_column=True)
-
-
-def recognizes(root: Path) -> bool:
-    """Whether there is a JSON file of COCO's in the folder or in a folder in it."""
-    return bool(_files(root) or coco_panoptic.files(_json_files(root)))
+        lengths = shapes.coco_counts(counts.value.encode("ascii", "replace"))
+    else:
+        lengths = counts.counts()
+    return Patch(0, 0, shapes.runs(lengths, size_hw, by_column=True))
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
@@ -96,13 +78,14 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     "panoptic"."""
     if classes is not None and classes not in CLASS_SETS:
         raise RequestError(f"{root}: no class set '{classes}'; {nearest(classes, CLASS_SETS)}")
-    files = _files(root)
-    panoptic = coco_panoptic.files(_json_files(root))
+    files, panoptic = _files(root), _panoptic_files(root)
     if classes == "panoptic" or (classes is None and not files):
-        return coco_panoptic.find(root, panoptic, seed)
+        if not panoptic:
+            raise RequestError(f"{root}: no panoptic_*.json; ask for the class set instances")
+        return _find_panoptic(PairList(root, seed), panoptic)
     if not files:
         raise RequestError(f"{root}: no file of instances; ask for the class set panoptic")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed, is_shared=True)
     categories: dict[int, str] = {}
     has_outline = is_grouped = False
     for path in files:
@@ -117,22 +100,19 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         is_grouped = is_grouped or _is_grouped(content, names)
         for name, annotated in _annotated(content, names):
             has_outline = has_outline or any(a.get("segmentation") for _, a in annotated[1])
-            _add(pairs, images, path, name, annotated)
+            image = pairs.images.find(name, _bases_of(pairs, path))
+            pairs.add(split_of(path.stem, pairs.folder_of(path)), image, path, annotated, name)
     if not has_outline:
         raise DataError(
             f"{files[0]}: no annotation has a `segmentation`: these are boxes, labels of "
             "detection; label outlines, or export the data with segmentation"
         )
-    found = _classes(categories, pairs, is_grouped)
-    dataset = CocoDataset(
-        "coco", root, found.labels, pairs.splits(), found, pairs.content, lists=tuple(files)
-    )
-    return pairs.found(dataset, images)
+    return pairs.dataset("coco", _classes(categories, pairs, is_grouped), _drawing, files)
 
 
 def _json_files(root: Path) -> list[Path]:
     paths = sorted([*root.glob("*.json"), *root.glob("*/*.json")])
-    return [path for path in paths if not path.name.startswith(".")][:_ASKED]
+    return [path for path in paths if not path.name.startswith(".")]
 
 
 def _files(root: Path) -> list[Path]:
@@ -141,6 +121,10 @@ def _files(root: Path) -> list[Path]:
     found = of_tool(_json_files(root), _is_coco)
     named = [path for path in found if path.name.startswith("instances")]
     return named or found
+
+
+def _panoptic_files(root: Path) -> list[Path]:
+    return of_tool(_json_files(root), lambda text: '"segments_info"' in text)
 
 
 def _is_coco(text: str) -> bool:
@@ -197,9 +181,9 @@ def _annotated(content: Entry, names: dict[int, str]) -> Iterator[tuple[str, Ann
         )
 
 
-def bases_of(root: Path, path: Path) -> list[str]:
+def _bases_of(pairs: PairList, path: Path) -> list[str]:
     """The folders in which the images of an annotation file may lie, relative to the root."""
-    folder = path.parent.relative_to(root).as_posix()
+    folder = pairs.folder_of(path)
     subset = path.stem.partition("_")[2] or path.stem  # `train2017` of instances_train2017
     names = dict.fromkeys(name for name in (subset, split_of(subset), split_of(folder)) if name)
     return [
@@ -213,17 +197,41 @@ def bases_of(root: Path, path: Path) -> list[str]:
     ]
 
 
-def _add(pairs: PairList, images: ImageIndex, path: Path, name: str, annotated: Annotated) -> None:
-    image = images.find(name, bases_of(pairs.root, path))
-    split = split_of(path.stem) or split_of(path.parent.relative_to(pairs.root).as_posix())
-    if image is None:
-        pairs.missing_image(split, name, path)
-    else:
-        pairs.add(split, image, path, annotated, shared=True)
+def _find_panoptic(pairs: PairList, files: list[Path]) -> Found:
+    """Images with PNG files whose colors are segment ids, and JSON files that say of what category
+    each segment is. Segments of crowds, and pixels of no segment (black), are ignored."""
+    contents = {path: read_json(path) for path in files}
+    categories: dict[int, str] = {}
+    for content in contents.values():
+        categories |= _categories(content)
+    names = (categories[number] for number in sorted(categories))
+    classes = classes_of(pairs.root, names).without_unlabeled()
+    of_category = {number: classes.index[name] for number, name in categories.items()}
+    for path, content in contents.items():
+        stated = {entry["id"].value: entry for entry in content["images"].entries()}
+        folder = pairs.folder_of(path)
+        split = split_of(path.stem, folder)
+        masks = [f"{folder}/{path.stem}", path.stem, f"annotations/{path.stem}", folder]
+        for entry in content["annotations"].entries():
+            mask = pairs.images.find(entry["file_name"].text(), masks)
+            image_id = entry["image_id"].value
+            listed = stated.get(image_id) if isinstance(image_id, int | str) else None
+            if listed is None:
+                raise entry["image_id"].fault("the id of an image of the file")
+            image = pairs.images.find(listed["file_name"].text(), _bases_of(pairs, path))
+            if image is not None and mask is None:
+                pairs.without_labels(split, image)
+            else:
+                pairs.add(split, image, mask or path, segment_classes(entry, of_category))
+    splits = pairs.splits()
+    segments = {p.label: pairs.content[p.image] for some in splits.values() for p in some}
+    labels = LabelSet(classes.labels.names)
+    dataset = SegmentDataset("coco", pairs.root, labels, splits, segments, lists=tuple(files))
+    return dataset, tuple(pairs.unmatched)
 
 
 FORMAT = Format(
-    recognizes,
+    lambda root: bool(_files(root) or _panoptic_files(root)),
     find,
     (
         "annotations/instances_SPLIT.json (COCO) with SPLIT/NAME.ext or images/SPLIT/NAME.ext",

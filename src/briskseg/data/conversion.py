@@ -5,8 +5,9 @@
     coco      images/SPLIT/NAME.ext, annotations/instances_SPLIT.json (run lengths)
 
 All three hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
-where the data have none, they are read back with `unlabeled="ignored"`. Images are copied byte for
-byte, under their stems and in their splits.
+where the data have none, they are read back with `unlabeled="ignored"`; and they ignore a class
+named ignore, void or unlabeled. Images are copied byte for byte, under their stems and in their
+splits.
 """
 
 from __future__ import annotations

@@ -7,63 +7,22 @@ one; `is_crowd` is ignored. Subsets named as splits are splits.
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
-from briskseg.core.images import image_size
+from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
-from briskseg.data.annotations import Entry, ImageIndex, checked_size, drawn, of_tool, read_json
+from briskseg.data.annotations import Entry, ImageIndex, checked_size, of_tool, read_json
 from briskseg.data.coco import run_lengths
 from briskseg.data.dataset import Format, Found, Pair
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    ShapeDataset,
-    classes_of,
-    refuse_class_set,
-    split_of,
-)
+from briskseg.data.masks.layout import split_of
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
-
-_ASKED = 50  # files, to see whether they are Datumaro's
-
-
-class DatumaroDataset(ShapeDataset):
-    """Images of Datumaro files. content: the item and the labels' names."""
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The shapes of the pair's item, the lowest first."""
-        item: Entry
-        item, names = self.content[pair.image]
-        size_hw = _size(item) or image_size(pair.image)
-        found = []
-        left_out: Counter[str] = Counter()
-        for shape in item["annotations"].entries():
-            kind = shape["type"].text()
-            if kind not in _DRAW:
-                left_out[kind] += 1
-                continue
-            number, level = shape["label_id"], shape["z_order"]
-            if number.value is None or not 0 <= number.integer() < len(names):
-                raise number.fault(f"the number of a label, 0..{len(names) - 1}")
-            patch = drawn(shape, _DRAW[kind], shape, size_hw)
-            attributes = shape["attributes"].value
-            is_crowd = isinstance(attributes, dict) and bool(attributes.get("is_crowd"))
-            name = None if is_crowd else names[number.integer()]
-            found.append((0.0 if level.value is None else level.number(), name, patch))
-        found.sort(key=lambda each: each[0])
-        return Drawing(size_hw, [(name, patch) for _, name, patch in found], left_out)
-
-
-def recognizes(root: Path) -> bool:
-    """Whether there is a Datumaro file in `annotations`."""
-    return bool(_files(root))
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the items of every subset."""
     refuse_class_set(root, classes, "annotations/*.json")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed, is_shared=True)
     all_names: dict[str, None] = {}
     files = _files(root)
     for path in files:
@@ -74,20 +33,33 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             stated = item["image"]["path"].value if item["image"].value else None
             name = stated if isinstance(stated, str) and stated else item["id"].text()
             bases = (f"images/{path.stem}", "images", "")
-            image = images.find(name, bases) or _by_id(images, item, bases)
-            if image is None:
-                pairs.missing_image(split_of(path.stem), name, path)
-            else:
-                pairs.add(split_of(path.stem), image, path, (item, names), shared=True)
-    found = classes_of(root, all_names)
-    dataset = DatumaroDataset(
-        "datumaro", root, found.labels, pairs.splits(), found, pairs.content, lists=tuple(files)
-    )
-    return pairs.found(dataset, images)
+            image = pairs.images.find(name, bases) or _by_id(pairs.images, item, bases)
+            pairs.add(split_of(path.stem), image, path, (item, names), name)
+    return pairs.dataset("datumaro", classes_of(root, all_names), _drawing, files)
+
+
+def _drawing(pair: Pair, content: tuple[Entry, list[str]]) -> Drawing:
+    """The shapes of an item, the lowest first; content: the item and the labels' names."""
+    item, names = content
+    drawing = Drawing(_size(item) or image_size(pair.image))
+    areas = []
+    for shape in item["annotations"].entries():
+        kind = shape["type"].text()
+        if kind in _DRAW:
+            areas.append((shape["z_order"].number(absent=0), kind, shape))
+        else:
+            drawing.left_out[kind] += 1
+    for _, kind, shape in sorted(areas, key=lambda area: area[0]):
+        number, attributes = shape["label_id"], shape["attributes"].value
+        if number.value is None or not 0 <= number.integer() < len(names):
+            raise number.fault(f"the number of a label, 0..{len(names) - 1}")
+        is_crowd = isinstance(attributes, dict) and attributes.get("is_crowd")
+        drawing.add(None if is_crowd else names[number.integer()], shape, _DRAW[kind])
+    return drawing
 
 
 def _files(root: Path) -> list[Path]:
-    return of_tool(sorted((root / "annotations").glob("*.json"))[:_ASKED], _is_datumaro)
+    return of_tool(sorted((root / "annotations").glob("*.json")), _is_datumaro)
 
 
 def _is_datumaro(text: str) -> bool:
@@ -96,8 +68,7 @@ def _is_datumaro(text: str) -> bool:
 
 def _by_id(images: ImageIndex, item: Entry, bases: tuple[str, ...]) -> Path | None:
     number = item["id"].text()
-    suffixes = (".jpg", ".png", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-    names = (f"{number}{suffix}" for suffix in suffixes)
+    names = (f"{number}{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
     return next((image for name in names if (image := images.find(name, bases))), None)
 
 
@@ -129,7 +100,7 @@ def _polyline(shape: Entry, size_hw: Size) -> Patch:
 
 
 def _mask(shape: Entry, size_hw: Size) -> Patch:
-    return shapes.Patch(0, 0, run_lengths(shape["rle"], size_hw))
+    return run_lengths(shape["rle"], size_hw)
 
 
 _DRAW = {
@@ -141,7 +112,7 @@ _DRAW = {
 }
 
 FORMAT = Format(
-    recognizes,
+    lambda root: bool(_files(root)),
     find,
     ("annotations/SUBSET.json of Datumaro with images/SUBSET/NAME.ext or images/NAME.ext",),
 )

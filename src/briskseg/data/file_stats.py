@@ -22,7 +22,7 @@ from briskseg.core.errors import ContentError, DataError, UnknownLabelError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.images import orientation_of, read_image, sixteen_bit_range
-from briskseg.core.labels.mask_files import LABEL_MODES, Mask, read_mask
+from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
 
 LOOK = 12  # cells a side, of an image's gradients
@@ -53,25 +53,25 @@ class ImageStats:
 
 @dataclass(frozen=True)
 class LabelStats:
-    """height, width: in pixels, as stored. form, mode: as ImageStats', "" for what is no picture.
-    clear: transparent pixels. is_color: whether the histogram holds colors (0xRRGGBB) and not
-    values. histogram: the pixels of each; of a file with very many, the most frequent. distinct:
-    how many there are in all. palette: the color of each index that is used, where there is a
-    palette. digest: of the pixels. is_decoded: whether the histogram holds class indices and 255,
-    as of a format whose label files are no pictures. left_out: how many shapes of each kind are no
-    areas."""
+    """height, width: in pixels, as stored. histogram: the pixels of each value, of a file with very
+    many of the most frequent ones. distinct: how many there are in all. digest: of the pixels.
+    is_color: whether the histogram holds colors (0xRRGGBB) and not values. form, mode: as
+    ImageStats'. clear: transparent pixels. palette: the color of each index that is used, where
+    there is a palette. is_decoded: whether the histogram holds class indices and 255, as of a
+    format whose label files are no pictures. left_out: how many shapes of each kind are no areas.
+    """
 
     height: int
     width: int
-    form: str
-    mode: str
-    is_lossy: bool
-    clear: int
-    is_color: bool
     histogram: dict[int, int]
     distinct: int
-    palette: dict[int, int] | None
     digest: str
+    is_color: bool = False
+    form: str = ""
+    mode: str = ""
+    is_lossy: bool = False
+    clear: int = 0
+    palette: dict[int, int] | None = None
     is_decoded: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -100,17 +100,9 @@ def image_stats(path: Path) -> ImageStats | FileProblem:
     except DataError as error:
         return _problem(path, error)
     height, width = image_hwc.shape[:2]
-    size = f"{height}x{width}".encode()
-    return ImageStats(
-        height,
-        width,
-        orientation,
-        form,
-        mode,
-        *extremes,
-        _digest(image_hwc, size),
-        look_of(image_hwc),
-    )
+    digest = _digest(image_hwc, f"{height}x{width}".encode())
+    about = (orientation, form, mode, *extremes, digest, look_of(image_hwc))
+    return ImageStats(height, width, *about)
 
 
 def _stored_mode(picture: Image.Image, path: Path) -> str:
@@ -135,16 +127,15 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         return _problem(path, error)
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
-    histogram, distinct = _histogram(_packed(pixels) if is_color else pixels)
+    histogram, distinct = _histogram(packed_colors(pixels) if is_color else pixels)
     palette = None
     if mask.palette is not None:
         red, green, blue = mask.palette[[*histogram]].astype(int).T
         colors = (red << 16 | green << 8 | blue).tolist()
         palette = dict(zip(histogram, colors, strict=True))
-    digest = _digest(pixels)
     height, width = pixels.shape[:2]
-    about = (mask.form, mode, mask.is_lossy, clear, is_color)
-    return LabelStats(height, width, *about, histogram, distinct, palette, digest)
+    about = (is_color, mask.form, mode, mask.is_lossy, clear, palette)
+    return LabelStats(height, width, histogram, distinct, _digest(pixels), *about)
 
 
 def decoded_stats(
@@ -162,22 +153,9 @@ def decoded_stats(
         return FileProblem("unknown-values", path, str(error))
     except DataError as error:
         return FileProblem("damaged-file", path, str(error))
-    histogram, distinct = _histogram(labels_hw)
     height, width = labels_hw.shape
-    return LabelStats(
-        height,
-        width,
-        form="",
-        mode="",
-        is_lossy=False,
-        clear=0,
-        is_color=False,
-        histogram=histogram,
-        distinct=distinct,
-        palette=None,
-        digest=_digest(labels_hw),
-        is_decoded=True,
-    )
+    counted = (*_histogram(labels_hw), _digest(labels_hw))
+    return LabelStats(height, width, *counted, is_decoded=True)
 
 
 def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:
@@ -218,11 +196,6 @@ def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
         return pixels, 0
     clear = int(np.count_nonzero(pixels[..., -1] != 255))
     return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3], clear
-
-
-def _packed(pixels_hwc: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
-    return np.asarray(red << 16 | green << 8 | blue)
 
 
 def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:

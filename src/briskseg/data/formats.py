@@ -18,22 +18,21 @@ from briskseg.data import (
     coco,
     cvat,
     datumaro,
-    folder,
     label_studio,
     labelme,
     supervisely,
     yolo,
 )
 from briskseg.data.dataset import Dataset, Format, Found, Unlabeled, Unmatched
-from briskseg.data.masks import LAYOUTS, PUBLISHED, format_of, listed
+from briskseg.data.masks import split_lists
+from briskseg.data.masks.finder import format_of
 from briskseg.data.masks.nearest import what_to_move
-
-STREETS = "streets"
-
+from briskseg.data.masks.own_layouts import FOLDER, LAYOUTS, STREETS
+from briskseg.data.masks.published_sets import PUBLISHED
 
 # In the order of asking: the particular before the general.
 FORMATS: dict[str, Format] = {
-    "streets": folder.STREETS,
+    "streets": format_of(STREETS),
     **{layout.name: format_of(layout) for layout in PUBLISHED},
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
@@ -44,9 +43,9 @@ FORMATS: dict[str, Format] = {
     "label-studio": label_studio.FORMAT,
     "yolo": yolo.FORMAT,
     "labelme": labelme.FORMAT,
-    "lists": listed.FORMAT,
+    "lists": split_lists.FORMAT,
     **{layout.name: format_of(layout) for layout in LAYOUTS},
-    "folder": folder.FORMAT,
+    "folder": format_of(FOLDER),
 }
 
 
@@ -88,11 +87,11 @@ def find_dataset(
 ) -> Found:
     """As `open_dataset`, but files without counterpart are returned and not an error."""
     path = Path(root)
-    if path == Path(STREETS) and not path.exists():
+    if path == Path(STREETS.name) and not path.exists():
         path = _drawn_streets(progress)
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
-        raise RequestError(f"{path}: the data folder {what}; name a folder, or '{STREETS}'")
+        raise RequestError(f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'")
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
@@ -108,8 +107,8 @@ def recognize(root: Path) -> str | None:
 def _drawn_streets(progress: Progress | None) -> Path:
     from briskseg.data.synthetic import VERSION, draw_dataset
 
-    streets = cache_folder() / f"{STREETS}-{VERSION}"
-    if folder.recognizes_streets(streets):
+    streets = cache_folder() / f"{STREETS.name}-{VERSION}"
+    if recognize(streets):
         return streets
     # Drawn under another name and renamed when complete: an interrupted drawing leaves nothing
     # that looks finished, and of two processes that draw at once the second's is thrown away.
@@ -117,7 +116,7 @@ def _drawn_streets(progress: Progress | None) -> Path:
     try:
         unfinished.mkdir(parents=True, exist_ok=True)
         draw_dataset(unfinished, progress=progress)
-        if not folder.recognizes_streets(streets):
+        if not recognize(streets):
             unfinished.rename(streets)
     except OSError as error:
         raise RequestError(

@@ -9,7 +9,6 @@ else the labels in alphabetical order.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,51 +18,25 @@ import numpy.typing as npt
 
 from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
-from briskseg.data.annotations import Entry, ImageIndex, checked_size, drawn, of_tool, read_json
+from briskseg.data.annotations import Entry, checked_size, of_tool, read_json
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
-    ShapeDataset,
     classes_of,
     listed_classes,
     refuse_class_set,
-    split_of,
 )
 from briskseg.data.shapes import Patch, ShapeError, Size
 
-_ASKED = 50  # files, to see whether they are exports
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before an uploaded file's name
-
-
-class LabelStudioDataset(ShapeDataset):
-    """Images of an export. content: the task."""
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The regions of the pair's task."""
-        task: Entry = self.content[pair.image]
-        size_hw: Size | None = None
-        found: list[tuple[str | None, Patch]] = []
-        left_out: Counter[str] = Counter()
-        for region, kind, name in _regions(task):
-            if kind not in _DRAW or name is None:
-                left_out[kind] += 1
-                continue
-            size_hw = size_hw or region.size("original_height", "original_width")
-            size_hw = size_hw or image_size(pair.image)
-            found.append((name, drawn(region, _DRAW[kind], region["value"], size_hw)))
-        return Drawing(size_hw or image_size(pair.image), found, left_out)
-
-
-def recognizes(root: Path) -> bool:
-    """Whether there is an export in the folder."""
-    return bool(_files(root))
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the tasks' images."""
     refuse_class_set(root, classes, "classes.txt, or else of the regions")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed, is_shared=True)
     listed = listed_classes(root)
     names: set[str] = set()
     files = _files(root)
@@ -72,29 +45,30 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             if not any(_annotations(task)):
                 continue  # nobody has labeled it yet
             stated = _stated_images(task)
-            image = next((i for name in stated if (i := images.find(name))), None)
-            if image is None:
-                pairs.missing_image(split_of(path.stem), stated[0] if stated else "?", path)
-                continue
-            place = image.relative_to(root).parent.as_posix()
-            pairs.add(split_of(path.stem) or split_of(place), image, path, task, shared=True)
-            if listed is None:
+            image = next((i for name in stated if (i := pairs.images.find(name))), None)
+            split = split_of(path.stem, pairs.folder_of(image) if image else "")
+            pairs.add(split, image, path, task, stated[0] if stated else "?")
+            if image is not None and listed is None:
                 names |= {name for _, kind, name in _regions(task) if kind in _DRAW and name}
     found = listed or classes_of(root, sorted(names))
-    dataset = LabelStudioDataset(
-        "label-studio",
-        root,
-        found.labels,
-        pairs.splits(),
-        found,
-        pairs.content,
-        lists=(*found.files, *files),
-    )
-    return pairs.found(dataset, images)
+    return pairs.dataset("label-studio", found, _drawing, files)
+
+
+def _drawing(pair: Pair, task: Entry) -> Drawing:
+    """The regions of a task."""
+    regions = [*_regions(task)]
+    sizes = (region.size("original_height", "original_width") for region, _, _ in regions)
+    drawing = Drawing(next(filter(None, sizes), None) or image_size(pair.image))
+    for region, kind, name in regions:
+        if kind in _DRAW and name is not None:
+            drawing.add(name, region["value"], _DRAW[kind])
+        else:
+            drawing.left_out[kind] += 1
+    return drawing
 
 
 def _files(root: Path) -> list[Path]:
-    return of_tool(sorted(root.glob("*.json"))[:_ASKED], _is_export)
+    return of_tool(sorted(root.glob("*.json")), _is_export)
 
 
 def _is_export(text: str) -> bool:
@@ -124,35 +98,32 @@ def _annotations(task: Entry) -> Iterator[Entry]:
 
 
 def _regions(task: Entry) -> Iterator[tuple[Entry, str, str | None]]:
-    """Each region of the task's last annotation, what it is, and its label."""
+    """Each region of the task's last annotation, what it is, and its label, which may stand in
+    another entry of the region's id."""
     annotation = [*_annotations(task)][-1:]
-    regions = annotation[0]["result"].entries() if annotation else []
-    labels: dict[object, str] = {}
-    for region in regions:
+    entries = annotation[0]["result"].entries() if annotation else []
+    keys = [
+        n if (key := region["id"].value) is None else str(key) for n, region in enumerate(entries)
+    ]
+    labels: dict[int | str, str] = {}
+    for region, key in zip(entries, keys, strict=True):
         value = region["value"].value
-        for key, said in value.items() if isinstance(value, dict) else ():
-            if key.endswith("labels") and isinstance(said, list) and said:
-                labels.setdefault(str(region["id"].value), Entry(said[0], region.where).text())
+        for name, said in value.items() if isinstance(value, dict) else ():
+            if name.endswith("labels") and isinstance(said, list) and said:
+                labels.setdefault(key, Entry(said[0], region.where).text())
     seen = set()
-    for region in regions:
+    for region, key in zip(entries, keys, strict=True):
         kind = region["type"].text().removesuffix("labels")
-        key = str(region["id"].value)
-        if not kind or kind in ("choices", "textarea"):  # what is said of a region, not its shape
-            continue
-        if region["id"].value is not None and (key, kind) in seen:
-            continue
-        seen.add((key, kind))
-        yield region, kind, labels.get(key)
+        # What is said of a region is not its shape.
+        if kind and kind not in ("choices", "textarea") and (key, kind) not in seen:
+            seen.add((key, kind))
+            yield region, kind, labels.get(key)
 
 
 def _of_pixels(value: Entry, size_hw: Size, *keys: str) -> list[float]:
     """Numbers in percent of the width and, in turn, of the height, in pixels."""
     sides = (size_hw[1], size_hw[0])
     return [value[key].number() * sides[i % 2] / 100 for i, key in enumerate(keys)]
-
-
-def _turn(value: Entry) -> float:
-    return 0.0 if value["rotation"].value is None else value["rotation"].number()
 
 
 def _polygon(value: Entry, size_hw: Size) -> Patch:
@@ -163,12 +134,14 @@ def _polygon(value: Entry, size_hw: Size) -> Patch:
 def _rectangle(value: Entry, size_hw: Size) -> Patch:
     x, y, width, height = _of_pixels(value, size_hw, "x", "y", "width", "height")
     ring = shapes.box_ring((x, y), (x + width, y + height))
-    return shapes.polygon([shapes.rotated(ring, (x, y), _turn(value))], size_hw)
+    turn = value["rotation"].number(absent=0)
+    return shapes.polygon([shapes.rotated(ring, (x, y), turn)], size_hw)
 
 
 def _ellipse(value: Entry, size_hw: Size) -> Patch:
     x, y, radius_x, radius_y = _of_pixels(value, size_hw, "x", "y", "radiusX", "radiusY")
-    return shapes.ellipse((x, y), (radius_x, radius_y), size_hw, _turn(value))
+    turn = value["rotation"].number(absent=0)
+    return shapes.ellipse((x, y), (radius_x, radius_y), size_hw, turn)
 
 
 def _brush(value: Entry, size_hw: Size) -> Patch:
@@ -221,7 +194,7 @@ def brush_values(data: bytes, expected: int) -> npt.NDArray[np.uint8]:
 _DRAW = {"polygon": _polygon, "rectangle": _rectangle, "ellipse": _ellipse, "brush": _brush}
 
 FORMAT = Format(
-    recognizes,
+    lambda root: bool(_files(root)),
     find,
     ("NAME.json, Label Studio's JSON export, with the images in the folder or below it",),
 )

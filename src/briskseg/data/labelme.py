@@ -9,7 +9,7 @@ file's name; embedded image data are not read.
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,10 @@ from briskseg.core.errors import DataError
 from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import (
+    ASKED,
     Entry,
     ImageIndex,
-    annotation_files,
     base64_bytes,
-    drawn,
     files_below,
     has_masks,
     peek,
@@ -30,72 +29,60 @@ from briskseg.data.annotations import (
     read_json,
 )
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
-    ShapeDataset,
     classes_of,
     listed_classes,
     refuse_class_set,
-    split_of,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 
 _POINTS = {"point", "points"}  # which are no areas
 
 
-class LabelmeDataset(ShapeDataset):
-    """A folder of labelme's files."""
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The shapes of the pair's JSON file."""
-        content = read_json(pair.label)
-        size_hw = content.size("imageHeight", "imageWidth") or image_size(pair.image)
-        painted: list[tuple[str | None, Patch]] = []
-        left_out: Counter[str] = Counter()
-        for shape in content["shapes"].entries():
-            kind = _kind(shape)
-            if kind in _POINTS:
-                left_out[kind] += 1
-            else:
-                patch = drawn(shape, _DRAW.get(kind, _unknown), shape, size_hw)
-                painted.append((shape["label"].text(), patch))
-        return Drawing(size_hw, painted, left_out)
-
-
 def recognizes(root: Path) -> bool:
     """Whether the folder has JSON files of labelme's, and no masks."""
-    return not has_masks(root) and any(map(_is_labelme, annotation_files(root, ".json")))
+    return not has_masks(root) and any(
+        map(_is_labelme, islice(files_below(root, {".json"}), ASKED))
+    )
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs of a folder of labelme's files; folders named as splits are splits."""
     refuse_class_set(root, classes, "classes.txt, or else of the shapes")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed)
     listed = listed_classes(root)
     names: set[str] = set()
     for path in files_below(root, {".json"}):
-        folder = path.parent.relative_to(root).as_posix()
-        split = split_of(folder)
+        stated = None
         try:
             content = read_json(path)
             if not isinstance(content.value, dict) or "shapes" not in content.value:
                 continue  # of another kind, such as an index of the files
-            image = _image(images, path, folder, content.value.get("imagePath"))
+            stated = content.value.get("imagePath")
             if listed is None:
                 names |= _names(content)
-        except DataError:  # reading the labels says it again
-            image = _image(images, path, folder, None)
-        if image is None:
-            pairs.missing(split, path)
+        except DataError:
+            pass  # reading the labels says it again
+        folder = pairs.folder_of(path)
+        pairs.add(split_of(folder), _image(pairs.images, path, folder, stated), path)
+    pairs.rest_is_unlabeled()
+    return pairs.dataset("labelme", listed or classes_of(root, sorted(names)), _drawing)
+
+
+def _drawing(pair: Pair, _: None) -> Drawing:
+    """The shapes of the pair's JSON file."""
+    content = read_json(pair.label)
+    drawing = Drawing(content.size("imageHeight", "imageWidth") or image_size(pair.image))
+    for shape in content["shapes"].entries():
+        kind = _kind(shape)
+        if kind in _POINTS:
+            drawing.left_out[kind] += 1
         else:
-            pairs.add(split, image, path)
-    pairs.rest_is_unlabeled(images)
-    found = listed or classes_of(root, sorted(names))
-    dataset = LabelmeDataset(
-        "labelme", root, found.labels, pairs.splits(), found, pairs.content, lists=found.files
-    )
-    return dataset, tuple(pairs.unmatched)
+            drawing.add(shape["label"].text(), shape, _DRAW.get(kind, _unknown))
+    return drawing
 
 
 def _names(content: Entry) -> set[str]:

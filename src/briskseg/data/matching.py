@@ -13,6 +13,7 @@ from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Pair, Unmatched
 
+VAL_SHARE = 0.2  # of the pairs, where the data has no split
 _ASKED = 50  # label files that vote on what is added to the names
 
 
@@ -44,14 +45,6 @@ def image_files(folder: Path, ending: str = "") -> list[Path]:
     return [check_file_name(path) for path in found]
 
 
-def by_name(paths: Iterable[Path], ending: str = "") -> dict[str, list[Path]]:
-    """The files by their stem without its ending, composed; usually one file a name."""
-    named: dict[str, list[Path]] = {}
-    for path in paths:
-        named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
-    return named
-
-
 def composed(name: str) -> str:
     """The name in Unicode's composed form (NFC): macOS and archives made there write e and an
     accent as two characters, which look like the one that other systems write."""
@@ -76,22 +69,26 @@ def match(
 
 
 def split_by_seed(
-    pairs: tuple[Pair, ...], val_share: float, seed: int
+    pairs: tuple[Pair, ...], seed: int, val_share: float = VAL_SHARE, by_folder: bool = False
 ) -> dict[str, tuple[Pair, ...]]:
     """Split into train and val (a share of the pairs, at least one) by the seed and the names.
 
     Each name is hashed with the seed and the lowest hashes are val, so neither the order of the
-    files nor the version of a library has a say, and a new file moves at most one other.
+    files nor the version of a library has a say, and a new file moves at most one other. by_folder:
+    the top folders in the names are drawn, where there are several, and not the pairs.
     """
 
-    def draw(pair: Pair) -> bytes:
-        return hashlib.sha256(f"{seed}/{pair.name}".encode()).digest()
+    def draw(unit: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{unit}".encode()).digest()
 
-    val = max(1, round(len(pairs) * val_share)) if pairs else 0
-    chosen = {pair.name for pair in sorted(pairs, key=draw)[:val]}
+    units = {pair: pair.name.partition("/")[0] if by_folder else pair.name for pair in pairs}
+    if len({*units.values()}) < 2:
+        units = {pair: pair.name for pair in pairs}
+    drawn = sorted({*units.values()}, key=draw)
+    val = {*drawn[: max(1, round(len(drawn) * val_share))]}
     return {
-        "train": tuple(pair for pair in pairs if pair.name not in chosen),
-        "val": tuple(pair for pair in pairs if pair.name in chosen),
+        "train": tuple(pair for pair, unit in units.items() if unit not in val),
+        "val": tuple(pair for pair, unit in units.items() if unit in val),
     }
 
 

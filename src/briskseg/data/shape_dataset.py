@@ -10,35 +10,50 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
-from briskseg.core.labels.class_list import ClassList, read_class_list
+from briskseg.core.labels.class_lines import HEX, hex_color
+from briskseg.core.labels.class_list import read_class_list
 from briskseg.core.types import Labels
 from briskseg.data.annotations import ImageIndex
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
-from briskseg.data.masks.finder import VAL_SHARE
-from briskseg.data.masks.layout import CANONICAL
+from briskseg.data.masks.layout import SPLITS, split_of
 from briskseg.data.matching import split_by_seed
-from briskseg.data.shapes import Patch, Size, paint
+from briskseg.data.shapes import Patch, ShapeError, Size, paint
 
 BACKGROUND = "background"
+# Black is left to ignored pixels.
+_BACKGROUND_COLORS = ((224, 224, 224), (32, 32, 32), (96, 96, 96))
 _IGNORED_NAMES = {"ignore", "ignored", "void", "unlabeled", "unlabelled"}
 
 
-class Drawing(NamedTuple):
+@dataclass
+class Drawing:
     """The shapes of an image, the lowest first: (class name, pixels); None in a name's place:
-    ignored. left_out: how many shapes of each kind are no areas, by what they are."""
+    ignored. left_out: how many shapes of each kind are no areas."""
 
     size_hw: Size
-    shapes: Sequence[tuple[str | None, Patch]]
-    left_out: Mapping[str, int] = {}
+    shapes: list[tuple[str | None, Patch]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str | None, shape: Any, draw: Callable[[Any, Size], Patch]) -> None:
+        """Draw a shape over the others. Raises DataError at `shape.where` where it cannot be."""
+        try:
+            self.shapes.append((name, draw(shape, self.size_hw)))
+        except ShapeError as error:
+            raise DataError(f"{shape.where}: {error}; draw it again") from None
+
+    def smaller_on_top(self) -> Drawing:
+        """The same shapes, the largest lowest, of two as large the earlier one."""
+        self.shapes.sort(key=lambda shape: -shape[1].pixels)
+        return self
 
 
 @dataclass(frozen=True)
@@ -65,17 +80,15 @@ class ShapeClasses:
 
 @dataclass(frozen=True)
 class ShapeDataset(Dataset):
-    """A data set of shapes. content: by image, what the format's `drawing` makes shapes of."""
+    """A data set of shapes. draw: the format's own, which draws the shapes of a pair from what
+    `content` has for its image, or raises DataError naming the file and the key or line.
+    absent_is_empty: whether an image without a label file, or with an empty one, is all background.
+    """
 
     classes: ShapeClasses
+    draw: Callable[[Pair, Any], Drawing]
     content: Mapping[Path, Any] = field(default_factory=dict, repr=False)
-
-    # Whether an image without a label file, or with an empty one, is all background.
-    absent_is_empty: ClassVar[bool] = False
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The shapes of a pair. Raises DataError naming the file and the key or line."""
-        raise NotImplementedError
+    absent_is_empty: bool = False
 
     def ignoring_unlabeled(self) -> ShapeDataset:
         """The same data, with the pixels in no shape ignored."""
@@ -89,19 +102,22 @@ class ShapeDataset(Dataset):
 
     def scan_settings(self) -> dict[str, Any]:
         """The classes, and what each name and a pixel in no shape are of."""
-        classes = self.classes
-        return {"index": {**classes.index}, "unlabeled": classes.unlabeled}
+        return {"index": {**self.classes.index}, "unlabeled": self.classes.unlabeled}
+
+    def label_files(self, pair: Pair) -> tuple[Path, ...]:
+        """The annotations, and the image, whose size the labels have where these state none."""
+        return pair.label, pair.image
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8, of the size that the annotations state."""
-        return self._painted(pair, self.drawing(pair))
+        return self._painted(pair, self.draw(pair, self.content[pair.image]))
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """As the contract's, with the shapes that were left out."""
         left_out: dict[str, int] = {}
 
         def read() -> Labels:
-            drawing = self.drawing(pair)
+            drawing = self.draw(pair, self.content[pair.image])
             left_out.update(drawing.left_out)
             return self._painted(pair, drawing)
 
@@ -114,10 +130,9 @@ class ShapeDataset(Dataset):
         index = self.classes.index
         for name, _ in drawing.shapes:
             if name is not None and name not in index:
-                known = nearest(name, index)
                 raise DataError(
                     f"{pair.label}: a shape of the class '{printable(name[:100])}', which is none; "
-                    f"{known}; correct the shape, or add the class"
+                    f"{nearest(name, index)}; correct the shape, or add the class"
                 )
         values = ((IGNORED if n is None else index[n], patch) for n, patch in drawing.shapes)
         return paint(drawing.size_hw, self.classes.unlabeled, values)
@@ -126,13 +141,13 @@ class ShapeDataset(Dataset):
 def classes_of(
     root: Path,
     names: Iterable[str],
-    colors: Mapping[str, RGB] | None = None,
+    colors: Mapping[str, RGB | None] | None = None,
     to_ignore: Collection[str] = (),
 ) -> ShapeClasses:
     """The classes of shapes that may have these names, `background` first, the others in this
-    order. A name that comes twice is one class. to_ignore: those of the names that are ignored,
-    beside the customary ones. Raises DataError naming the root where none is a
-    class."""
+    order. A name that comes twice is one class. colors: taken where all have one of their own.
+    to_ignore: those of the names that are ignored, beside the customary ones. Raises DataError
+    naming the root where none is a class."""
     order = [*dict.fromkeys(names)]
     plain = {name: name.strip().strip("_").casefold() for name in order}
     ignored = [name for name in order if plain[name] in _IGNORED_NAMES or name in to_ignore]
@@ -145,32 +160,23 @@ def classes_of(
     index = {name: i for i, name in enumerate(others, start=1)}
     index |= dict.fromkeys(background, 0) | dict.fromkeys(ignored, IGNORED)
     listed = (BACKGROUND, *others)
-    if colors is None or not {*others} <= {*colors} or len({*colors.values()}) < len(colors):
+    given = [color for name in others if (color := (colors or {}).get(name))]
+    if len({*given}) < len(others):
         return ShapeClasses(LabelSet(listed), index)
-    first = next(c for c in _BACKGROUND_COLORS if c not in colors.values())
-    given = (first, *(colors[name] for name in others))
-    return ShapeClasses(LabelSet(listed, given), index)
-
-
-# Black is left to ignored pixels.
-_BACKGROUND_COLORS = ((224, 224, 224), (32, 32, 32), (96, 96, 96))
+    first = next(color for color in _BACKGROUND_COLORS if color not in given)
+    return ShapeClasses(LabelSet(listed, (first, *given)), index)
 
 
 def listed_classes(root: Path) -> ShapeClasses | None:
-    """The classes of a classes.txt in the data's folder, or of labelme's labels.txt; None where
-    there is neither."""
-    for name in ("classes.txt", "labels.txt"):
-        if (root / name).is_file():
-            return classes_of_list(root, read_class_list(root / name), root / name)
+    """The classes of a classes.txt in the data's folder, or of labelme's labels.txt, with those
+    that its `ignore` lines name ignored; None where there is neither."""
+    for file in (root / "classes.txt", root / "labels.txt"):
+        if file.is_file():
+            listed = read_class_list(file)
+            ignored = [entry.name for entry in listed.ignored_lines]
+            colors = {entry.name: entry.color for entry in (*listed.lines, *listed.ignored_lines)}
+            return replace(classes_of(root, colors, colors, ignored), files=(file,))
     return None
-
-
-def classes_of_list(root: Path, listed: ClassList, file: Path) -> ShapeClasses:
-    """The classes of a list, with those that its `ignore` lines name ignored."""
-    ignored = [entry.name for entry in listed.ignored_lines]
-    colors = {entry.name: entry.color for entry in listed.lines if entry.color}
-    names = (*(entry.name for entry in listed.lines), *ignored)
-    return replace(classes_of(root, names, colors, ignored), files=(file,))
 
 
 def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
@@ -182,60 +188,81 @@ def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
         )
 
 
-def split_of(text: str) -> str | None:
-    """The split that a folder's, a file's or a subset's name says: `valid` is val, `train2017`
-    train; None where it says none."""
-    words = [CANONICAL[w] for w in re.findall(r"[a-z]+", text.casefold()) if w in CANONICAL]
-    return words[0] if len({*words}) == 1 else None
+def tool_color(text: object) -> RGB | None:
+    """The color that a tool writes as `#rrggbb`; None for anything else."""
+    return hex_color(text) if isinstance(text, str) and re.fullmatch(HEX, text) else None
 
 
-@dataclass
 class PairList:
-    """Collects the pairs of a data set whose files name images: each with its split and content,
-    and what has no image."""
+    """Collects the pairs of a data set whose files name images, each with its split and content,
+    and what has no image. is_shared: whether one file holds the labels of many images."""
 
-    root: Path
-    seed: int
-    content: dict[Path, Any] = field(default_factory=dict)
-    unmatched: list[Unmatched] = field(default_factory=list)
-    _found: dict[str, list[Pair]] = field(default_factory=dict)
+    def __init__(self, root: Path, seed: int, is_shared: bool = False) -> None:
+        self.root, self.seed, self.is_shared = root, seed, is_shared
+        self.images = ImageIndex(root)
+        self.content: dict[Path, Any] = {}
+        self.unmatched: list[Unmatched] = []
+        self._found: dict[str, list[Pair]] = {}
+
+    def folder_of(self, path: Path) -> str:
+        """A file's folder, relative to the root."""
+        return path.parent.relative_to(self.root).as_posix()
 
     def add(
-        self, split: str | None, image: Path, label: Path, content: Any = None, shared: bool = False
+        self,
+        split: str | None,
+        image: Path | None,
+        label: Path,
+        content: Any = None,
+        name: str = "",
     ) -> None:
-        """A pair. split: None where the data say none. shared: whether other images have their
-        labels in the same file."""
-        where = "all" if split is None else split
-        if image in self.content:
-            self.unmatched.append(Unmatched("name used twice", where, image if shared else label))
-            return
-        self.content[image] = content
-        name = image.relative_to(self.root).with_suffix("").as_posix()
-        self._found.setdefault(where, []).append(Pair(name, image, label, shared))
+        """A pair, or labels whose image is not there. split: None where the data say none. name:
+        the image's, as a file of many states it."""
+        where = split or "all"
+        if image is None:
+            shown = printable(name.replace("\\", "/").rsplit("/", 1)[-1])[:100] or "?"
+            missing = label.parent / shown if self.is_shared else label
+            self.unmatched.append(Unmatched("label without image", where, missing))
+        elif image in self.content:
+            twice = image if self.is_shared else label
+            self.unmatched.append(Unmatched("name used twice", where, twice))
+        else:
+            self.content[image] = content
+            name = image.relative_to(self.root).with_suffix("").as_posix()
+            self._found.setdefault(where, []).append(Pair(name, image, label, self.is_shared))
 
-    def missing(self, split: str | None, label: Path) -> None:
-        """Labels whose image is not there."""
-        self.unmatched.append(Unmatched("label without image", split or "all", label))
-
-    def missing_image(self, split: str | None, name: str, label: Path) -> None:
-        """An image that a file of many names, and that is not there."""
-        shown = printable(name.replace("\\", "/").rsplit("/", 1)[-1])[:100] or "?"
-        self.missing(split, label.parent / shown)
-
-    def unmatched_image(self, split: str | None, image: Path) -> None:
+    def without_labels(self, split: str | None, image: Path) -> None:
         """An image that has no labels."""
         self.unmatched.append(Unmatched("image without label", split or "all", image))
 
-    def found(self, dataset: ShapeDataset, images: ImageIndex) -> Found:
-        """The data set with what is beside it: images that no annotation file names."""
-        rest = tuple(path for path in images.by_path.values() if path not in self.content)
-        return replace(dataset, unlisted=rest), tuple(self.unmatched)
+    def dataset(
+        self,
+        kind: str,
+        classes: ShapeClasses,
+        draw: Callable[[Pair, Any], Drawing],
+        lists: Sequence[Path] = (),
+        absent_is_empty: bool = False,
+    ) -> Found:
+        """What was collected, as a data set; the arguments are `ShapeDataset`'s."""
+        rest = [path for path in self.images.by_path.values() if path not in self.content]
+        return ShapeDataset(
+            kind,
+            self.root,
+            classes.labels,
+            self.splits(),
+            classes,
+            draw,
+            self.content,
+            absent_is_empty,
+            lists=(*classes.files, *lists),
+            unlisted=tuple(rest) if self.is_shared else (),
+        ), tuple(self.unmatched)
 
-    def rest_is_unlabeled(self, images: ImageIndex) -> None:
+    def rest_is_unlabeled(self) -> None:
         """Every image that is in no pair yet has no labels."""
-        for place, image in images.by_path.items():
+        for place, image in self.images.by_path.items():
             if image not in self.content:
-                self.unmatched_image(split_of(posixpath.dirname(place)), image)
+                self.without_labels(split_of(posixpath.dirname(place)), image)
 
     def splits(self) -> dict[str, tuple[Pair, ...]]:
         """The pairs by split, named by their images, shortly where that is unique. Where the data
@@ -252,14 +279,11 @@ class PairList:
                 "subsets train, val or test, or none of them"
             )
         if {*found} <= {"all"} or {*found} == {"train"}:
-            return split_by_seed(next(iter(found.values()), ()), VAL_SHARE, self.seed)
-        return {split: found[split] for split in ("train", "val", "test") if split in found}
+            return split_by_seed(next(iter(found.values()), ()), self.seed)
+        return {split: found[split] for split in SPLITS if split in found}
 
 
 def _shortly_named(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    times = Counter(pair.image.stem for pair in pairs)
-    named = (
-        replace(pair, name=pair.image.stem) if times[pair.image.stem] == 1 else pair
-        for pair in pairs
-    )
-    return tuple(sorted(named, key=lambda pair: pair.name))
+    stems = Counter(pair.image.stem for pair in pairs)
+    short = (p if stems[p.image.stem] > 1 else replace(p, name=p.image.stem) for p in pairs)
+    return tuple(sorted(short, key=lambda pair: pair.name))

@@ -8,98 +8,63 @@ it. A later object lies over an earlier one. Data sets named train, val or test 
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections import Counter
 from pathlib import Path
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size
-from briskseg.core.labels import RGB
 from briskseg.data import shapes
-from briskseg.data.annotations import (
-    Entry,
-    ImageIndex,
-    base64_bytes,
-    drawn,
-    files_below,
-    peek,
-    png_mask,
-    read_json,
-)
+from briskseg.data.annotations import Entry, base64_bytes, files_below, peek, png_mask, read_json
 from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
-    ShapeDataset,
     classes_of,
     refuse_class_set,
-    split_of,
+    tool_color,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 
 _NO_AREAS = {"point", "graph", "cuboid", "cuboid_2d", "keypoint"}
 
 
-class SuperviselyDataset(ShapeDataset):
-    """A project's images with their files of objects."""
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The objects of the pair's file."""
-        content = read_json(pair.label)
-        size_hw = content["size"].size() if content["size"].value else None
-        size_hw = size_hw or image_size(pair.image)
-        found: list[tuple[str | None, Patch]] = []
-        left_out: Counter[str] = Counter()
-        for item in content["objects"].entries():
-            kind = _kind(item)
-            if kind in _NO_AREAS:
-                left_out[kind] += 1
-            else:
-                patch = drawn(item, _DRAW.get(kind, _unknown), item, size_hw)
-                found.append((item["classTitle"].text(), patch))
-        return Drawing(size_hw, found, left_out)
-
-
 def recognizes(root: Path) -> bool:
     """Whether the folder is a project, with a meta.json that lists classes."""
-    return '"classes"' in peek(root / "meta.json") and '"title"' in peek(root / "meta.json")
+    meta = peek(root / "meta.json")
+    return '"classes"' in meta and '"title"' in meta
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs of a project."""
     refuse_class_set(root, classes, "meta.json")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed)
     for path in files_below(root, {".json"}):
         place = path.parent.relative_to(root)
-        if place.name != "ann":
-            continue
-        folder = place.parent.as_posix()
-        split = split_of(folder)
-        image = images.by_path.get((place.parent / "img" / path.stem).as_posix())
-        if image is None:
-            pairs.missing(split, path)
+        if place.name == "ann":
+            image = pairs.images.by_path.get((place.parent / "img" / path.stem).as_posix())
+            pairs.add(split_of(place.parent.as_posix()), image, path)
+    pairs.rest_is_unlabeled()
+    meta = root / "meta.json"
+    listed = read_json(meta)["classes"].entries()
+    areas = [item for item in listed if item["shape"].value not in _NO_AREAS]
+    colors = {item["title"].text(): tool_color(item["color"].value) for item in areas}
+    return pairs.dataset("supervisely", classes_of(root, colors, colors), _drawing, [meta])
+
+
+def _drawing(pair: Pair, _: None) -> Drawing:
+    """The objects of the pair's file."""
+    content = read_json(pair.label)
+    stated = content["size"].size() if content["size"].value else None
+    drawing = Drawing(stated or image_size(pair.image))
+    for item in content["objects"].entries():
+        kind = _kind(item)
+        if kind in _NO_AREAS:
+            drawing.left_out[kind] += 1
         else:
-            pairs.add(split, image, path)
-    pairs.rest_is_unlabeled(images)
-    colors: dict[str, RGB] = {}
-    for item in read_json(root / "meta.json")["classes"].entries():
-        digits = re.fullmatch(r"#([0-9a-fA-F]{6})", str(item["color"].value))
-        red, green, blue = bytes.fromhex(digits[1]) if digits else (0, 0, 0)
-        if item["shape"].value not in _NO_AREAS:
-            colors[item["title"].text()] = (red, green, blue)
-    found = classes_of(root, colors, colors)
-    dataset = SuperviselyDataset(
-        "supervisely",
-        root,
-        found.labels,
-        pairs.splits(),
-        found,
-        pairs.content,
-        lists=(root / "meta.json",),
-    )
-    return dataset, tuple(pairs.unmatched)
+            drawing.add(item["classTitle"].text(), item, _DRAW.get(kind, _unknown))
+    return drawing
 
 
 def _kind(item: Entry) -> str:

@@ -9,10 +9,11 @@ label file, or with an empty one, is all background.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,40 +23,17 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.images import image_size
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.data import shapes
-from briskseg.data.annotations import ImageIndex, annotation_files, files_below, has_masks
-from briskseg.data.dataset import Format, Found, Pair
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    ShapeDataset,
-    classes_of,
-    refuse_class_set,
-    split_of,
-)
-from briskseg.data.shapes import Points
+from briskseg.data.annotations import Entry, files_below, has_masks
+from briskseg.data.dataset import Format, Found, Pair, Unmatched
+from briskseg.data.masks.layout import split_of
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set
+from briskseg.data.shapes import Patch, Size
 from briskseg.recipe.yaml_text import YamlError, parse_yaml
 
 _SPLIT_KEYS = ("train", "val", "valid", "test")
 _ASKED = 100  # label files of a split and rows of each, to see whether all are boxes
 _LISTS = ("classes.txt", "labels/classes.txt", "obj.names")  # without data.yaml
 _TOLERANCE = 0.01  # of an image's side, that a point may lie outside it
-
-
-class YoloDataset(ShapeDataset):
-    """Images with rows of polygons. content: the class names by their number."""
-
-    absent_is_empty: ClassVar[bool] = True
-
-    def drawing(self, pair: Pair) -> Drawing:
-        """The polygons of the pair's text file, the largest first."""
-        size_hw = image_size(pair.image)
-        names: dict[int, str] = self.content[pair.image]
-        found: list[tuple[str | None, shapes.Patch]] = []
-        for number, points in _rows(pair.label, names):
-            polygon = shapes.polygon([points * (size_hw[1], size_hw[0])], size_hw)
-            found.append((names[number], polygon))
-        found.sort(key=lambda shape: -shape[1].pixels)
-        return Drawing(size_hw, found)
 
 
 def recognizes(root: Path) -> bool:
@@ -65,13 +43,13 @@ def recognizes(root: Path) -> bool:
     if any(_is_yolo(path) for path in _yaml_files(root)):
         return True
     has_both = (root / "images").is_dir() and (root / "labels").is_dir()
-    return has_both and bool(annotation_files(root / "labels", ".txt", 1))
+    return has_both and any(True for _ in files_below(root / "labels", {".txt"}))
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs: those that data.yaml lists, or else the images in folders named `images`."""
     refuse_class_set(root, classes, "data.yaml")
-    images, pairs = ImageIndex(root), PairList(root, seed)
+    pairs = PairList(root, seed)
     described = next(filter(_is_yolo, _yaml_files(root)), None)
     to_ignore: set[str] = set()
     lists: list[Path] = []
@@ -82,27 +60,38 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         listed = read_class_list(described)
         names = {e.value or 0: e.name for e in (*listed.lines, *listed.ignored_lines)}
         to_ignore = {entry.name for entry in listed.ignored_lines}
-        splits = {"": [path for place, path in images.by_path.items() if _is_below(place)]}
+        splits = {"": [path for place, path in pairs.images.by_path.items() if _is_below(place)]}
     else:
         content = _yaml(described)
         names = _names(content, described)
-        splits = dict(_splits(content, described, root, images, lists))
+        splits = dict(_splits(content, described, pairs, lists))
     for split, paths in splits.items():
         for image in paths:
             place = image.relative_to(root).as_posix()
-            pairs.add(split_of(split or place), image, root / _label_place(place), names)
-    found_splits = pairs.splits()
-    _refuse_boxes(root, found_splits)
-    labels = {pair.label for some in found_splits.values() for pair in some}
-    for path in _label_files(root):
-        if path not in labels:
-            pairs.missing(split_of(path.parent.relative_to(root).as_posix()), path)
+            pairs.add(split_of(split or place), image, root / _label_place(place))
     found = classes_of(root, (names[n] for n in sorted(names)), to_ignore=to_ignore)
-    read = (described, *lists)
-    dataset = YoloDataset(
-        "yolo", root, found.labels, found_splits, found, pairs.content, lists=read
+    draw = partial(_drawing, names)
+    dataset, twice = pairs.dataset("yolo", found, draw, [described, *lists], absent_is_empty=True)
+    _refuse_boxes(root, dataset.splits)
+    labels = {pair.label for some in dataset.splits.values() for pair in some}
+    missing = (
+        Unmatched("label without image", split_of(pairs.folder_of(path)) or "all", path)
+        for path in _label_files(root)
+        if path not in labels
     )
-    return dataset, tuple(pairs.unmatched)
+    return dataset, (*twice, *missing)
+
+
+def _drawing(names: dict[int, str], pair: Pair, _: None) -> Drawing:
+    """The polygons of the pair's text file, the largest first."""
+    drawing = Drawing(image_size(pair.image))
+    for number, points in _rows(pair.label, names):
+        drawing.add(names[number], points, _polygon)
+    return drawing.smaller_on_top()
+
+
+def _polygon(points: Entry, size_hw: Size) -> Patch:
+    return shapes.polygon([points.value * (size_hw[1], size_hw[0])], size_hw)
 
 
 def _yaml_files(root: Path) -> list[Path]:
@@ -151,28 +140,27 @@ def _no_classes(root: Path) -> RequestError:
 
 
 def _splits(
-    content: dict[str, Any], path: Path, root: Path, images: ImageIndex, read: list[Path]
+    content: dict[str, Any], path: Path, pairs: PairList, read: list[Path]
 ) -> Iterator[tuple[str, list[Path]]]:
     """The images of each split that data.yaml names; the lists it names are added to `read`."""
     base = str(content.get("path") or "")
     for key in _SPLIT_KEYS:
         stated = content.get(key)
         places = stated if isinstance(stated, list) else [stated] if stated else []
-        found = [
-            image for place in places for image in _listed(str(place), base, root, images, read)
-        ]
+        found = [image for place in places for image in _listed(str(place), base, pairs, read)]
         if places and not found:
             raise DataError(
-                f"{path}: {key}: {printable(str(stated)[:100])} leads to no image in {root}; "
+                f"{path}: {key}: {printable(str(stated)[:100])} leads to no image in {pairs.root}; "
                 "correct the line, with folders relative to that of the file"
             )
         if found:
             yield key, found
 
 
-def _listed(place: str, base: str, root: Path, images: ImageIndex, read: list[Path]) -> list[Path]:
+def _listed(place: str, base: str, pairs: PairList, read: list[Path]) -> list[Path]:
     """The images in a folder, or in a list of paths. A folder that lies elsewhere on the machine
     that wrote the file is looked for in the root, as Ultralytics does for "../train/images"."""
+    root, images = pairs.root, pairs.images
     parts = [part for part in place.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     for start in range(len(parts)):
         inside = "/".join(parts[start:])
@@ -180,14 +168,24 @@ def _listed(place: str, base: str, root: Path, images: ImageIndex, read: list[Pa
             below = posixpath.normpath(below)
             if below.endswith(".txt") and not below.startswith("..") and (root / below).is_file():
                 read.append(root / below)
-                lines = _lines(root / below)
-                folder = posixpath.dirname(below)
-                found = [images.find(line.strip(), (folder, "", base)) for line in lines]
-                return [image for image in found if image is not None]
+                return _of_list(root / below, pairs, (posixpath.dirname(below), "", base))
             some = [p for name, p in images.by_path.items() if name.startswith(f"{below}/")]
             if some:
                 return some
     return []
+
+
+def _of_list(path: Path, pairs: PairList, bases: tuple[str, ...]) -> list[Path]:
+    found = []
+    for line in _lines(path):
+        image = pairs.images.find(line.strip(), bases)
+        if image is None:
+            raise DataError(
+                f"{path}: '{printable(line.strip()[:100])}' is no image in {pairs.root}; remove "
+                "the line, or restore the image"
+            )
+        found.append(image)
+    return found
 
 
 def _is_below(place: str) -> bool:
@@ -211,7 +209,7 @@ def _label_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _refuse_boxes(root: Path, splits: dict[str, tuple[Pair, ...]]) -> None:
+def _refuse_boxes(root: Path, splits: Mapping[str, tuple[Pair, ...]]) -> None:
     """Raise DataError where the first label files hold boxes only."""
     lengths = {
         len(line.split())
@@ -238,8 +236,8 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Points]]:
-    """The class and the outline of every row, in shares of the image."""
+def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Entry]]:
+    """The class and the outline of every row, (n, 2) in shares of the image."""
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}, row {number}"
         try:
@@ -260,7 +258,7 @@ def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Points]]:
         points = np.array(values).reshape(-1, 2)
         if not ((points > -_TOLERANCE) & (points < 1 + _TOLERANCE)).all():
             raise DataError(f"{where}: coordinates outside 0 to 1; divide them by the image's size")
-        yield int(kind), points
+        yield int(kind), Entry(points, where)
 
 
 FORMAT = Format(

@@ -1,1 +1,1 @@
-"""A predictor judged: its scores on a data set; its speed, stage by stage, and its memory."""
+"""A predictor judged: its scores on a data set, seen once or several times an image."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,7 @@ from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, miou_int
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
-from briskseg.evaluation.test_time_augmentation import TestTimeAugmentation
+from briskseg.evaluation.test_time_augmentation import check_scales, labels_of_views
 from briskseg.runtime.predictor import Predictor, Ran
 from briskseg.runtime.sliding_window import WindowPredictor
 
@@ -32,17 +31,23 @@ class ImageScore(NamedTuple):
     name: str
     miou: float
     pixel_accuracy: float
-    intersection: tuple[int, ...]
-    truth: tuple[int, ...]
-    predicted: tuple[int, ...]
+    intersection: list[int]
+    truth: list[int]
+    predicted: list[int]
 
     @classmethod
     def of(cls, name: str, confusion: ConfusionMatrix) -> ImageScore:
         """The score of one image from its own confusion matrix."""
         counts = confusion.counts
         pixels = (counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0))
-        intersection, truth, predicted = (tuple(one.tolist()) for one in pixels)
-        return cls(name, confusion.miou, confusion.pixel_accuracy, intersection, truth, predicted)
+        return cls(
+            name, confusion.miou, confusion.pixel_accuracy, *(part.tolist() for part in pixels)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For JSON: None where a score does not exist."""
+        fields = self._asdict().items()
+        return {name: None if value != value else value for name, value in fields}
 
 
 @dataclass(frozen=True)
@@ -96,23 +101,13 @@ class Evaluation:
             "ran": None if self.ran is None else self.ran._asdict(),
             "dataset": self.dataset,
             "split": self.split,
-            "scales": list(self.scales),
+            "scales": self.scales,
             "flip": self.flip,
-            "label_size": _listed(self.label_size),
-            "window": _listed(self.window),
-            "stride": _listed(self.stride),
+            "label_size": self.label_size,
+            "window": self.window,
+            "stride": self.stride,
             "confusion": self.confusion.counts.tolist(),
-            "images": [
-                {
-                    "name": image.name,
-                    "miou": _known(image.miou),
-                    "pixel_accuracy": _known(image.pixel_accuracy),
-                    "intersection": list(image.intersection),
-                    "truth": list(image.truth),
-                    "predicted": list(image.predicted),
-                }
-                for image in self.per_image
-            ],
+            "images": [image.to_json() for image in self.per_image],
         }
 
 
@@ -140,13 +135,13 @@ def evaluate(
     """
     dataset = dataset.of_classes(predictor.card.labels.names)
     _check_classes(predictor.card.labels.names, dataset.labels.names)
-    views = TestTimeAugmentation(tuple(float(scale) for scale in scales), flip)
+    check_scales(scales)
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
     scorer, per_image = dataset.scorer(split, label_size), list[ImageScore]()
     for sample in thread_map(scorer.read, pairs, threads=1, ahead=1, progress=progress):
-        predicted_hw = views.labels(predictor, sample.image_hwc, label_size)
+        predicted_hw = labels_of_views(predictor, sample.image_hwc, scales, flip, label_size)
         per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, predicted_hw)))
     if not scorer.confusion.counts.any():
         raise DataError(
@@ -161,7 +156,7 @@ def evaluate(
         network=predictor.card.network.name,
         dataset=dataset.kind,
         split=split,
-        scales=views.scales,
+        scales=tuple(map(float, scales)),
         flip=flip,
         label_size=label_size,
         window=windows.window_hw if windows else None,
@@ -185,11 +180,3 @@ def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:
 
 def _named(name: str | None) -> str:
     return "none" if name is None else f"'{name}'"
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _listed(size_hw: tuple[int, int] | None) -> list[int] | None:
-    return None if size_hw is None else list(size_hw)

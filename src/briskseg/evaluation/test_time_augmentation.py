@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,46 +14,40 @@ from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.sliding_window import Band, WindowPredictor, softmax
 
 
-@dataclass(frozen=True)
-class TestTimeAugmentation:
-    """The scales (of the size the network takes) at which an image is seen; mirrored too or not.
+def check_scales(scales: Sequence[float]) -> None:
+    """Raise RequestError for impossible scales."""
+    if not scales or not all(math.isfinite(x) and 0 < x <= 16 for x in scales):
+        raise RequestError(f"scales are {list(scales)}, expected numbers above 0 and up to 16")
 
-    Raises RequestError for impossible scales.
+
+def labels_of_views(
+    predictor: Predictor,
+    image_hwc: Image,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    size_hw: tuple[int, int] | None = None,
+) -> Labels:
+    """Labels (H, W) of the image, of its own size or of `size_hw`.
+
+    scales: of the size the network takes, at which the image is seen; flip: mirrored too. Seen once
+    at scale 1 they are those of `predictor(image_hwc)`. Otherwise the softmax probabilities,
+    resized to the labels' size, are added up over the views.
     """
-
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.scales or not all(math.isfinite(x) and 0 < x <= 16 for x in self.scales):
-            raise RequestError(
-                f"scales are {list(self.scales)}, expected numbers above 0 and up to 16"
-            )
-
-    def labels(
-        self, predictor: Predictor, image_hwc: Image, size_hw: tuple[int, int] | None = None
-    ) -> Labels:
-        """Labels (H, W) of the image, of its own size or of `size_hw`.
-
-        Seen once at scale 1 they are those of `predictor(image_hwc)`. Otherwise the softmax
-        probabilities, resized to the labels' size, are added up over the views.
-        """
-        height, width = image_hwc.shape[:2]
-        wanted_hw = size_hw or (height, width)
-        if self.scales == (1.0,) and not self.flip:
-            return predictor.labels_at(image_hwc, wanted_hw)
-        base_hw = predictor.card.input.size or (height, width)
-        total_chw = np.zeros((predictor.card.network.classes, *wanted_hw), dtype=np.float32)
-        for scale in self.scales:
-            network_hw = (max(1, round(base_hw[0] * scale)), max(1, round(base_hw[1] * scale)))
-            for top, band_chw in _bands(predictor, image_hwc, network_hw, wanted_hw):
-                total_chw[:, top : top + band_chw.shape[1]] += band_chw
-            if not self.flip:
-                continue
-            mirrored = np.ascontiguousarray(image_hwc[:, ::-1])
-            for top, band_chw in _bands(predictor, mirrored, network_hw, wanted_hw):
-                total_chw[:, top : top + band_chw.shape[1]] += band_chw[:, :, ::-1]
-        return decode_labels(total_chw, wanted_hw)
+    height, width = image_hwc.shape[:2]
+    wanted_hw = size_hw or (height, width)
+    if tuple(scales) == (1.0,) and not flip:
+        return predictor.labels_at(image_hwc, wanted_hw)
+    base_hw = predictor.card.input.size or (height, width)
+    views = [(image_hwc, 1)]  # and in which direction its columns run
+    if flip:
+        views.append((np.ascontiguousarray(image_hwc[:, ::-1]), -1))
+    total_chw = np.zeros((predictor.card.network.classes, *wanted_hw), dtype=np.float32)
+    for scale in scales:
+        network_hw = (max(1, round(base_hw[0] * scale)), max(1, round(base_hw[1] * scale)))
+        for view_hwc, step in views:
+            for top, band_chw in _bands(predictor, view_hwc, network_hw, wanted_hw):
+                total_chw[:, top : top + band_chw.shape[1]] += band_chw[:, :, ::step]
+    return decode_labels(total_chw, wanted_hw)
 
 
 def _bands(

@@ -124,9 +124,10 @@ def export(
     """Write the network in `model`, a run folder or a .safetensors file, in the format `to`.
 
     The file takes images of `size_hw`; by default of any size, or where the format needs one, of
-    the card's `input.size`. `out` is by default the weights file with the format's suffix; a file
-    that is there already is not overwritten. The new file is run beside the network, on drawn
-    streets and on `images`, before it gets its name, so a file that disagrees never is there.
+    the card's `input.size`. `out` is by default the weights file with the format's suffix, of
+    shipped weights in the working folder; a file that is there already is not overwritten. The new
+    file is run beside the network, on drawn streets and on `images`, before it gets its name, so a
+    file that disagrees never is there.
 
     int8: quantize the convolutions; the file, NAME-int8.xml, is scored on data and refused where it
     loses more than the bounds.
@@ -138,16 +139,25 @@ def export(
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
     from briskseg.runtime.backends.torch_backend import TorchBackend
-    from briskseg.runtime.model_files import find_weights, sha256
+    from briskseg.runtime.model_files import find_weights, sha256, weights_folder
 
-    file = find_weights(model)
     if int8 is not None and to != "openvino":
-        raise RequestError(f"int8 files are OpenVINO's here, not {chosen.title}'s; --to openvino")
-    kind = "" if int8 is None else "-int8"
-    out = file.with_name(f"{file.stem}{kind}{chosen.suffix}") if out is None else out
+        raise RequestError(
+            f"int8 files are OpenVINO's, found --to {to}; write --to openvino, or leave --int8 out"
+        )
+    file = find_weights(model)
+    if out is None:
+        folder = Path() if file.parent == weights_folder() else file.parent
+        out = folder / f"{file.stem}{'' if int8 is None else '-int8'}{chosen.suffix}"
     _check_out(out, chosen)
     backend, card = TorchBackend.open(file, device="cpu")
-    size_hw = _size(size_hw, card, file, chosen)
+    if size_hw is None and not chosen.any_size:
+        size_hw = card.input.size
+        if size_hw is None:
+            raise RequestError(
+                f"{file} takes images of any size, but a {chosen.title} file takes one size; name "
+                "it: --size HxW, as in --size 512x1024"
+            )
     if size_hw is not None and chosen.any_size:  # it is for `predict`, which must resize
         card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
     exported = Exported(
@@ -172,21 +182,23 @@ def _write(
     """Write a file in a folder of its own, run it beside the network, and only then name it."""
     from briskseg.export.verify import verify, verify_resizing
 
+    module, _, function = chosen.writer.partition(":")
+    write: Writer = getattr(importlib.import_module(f"briskseg.export.{module}"), function)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             part = Path(folder) / out.name
-            runs = _writer(chosen)(backend.network, card, exported, part)
+            runs = write(backend.network, card, exported, part)
             agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
             if exported.size is None and card.input.size is not None and runs.labels is not None:
                 coarse = functools.partial(backend.run, at_own_size=False)
                 verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
+            del runs  # a file that is in use cannot be moved, or written over, everywhere
             scored = None
             if int8 is not None:
-                from briskseg.export.openvino_file import write_int8
+                from briskseg.export.int8 import write_int8
 
                 scored = write_int8(backend.network, card, exported, part, int8, out)
-            del runs  # a file that is in use cannot be moved everywhere
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
             part.replace(out)
@@ -206,23 +218,3 @@ def _check_out(out: Path, chosen: Format) -> None:
             raise RequestError(
                 f"{file} is there already; remove it, or name another file with --out"
             )
-
-
-def _size(
-    size_hw: tuple[int, int] | None, card: Card, file: Path, chosen: Format
-) -> tuple[int, int] | None:
-    """The one size of the file's images, or None for any."""
-    if size_hw is not None or chosen.any_size:
-        return size_hw
-    if card.input.size is None:
-        raise RequestError(
-            f"{file} takes images of any size, but a {chosen.title} file takes one size; name it: "
-            "--size HxW, as in --size 512x1024"
-        )
-    return card.input.size
-
-
-def _writer(chosen: Format) -> Writer:
-    module, _, function = chosen.writer.partition(":")
-    writer: Writer = getattr(importlib.import_module(f"briskseg.export.{module}"), function)
-    return writer

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError, RequestError
+from briskseg.core.exported import Exported
 from briskseg.core.images import resize_image
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset
-from briskseg.export.openvino_file import folded, import_openvino
+from briskseg.export.openvino_file import folded, import_openvino, save, to_openvino
 
 if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
+    from briskseg.models.network import Network
 
 CALIBRATION = 48  # images
 RANKING_STEP = 16  # every 16th of them ranks the layers
@@ -38,22 +42,16 @@ FAKE, CONSTANT = "FakeQuantize", "Constant"
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """How much may be lost, in points (hundredths) of mIoU and of any class's IoU."""
-
-    miou: float = 0.5
-    class_iou: float = 3.0
-
-
-@dataclass(frozen=True)
 class Int8:
-    """What int8 asks for: data whose train split calibrates and whose val split scores.
+    """What int8 asks for: data whose train split calibrates and whose val split scores, and how
+    much may be lost, in points (hundredths) of mIoU and of any class's IoU.
 
     told: is told what is being done, and progress how many images are scored, of how many.
     """
 
     dataset: Dataset
-    bounds: Bounds = Bounds()
+    max_miou_loss: float = 0.5
+    max_class_loss: float = 3.0
     told: Callable[[str], None] = lambda what: None
     progress: Progress = lambda done, total: None
 
@@ -79,9 +77,36 @@ class Scored:
         index = int(np.argmax(losses))
         return self.float32.names[index], float(losses[index])
 
-    def within(self, bounds: Bounds) -> bool:
-        """Whether nothing is lost beyond them."""
-        return self.miou_loss <= bounds.miou and self.worst[1] <= bounds.class_iou
+    def is_within(self, int8: Int8) -> bool:
+        """Whether no more is lost than may be."""
+        return self.miou_loss <= int8.max_miou_loss and self.worst[1] <= int8.max_class_loss
+
+
+def write_int8(
+    network: Network, card: Card, exported: Exported, path: Path, int8: Int8, told: Path
+) -> Scored:
+    """As `write_openvino`, in int8; `told` is the file that errors name. Raises as `quantize`."""
+    from briskseg.evaluation.accuracy import evaluate
+    from briskseg.runtime.backends.openvino_backend import OpenVINOBackend
+    from briskseg.runtime.predictor import Predictor
+
+    import_nncf()  # where it is missing, that is said before the network is traced
+    exported = exported.model_copy(update={"precision": "int8"})
+
+    def score(model: Any) -> Evaluation:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            file = Path(folder) / path.name
+            save(model, card, exported, file)
+            predictor = Predictor(*OpenVINOBackend.open(file))
+            return evaluate(predictor, int8.dataset, "val", progress=int8.progress)
+
+    float32 = to_openvino(network, card, exported)
+    model, scored = quantize(float32, card.input.size, score, int8, told)
+    scores = {**card.scores}
+    if not card.has_seen_val:
+        scores["int8_val_miou"] = scored.int8.miou
+    save(model, card.model_copy(update={"scores": scores}), exported, path)
+    return scored
 
 
 def quantize(
@@ -94,10 +119,10 @@ def quantize(
     """The `openvino.Model` in int8, and its scores beside those of `model`.
 
     size_hw: what calibration images are resized to. score: scores an `openvino.Model` on the split.
-    Raises ExportError, naming `path` and the worst class, where
-    no choice of layers is within `bounds`; MissingExtraError without nncf.
+    Raises ExportError, naming `path` and the worst class, where any choice of layers loses more
+    than may be lost; MissingExtraError without nncf.
     """
-    images, told, bounds = calibration_images(int8.dataset, size_hw), int8.told, int8.bounds
+    images, told = calibration_images(int8.dataset, size_hw), int8.told
     told("scoring float32")
     float32 = score(model)
     # NNCF takes only constants for biases: else it corrects none, and rounds between a convolution
@@ -110,7 +135,7 @@ def quantize(
         quantized = _quantized(model, images, sensitive[:number])
         told("scoring int8")
         scored = Scored(float32, score(quantized), number)
-        if scored.within(bounds):
+        if scored.is_within(int8):
             return quantized, scored
         best = scored if best is None or scored.miou_loss < best.miou_loss else best
         if not sensitive:
@@ -121,8 +146,8 @@ def quantize(
     raise ExportError(
         f"{path} was not kept: in int8, with {left_in_float(best.in_float)}, it loses "
         f"{best.miou_loss:.2f} points of mIoU and its worst class '{name}' {loss:.2f} points, "
-        f"expected at most {bounds.miou:g} and {bounds.class_iou:g}; calibrate on more images like "
-        "those of val, or allow more with --max-miou-loss and --max-class-loss"
+        f"expected at most {int8.max_miou_loss:g} and {int8.max_class_loss:g}; calibrate on more "
+        "images like those of val, or allow more with --max-miou-loss and --max-class-loss"
     )
 
 

@@ -50,26 +50,23 @@ def write_keras(network: Network, card: Card, exported: Exported, path: Path) ->
     """
     keras = import_keras()
     assert exported.size is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of its own packages
+        images = torch.zeros(1, 3, *exported.size)
+        program = torch.export.export(FullLogits(network).eval(), (images,))
     with keras.device("cpu"):
-        writer = Writer(keras, type(network).__name__)
+        writer = Writer(keras, type(network).__name__, program)
         image = keras.Input((*exported.size, 3), name="image", dtype="float32")
         mean = [255 * value for value in card.input.mean]
         variance = [(255 * value) ** 2 for value in card.input.std]
         x = writer.add("Normalization", image, axis=-1, mean=mean, variance=variance)
-        model = keras.Model(image, writer.write(_operations(network, exported.size), x))
+        model = keras.Model(image, writer.write(x))
         for name, arrays in writer.arrays.items():
             model.get_layer(name).set_weights(arrays)
         model.save(path)
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     add_beside(path, {k: v for k, v in state.items() if k not in writer.used}, card)
     return Runs(_open(keras, path))
-
-
-def _operations(network: Network, size_hw: tuple[int, int]) -> Any:
-    """The `torch.export.ExportedProgram` of its logits."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own packages
-        return torch.export.export(FullLogits(network).eval(), (torch.zeros(1, 3, *size_hw),))
 
 
 def import_keras() -> Any:
@@ -101,28 +98,27 @@ def _open(keras: Any, path: Path) -> Infer:
 
 
 class Writer:
-    """Appends a Keras layer for each operation of a network.
+    """Appends a Keras layer for each operation of a network's `torch.export.ExportedProgram`.
 
     state: the program's tensors. arrays: by layer, what its weights are to be. used: the names of
     the network's tensors in them.
     """
 
-    def __init__(self, keras: Any, network: str) -> None:
-        self._layers, self._network = keras.layers, network
-        self._keras_tensor = keras.KerasTensor
+    def __init__(self, keras: Any, network: str, program: Any) -> None:
+        self._layers, self._keras_tensor = keras.layers, keras.KerasTensor
+        self._network, self._program = network, program
         self._numbers: Counter[str] = Counter()
-        self.state: dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] = {**program.state_dict, **program.constants}
         self.arrays: dict[str, list[Array]] = {}
         self.used: set[str] = set()
 
-    def write(self, program: Any, image: Any) -> Any:
-        """What the exported program gives for `image`."""
+    def write(self, image: Any) -> Any:
+        """What the program gives for `image`."""
         values = dict[Any, Any]()
-        signature = program.graph_signature
+        signature = self._program.graph_signature
         names = signature.inputs_to_parameters | signature.inputs_to_buffers
         names |= signature.inputs_to_lifted_tensor_constants
-        self.state = {**program.state_dict, **program.constants}
-        for node in program.graph.nodes:
+        for node in self._program.graph.nodes:
             if node.op == "placeholder":
                 values[node] = Weight(names[node.name]) if node.name in names else image
             elif node.op == "output":
@@ -132,13 +128,14 @@ class Writer:
         raise AssertionError("a program without output")
 
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
-        args, options = _replaced(node, values)
-        inputs = [values[one] for one in node.all_input_nodes]
-        if not any(isinstance(one, self._keras_tensor) for one in inputs):
-            plain = [self.state[one] if isinstance(one, Weight) else one for one in inputs]
-            args, options = _replaced(node, dict(zip(node.all_input_nodes, plain, strict=True)))
+        inputs = {one: values[one] for one in node.all_input_nodes}
+        if not any(isinstance(value, self._keras_tensor) for value in inputs.values()):
+            for one, value in inputs.items():
+                inputs[one] = self.state[value] if isinstance(value, Weight) else value
+            args, options = map_arg((node.args, node.kwargs), inputs.__getitem__)
             values[node] = node.target(*args, **options)
             return
+        args, options = map_arg((node.args, node.kwargs), inputs.__getitem__)
         operation = getattr(node.target, "overloadpacket", node.target).__name__
         try:
             values[node] = OPERATIONS[operation.removesuffix("_")](self, *args, **options)

@@ -26,8 +26,7 @@ from briskseg.core.card import Card, load_weights, save_weights
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError, WeightsError
 from briskseg.core.files.limits import parse_json
 from briskseg.core.types import Array
-from briskseg.models import create_model
-from briskseg.models.weights.comparison import COUNTER, differences, shapes_of
+from briskseg.models.weights.comparison import check_finite, network_of, shapes_of
 from briskseg.models.weights.convert import new_file
 
 BESIDE = "briskseg.safetensors"
@@ -71,10 +70,6 @@ def layer_name(module: str) -> str:
     return module.replace(".", "-")
 
 
-def _module_name(layer: str) -> str:
-    return layer.replace("-", ".")
-
-
 def convert_keras(path: Path, out: Path | None = None) -> tuple[Card, Path]:
     """Write the weights and the card in the .keras file `path` to `out`; return card and `out`.
 
@@ -84,28 +79,12 @@ def convert_keras(path: Path, out: Path | None = None) -> tuple[Card, Path]:
     """
     out = new_file(path, out)
     tensors, card = read_keras(path)
-    network = card.network
-    try:
-        with torch.device("meta"):  # shapes without memory
-            state = create_model(network.name, network.classes, **network.options).state_dict()
-    except RequestError as error:
-        raise WeightsError(
-            f"{path}: its card names a network that cannot be built: {error}"
-        ) from None
-    counters = {name: np.zeros((), np.int64) for name in state if name.endswith(COUNTER)}
-    tensors = counters | tensors
-    mismatch = differences(shapes_of(state), {name: a.shape for name, a in tensors.items()})
-    if mismatch:
-        raise WeightsError(
-            f"{path} is not the {network.name} with {network.classes} classes that its card names: "
-            f"{mismatch}; export it again"
-        )
+    with torch.device("meta"):  # shapes without memory
+        network = network_of(card.network, shapes_of(tensors), path, "export it again")
     for name, array in tensors.items():
-        if not np.isfinite(array).all():
-            raise WeightsError(
-                f"{path}: '{name}' holds values that are not finite numbers; its training diverged"
-            )
-    save_weights(out, {name: tensors[name] for name in state}, card)
+        check_finite(name, torch.from_numpy(array), path)
+    counters = {name: np.zeros((), np.int64) for name in network.state_dict()}
+    save_weights(out, {name: (counters | tensors)[name] for name in counters}, card)
     return card, out
 
 
@@ -146,7 +125,7 @@ def _read(archive: zipfile.ZipFile, member: str, path: Path, bound: int = _MAX_B
     """A member's content, of which no more is unpacked than the bound, whatever its header says."""
     with archive.open(member) as file:
         data = file.read(bound + 1)
-    if len(data) > bound or archive.getinfo(member).file_size > bound:
+    if len(data) > bound:
         raise WeightsError(
             f"{path}: its member '{member}' is larger than {bound} bytes unpacked; no file that "
             "`briskseg export` wrote is: export it again"
@@ -192,7 +171,7 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
                 total += array.nbytes
                 if total > _MAX_BYTES:
                     raise ValueError(f"arrays of more than {_MAX_BYTES} bytes")
-                module = _module_name(layer["config"]["name"])
+                module = layer["config"]["name"].replace("-", ".")  # as `layer_name` named it
                 yield f"{module}.{kind.tensors[index]}", kind.from_keras(array)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -132,8 +132,8 @@ def _join(graph: Any) -> None:
     """Let the resized images be those that the network sees, which so far are an input."""
     for node in graph.node:
         node.output[:] = [NETWORK_IMAGES if name == "resized" else name for name in node.output]
-    _drop(graph.input, NETWORK_IMAGES)
-    _drop(graph.output, "resized")
+    _replace(graph.input, [value for value in graph.input if value.name != NETWORK_IMAGES])
+    _replace(graph.output, [value for value in graph.output if value.name != "resized"])
     # Nodes must come after those that they take from: those before the network go first.
     needed, first = {NETWORK_IMAGES}, list[Any]()
     for node in reversed(graph.node):
@@ -141,15 +141,14 @@ def _join(graph: Any) -> None:
             needed.update(node.input)
             first.insert(0, node)
     rest = [node for node in graph.node if needed.isdisjoint(node.output)]
-    ordered = [type(node).FromString(node.SerializeToString()) for node in (*first, *rest)]
-    del graph.node[:]
-    graph.node.extend(ordered)
+    _replace(graph.node, [*first, *rest])
 
 
-def _drop(values: Any, name: str) -> None:
-    kept = [value for value in values if value.name != name]
-    del values[:]
-    values.extend(kept)
+def _replace(field: Any, values: Sequence[Any]) -> None:
+    """Let a repeated field of a protobuf message hold these; some of them may be its own."""
+    copies = [type(value).FromString(value.SerializeToString()) for value in values]
+    del field[:]
+    field.extend(copies)
 
 
 def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None:
@@ -171,8 +170,7 @@ def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None
         ),
         (graph.value_info, [(NETWORK_IMAGES, types.UINT8, ["batch", "h", "w", 3]) for _ in inner]),
     ):
-        del values[:]
-        values.extend(helper.make_tensor_value_info(*one) for one in described)
+        _replace(values, [helper.make_tensor_value_info(*one) for one in described])
     for part in (model, graph, *graph.node, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
@@ -201,8 +199,5 @@ def _halve(onnx: ModuleType, graph: Any, deployed: Deployed) -> None:
         if folded is not None:
             constants.append(onnx.numpy_helper.from_array(folded[1].numpy(), f"{name}.scale"))
             nodes.append(helper.make_node("Mul", [widened, f"{name}.scale"], [name]))
-    nodes += graph.node
-    for values, new in ((graph.initializer, constants), (graph.node, nodes)):
-        copies = [type(one).FromString(one.SerializeToString()) for one in new]
-        del values[:]
-        values.extend(copies)
+    _replace(graph.initializer, constants)
+    _replace(graph.node, [*nodes, *graph.node])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import MissingExtraError
@@ -14,15 +13,12 @@ from briskseg.export import Runs
 from briskseg.export.onnx_file import to_onnx
 from briskseg.models.network import Network
 
-if TYPE_CHECKING:
-    from briskseg.export.int8 import Int8, Scored
-
 
 def write_openvino(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
     """Write `network`, in eval mode on the CPU, to `path` and to the .bin beside it; return the
     file, loaded.
 
-    Raises MissingExtraError without onnx or openvino, RequestError for a network without a form.
+    Raises MissingExtraError without onnx or openvino, ExportError for a network without a form.
     """
     save(to_openvino(network, card, exported), card, exported, path)
     from briskseg.runtime.backends.openvino_backend import OpenVINOBackend
@@ -68,31 +64,3 @@ def import_openvino() -> Any:
         except ModuleNotFoundError as error:
             raise MissingExtraError("openvino", "exporting to OpenVINO", "openvino") from error
     return openvino
-
-
-def write_int8(
-    network: Network, card: Card, exported: Exported, path: Path, int8: Int8, told: Path
-) -> Scored:
-    """As `write_openvino`, quantized as `briskseg.export.int8` does; `told` is the file that an
-    error names. Raises as `quantize`."""
-    from briskseg.evaluation.accuracy import Evaluation, evaluate
-    from briskseg.export.int8 import quantize
-    from briskseg.runtime.backends.openvino_backend import OpenVINOBackend
-    from briskseg.runtime.predictor import Predictor
-
-    exported = exported.model_copy(update={"precision": "int8"})
-
-    def score(model: Any) -> Evaluation:
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            file = Path(folder) / path.name
-            save(model, card, exported, file)
-            predictor = Predictor(*OpenVINOBackend.open(file))
-            return evaluate(predictor, int8.dataset, "val", progress=int8.progress)
-
-    float32 = to_openvino(network, card, exported)
-    model, scored = quantize(float32, card.input.size, score, int8, told)
-    scores = {**card.scores}
-    if not card.has_seen_val:
-        scores["int8_val_miou"] = scored.int8.miou
-    save(model, card.model_copy(update={"scores": scores}), exported, path)
-    return scored

@@ -61,10 +61,10 @@ def verify(
             _check_labels(expected, runs.labels(image), path)
     if not largest <= BOUND:  # NaN is no agreement
         of = " and ".join(f"{height}x{width}" for height, width in sizes)
-        raise ExportError(
-            f"{path} was not kept: its logits differ from the network's by up to {largest:.2g} of "
-            f"their standard deviation, expected at most {BOUND:g} ({len(shown)} images of {of}); "
-            "report the model and the versions of its packages"
+        raise _refusal(
+            path,
+            f"its logits differ from the network's by up to {largest:.2g} of their standard "
+            f"deviation, expected at most {BOUND:g} ({len(shown)} images of {of})",
         )
     return Agreement(largest, len(shown), runs.labels is not None)
 
@@ -84,10 +84,7 @@ def verify_resizing(
     for over, under in RESIZED_SIZES:
         height, width = (max(1, side * over // under) for side in size_hw)
         image = resize_image(draw_scene(0)[0], (height, width))
-        logits = coarse(resize_image(image, size_hw))
-        factor = enlargement.factor
-        if factor is not None and logits.shape[1:] != tuple(side // factor for side in size_hw):
-            logits = enlargement.full(logits, size_hw)  # of which some are cropped
+        logits = enlargement.uncropped(coarse(resize_image(image, size_hw)), size_hw)
         expected = enlarge(logits, (height, width), enlargement.align_corners)
         _check_labels(expected, runs.labels(image), path, RESIZED_MARGIN)
 
@@ -100,9 +97,8 @@ def _drawn(size_hw: tuple[int, int]) -> list[Image]:
 
 def _difference(expected: Logits, found: Logits, path: Path) -> float:
     if found.shape != expected.shape:
-        raise ExportError(
-            f"{path} was not kept: its logits are {found.shape}, expected {expected.shape} as the "
-            "network's; report the model and the versions of its packages"
+        raise _refusal(
+            path, f"its logits are {found.shape}, expected {expected.shape} as the network's"
         )
     return float(np.abs(found - expected).max() / expected.std())
 
@@ -112,16 +108,22 @@ def _check_labels(
 ) -> None:
     """The label of each pixel must be that of its best logit, or of one within `margin` of it."""
     if labels_hw.shape != expected.shape[1:] or labels_hw.max() >= expected.shape[0]:
-        raise ExportError(
-            f"{path} was not kept: its labels are {labels_hw.shape} from 0 to {labels_hw.max()}, "
-            f"expected {expected.shape[1:]} below {expected.shape[0]}; report the model and the "
-            "versions of its packages"
+        raise _refusal(
+            path,
+            f"its labels are {labels_hw.shape} from 0 to {labels_hw.max()}, expected "
+            f"{expected.shape[1:]} below {expected.shape[0]}",
         )
     chosen = np.take_along_axis(expected, labels_hw[None].astype(np.intp), axis=0)[0]
     wrong = np.count_nonzero(chosen < expected.max(axis=0) - margin * expected.std())
     if wrong:
-        raise ExportError(
-            f"{path} was not kept: {wrong} of {labels_hw.size} labels are not the network's, where "
-            f"its two best logits are more than {margin:g} of their standard deviation apart; "
-            "report the model and the versions of its packages"
+        raise _refusal(
+            path,
+            f"{wrong} of {labels_hw.size} labels are not the network's, where its two best logits "
+            f"are more than {margin:g} of their standard deviation apart",
         )
+
+
+def _refusal(path: Path, found: str) -> ExportError:
+    return ExportError(
+        f"{path} was not kept: {found}; report the model and the versions of its packages"
+    )

@@ -70,10 +70,6 @@ class ERFNetFCN(Network):
         logits: Tensor = self.head(self.decoder(self.encoder(self.extended(images))))
         return logits
 
-    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        """Only "logits": there is no auxiliary head."""
-        return {"logits": self(images)}
-
     @property
     def class_bias(self) -> nn.Parameter:
         bias = self.head[-1].bias

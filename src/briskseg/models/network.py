@@ -67,10 +67,10 @@ class Network(nn.Module, ABC):
         `forward` makes those at full size and a decoder of labels need not; `factor` says how."""
         return self(images)
 
-    @abstractmethod
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that a loss may read, by the names in `outputs`: "logits" as `forward` gives
         them, and what the heads give that only training uses, (N,classes,h,w) at their own size."""
+        return {"logits": self(images)}
 
     def export_form(self) -> ExportForm:
         """What a device runs. It shares no tensor with the network, which stays as it is."""
@@ -109,7 +109,7 @@ class ExportForm(nn.Module):
 
     It takes normalized images (N,3,H,W) that are extended already and gives the logits (N,classes,
     h,w) of `forward_coarse`, not cropped. A network that knows its labels by a shorter way than
-    from the enlarged logits overrides `labels`.
+    from the enlarged logits overrides `forward_labels`.
     """
 
     def __init__(self, network: Network) -> None:
@@ -118,7 +118,7 @@ class ExportForm(nn.Module):
         self.network.extends = (1, 1)
         for module in [*self.network.modules()]:
             if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish):
-                module.inplace = False  # torch takes many times as long to write the others
+                module.inplace = False  # torch takes three times as long to write one in place
             for name, child in module.named_children():
                 if isinstance(child, nn.ConvTranspose2d) and any(child.output_padding):
                     setattr(module, name, CroppedDeconvolution(child))

@@ -33,9 +33,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from briskseg.core import run_names
 from briskseg.core.card import Card, read_card, save_tensors
-from briskseg.core.errors import DataError, RequestError
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
+from briskseg.core.errors import DataError, RequestError, WeightsError
+from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.recipe import AnyRecipe, load_recipe
 from briskseg.runs.scores import Scores, read_scores
 
@@ -72,11 +73,11 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe = path / "recipe.yaml"
+        self.recipe = path / run_names.RECIPE
         self.length = path / "length.json"
         self.metrics = path / "metrics.csv"
-        self.weights = path / "model.safetensors"
-        self.encoder = path / "encoder.safetensors"
+        self.weights = path / run_names.WEIGHTS
+        self.encoder = path / run_names.ENCODER
         self.encoder_scores = path / "encoder.json"
         self.scores = path / "scores.json"
         self.class_counts = path / "class_counts.json"
@@ -112,7 +113,7 @@ class RunFolder:
 
     def seed(self, seed: int) -> RunFolder:
         """The run of one seed in a folder of several."""
-        return RunFolder(self.path / f"seed-{seed}")
+        return RunFolder(self.path / f"{run_names.SEED}{seed}")
 
     # --- state
 
@@ -170,12 +171,38 @@ class RunFolder:
         return read_scores(self.scores) if self.scores.is_file() else None
 
     def read_encoder_card(self) -> dict[str, Any]:
-        """The recipe, scores and versions in the metadata of encoder.safetensors."""
+        """The recipe, scores and versions in the metadata of encoder.safetensors.
+
+        Raises WeightsError where the file is not there, damaged, or of something else.
+        """
         from safetensors import safe_open
 
-        with safe_open(self.encoder, framework="np") as file:
-            card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
+        try:
+            with safe_open(self.encoder, framework="np") as file:
+                card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
+        except Exception as error:  # the library's own, or of what is no card of ours
+            raise WeightsError(
+                f"{self.encoder} cannot be read as a pretrained encoder ({error}); restore it from "
+                "a copy, or train again with another --out"
+            ) from None
         return card
+
+    def read_length(self) -> dict[str, Any]:
+        """length.json, {"minutes", "steps"}; minutes None where the recipe alone says how long.
+
+        Raises DataError where it is damaged.
+        """
+        text = self.read_text(self.length)
+        if text is None:
+            return {"minutes": None}
+        try:
+            length = parse_json(text)
+            return {"minutes": float(length["minutes"]), "steps": int(length["steps"])}
+        except (ValueError, TypeError, KeyError):
+            raise DataError(
+                f'{self.length} is damaged, expected {{"minutes": M, "steps": N}}; write it again, '
+                f"with the steps of {self.recipe.name}"
+            ) from None
 
     def read_film(self) -> Film | None:
         """The images of which every prediction is there, None where there is none yet."""

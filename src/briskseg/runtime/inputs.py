@@ -49,14 +49,15 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """
     found: dict[object, Input] = {}
     for text in texts:
-        if (camera := _CAMERA.fullmatch(text)) and not Path(text).is_file():
+        path = Path(text)  # of a camera that is a device, neither file nor folder
+        if (camera := _CAMERA.fullmatch(text)) and not (path.is_file() or path.is_dir()):
             number = int(camera[1])
-            found.setdefault(number, Input(Path(text), f"camera-{number}", number))
+            found.setdefault(number, Input(path, f"camera-{number}", number))
         elif _ADDRESS.match(text):
-            found.setdefault(text, Input(Path(text), _address_name(text), address=text))
+            found.setdefault(text, Input(path, _address_name(text), address=text))
         else:
-            for path, name in _expand(text, out.resolve()):
-                found.setdefault(path, Input(path, name))
+            for file, name in _expand(text, out.resolve()):
+                found.setdefault(file, Input(file, name))
     inputs: dict[str, Input] = {}
     for one in found.values():
         free, number = one.name, 1

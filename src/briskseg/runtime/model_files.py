@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from shlex import quote
 
+from briskseg.core import run_names
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, RequestError, nearest
 from briskseg.core.exported import Exported, read_exported
@@ -25,12 +27,10 @@ def find_files(path: Path) -> list[Path]:
     """
     if is_exported(path):
         return [path]
-    if not path.exists() and (shipped := shipped_files().get(str(path))):
-        if shipped[-1].suffix != WEIGHTS:
-            return shipped
-        path = shipped[-1]
     weights = find_weights(path)
-    return [*_exported_beside(weights), weights]
+    beside = _beside(weights)
+    digest = sha256(weights) if beside else ""
+    return [*(file for file in beside if _made_of(file) == digest), weights]
 
 
 def is_exported(path: Path) -> bool:
@@ -54,9 +54,8 @@ def find_weights(path: Path) -> Path:
         return _weights_of_run(path)
     if not path.exists():
         shipped = shipped_files()
-        found = [file for file in shipped.get(str(path), []) if file.suffix == WEIGHTS]
-        if found:
-            return found[0]
+        if str(path) in shipped:
+            return shipped[str(path)][-1]
         near = f"; {nearest(str(path), shipped)}" if shipped else ""
         raise RequestError(f"{path} is not there, expected {ACCEPTED}{near}")
     suffix = path.suffix.lower()
@@ -69,37 +68,38 @@ def find_weights(path: Path) -> Path:
     if suffix in _CHECKPOINTS:
         raise RequestError(
             f"{path} is a PyTorch checkpoint, expected {ACCEPTED}; make one with: "
-            f"briskseg convert {path} --labels cityscapes|camvid|FILE"
+            f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"
         )
     if suffix == ".keras":
         raise RequestError(
-            f"{path} is a Keras file, expected {ACCEPTED}; make one with: briskseg convert {path}"
+            f"{path} is a Keras file, expected {ACCEPTED}; make one with: "
+            f"briskseg convert {quote(str(path))}"
         )
     raise RequestError(f"{path} is of no known type, expected {ACCEPTED}")
 
 
 def _weights_of_run(folder: Path) -> Path:
-    weights = folder / "model.safetensors"
+    weights = folder / run_names.WEIGHTS
     if weights.is_file():
         return weights
-    if (folder / "encoder.safetensors").is_file():
+    if (folder / run_names.ENCODER).is_file():
         raise RequestError(
-            f"the run {folder} has no model.safetensors, only an encoder, which predicts nothing "
+            f"the run {folder} has no {weights.name}, only an encoder, which predicts nothing "
             "by itself; where the run has a further stage let it train on, else train a network "
-            f"from it: briskseg train RECIPE --data DIR --set model.encoder={folder}"
+            f"from it: briskseg train RECIPE --data DIR --set {quote(f'model.encoder={folder}')}"
         )
-    if (folder / "recipe.yaml").is_file():
+    if (folder / run_names.RECIPE).is_file():
         raise RequestError(
-            f"the run {folder} has no model.safetensors yet: no validation of it has finished; "
+            f"the run {folder} has no {weights.name} yet: no validation of it has finished; "
             "let it train on, or name one of its files in checkpoints/"
         )
-    if seeds := sorted(path.name for path in folder.glob("seed-*") if path.is_dir()):
+    if seeds := sorted(path.name for path in folder.glob(f"{run_names.SEED}*") if path.is_dir()):
         raise RequestError(
             f"the folder {folder} holds runs of several seeds ({', '.join(seeds[:5])}); name one "
             f"of them: {folder / seeds[0]}"
         )
     raise RequestError(
-        f"the folder {folder} is no run folder (no model.safetensors, no recipe.yaml), "
+        f"the folder {folder} is no run folder (no {weights.name}, no {run_names.RECIPE}), "
         f"expected {ACCEPTED}"
     )
 
@@ -111,27 +111,23 @@ def weights_folder() -> Path:
 
 def shipped_files() -> dict[str, list[Path]]:
     """The files of each shipped name, exported ones first: NAME.onnx, NAME-int8.xml ..."""
-    found: dict[str, list[Path]] = {}
-    folder = weights_folder()
-    for suffix in (*EXPORTED, WEIGHTS):
-        for file in sorted(folder.glob(f"*{suffix}")):
-            found.setdefault(file.stem.removesuffix("-int8"), []).append(file)
-    return dict(sorted(found.items()))
+    weights = sorted(weights_folder().glob(f"*{WEIGHTS}"))
+    return {file.stem: [*_beside(file), file] for file in weights}
 
 
-def _exported_beside(weights: Path) -> list[Path]:
-    """NAME.onnx, NAME-int8.xml ... beside NAME.safetensors that were made of this very file."""
+def _beside(weights: Path) -> list[Path]:
+    """NAME.onnx, NAME-int8.xml ... beside NAME.safetensors."""
     names = [f"{weights.stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in EXPORTED]
-    there = [file for name in names if (file := weights.with_name(name)).is_file()]
-    digest = sha256(weights) if there else ""
-    found = []
-    for file in there:
-        try:
-            if read_exported(file)[1].weights == digest:
-                found.append(file)
-        except BriskError:  # damaged, or not ours: the weights themselves are what was named
-            continue
-    return found
+    return [file for name in names if (file := weights.with_name(name)).is_file()]
+
+
+def _made_of(exported: Path) -> str | None:
+    """The SHA-256 of the weights that it was made of; None where it is damaged, or not ours: the
+    weights beside it are what was named."""
+    try:
+        return read_exported(exported)[1].weights
+    except BriskError:
+        return None
 
 
 def sha256(file: Path) -> str:

@@ -54,9 +54,7 @@ class Predictor:
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
-        check_image(image_hwc)
-        height, width = image_hwc.shape[:2]
-        return self.labels_at(image_hwc, (height, width))
+        return self.labels_at(image_hwc, checked_size(image_hwc))
 
     def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
         """As a call, but labels of `size_hw`.
@@ -64,18 +62,18 @@ class Predictor:
         The image is resized to the card's `input.size`, where it names one; the logits, at the size
         at which the network computes them, are resized bilinearly to `size_hw`, in one step.
         """
-        image_hwc = self._resized(image_hwc, None)
-        height, width = image_hwc.shape[:2]
-        own = (height, width) == size_hw
-        coarse = self._coarse
-        found = coarse.run(image_hwc, own) if coarse else self.backend.infer(image_hwc)
+        image_hwc, seen_hw = self._resized(image_hwc, None)
+        coarse, enlargement = self._coarse, Enlargement(None)
+        found: Labels | Logits
+        if coarse is None:
+            found = self.backend.infer(image_hwc)
+        else:
+            found, enlargement = coarse.run(image_hwc, seen_hw == size_hw), coarse.enlargement
         self.on_stage_end("inference")
         if found.ndim == 2:
             labels_hw = np.asarray(found, dtype=np.uint8)
         else:
-            logits_chw = np.asarray(found, dtype=np.float32)
-            enlargement = coarse.enlargement if coarse else Enlargement(None)
-            labels_hw = enlargement.labels(logits_chw, (height, width), size_hw)
+            labels_hw = enlargement.labels(np.asarray(found, np.float32), seen_hw, size_hw)
         self.on_stage_end("decode")
         return labels_hw
 
@@ -85,23 +83,25 @@ class Predictor:
         Without `size_hw` the image is resized to the card's `input.size`, or stays as it is where
         the card names none. Raises RequestError for what is not such an image.
         """
-        image_hwc = self._resized(image_hwc, size_hw)
+        image_hwc, _ = self._resized(image_hwc, size_hw)
         logits_chw = self.backend.infer(image_hwc)
         self.on_stage_end("inference")
         return logits_chw
 
-    def _resized(self, image_hwc: Image, size_hw: tuple[int, int] | None) -> Image:
-        check_image(image_hwc)
-        height, width = image_hwc.shape[:2]
-        wanted = size_hw or self.card.input.size or (height, width)
-        if wanted != (height, width):
-            image_hwc = resize_image(image_hwc, wanted)
+    def _resized(
+        self, image_hwc: Image, size_hw: tuple[int, int] | None
+    ) -> tuple[Image, tuple[int, int]]:
+        """The image as the network takes it, and its height and width."""
+        own_hw = checked_size(image_hwc)
+        wanted_hw = size_hw or self.card.input.size or own_hw
+        if wanted_hw != own_hw:
+            image_hwc = resize_image(image_hwc, wanted_hw)
         self.on_stage_end("resize")
-        return image_hwc
+        return image_hwc, wanted_hw
 
 
-def check_image(image_hwc: object) -> None:
-    """RequestError for what is no image (H, W, 3) uint8."""
+def checked_size(image_hwc: object) -> tuple[int, int]:
+    """(height, width) of an image; RequestError for what is none, (H, W, 3) uint8."""
     if not isinstance(image_hwc, np.ndarray):
         raise RequestError(
             f"the image is a {type(image_hwc).__name__}, expected a numpy array (H, W, 3) of uint8 "
@@ -113,3 +113,5 @@ def check_image(image_hwc: object) -> None:
             f"the image is {image_hwc.shape} {image_hwc.dtype}, "
             "expected (H, W, 3) uint8 in RGB order"
         )
+    height, width = image_hwc.shape[:2]
+    return height, width

@@ -19,7 +19,7 @@ from briskseg.core.types import Floats32, Image, Labels
 from briskseg.runtime.decode import decode_labels
 from briskseg.runtime.decode.axes import neighbors
 from briskseg.runtime.decode.enlargement import enlarge
-from briskseg.runtime.predictor import Predictor, check_image
+from briskseg.runtime.predictor import Predictor, checked_size
 
 Band = tuple[int, Floats32]  # the row at which it begins, and probabilities (C, rows, W) from there
 
@@ -57,13 +57,12 @@ class WindowPredictor(Predictor):
 
     def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
         """As a predictor's: labels of `size_hw`, decoded from the averaged probabilities."""
-        check_image(image_hwc)
-        height, width = image_hwc.shape[:2]
-        network_hw = self.card.input.size or (height, width)
+        own_hw = checked_size(image_hwc)
+        network_hw = self.card.input.size or own_hw
         labels_hw = np.empty(size_hw, dtype=np.uint8)
         for top, band_chw in self.bands(image_hwc, network_hw, size_hw):
-            rows_hw = (band_chw.shape[1], band_chw.shape[2])
-            labels_hw[top : top + rows_hw[0]] = decode_labels(band_chw, rows_hw)
+            rows = band_chw.shape[1]
+            labels_hw[top : top + rows] = decode_labels(band_chw, (rows, size_hw[1]))
         return labels_hw
 
     def bands(
@@ -74,7 +73,6 @@ class WindowPredictor(Predictor):
         The image is resized to `network_hw` first; the averaged probabilities are resized to
         `size_hw` bilinearly, as `decode_labels` does.
         """
-        check_image(image_hwc)
         bands = self._averaged(resize_image(image_hwc, network_hw))
         return bands if network_hw == size_hw else _resized(bands, network_hw, size_hw)
 

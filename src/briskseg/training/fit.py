@@ -16,14 +16,14 @@ from briskseg.data.classification import ClassFolders, open_class_folders
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import ResumePoint
+from briskseg.training.classification_task import ClassificationTask
 from briskseg.training.fine_tuning import refuse_misfits
 from briskseg.training.length import decide_length
 from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.preflight import refuse_dataless
-from briskseg.training.pretraining import ClassificationTask
 from briskseg.training.processes import launched
-from briskseg.training.segmentation import SegmentationTask
+from briskseg.training.segmentation_task import SegmentationTask
 from briskseg.training.session import (
     RunSession,
     opened_run,
@@ -62,8 +62,8 @@ def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path
                 refuse_misfits(recipe, data)
         else:
             data = open_class_folders(root)
-        processes = session.processes or launched(session.devices.count)
-        machine = choose_machine(recipe.training.precision, session.devices, processes)
+        processes = session.processes or launched(session.devices)
+        machine = choose_machine(recipe.training.precision, session.device, processes)
         with opened_run(folder, recipe, session, machine, fit) as resume:
             task = _train(recipe, folder, session, data, machine, resume)
             processes.leave()

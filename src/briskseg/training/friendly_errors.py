@@ -76,41 +76,43 @@ def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskE
         is_data = isinstance(error, DataError) or not isinstance(error, BriskError)
         kind = DataError if is_data else TrainingError
         return kind(f"{message}; {_saved(folder)}; then go on with: {how_to_resume}")
-    known = _recognized(error, folder, how_to_resume)
-    if known is None and isinstance(error, OSError):
-        advice = _ADVICE.get(error.errno or 0, "see to it")
-        where = f"{error.filename or folder.path}: {error.strerror or error}"
-        return TrainingError(
-            f"{where}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}"
-        )
-    return known
-
-
-def _recognized(error: BaseException, folder: RunFolder, how_to_resume: str) -> BriskError | None:
-    """A fault that torch reports as text; None where it is not known."""
-    text = str(error)
-    if "more than 1 value per channel" in text:
+    if "more than 1 value per channel" in message:
         return TrainingError(
             "batch normalization needs more than one value a channel, and with this size and "
             "training.batch a step has one; set training.batch=2 or more"
         )
+    known = _recognized(error, folder)
+    if known is None:
+        return None
+    what, advice = known
+    return TrainingError(f"{what}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}")
+
+
+def _recognized(error: Exception, folder: RunFolder) -> tuple[str, str] | None:
+    """What happened to the machine, and what to do about it; None where it is not known."""
+    text = str(error)
     # What is met first of a loading process that is gone: its batch was to come through a socket.
     nameless = isinstance(error, FileNotFoundError) and error.filename is None
     is_lost = nameless or isinstance(error, ConnectionError | EOFError)
     if "shared memory" in text or "Bus error" in text:
-        what = "the loading processes ran out of shared memory"
-        advice = "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0"
-    elif "DataLoader worker" in text or is_lost:
+        return (
+            "the loading processes ran out of shared memory",
+            "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0",
+        )
+    if "DataLoader worker" in text or is_lost:
         killed = re.search(r"killed by signal: (\w+)", text)
         by = f" ({killed[1]})" if killed else ""
-        what = f"the system ended a loading process{by}, most often because memory ran out"
-        advice = "free memory, or set fewer training.workers or a lower data.cache_gb"
-    elif isinstance(error, torch.OutOfMemoryError | MemoryError):
-        what = f"memory ran out ({text.splitlines()[0] if text else 'of the machine'})"
-        advice = "free memory; a smaller training.batch needs a new run"
-    else:
-        return None
-    return TrainingError(f"{what}; {_saved(folder)}: {advice}, and go on with: {how_to_resume}")
+        return (
+            f"the system ended a loading process{by}, most often because memory ran out",
+            "free memory, or set fewer training.workers or a lower data.cache_gb",
+        )
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        what = text.splitlines()[0] if text else "of the machine"
+        return f"memory ran out ({what})", "free memory; a smaller training.batch needs a new run"
+    if isinstance(error, OSError):
+        where = f"{error.filename or folder.path}: {error.strerror or error}"
+        return where, _ADVICE.get(error.errno or 0, "see to it")
+    return None
 
 
 def _saved(folder: RunFolder) -> str:

@@ -63,11 +63,7 @@ class Log:
     they have arrived, a few steps later. Of several processes all send and check theirs, and the
     first one writes the mean.
 
-    Args:
-        folder: of the run.
-        scores: the columns that a validation fills, "val_loss" the first.
-        every: steps from one row to the next.
-
+    scores: the columns that a validation fills. every: steps from one row to the next.
     `loggers`: who gets the same numbers.
     """
 
@@ -234,4 +230,10 @@ class Log:
             file.seek(0, os.SEEK_END)
             file.write(text.getvalue().encode())
         for logger in self.loggers:
-            logger.log(values, row["step"])
+            try:
+                logger.log(values, row["step"])
+            except OSError:
+                raise
+            except Exception as error:  # a server that is gone: each package has its own errors
+                name = type(logger).__name__
+                raise TrainingError(f"{name} does not take the row ({error})") from error

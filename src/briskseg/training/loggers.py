@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import MissingExtraError, RequestError
 from briskseg.core.files.atomic import named, sync
 from briskseg.runs.run_folder import RunFolder
 
@@ -29,7 +29,7 @@ class Logger(Protocol):
 def make_loggers(names: Sequence[str], folder: RunFolder, since: int | None) -> list[Logger]:
     """TensorBoard's and those of `training.loggers`; since: the step that a session goes on from.
 
-    Raises MissingExtraError where a package is not installed.
+    Raises RequestError where a package is not installed or does not take the run.
     """
     loggers: list[Logger] = [TensorBoard(folder, since)]
     kinds: dict[str, Callable[[RunFolder], Logger]]
@@ -39,6 +39,11 @@ def make_loggers(names: Sequence[str], folder: RunFolder, since: int | None) -> 
             loggers.append(kinds[name](folder))
         except ModuleNotFoundError:
             raise MissingExtraError(name, f"training.loggers: {name}", name) from None
+        except Exception as error:  # no login, no server: each package has its own errors
+            raise RequestError(
+                f"training.loggers: {name} does not take the run ({error}); see to it, or leave "
+                f"{name} out"
+            ) from error
     return loggers
 
 
@@ -51,13 +56,14 @@ class TensorBoard:
     def __init__(self, folder: RunFolder, since: int | None) -> None:
         self.folder, self.since = folder, since
         self._writer: Any = None
+        self._hook = threading.excepthook
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         with named(self.folder.path / "events"):
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                _silence_writer_thread()
+                self._hook, threading.excepthook = threading.excepthook, self._hear_thread
                 purge = None if self.since is None else self.since + 1
                 folder = str(self.folder.path)
                 self._writer = SummaryWriter(folder, purge_step=purge, flush_secs=30)
@@ -75,18 +81,13 @@ class TensorBoard:
         if self._writer is not None:
             with suppress(OSError):  # what could not be written has been said
                 self._writer.close()
+            threading.excepthook = self._hook
 
-
-def _silence_writer_thread() -> None:
-    """TensorBoard writes in a thread that prints a traceback where the disk is full; the next call
-    from here raises the same error, which is then said in a sentence."""
-    before = threading.excepthook
-
-    def hook(raised: threading.ExceptHookArgs) -> None:
-        if not (type(raised.thread).__module__.startswith("tensorboard.")):
-            before(raised)
-
-    threading.excepthook = hook
+    def _hear_thread(self, raised: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread that would print a traceback where the disk is full; the
+        next call from here raises the same error, which is then said in a sentence."""
+        if not type(raised.thread).__module__.startswith("tensorboard."):
+            self._hook(raised)
 
 
 class WeightsAndBiases:

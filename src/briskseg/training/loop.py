@@ -27,6 +27,7 @@ from briskseg.training.checkpoint_files import (
     load_checkpoint,
     save_checkpoint,
 )
+from briskseg.training.compiling import pays
 from briskseg.training.length import Deadline
 from briskseg.training.log import Log, check_weights
 from briskseg.training.loggers import make_loggers
@@ -48,12 +49,7 @@ PACE_EVERY = 20  # steps from one look at the deadline to the next
 class Loop:
     """Trains a task to its end, from where a run is.
 
-    Args:
-        task: what is trained, with its data.
-        machine: where to compute.
-        folder: of the run.
-        session: hears signals, and is told of progress.
-        deadline: the run becomes shorter where it would end later.
+    deadline: the run becomes shorter where it would end later.
     """
 
     def __init__(
@@ -79,13 +75,13 @@ class Loop:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._validation_s: float | None = None
-        self.compiles = task.pays_to_compile(machine.device)
+        self.compiles = pays(task.compiled, machine.device, task.steps)
         self._compiled_for: set[tuple[int, ...]] = set()
 
     def run(self, resume: ResumePoint | None) -> None:
         """Train, and leave the last weights validated and everything saved."""
-        self._begin(resume)
         try:
+            self._begin(resume)
             while not self._is_done():
                 self._train_epoch()
                 if self._validation_is_due():
@@ -259,6 +255,9 @@ class Loop:
         if asked:
             self._stop_saved()
 
+    def _stop_saved(self) -> None:
+        self.stop.now(f" at step {self.at.step}", "everything is saved")
+
     def _meet_deadline(self) -> None:
         """Let the run end earlier where it has turned out slower than it was planned."""
         at, task = self.at, self.task
@@ -276,9 +275,6 @@ class Loop:
         if self.machine.is_first:
             save_checkpoint(self.folder, self.state_dict())
         self._saved_at, self._saved_step = time.monotonic(), self.at.step
-
-    def _stop_saved(self) -> None:
-        self.stop.now(f" at step {self.at.step}", "everything is saved")
 
     def _tell(self, phase: str, **more: Any) -> None:
         if not self.machine.is_first:

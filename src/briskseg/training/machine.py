@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
 from briskseg.core.errors import RequestError
+from briskseg.core.parallel import available_threads
 from briskseg.training.processes import Processes
-
-
-@dataclass(frozen=True)
-class Devices:
-    """Where a run computes: `device` as torch names it, or auto, and how many of them here."""
-
-    device: str = "auto"
-    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,30 +31,32 @@ class Machine:
         return torch.autocast(self.device.type, dtype, enabled=enabled)
 
     def workers(self, asked: int | None) -> int:
-        """Loading takes a few milliseconds an image: with two cores the step itself is better off
-        with both; with more, one core is left to the step."""
-        share = (os.cpu_count() or 1) // self.processes.local_world
-        own = 0 if share <= 2 else min(share - 1, 12)
-        return own if asked is None else asked
+        """The loading processes: so many, or by the cores that this run may use."""
+        if asked is not None:
+            return asked
+        share = available_threads() // self.processes.local_world
+        # Loading takes a few milliseconds an image: with two cores the step itself is better off
+        # with both; with more, one core is left to the step.
+        return 0 if share <= 2 else min(share - 1, 12)
 
 
-def choose_machine(precision: str, devices: Devices, processes: Processes) -> Machine:
-    """The machine for a recipe's `training.precision`.
+def choose_machine(precision: str, device: str, processes: Processes) -> Machine:
+    """The machine for a recipe's `training.precision`; device: as torch names it, or auto.
 
     auto takes bf16 where the processor computes in it (GPUs from Ampere on; CPUs with AVX-512 bf16
     or AMX), else fp16 on CUDA, else float32. Raises RequestError for a device that is not here.
     """
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    kind = devices.device if devices.device != "auto" else (found.type if found else "cpu")
-    if kind not in {"cpu", found.type if found else "cpu"}:
-        have = f"cpu, {found.type}" if found else "cpu"
-        raise RequestError(f"there is no device '{kind}' here; this machine has: {have}")
+    here = ["cpu", found.type] if found else ["cpu"]
+    kind = here[-1] if device == "auto" else device
+    if kind not in here:
+        raise RequestError(f"there is no device '{kind}' here; this machine has: {', '.join(here)}")
     if kind == "cuda":
-        here = torch.cuda.device_count()
-        if processes.local_world > here:
+        gpus = torch.cuda.device_count()
+        if processes.local_world > gpus:
             raise RequestError(
                 f"{processes.local_world} processes on this machine need a GPU each, and it has "
-                f"{here}; set --devices {here}"
+                f"{gpus}; set --devices {gpus}"
             )
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -76,9 +70,8 @@ def choose_machine(precision: str, devices: Devices, processes: Processes) -> Ma
             "training.precision=fp16 needs a GPU, and this run is on the CPU; use auto, bf16 or "
             "float32"
         )
-    device = torch.device(kind)
-    if kind == "cuda":
-        device = torch.device(kind, processes.local_rank)
-        torch.cuda.set_device(device)
-        torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
-    return Machine(device, precision, processes)
+    if kind != "cuda":
+        return Machine(torch.device(kind), precision, processes)
+    torch.cuda.set_device(processes.local_rank)
+    torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
+    return Machine(torch.device(kind, processes.local_rank), precision, processes)

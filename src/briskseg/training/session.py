@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from briskseg.runs.lock import locked
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import ResumePoint, find_checkpoint
 from briskseg.training.friendly_errors import friendly_errors
-from briskseg.training.machine import Devices, Machine
+from briskseg.training.machine import Machine
 from briskseg.training.preflight import refuse_folder
 from briskseg.training.processes import Processes, connected
 from briskseg.training.samples.loader import EpochBatches
@@ -44,7 +43,8 @@ Listener = Callable[[dict[str, Any]], None]
 class RunSession:
     """One session of a run.
 
-    resume: go on with the unfinished run in the folder. devices: where to compute.
+    resume: go on with the unfinished run in the folder.
+    device, devices: where to compute, as torch names it, and on how many of them here.
     stop: hears the signals, and knows what a stopped run tells its user to do.
     listener: is told of progress as {"phase":, "step":, "steps":}. The phases are "read", "train",
     "validate", "validated", "predict" (on train, to adjust the logits), "adjust" and "score". Of
@@ -58,7 +58,8 @@ class RunSession:
     """
 
     resume: bool = False
-    devices: Devices = field(default_factory=Devices)
+    device: str = "auto"
+    devices: int = 1
     stop: Stop = field(default_factory=Stop)
     listener: Listener = lambda _: None
     minutes: float | None = None
@@ -97,7 +98,7 @@ def opened_run(
     """
     processes, device = machine.processes, machine.device.type
     how = session.stop.how_to_resume
-    values = {name: getattr(session, name) for name in ("resume", "devices", "minutes", "began")}
+    values = {name: getattr(session, name) for name in ("resume", "device", "minutes", "began")}
     start = partial(_start, fit, recipe, folder.path, values | {"how_to_resume": how})
     with friendly_errors(folder, how):
         if not machine.is_first:
@@ -186,8 +187,7 @@ def with_recorded_length(recipe: AnyRecipe, folder: RunFolder, minutes: float | 
 
     Raises RequestError where the run was begun with other minutes, or with none.
     """
-    text = folder.read_text(folder.length)
-    length: dict[str, Any] = {"minutes": None} if text is None else json.loads(text)
+    length = folder.read_length()
     if minutes != length["minutes"]:
         begun, asked = (
             "no --minutes" if value is None else f"--minutes {value:g}"

@@ -40,24 +40,24 @@ class Stop:
         self.hear = hear
         self.asked: str | None = None
         self.waits = False
-        self._before: dict[int, Any] = {}
+        self._before: list[dict[int, Any]] = []  # the handlers before each `with`, one in another
 
     def __enter__(self) -> Self:
+        handlers: dict[int, Any] = {}
+        self._before.append(handlers)
         for name in EXIT_STATUS:
             number = getattr(signal, name, None)  # Windows has not all of them
             if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
                 continue  # nohup ignores SIGHUP on purpose
             try:
-                before = signal.signal(number, self._hear)
+                handlers[number] = signal.signal(number, self._hear)
             except ValueError:  # not the main thread: whoever runs us there handles signals
                 break
-            self._before.setdefault(number, before)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._before.pop().items():
             signal.signal(number, handler)
-        self._before = {}
 
     def _hear(self, number: int, frame: Any) -> None:
         again = self.asked is not None and number == signal.SIGINT

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from briskseg.training.machine import Machine
 
@@ -35,7 +36,8 @@ class _SyncBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         full = x.float()
         sums = torch.stack([full.sum((0, 2, 3)), full.square().sum((0, 2, 3))])
-        sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]
+        # torch.distributed's own has no gradient; this one's is added up over the processes too
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
         count = x.numel() // x.shape[1] * dist.get_world_size()  # batches are of one size
         mean = sums[0] / count
         variance = sums[1] / count - mean.square()
@@ -51,19 +53,3 @@ class _SyncBatchNorm(nn.BatchNorm2d):
         shift = self.bias - mean * scale
         y: Tensor = full * scale[:, None, None] + shift[:, None, None]
         return y.to(x.dtype)
-
-
-class _Sum(torch.autograd.Function):
-    """Added up over all processes; so are the gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total

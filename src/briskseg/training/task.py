@@ -44,6 +44,8 @@ class Task(nn.Module, ABC):
     ema: float | None = None  # decay of the weights' average; None: they themselves are validated
     stop_after: int | None = None  # validations without a new best
     learns_from: str | None = None  # the SHA-256 of what is learned from besides the data
+    decays_until: int | None = None  # epochs; in those after it no weight decays
+    compiled: bool | None = False  # as `training.compile`
 
     def set_length(self, training: LengthPart) -> None:
         """Plan the stages; each is `epochs` or `steps` long."""
@@ -70,10 +72,6 @@ class Task(nn.Module, ABC):
         as a new run would, with an optimizer and an average that have seen nothing."""
         return step in [stage.first for stage in self.stages[1:]]
 
-    def weight_decay_ends(self, epoch: int) -> bool:
-        """Whether in this epoch, from 0 on, no weight decays any more."""
-        return False
-
     @property
     def trains_all(self) -> bool:
         """Whether every step trains every parameter, which processes must know of each other."""
@@ -82,10 +80,6 @@ class Task(nn.Module, ABC):
     def work(self, share: float) -> float:
         """How much work this share of the steps is, where all steps as the first one are 1."""
         return share
-
-    def pays_to_compile(self, device: torch.device) -> bool:
-        """Whether the run is trained compiled, where `compile_for` can do that."""
-        return False
 
     def compile_for(self, images: Tensor, machine: Machine) -> bool:
         """Compile what the steps compute on images of this shape; False where that fails."""

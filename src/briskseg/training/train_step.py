@@ -39,9 +39,10 @@ class TrainStep:
         training, stage = self.task.training_part, self.task.stages[self.task.stage(step)]
         done, per_epoch = step - stage.first, len(self.task.batches)
         rate = training.optimizer.lr * factor(training.schedule, done, stage.steps, per_epoch)
+        decays_until = self.task.decays_until
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
-            if self.task.weight_decay_ends(epoch):
+            if decays_until is not None and epoch >= decays_until:
                 group["weight_decay"] = 0.0
         return rate
 

@@ -172,11 +172,18 @@ def test_what_a_log_does_not_say_is_refused(refused, run_of, tmp_path) -> None:
     )
 
 
+def test_a_table_that_a_spreadsheet_has_written(run_of, found, tmp_path) -> None:
+    run, table = run_of("a", LOSSES), tmp_path / "table.csv"
+    text = (run / "metrics.csv").read_text()
+    table.write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig")
+    assert found(run, table)["same_log"]
+
+
 def test_a_damaged_row_is_named(refused, run_of) -> None:
     run = run_of("a", LOSSES)
     with (run / "metrics.csv").open("a") as file:
-        file.write("41,0,x,20.5,0.1,\n")
-    assert "metrics.csv, line 46: 'samples' is 'x', expected a number" in refused(
+        file.write("\n41,0,x,20.5,0.1,\n")  # an empty line counts where lines are counted
+    assert "metrics.csv, line 47: 'samples' is 'x', expected a number" in refused(
         run, run, status=1
     )
 

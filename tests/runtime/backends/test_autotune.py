@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,14 +24,17 @@ pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")
-def exported(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(
+    weights_file: Path, tracing_once: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with model.safetensors, and model.onnx, model.xml and model.bin made of it."""
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("exported")
     shutil.copy(weights_file, folder / "model.safetensors")
-    for kind in ("onnx", "openvino"):
-        export(folder / "model.safetensors", kind)
+    with tracing_once():
+        for kind in ("onnx", "openvino"):
+            export(folder / "model.safetensors", kind)
     return folder
 
 
@@ -127,6 +131,18 @@ def test_what_computes_other_labels_is_not_taken(exported, cache, monkeypatch):
 
     monkeypatch.setattr("briskseg.runtime.backends.openvino_backend.OpenVINOBackend.run", flipped)
     assert briskseg.load(exported / "model.onnx").ran.backend == "onnx"
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_file_of_one_size_says_so(backend, exported, small_data, command, tmp_path):
+    weights, file = exported / "model.safetensors", tmp_path / "one.onnx"
+    assert command("export", weights, "--to", "onnx", "--size", "32x48", "--out", file).status == 0
+    words = ("evaluate", file, "--data", small_data, "--backend", backend)
+    for more in (("--scales", "0.5"), ("--window", "16x24")):
+        done = command(*words, *more)
+        assert (done.status, done.out) == (2, "")
+        assert "one.onnx takes images of 32x48 alone, found 16x24; leave out" in done.err
+    assert command(*words).status == 0
 
 
 def test_files_made_of_other_weights_are_left(exported, weights_file, tmp_path, cache):
@@ -233,6 +249,7 @@ def test_backends_that_do_not_fit_are_one_sentence(exported, weights_file, monke
         ),
         (weights_file, "openvino", r"runs \.xml or \.onnx files, .*--to openvino"),
         (exported / "model.onnx", "torch", r"the backend torch runs \.safetensors files"),
+        (exported / "model.xml", "onnx", r"runs \.onnx files, found model\.xml; name the weights"),
     ):
         with pytest.raises(RequestError, match=message):
             briskseg.load(path, backend)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from briskseg.core.errors import DataError
+from briskseg.runtime.inputs import Input
 from briskseg.runtime.video import sources
 
 SIZE_HW = (48, 64)
@@ -95,7 +96,7 @@ def test_a_stream_that_stops_is_reached_for_again(
     monkeypatch.setattr(sources, "_WAITS_S", (0.0, 0.0, 0.0))
     # the first two look what it is and open it
     address, said = camera([6, 6, 4]), []
-    stream = sources.open_stream(address, said.append)
+    stream = sources.open_source(Input(Path(address), "live", address=address), said.append)
     assert (stream.live, stream.total) == (True, 0)
     frames: list[sources.Frame] = []
     with pytest.raises(DataError, match=r"/live gave no more after 10 frames, and could not"):

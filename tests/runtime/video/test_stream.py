@@ -14,8 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
+from briskseg.cli.predict import label_stream
+from briskseg.core.card import Card, LabelsCard, NetworkCard
 from briskseg.core.errors import DataError, WeightsError
 from briskseg.core.labels import LabelSet
+from briskseg.runtime.inputs import Input
+from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.video.sources import Frame
 from briskseg.runtime.video.stream import Stream
 
@@ -245,7 +249,7 @@ def test_ctrl_c_is_how_a_camera_ends_on_the_command_line(
     command, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[int] = [9] * 9
-    monkeypatch.setattr("briskseg.runtime.predictions.Camera", lambda index: endless(shown))
+    monkeypatch.setattr("briskseg.runtime.video.sources.Camera", lambda index: endless(shown))
     done = command("predict", weights_file, "camera:0", "--out", tmp_path)
     assert (done.status, done.err) == (0, "")
     assert "a source (interrupted): " in done.out
@@ -270,7 +274,7 @@ def test_ctrl_c_breaks_a_video_off_and_says_what_there_is(
 
     monkeypatch.setattr(Stream, "_finish", counted)
     source = Source([n / 10 for n in range(200)], between=between)
-    monkeypatch.setattr("briskseg.runtime.predictions.VideoFile", lambda path: source)
+    monkeypatch.setattr("briskseg.runtime.video.sources.VideoFile", lambda path: source)
     (tmp_path / "drive.mp4").write_bytes(b"read as the source above")
     done = command("predict", weights_file, tmp_path / "drive.mp4", "--out", tmp_path)
     assert done.status == 130
@@ -285,6 +289,38 @@ def test_ctrl_c_breaks_a_video_off_and_says_what_there_is(
     for path in told.groups()[1:]:
         assert 6 <= len(read_times(Path(path))) == int(told[1]) < 200
     assert source.closed
+
+
+def test_a_source_that_hangs_is_closed_by_the_thread_that_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenCV ends the process where one thread closes what another one reads."""
+    goes_on, closed_by = threading.Event(), list[threading.Thread]()
+
+    class Hanging(Source):
+        def close(self) -> None:
+            closed_by.append(threading.current_thread())
+
+    def between(number: int) -> None:
+        assert number == 0 or goes_on.wait(PATIENCE_S)
+
+    class Interrupted(Predictor):
+        def __call__(self, image_hwc: np.ndarray) -> np.ndarray:
+            raise KeyboardInterrupt
+
+    source = Hanging([0.1] * 9, live=True, between=between)
+    monkeypatch.setattr("briskseg.runtime.video.pipeline._PATIENCE_S", 0.05)
+    monkeypatch.setattr("briskseg.runtime.video.sources.Camera", lambda index: source)
+    card = Card(
+        network=NetworkCard(name="any", classes=2), labels=LabelsCard.from_label_set(LABELS)
+    )
+    camera = Input(Path("camera:0"), "camera-0", 0)
+    assert label_stream(Interrupted(None, card), camera, None).ended == "interrupted"
+    assert closed_by == []
+    (reader,) = (t for t in threading.enumerate() if t.daemon and t.name.endswith("(_run)"))
+    goes_on.set()
+    reader.join(PATIENCE_S)
+    assert closed_by == [reader]
 
 
 def test_closing_the_window_ends_the_stream(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from briskseg.recipe import AugmentPart
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.gpu_cache import (
     GpuCachedTraining,
-    GpuCachedValidation,
+    gpu_cached_validation,
     use_gpu_cache,
 )
 from briskseg.training.samples.loader import (
@@ -65,7 +65,6 @@ def both(data: Path, part: AugmentPart) -> tuple[list[Batch], list[Batch]]:
     samples = samples_of(data, part)
     loader = training_loader(samples, EpochBatches(8, 4, seed=3), workers=0)
     resident = GpuCachedTraining(samples, EpochBatches(8, 4, seed=3), CPU)
-    assert len(resident) == len(loader) == 2
     made = [[batch for _ in range(2) for batch in each] for each in (loader, resident)]
     return made[0], made[1]
 
@@ -93,24 +92,12 @@ def test_operations_change_the_samples_that_are_compared(streets: Path) -> None:
         assert name == "nothing" or varied.shape != plain.shape or not plain.equal(varied.int())
 
 
-def test_a_pass_begun_late_takes_the_rest_and_the_next_epoch_follows(streets: Path) -> None:
-    samples = samples_of(streets, AugmentPart(flip=0.5))
-    whole = GpuCachedTraining(samples, EpochBatches(8, 2, seed=1), CPU)
-    epochs = [list(whole) for _ in range(3)]
-    batches = EpochBatches(8, 2, seed=1)
-    batches.start_at(1, 2)
-    late = GpuCachedTraining(samples, batches, CPU)
-    for expected, found in ((epochs[1][2:], list(late)), (epochs[2], list(late))):
-        assert [b.names for b in found] == [b.names for b in expected]
-        assert all(a.images.equal(b.images) for a, b in zip(found, expected, strict=True))
-
-
 def test_validation_is_the_same_bytes_in_each_processes_share(streets: Path) -> None:
     store = ImageStore(open_dataset(streets), "val", MemoryBudget(1))
     store.fill()
     for rank in range(2):
         samples = ValidationSamples(store, (72, 96), rank, 2)
-        resident = GpuCachedValidation(samples, CPU)
+        resident = gpu_cached_validation(samples, CPU)
         assert len(resident) == 1
         for one, other in zip(validation_loader(samples, 0), resident, strict=True):
             assert one.images.equal(other.images)

@@ -12,6 +12,8 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.data import open_dataset
 from briskseg.data.frequencies import count_pixels
 from briskseg.recipe import AugmentPart, ProgressiveResizePart
+from briskseg.training.machine import Machine
+from briskseg.training.processes import Processes
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.loader import (
     EpochBatches,
@@ -41,6 +43,18 @@ def test_the_number_of_workers_changes_nothing(streets: Path) -> None:
         assert a.names == b.names
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.labels, b.labels)
+
+
+def test_loading_processes_are_as_many_as_the_run_has_cores_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scheduler's, and not all of the machine's."""
+    machine = Machine(torch.device("cpu"), "float32", Processes())
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    for cores, expected in ((2, 0), (8, 7), (64, 12)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: set(range(n)))
+        assert machine.workers(None) == expected
+    assert machine.workers(3) == 3
 
 
 def test_a_pair_that_is_not_kept_is_read_once_a_sample(

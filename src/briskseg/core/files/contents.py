@@ -16,13 +16,13 @@ _LOOKED_AT = 1024  # bytes; web pages may begin with blank lines and comments
 
 
 class Content(NamedTuple):
-    """kind: of the findings that `check` lists. found: the end of a sentence that begins with the
-    file's name. fix_hint: what to do."""
+    """found: the end of a sentence that begins with the file's name. fix_hint: what to do. kind: of
+    the findings that `check` lists."""
 
     name: str
-    kind: str
     found: str
     fix_hint: str
+    kind: str = "not-an-image"
 
     def sentence(self, path: Path, wanted: str) -> str:
         """What was found, what was expected, what to do."""
@@ -32,41 +32,32 @@ class Content(NamedTuple):
 _AGAIN = "download or export it again, as the file itself"
 _PICTURE = "save it as PNG or JPEG"
 _PACKED = "unpack it"
+_LFS = "holds a pointer of Git LFS, not the file itself"
+_PULL = "run `git lfs pull` in the repository it comes from"
 _CONTENTS = (
-    (
-        rb"version https://git-lfs",
-        Content(
-            "lfs",
-            "lfs-pointer",
-            "holds a pointer of Git LFS, not the file itself",
-            "run `git lfs pull` in the repository it comes from",
-        ),
-    ),
+    (rb"version https://git-lfs", Content("lfs", _LFS, _PULL, "lfs-pointer")),
     (
         rb"(?i)(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|script|title)\b",
-        Content("page", "not-an-image", "is a web page", _AGAIN),
+        Content("page", "is a web page", _AGAIN),
     ),
-    (rb"(\xef\xbb\xbf)?\s*<", Content("xml", "not-an-image", "is XML", _AGAIN)),
-    (rb"%PDF", Content("pdf", "not-an-image", "is a PDF", _AGAIN)),
-    (rb"PK\x03\x04", Content("zip", "not-an-image", "is a zip archive", _PACKED)),
-    (
-        rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ",
-        Content("archive", "not-an-image", "is an archive", _PACKED),
-    ),
-    (rb"\x93NUMPY", Content("numpy", "not-an-image", "is a numpy file", _PICTURE)),
-    (rb"MATLAB", Content("matlab", "not-an-image", "is a Matlab file", _PICTURE)),
-    (rb"\x89HDF", Content("hdf5", "not-an-image", "is an HDF5 file", _AGAIN)),
-    (rb".{4}ftyp(hei|hev|mif|msf)", Content("heic", "not-an-image", "is a HEIC photo", _PICTURE)),
+    (rb"(\xef\xbb\xbf)?\s*<", Content("xml", "is XML", _AGAIN)),
+    (rb"%PDF", Content("pdf", "is a PDF", _AGAIN)),
+    (rb"PK\x03\x04", Content("zip", "is a zip archive", _PACKED)),
+    (rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ", Content("archive", "is an archive", _PACKED)),
+    (rb"\x93NUMPY", Content("numpy", "is a numpy file", _PICTURE)),
+    (rb"MATLAB", Content("matlab", "is a Matlab file", _PICTURE)),
+    (rb"\x89HDF", Content("hdf5", "is an HDF5 file", _AGAIN)),
+    (rb".{4}ftyp(hei|hev|mif|msf)", Content("heic", "is a HEIC photo", _PICTURE)),
     (
         rb"\x00\x00\x00\x0c(jP  |JXL )|\xff\x4f\xff\x51|\xff\x0a",
-        Content("jpeg2000", "not-an-image", "is JPEG 2000 or JPEG XL", _PICTURE),
+        Content("jpeg2000", "is JPEG 2000 or JPEG XL", _PICTURE),
     ),
-    (rb"8BPS", Content("psd", "not-an-image", "is a Photoshop file", _PICTURE)),
-    (rb"v/1\x01", Content("exr", "not-an-image", "is an OpenEXR file", _PICTURE)),
+    (rb"8BPS", Content("psd", "is a Photoshop file", _PICTURE)),
+    (rb"v/1\x01", Content("exr", "is an OpenEXR file", _PICTURE)),
     # A bracket, what may follow it, and text: a bracket alone begins many a damaged file.
     (
         rb"\s*[{\[]\s*[\"{\[\]}0-9tfn-](?!.{0,16}[\x00-\x08\x0e-\x1f])",
-        Content("json", "not-an-image", "is JSON", _AGAIN),
+        Content("json", "is JSON", _AGAIN),
     ),
 )
 _BY_START = [(re.compile(pattern, re.DOTALL), content) for pattern, content in _CONTENTS]
@@ -89,8 +80,8 @@ def other_content(path: Path, expected: Collection[str] = ()) -> Content | None:
     return None
 
 
-def check_content(path: Path, wanted: str, expected: Collection[str] = ()) -> None:
+def check_content(path: Path, wanted: str) -> None:
     """Raise ContentError where `other_content` sees something else than what is wanted."""
-    if content := other_content(path, expected):
+    if content := other_content(path):
         found = f"{path}: {content.found}, expected {wanted}"
         raise ContentError(content.kind, found, content.fix_hint)

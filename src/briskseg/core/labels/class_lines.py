@@ -19,10 +19,14 @@ _CVAT = re.compile(r"(?P<name>[^:]+):(?P<color>[\d, .-]*):[^:]*:[^:]*")
 _STRANGE = re.compile(r"[:;,={}\"]|^-\s|\s#|^\d+\s+\d")
 
 # What the columns of a CSV are called, in lower case.
-_NAMES = {"name", "names", "class", "class_name", "classes", "label", "category"}
-_VALUES = {"pixel value", "value", "label_key", "id", "index", "class_id", "label_id"}
-_REDS, _GREENS, _BLUES = {"r", "red"}, {"g", "green"}, {"b", "blue"}
-_HEXES = {"hex", "color", "colour"}
+_COLUMNS = {
+    "name": {"name", "names", "class", "class_name", "classes", "label", "category"},
+    "value": {"pixel value", "value", "label_key", "id", "index", "class_id", "label_id"},
+    "r": {"r", "red"},
+    "g": {"g", "green"},
+    "b": {"b", "blue"},
+    "hex": {"hex", "color", "colour"},
+}
 
 
 class ClassLine(NamedTuple):
@@ -39,17 +43,9 @@ def header(text: str) -> dict[str, int] | None:
     fields = [field.strip().lower() for field in _fields(text)]
     if len(fields) < 2 or any(field[:1].isdecimal() for field in fields):
         return None
-    kinds = {
-        "name": _NAMES,
-        "value": _VALUES,
-        "r": _REDS,
-        "g": _GREENS,
-        "b": _BLUES,
-        "hex": _HEXES,
-    }
     found = {
         kind: next(place for place, field in enumerate(fields) if field in known)
-        for kind, known in kinds.items()
+        for kind, known in _COLUMNS.items()
         if any(field in known for field in fields)
     }
     return found if "name" in found and len(found) > 1 else None

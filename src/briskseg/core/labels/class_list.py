@@ -180,9 +180,8 @@ def _ignore(
             listed.ignored_colors.append(hex_color(word))
         elif re.fullmatch(r"\d+,\d+,\d+", word):
             listed.ignored_colors.append(to_color(word.split(","), where))
-        elif parts := [part for part in word.split(",") if re.fullmatch(r"\d{1,5}", part)]:
-            values = [file_value(part, where) for part in parts]
-            for value in values:
+        elif re.fullmatch(r"(\d{1,5},?)+", word):
+            for value in (file_value(part, where) for part in word.strip(",").split(",")):
                 if value in by_value:
                     listed.ignore(by_value[value])
                 else:

@@ -21,7 +21,7 @@ from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
 from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list
 from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
-from briskseg.core.labels.mask_files import most_frequent, read_mask, without_alpha
+from briskseg.core.labels.mask_files import most_frequent, read_exact_mask, without_alpha
 from briskseg.core.types import RGB, Array
 
 
@@ -90,12 +90,7 @@ class LabelSet:
         read by its colors where those are the set's, else by its indices. Raises DataError naming
         a damaged file or a lossy one (JPEG), and what a file holds that the set does not know.
         """
-        mask = read_mask(path)
-        if mask.is_lossy:
-            raise DataError(
-                f"{path}: labels saved with lossy compression ({mask.form}), which changes values; "
-                "make them again as PNG, from what the file was made of"
-            )
+        mask = read_exact_mask(path)
         pixels = mask.pixels
         if mask.palette is None:
             return self.decode(pixels, path)

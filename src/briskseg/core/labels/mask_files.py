@@ -56,11 +56,28 @@ def read_mask(path: Path) -> Mask:
     return Mask(pixels, palette, form, is_lossy)
 
 
+def read_exact_mask(path: Path) -> Mask:
+    """As `read_mask`; DataError too for a file whose values lossy compression has changed."""
+    mask = read_mask(path)
+    if mask.is_lossy:
+        raise DataError(
+            f"{path}: labels saved with lossy compression ({mask.form}), which changes values; "
+            "make them again as PNG, from what the file was made of"
+        )
+    return mask
+
+
 def _is_lossy(image: Image.Image, path: Path) -> bool:
     if image.format == "WEBP":
         with path.open("rb") as file:
             return file.read(16)[12:] == b"VP8 "  # lossless files have VP8L, or a header before it
     return image.format in {"JPEG", "MPO"}
+
+
+def packed_colors(pixels_hwc: Array) -> Array:
+    """(H, W) int32, each color (red, green, blue) as the number 0xRRGGBB."""
+    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
+    return np.asarray(red << 16 | green << 8 | blue)
 
 
 def most_frequent(pixels: Array) -> tuple[Array, Array, int]:

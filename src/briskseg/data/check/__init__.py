@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from briskseg.core.labels import IGNORED
@@ -24,7 +25,6 @@ from briskseg.data.check import (
 )
 from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitSummary
 from briskseg.data.check.file_kinds import SEVERITIES
-from briskseg.data.check.meaning import label_meaning
 from briskseg.data.check.scan import Scan, scan_files
 from briskseg.data.dataset import Unlabeled
 from briskseg.data.formats import find_dataset
@@ -98,6 +98,8 @@ def report_on(scan: Scan) -> CheckReport:
     found = unread + [finding for check in CHECKS for finding in check(scan)]
     if any(finding.kind == "unread-data" for finding in unread):  # which these only follow from
         found = [finding for finding in found if finding.kind not in _FOLLOW]
+    # The checks give whole paths; findings name files as they lie in the data's folder.
+    found = [replace(each, files=tuple(map(scan.named, each.files))) for each in found]
     dataset, n = scan.dataset, len(scan.dataset.labels.names)
     pairs = Counter(item.split for item in scan.pairs)
     splits = {}
@@ -117,6 +119,6 @@ def report_on(scan: Scan) -> CheckReport:
         splits=splits,
         sizes=dict(sizes.most_common()),
         files=accounts.counts,
-        held=label_meaning(scan),
+        held=class_findings.label_meaning(scan),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )

@@ -94,6 +94,4 @@ def unread_files(scan: Scan, accounts: Accounts) -> Iterator[Finding]:
             "names"
         )
     is_all = bool(types) and not (total.images and total.labels)
-    yield finding(
-        "unread-data" if is_all else "unread-files", map(scan.named, paths), message, fix_hint
-    )
+    yield finding("unread-data" if is_all else "unread-files", paths, message, fix_hint)

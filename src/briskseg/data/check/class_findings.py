@@ -1,4 +1,5 @@
-"""Findings on classes: what is labeled at all, and which splits a class occurs in."""
+"""Findings on classes: what is labeled at all, and which splits a class occurs in; and what stands
+for each class in the label files."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ def ignored_files(scan: Scan) -> Iterator[Finding]:
     empty = [item for item in scan.pairs if item.counts.keys() == {IGNORED}]
     if empty:
         message = "label files in which every pixel is ignored: they teach and score nothing"
-        yield finding("all-ignored", [scan.named(item.pair.labels_at) for item in empty], message)
+        yield finding("all-ignored", [item.pair.labels_at for item in empty], message)
     for split in ("train", "val"):
         read = [item for item in scan.pairs if item.split == split and item.counts]
         if read and all(item.counts.keys() == {IGNORED} for item in read):
@@ -73,3 +74,33 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
             message = f"classes in train but not in {split}: {', '.join(names[unseen])}"
             hint = f"{split} says nothing about them: move some of their images there"
             yield finding("class-unmeasured", (), message, hint, int(unseen.sum()))
+
+
+def label_meaning(scan: Scan) -> dict[int, str]:
+    """For each class index, and 255 for what is ignored, the values or colors that mean it.
+
+    Colors stand there where a file is read by color, values where one is read by value; of what is
+    ignored only what the files hold.
+    """
+    labels = scan.dataset.labels
+    items = [item for item in scan.pairs if item.label is not None]
+    if any(item.label.is_decoded for item in items if item.label is not None):
+        return {}
+    by_color = any(item.by_color for item in items)
+    by_value = not all(item.by_color for item in items)
+    said: dict[int, list[str]] = {}
+    if by_value:
+        held = {value for i in items if i.label and not i.by_color for value in i.label.histogram}
+        for value, index in labels.class_of_value.items():
+            if index != IGNORED or value in held:
+                said.setdefault(index, []).append(str(value))
+        if IGNORED in held and IGNORED not in labels.class_of_value:
+            said.setdefault(IGNORED, []).append(str(IGNORED))
+    if by_color:
+        for color, index in labels.class_of_color.items():
+            said.setdefault(index, []).append(",".join(map(str, color)))
+    return {index: " or ".join(_short(what)) for index, what in said.items()}
+
+
+def _short(what: list[str]) -> list[str]:
+    return what if len(what) <= 4 else [*what[:3], f"{len(what) - 3} more"]

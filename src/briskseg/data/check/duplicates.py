@@ -39,19 +39,19 @@ def duplicates(scan: Scan) -> Iterator[Finding]:
     if trained and len(trained) >= MEANINGLESS * images:
         message = f"{len(trained)} of the {images} images of val lie in train too, pixel for pixel"
         groups = [items for items in across if _val_in_train([items])]
-        yield finding("val-in-train", _files(scan, groups), message, count=len(trained))
+        yield finding("val-in-train", _files(groups), message, count=len(trained))
         across = [items for items in across if not _val_in_train([items])]
     if across:
         splits_named = " and ".join(dict.fromkeys(item.split for item in across[0]))
         message = f"{len(across)} images lie in more than one split, pixel for pixel"
         hint = "keep each in one split: a score on images that were trained on is too high"
-        yield finding("duplicates", _files(scan, across), f"{message} ({splits_named})", hint)
+        yield finding("duplicates", _files(across), f"{message} ({splits_named})", hint)
     if within:
         message = f"{len(within)} images occur several times in one split"
-        yield finding("repeated-images", _files(scan, within), message)
+        yield finding("repeated-images", _files(within), message)
     if conflicting:
         message = f"{len(conflicting)} images occur several times, with differing labels"
-        yield finding("conflicting-labels", _files(scan, conflicting), message)
+        yield finding("conflicting-labels", _files(conflicting), message)
 
 
 def _val_in_train(groups: list[list[PairStats]]) -> list[PairStats]:
@@ -76,15 +76,15 @@ def look_alikes(scan: Scan) -> Iterator[Finding]:
     found = [alike for alike in _neighbors(items) if alike.differ]
     if found:
         what = "pairs of neighboring video frames lie in different splits"
-        yield _alike_finding(scan, "video-neighbors", found, what)
+        yield _alike_finding("video-neighbors", found, what)
     videos = {alike.videos for alike in found}
     near = [alike for alike in _near(items) if alike.differ and alike.videos not in videos]
     if near:
         what = "images lie in more than one split in another form"
-        yield _alike_finding(scan, "near-duplicates", near, what)
+        yield _alike_finding("near-duplicates", near, what)
 
 
-def _alike_finding(scan: Scan, kind: str, found: list[_Alike], what: str) -> Finding:
+def _alike_finding(kind: str, found: list[_Alike], what: str) -> Finding:
     """A finding that names the two that are closest."""
     one, other, _ = max(found, key=lambda alike: alike.cosine)
     message = (
@@ -92,7 +92,7 @@ def _alike_finding(scan: Scan, kind: str, found: list[_Alike], what: str) -> Fin
         f"{other.pair.image.name} in {other.split}"
     )
     files = [item.pair.image for alike in found for item in (alike.one, alike.other)]
-    return finding(kind, map(scan.named, dict.fromkeys(files)), message)
+    return finding(kind, dict.fromkeys(files), message)
 
 
 class _Alike(NamedTuple):
@@ -170,5 +170,5 @@ def _rank(split: str) -> int:
     return _KEPT_FIRST.index(split) if split in _KEPT_FIRST else len(_KEPT_FIRST)
 
 
-def _files(scan: Scan, groups: list[list[PairStats]]) -> list[Path]:
-    return [scan.named(item.pair.image) for items in groups for item in items]
+def _files(groups: list[list[PairStats]]) -> list[Path]:
+    return [item.pair.image for items in groups for item in items]

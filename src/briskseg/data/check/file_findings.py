@@ -31,14 +31,14 @@ def unpaired(scan: Scan) -> Iterator[Finding]:
             "label without image": "label files without an image of their name",
             "name used twice": "names used twice in a split, with differing suffixes",
         }[problem]
-        yield finding(problem.replace(" ", "-"), map(scan.named, paths), message)
+        yield finding(problem.replace(" ", "-"), paths, message)
     if scan.renamed:
         pairs = [item.pair for item in scan.renamed]
         message = (
             f"label files are named unlike their images, as {pairs[0].label.name} for "
             f"{pairs[0].image.name} ({affix(pairs)})"
         )
-        yield finding("names-differ", [scan.named(p.label) for p in pairs], message)
+        yield finding("names-differ", [p.label for p in pairs], message)
 
 
 def empty_splits(scan: Scan) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def unlisted_images(scan: Scan) -> Iterator[Finding]:
     dataset = scan.dataset
     if dataset.unlisted:
         message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
-        yield finding("unlisted-images", map(scan.named, dataset.unlisted), message)
+        yield finding("unlisted-images", dataset.unlisted, message)
 
 
 def unreadable(scan: Scan) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def unreadable(scan: Scan) -> Iterator[Finding]:
     for kind, problems in by_kind.items():
         many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
         first = problems[0].message.replace(f"{scan.dataset.root}/", "")
-        paths = [scan.named(p.path) for p in problems]
+        paths = [p.path for p in problems]
         yield finding(kind, paths, f"{many}{first}", problems[0].fix_hint)
 
 
@@ -87,4 +87,4 @@ def wrong_suffixes(scan: Scan) -> Iterator[Finding]:
     if wrong:
         path, form = wrong[0]
         message = f"files are of another type than their suffix says; {path.name} is {form}"
-        yield finding("wrong-suffix", [scan.named(path) for path, _ in wrong], message)
+        yield finding("wrong-suffix", [path for path, _ in wrong], message)

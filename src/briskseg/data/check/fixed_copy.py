@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.label_findings import diagnose
 from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
-from briskseg.data.folder import SPLITS
+from briskseg.data.masks.layout import SPLITS
 
 # Images of these kinds are written anew; all others are copied byte for byte.
 _REWRITTEN = {
@@ -93,12 +92,12 @@ def write_repaired(
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
     shift = max((image.highest.bit_length() - 8 for image in dark), default=0)
-    changes = [Change("left out", *reason) for reason in sorted(dropped.items())]
+    changes = [Change("left out", scan.named(path), why) for path, why in sorted(dropped.items())]
 
     def write(item: PairStats) -> list[Change]:
         return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
-    kept = [f for f in scan.pairs if not {f.pair.image, f.pair.labels_at} & _whole(scan, dropped)]
+    kept = [f for f in scan.pairs if not dropped.keys() & {f.pair.image, f.pair.labels_at}]
     try:
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
@@ -126,9 +125,9 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
         paths = [scan.dataset.root / path for path in finding.files]
         if finding.kind in ("duplicates", "val-in-train"):
             surplus = surplus_copies(scan)
-            dropped |= {scan.named(path): finding.kind for path in paths if path in surplus}
+            dropped |= dict.fromkeys(surplus.intersection(paths), finding.kind)
         elif KINDS[finding.kind].fix == "left out":
-            dropped |= {scan.named(path): finding.kind for path in paths}
+            dropped |= dict.fromkeys(paths, finding.kind)
         elif KINDS[finding.kind].fix == "repaired":
             for path in paths:
                 plans[labels.get(path, path)].kinds.add(finding.kind)
@@ -138,19 +137,15 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
                 plans[item.pair.labels_at].remap = diagnosis.hint.remap
     for item in scan.pairs:
         if item.split not in SPLITS:
-            dropped[scan.named(item.pair.image)] = f"a folder has no split '{item.split}'"
+            dropped[item.pair.image] = f"a folder has no split '{item.split}'"
     for file in scan.unmatched:  # of a name that is used twice, no one knows which file is right
         if file.problem == "name used twice":
             for item in scan.pairs:
                 # a set that comes without splits has its names once in all of them
                 is_same_split = file.split in (item.split, "all")
                 if is_same_split and file.path.stem in (item.pair.image.stem, item.pair.label.stem):
-                    dropped[scan.named(item.pair.image)] = "name-used-twice"
+                    dropped[item.pair.image] = "name-used-twice"
     return plans, dropped
-
-
-def _whole(scan: Scan, named: Iterable[Path]) -> set[Path]:
-    return {scan.dataset.root / path for path in named}
 
 
 def _labels(scan: Scan, item: PairStats, plan: Plan) -> Labels:

@@ -23,14 +23,14 @@ def rotated(scan: Scan) -> Iterator[Finding]:
             "labels fit the photo as it is stored, but viewers and training show it turned by its "
             "EXIF note"
         )
-        yield finding("labels-unrotated", [scan.named(f.pair.labels_at) for f in amiss], message)
+        yield finding("labels-unrotated", [f.pair.labels_at for f in amiss], message)
     well = [item for item in turned if not has_unrotated_labels(item)]
     if well:
         notes = sorted({f.image.orientation for f in well if f.image is not None})
         listed = ", ".join(map(str, notes))
         message = f"photos are turned upright by their EXIF note (orientation {listed})"
         hint = "" if any(n >= 5 for n in notes) else _LOOK
-        yield finding("exif-rotated", [scan.named(f.pair.image) for f in well], message, hint)
+        yield finding("exif-rotated", [f.pair.image for f in well], message, hint)
 
 
 _LOOK = (
@@ -58,9 +58,9 @@ def image_forms(scan: Scan) -> Iterator[Finding]:
         lowest = min(image.lowest for _, image in images if is_dark(image))
         highest = max(image.highest for _, image in images if is_dark(image))
         message = dark_image(lowest, highest)
-        yield finding("dark-images", map(scan.named, dark), message)
+        yield finding("dark-images", dark, message)
     for kind, message, holds in _FORMS:
-        paths = [scan.named(path) for path, image in images if holds(image)]
+        paths = [path for path, image in images if holds(image)]
         if paths and not (kind == "gray-images" and len(paths) == len(images)):
             yield finding(kind, paths, message)
 
@@ -119,7 +119,7 @@ def sizes(scan: Scan) -> Iterator[Finding]:
             f"image and labels differ in size; the first: image {image.width}x{image.height}, "
             f"labels {label.width}x{label.height} (width x height)"
         )
-        yield finding(kind, [scan.named(item.pair.labels_at) for item in items], message)
+        yield finding(kind, [item.pair.labels_at for item in items], message)
     known = Counter((f.image.width, f.image.height) for f in scan.pairs if f.image is not None)
     if len(known) > 1:
         (width, height), most = known.most_common(1)[0]

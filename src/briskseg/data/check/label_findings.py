@@ -46,7 +46,7 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
             "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
             "palette-labels": "palette files are read by index, as their colors are no classes'",
         }[kind]
-        yield finding(kind, map(scan.named, paths), message)
+        yield finding(kind, paths, message)
 
 
 def left_out_shapes(scan: Scan) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def left_out_shapes(scan: Scan) -> Iterator[Finding]:
     if kinds:
         counted = ", ".join(f"{printable(kind)} ({n})" for kind, n in kinds.most_common(SHOWN))
         message = f"{sum(kinds.values())} shapes are no areas and are left out: {counted}"
-        yield finding("shapes-left-out", map(scan.named, images), message)
+        yield finding("shapes-left-out", images, message)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
             more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
             what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
             message = f"label {what} of no class: {listed}{more}"
-        paths = [scan.named(item.pair.label) for item in diagnosis.items]
+        paths = [item.pair.label for item in diagnosis.items]
         yield finding(kind, paths, message, diagnosis.hint.text)
 
 
@@ -109,7 +109,7 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
     found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
     if black:
         found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
-    as_values = {id(item): _values(item) for item in files if not item.by_color} | {
+    as_values = {id(f): f.label.histogram for f in files if f.label and not f.by_color} | {
         id(item): {red: n for (red, _, _), n in _colors(item).items()} for item in gray
     }
     total: Counter[int] = Counter()
@@ -125,8 +125,8 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
         found += _renumbered(scan, hint, by_value, as_values)
     else:
         found += _one_by_one(scan, by_value, as_values)
-    others = [item for item in files if id(item) not in as_values and item not in black]
-    return found + _by_color(scan, others)
+    judged = as_values.keys() | {id(item) for item in black}
+    return found + _by_color(scan, [item for item in files if id(item) not in judged])
 
 
 def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> FixHint | None:
@@ -245,10 +245,6 @@ def _white(item: PairStats) -> int:
     return item.label.histogram.get(0xFFFFFF if item.by_color else 255, 0)
 
 
-def _values(item: PairStats) -> dict[int, int]:
-    return item.label.histogram if item.label is not None else {}
-
-
 def _colors(item: PairStats) -> dict[tuple[int, int, int], int]:
     """The pixels of each color of a file that is read by color."""
     assert item.label is not None
@@ -267,4 +263,4 @@ def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:
     white = [item for item in scan.pairs if item.counts.keys() == {0, IGNORED}]
     if has_one and white:
         message = "masks of 0 and 255 alone, which is read as ignored, beside masks with 1"
-        yield finding("mixed-binary-masks", [scan.named(f.pair.label) for f in white], message)
+        yield finding("mixed-binary-masks", [f.pair.label for f in white], message)

@@ -15,7 +15,7 @@ from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.images import read_image, resize_labels, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
-from briskseg.core.labels.mask_files import Mask, read_mask
+from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
 from briskseg.data.file_stats import ImageStats
 
@@ -125,8 +125,7 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     """
     palette = np.array([*labels.class_of_color], np.float32)
     classes = np.array([*labels.class_of_color.values()], np.uint8)
-    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
-    packed, where = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    packed, where = np.unique(packed_colors(pixels_hwc), return_inverse=True)
     colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.float32)
     squares = (colors**2).sum(1)[:, None] - 2 * colors @ palette.T + (palette**2).sum(1)
     distances = np.sqrt(np.maximum(squares, 0))
@@ -160,8 +159,7 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
 def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> tuple[npt.NDArray[np.bool_], Labels]:
     """Where the pixels are classes or ignored, and labels_hw, 255 elsewhere."""
     if pixels.ndim == 3:
-        red, green, blue = (pixels[..., c].astype(np.int64) for c in range(3))
-        pixels = red << 16 | green << 8 | blue
+        pixels = packed_colors(pixels)
         known = {r << 16 | g << 8 | b: i for (r, g, b), i in labels.class_of_color.items()}
     else:
         known = labels.class_of_value

@@ -17,7 +17,6 @@ from briskseg.core.types import Progress
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
 from briskseg.data.frequencies import ClassCounts, count_classes
-from briskseg.data.masks.finder import VAL_SHARE
 from briskseg.data.matching import match_renamed, split_by_seed
 from briskseg.data.stats_cache import StatsCache
 
@@ -83,7 +82,7 @@ def scan_files(found: Found, seed: int = 0, progress: Progress | None = None) ->
     renamed, unmatched = match_renamed(unmatched)
     pairs = [(split, pair) for split, some in dataset.splits.items() for pair in some] + renamed
     if any(split not in dataset.splits for split, _ in pairs):  # renamed ones of a flat folder
-        splits = split_by_seed(tuple(pair for _, pair in pairs), VAL_SHARE, seed)
+        splits = split_by_seed(tuple(pair for _, pair in pairs), seed)
         pairs = [(split, pair) for split, some in splits.items() for pair in some]
     cache = StatsCache(dataset)
 

@@ -31,6 +31,7 @@ Integers = npt.NDArray[np.integer[Any]]
 Weighed = tuple[str, float, float]  # class or category, weighted pixels found, and missed
 
 CATEGORIES = tuple(dict.fromkeys(label.category for label in LABELS))
+_IDS_OF = {c: [i for i, label in enumerate(LABELS) if label.category == c] for c in CATEGORIES}
 _CATEGORY = np.full(256, -1)
 _CATEGORY[: len(LABELS)] = [CATEGORIES.index(label.category) for label in LABELS]
 
@@ -153,8 +154,8 @@ class CityscapesScores:
         counts = self.confusion.counts
         pixels = counts.sum(axis=1) / max(1, int(counts.sum()))
         names = [label.name for label in LABELS]
-        classes = {name: self._class_score(index) for index, name in enumerate(names)}
-        categories = {name: self._category_score(name) for name in CATEGORIES}
+        classes = {name: self._score([index]) for index, name in enumerate(names)}
+        categories = {name: self._score(ids) for name, ids in _IDS_OF.items()}
         scores = {
             "confMatrix": counts.tolist(),
             "labels": {name: index for index, name in enumerate(names)},
@@ -166,8 +167,8 @@ class CityscapesScores:
         }
         if self.without_instances is not None:
             return {**scores, "instanceScoresLeftOut": self.without_instances}
-        classes = {name: self._class_instance_score(index) for index, name in enumerate(names)}
-        categories = {name: self._category_instance_score(name) for name in CATEGORIES}
+        classes = {name: self._instance_score(name, [i]) for i, name in enumerate(names)}
+        categories = {name: self._instance_score(name, ids) for name, ids in _IDS_OF.items()}
         return {
             **scores,
             "classInstScores": _known(classes),
@@ -176,42 +177,23 @@ class CityscapesScores:
             "averageScoreInstCategories": _average(categories),
         }
 
-    def _class_score(self, index: int) -> float:
-        if not LABELS[index].scored:
-            return math.nan
-        found = int(self.confusion.counts[index, index])
-        missed = int(self.confusion.counts[index].sum()) - found
-        return _iou(found, self._wrong(index), missed)
+    def _score(self, ids: list[int]) -> float:
+        """IoU of the scored ones of these labels, taken as one."""
+        scored = [index for index in ids if index in SCORED_IDS]
+        found = int(self.confusion.counts[np.ix_(scored, scored)].sum())
+        missed = int(self.confusion.counts[scored].sum()) - found
+        return _iou(found, self._wrong(scored), missed) if scored else math.nan
 
-    def _class_instance_score(self, index: int) -> float:
-        name = LABELS[index].name
+    def _instance_score(self, name: str, ids: list[int]) -> float:
+        """As `_score`, objects weighed by their size."""
         if name not in self._found:
             return math.nan
-        return _iou(self._found[name], self._wrong(index), self._missed[name])
+        return _iou(self._found[name], self._wrong(ids), self._missed[name])
 
-    def _wrong(self, index: int) -> int:
-        """Pixels predicted as this label that are of another one, which is scored."""
-        others = [other for other in SCORED_IDS if other != index]
-        return int(self.confusion.counts[others, index].sum())
-
-    def _category_score(self, category: str) -> float:
-        own = [i for i in SCORED_IDS if LABELS[i].category == category]
-        if not own:
-            return math.nan
-        found = int(self.confusion.counts[np.ix_(own, own)].sum())
-        missed = int(self.confusion.counts[own].sum()) - found
-        return _iou(found, self._wrong_category(category, own), missed)
-
-    def _category_instance_score(self, category: str) -> float:
-        if category not in self._found:
-            return math.nan
-        own = [i for i, label in enumerate(LABELS) if label.category == category]
-        wrong = self._wrong_category(category, own)  # also as a label that is not scored
-        return _iou(self._found[category], wrong, self._missed[category])
-
-    def _wrong_category(self, category: str, own: list[int]) -> int:
-        others = [i for i in SCORED_IDS if LABELS[i].category != category]
-        return int(self.confusion.counts[np.ix_(others, own)].sum())
+    def _wrong(self, ids: list[int]) -> int:
+        """Pixels predicted as one of these labels that are of another one, which is scored."""
+        others = [index for index in SCORED_IDS if index not in ids]
+        return int(self.confusion.counts[np.ix_(others, ids)].sum())
 
 
 def _weigh(predicted_hw: Integers, instances_hw: Integers) -> Iterator[Weighed]:

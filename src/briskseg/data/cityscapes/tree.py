@@ -11,7 +11,7 @@ the label id alone where objects are not told apart (groups, and all other label
 
 from __future__ import annotations
 
-import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,16 +20,15 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.files.limits import max_pixels, too_many_pixels
-from briskseg.core.files.pictures import check_file
+from briskseg.core.files.pictures import opened, raw_mode
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
 from briskseg.core.labels.cityscapes_table import to_label_ids
-from briskseg.core.labels.mask_files import read_mask
+from briskseg.core.labels.mask_files import read_exact_mask
 from briskseg.core.types import Array
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
-from briskseg.data.matching import by_name, image_files, match, walk
+from briskseg.data.matching import composed, image_files, match, walk
 
 if TYPE_CHECKING:
     from briskseg.data.scorer import Scorer
@@ -39,9 +38,7 @@ TRUTHS = ("gtFine", "gtCoarse")
 # The label ids come with the download, so they are the ones that are surely complete.
 FILES = {"labelIds": CITYSCAPES_LABEL_IDS, "labelTrainIds": CITYSCAPES}
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER = struct.Struct(">16xII2s")  # width, height, and depth with color type
-_GRAY = (b"\x08\x00", b"\x10\x00")  # of 8 and of 16 bits
+_GRAY = ("L", "I;16B")  # of 8 and of 16 bits, as Pillow names how a PNG stores them
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,8 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
         split = folder.name
         if not folder.is_dir() or not (root / truth / split).is_dir():
             continue
-        images = by_name(_of_all_cities(folder, f"_{IMAGES}"), f"_{IMAGES}")
-        masks = by_name(_of_all_cities(root / truth / split, ending), ending)
+        images = _by_name(folder, f"_{IMAGES}")
+        masks = _by_name(root / truth / split, ending)
         splits[split], unmatched = match(split, images, masks)
         left_over += unmatched
     # Color previews, instance ids, the other labels, images of a test split without labels.
@@ -116,29 +113,18 @@ def read_instance_ids(path: Path) -> Array:
 
 def _read_gray(path: Path) -> Array:
     """The values (H, W) of a file; gray PNG by OpenCV, which lets other threads work meanwhile."""
-    bound = max_pixels()
-    check_file(path, bound, "; restore it, or remove its pair")
-    data = np.fromfile(path, np.uint8)
-    header = data[: _PNG_HEADER.size].tobytes()
-    if header.startswith(_PNG) and len(header) == _PNG_HEADER.size:
-        width, height, kind = _PNG_HEADER.unpack(header)
-        if width * height > bound:
-            raise too_many_pixels(path, width, height, bound)
-        values_hw = _decode_gray(data) if kind in _GRAY else None
-        if values_hw is not None:
-            return values_hw
-    pixels = read_mask(path).pixels  # another kind of file, or one that is damaged, which it names
+    with opened(path, "a label image", "restore it, or remove its pair") as picture:
+        is_gray_png = picture.format == "PNG" and raw_mode(picture) in _GRAY
+    if is_gray_png:
+        with suppress(cv2.error):
+            values_hw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+            if values_hw is not None:
+                return np.asarray(values_hw)
+    # another kind of file, or one that is damaged, which it names
+    pixels = read_exact_mask(path).pixels
     if pixels.ndim != 2:
         raise DataError(f"{path}: {pixels.shape[2]} channels, expected one, of Cityscapes' ids")
     return pixels
-
-
-def _decode_gray(data: Array) -> Array | None:
-    try:
-        values_hw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    return values_hw if values_hw is None else np.asarray(values_hw)
 
 
 def _truth(root: Path) -> tuple[str, str]:
@@ -155,9 +141,13 @@ def _truth(root: Path) -> tuple[str, str]:
     )
 
 
-def _of_all_cities(split: Path, ending: str) -> list[Path]:
-    cities = sorted(check_file_name(path) for path in split.iterdir() if path.is_dir())
-    return [path for city in cities for path in image_files(city, ending)]
+def _by_name(split: Path, ending: str) -> dict[str, list[Path]]:
+    """The files of all cities with this ending, by their names without it."""
+    named: dict[str, list[Path]] = {}
+    for city in sorted(check_file_name(path) for path in split.iterdir() if path.is_dir()):
+        for path in image_files(city, ending):
+            named.setdefault(composed(path.stem.removesuffix(ending)), []).append(path)
+    return named
 
 
 FORMAT = Format(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.safe_names import check_file_name
@@ -19,7 +19,6 @@ from briskseg.data.masks.class_files import no_classes
 from briskseg.data.masks.layout import (
     CANONICAL,
     SPLITS,
-    Classes,
     Layout,
     folders,
     has_needs,
@@ -28,8 +27,6 @@ from briskseg.data.masks.layout import (
 from briskseg.data.masks.segments import SegmentDataset
 from briskseg.data.masks.split_lists import choose, list_files
 from briskseg.data.matching import composed, match, split_by_seed, walk
-
-VAL_SHARE = 0.2
 
 Files = dict[str, list[Path]]
 
@@ -43,13 +40,18 @@ class _Tree:
     beside: list[Path] = field(default_factory=list)
 
 
-def format_of(layout: Layout) -> Format:
-    """A layout as `FORMATS` holds it."""
+def format_of(*layouts: Layout) -> Format:
+    """One or more layouts of the same data as `FORMATS` holds them."""
+
+    def find_first(root: Path, asked: str | None, seed: int) -> Found:
+        layout = next(layout for layout in layouts if recognizes(layout, root))
+        return find(layout, root, asked, seed)
+
     return Format(
-        lambda root: recognizes(layout, root),
-        lambda root, classes, seed: find(layout, root, classes, seed),
-        (layout.text,),
-        layout.recipe,
+        lambda root: any(recognizes(layout, root) for layout in layouts),
+        find_first,
+        tuple(layout.text for layout in layouts),
+        layouts[0].recipe,
     )
 
 
@@ -79,10 +81,16 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     """Find the pairs of a data set of this layout.
 
     asked: the class set, or one of the layout's versions. seed: of the split, where neither folders
-    nor lists make one. Raises RequestError for folders that are no split or where nothing names the
-    classes, DataError for a damaged list.
+    nor lists make one. Raises RequestError for folders that are no split, another class set, or
+    where nothing names the classes, DataError for a damaged list.
     """
-    layout = next((v for v in layout.versions if v.name == asked), layout)
+    versions = (v for v in layout.versions if v.name == asked and recognizes(v, root))
+    layout = next(versions, layout)
+    if layout.is_published and asked not in (None, layout.name):
+        raise RequestError(
+            f"{root}: the class set '{asked}' was asked for, but this is {layout.name}; ask for "
+            f"'{layout.name}', or for none"
+        )
     tree = _sort(layout, root)
     _refuse_stray(layout, root, tree)
     lists = list_files(root, layout.lists) if set(tree.images) <= {None} else {}
@@ -90,59 +98,34 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     classes = layout.classes(root, asked)
     if classes is None:
         raise no_classes(root, layout.text, [pair for some in splits.values() for pair in some])
-    read = (*classes.files, *lists.values())
-    return _dataset(layout.name, root, classes, splits, read, tuple(tree.beside)), unmatched
-
-
-def _dataset(
-    kind: str,
-    root: Path,
-    classes: Classes,
-    splits: Mapping[str, tuple[Pair, ...]],
-    lists: tuple[Path, ...],
-    beside: tuple[Path, ...],
-) -> MaskDataset:
-    if classes.segments is None:
-        return MaskDataset(
-            kind, root, classes.labels, splits, lists=lists, flaws=classes.flaws, beside=beside
-        )
-    return SegmentDataset(
-        kind,
-        root,
-        classes.labels,
-        splits,
-        classes.segments,
-        lists=lists,
-        flaws=classes.flaws,
-        beside=beside,
-    )
+    parts = layout.name, root, classes.labels, splits
+    read, beside = (*classes.files, *lists.values()), tuple(tree.beside)
+    about: dict[str, Any] = {"lists": read, "flaws": classes.flaws, "beside": beside}
+    if classes.segments is not None:
+        return SegmentDataset(*parts, classes.segments, **about), unmatched
+    return MaskDataset(*parts, **about), unmatched
 
 
 def _sort(layout: Layout, root: Path) -> _Tree:
     tree = _Tree()
-    parts = (
-        (tree.labels, (layout.labels,)),
-        (None, layout.beside),
-        (tree.images, (layout.images,)),
-    )
+    parts: list[tuple[str, dict[str | None, Files] | None]] = [(layout.labels, tree.labels)]
+    parts += [(template, None) for template in layout.beside]
+    parts.append((layout.images, tree.images))
     for path in walk(root):
         name, suffix = os.path.splitext(path.name)
-        if suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
-            continue
         folder = _relative(root, path.parent)
-        stem = f"{folder}/{name}" if folder else name
-        if folder.startswith(".") or "/." in folder:
+        is_hidden = name.startswith(".") or folder.startswith(".") or "/." in folder
+        if is_hidden or suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        for part, templates in parts:
-            found = next(filter(None, (split_and_name(t, stem) for t in templates)), None)
+        for template, part in parts:
+            found = split_and_name(template, f"{folder}/{name}" if folder else name)
             if found is None:
                 continue
             if part is None:
                 tree.beside.append(path)
             else:
-                part.setdefault(found[0], {}).setdefault(composed(found[1]), []).append(
-                    check_file_name(path)
-                )
+                named = part.setdefault(found[0], {})
+                named.setdefault(composed(found[1]), []).append(check_file_name(path))
             break
     return tree
 
@@ -198,36 +181,15 @@ def _split(
         return {split: pairs for split, pairs in found.items() if split}, tuple(left_over)
     pairs = found[None]
     if lists:
-        splits = choose(root, pairs, tuple(left_over), lists)
+        splits, listed = choose(root, pairs, tuple(left_over), lists)
         # What no list names is not missed: most of VOC's images have no labels at all.
-        text = "\n".join(path.read_text("utf-8", errors="replace") for path in lists.values())
-        missed = tuple(file for file in left_over if file.path.stem in text)
+        missed = [file for file in left_over if composed(file.path.stem) in listed]
         tree.beside += [file.path for file in left_over if file not in missed]
-        return splits, missed
+        return splits, tuple(missed)
     if layout.splits is not None:
         splits = {
             split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS
         }
         return {split: some for split, some in splits.items() if some}, tuple(left_over)
-    if layout.by_drive:
-        return _split_drives(pairs, seed), tuple(left_over)
-    return split_by_seed(pairs, layout.val_share, seed), tuple(left_over)
-
-
-def _split_drives(pairs: Iterable[Pair], seed: int) -> dict[str, tuple[Pair, ...]]:
-    """Whole drives into train and val: neighboring frames in both would make scores too high."""
-    drives: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        drives.setdefault(pair.name.partition("/")[0], []).append(pair)
-
-    def draw(drive: str) -> bytes:
-        return hashlib.sha256(f"{seed}/{drive}".encode()).digest()
-
-    if len(drives) < 2:
-        return split_by_seed(tuple(pairs), VAL_SHARE, seed)
-    number = max(1, round(len(drives) * VAL_SHARE))
-    val = {*sorted(drives, key=draw)[:number]}
-    return {
-        "train": tuple(pair for drive in sorted({*drives} - val) for pair in drives[drive]),
-        "val": tuple(pair for drive in sorted(val) for pair in drives[drive]),
-    }
+    splits = split_by_seed(pairs, seed, layout.val_share, layout.by_drive)
+    return splits, tuple(left_over)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from briskseg.core.labels import LabelSet
+from briskseg.data.matching import VAL_SHARE
 
 # What folders and lists of the three splits are called.
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -26,6 +27,16 @@ SPLITS: dict[str, tuple[str, ...]] = {
 CANONICAL = {word: split for split, words in SPLITS.items() for word in words}
 
 _TOKEN = re.compile(r"\{(\w+)\}|\(([^)]*)\)|\[|\]|[^{(\[\]]+")
+
+
+def split_of(*texts: str) -> str | None:
+    """The split that the first of these says that says one, of the names of a folder, a file or a
+    subset: `valid` is val, `train2017` train."""
+    for text in texts:
+        words = {CANONICAL[w] for w in re.findall(r"[a-z]+", text.casefold()) if w in CANONICAL}
+        if len(words) == 1:
+            return words.pop()
+    return None
 
 
 class Classes(NamedTuple):
@@ -49,8 +60,10 @@ class Layout(NamedTuple):
     choices) that are there as well. lists: templates of split lists, which go before a draw by the
     seed. beside: templates of files that belong to the set and are not needed. unlabeled_images:
     whether a split may have images only. splits: the split of a name, where the publication says
-    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split.
+    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split, as
+    neighboring ones in two would make scores too high.
     val_share: of the pairs, where the seed draws. versions: the same set with other labels.
+    is_published: whether it is a published set, which has one class set, of its own name.
     """
 
     name: str
@@ -64,8 +77,9 @@ class Layout(NamedTuple):
     unlabeled_images: bool = False
     splits: Callable[[str], str] | None = None
     by_drive: bool = False
-    val_share: float = 0.2
+    val_share: float = VAL_SHARE
     versions: tuple[Layout, ...] = ()
+    is_published: bool = False
     recipe: str = "fast-scnn"
 
 
@@ -109,13 +123,14 @@ def folders(root: Path, template: str) -> Iterator[Path]:
         head = variant[: variant.find("{name}")].rpartition("/")[0]
         choices = []
         for token in _TOKEN.finditer(head):
-            if token.group(1) not in (None, "split"):
+            text, variable, choice = token.group(0), token.group(1), token.group(2)
+            if variable not in (None, "split"):
                 choices.append(["*"])
-                continue
-            words = [*CANONICAL] if token.group(1) else (token.group(2) or "").split("|")
-            choices.append([w for word in words for w in (word, word.capitalize())])
-            if not token.group(1) and token.group(2) is None:
-                choices[-1] = [token.group(0)]
+            elif variable or choice is not None:
+                words = [*CANONICAL] if variable else choice.split("|")
+                choices.append([w for word in words for w in (word, word.capitalize())])
+            else:
+                choices.append([text])
         for path in map("".join, itertools.product(*choices)):
             if "*" in path:
                 yield from (found for found in sorted(root.glob(path)) if found.is_dir())

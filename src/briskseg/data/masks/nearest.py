@@ -7,7 +7,6 @@ those with few values.
 from __future__ import annotations
 
 import itertools
-import re
 import shlex
 from collections import defaultdict
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import NamedTuple
 
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.file_stats import LabelStats, mask_stats
-from briskseg.data.masks.layout import CANONICAL, folders, has_needs
-from briskseg.data.masks.layouts import FOLDER, LAYOUTS
+from briskseg.data.masks.layout import folders, has_needs, split_of
+from briskseg.data.masks.own_layouts import FOLDER, LAYOUTS
 from briskseg.data.matching import match_stems, walk
 
 _FILES = 20_000  # looked at, at most: this is only for a message
@@ -52,7 +51,7 @@ def what_to_move(root: Path) -> str:
         if {id(images), id(labels)} & used:
             continue
         used |= {id(images), id(labels)}
-        split = _split_of(root, images.folder)
+        split = split_of(images.folder.relative_to(root).as_posix()) or ""
         said.append(
             f"{_name(root, images)} holds {len(images.files)} images and {_name(root, labels)} "
             "their masks"
@@ -113,11 +112,6 @@ def _are_masks(group: _Group) -> bool:
         isinstance(stats, LabelStats) and not stats.is_lossy and stats.distinct <= _MOST_VALUES
         for stats in samples
     )
-
-
-def _split_of(root: Path, folder: Path) -> str:
-    words = re.split(r"[/_\-.]", folder.relative_to(root).as_posix().lower())
-    return next((CANONICAL[word] for word in words if word in CANONICAL), "")
 
 
 def _name(root: Path, group: _Group) -> str:

@@ -9,43 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.core.labels.mask_files import read_mask
+from briskseg.core.labels.mask_files import packed_colors, read_exact_mask, without_alpha
 from briskseg.core.types import Labels
 from briskseg.data.annotations import Entry, read_json
-from briskseg.data.dataset import MaskDataset, Pair
-from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
+from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.masks.layout import Classes
 
 
 @dataclass(frozen=True)
-class SegmentDataset(MaskDataset):
+class SegmentDataset(Dataset):
     """Labels by segments; segments: of each label file the class of each segment's number. Number 0
     is no segment and is ignored."""
 
     segments: Mapping[Path, Mapping[int, int]] = field(default_factory=dict)
 
+    def label_files(self, pair: Pair) -> tuple[Path, ...]:
+        """The mask, and the JSON files that say what is in it."""
+        return pair.label, *self.lists
+
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8; UnknownLabelError for a segment that the JSON does not name."""
-        pixels = read_mask(pair.label).pixels
-        if pixels.ndim == 3 and pixels.shape[2] == 2:
-            raise DataError(f"{pair.label}: gray with alpha, expected numbers of segments, or RGB")
+        pixels = read_exact_mask(pair.label).pixels
+        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+            pixels = without_alpha(pixels, pair.label)
         if pixels.ndim == 3:
-            red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
-            pixels = red + 256 * green + 65536 * blue
+            pixels = packed_colors(pixels[..., ::-1])  # the lowest byte is the red one
         known = {0: IGNORED} | dict(self.segments.get(pair.label, {}))
         numbers, where, counts = np.unique(pixels, return_inverse=True, return_counts=True)
-        unknown = {
-            number: n
-            for number, n in zip(numbers.tolist(), counts.tolist(), strict=True)
-            if number not in known
-        }
-        if unknown:
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        if unknown := {number: n for number, n in pairs if number not in known}:
             raise UnknownLabelError(
                 pair.label,
                 unknown,
@@ -54,18 +51,6 @@ class SegmentDataset(MaskDataset):
             )
         classes = np.array([known[number] for number in numbers.tolist()], np.uint8)
         return np.asarray(classes[where.reshape(pixels.shape)])
-
-    def scan_settings(self) -> dict[str, Any]:
-        """The classes, which the numbers are counted as."""
-        return self.labels.to_dict()
-
-    def label_files(self, pair: Pair) -> tuple[Path, ...]:
-        """The mask, and the JSON files that say what is in it."""
-        return pair.label, *self.lists
-
-    def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
-        """The class indices that the segments mean."""
-        return decoded_stats(pair.label, lambda: self.read_labels(pair))
 
 
 def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:

@@ -1,9 +1,12 @@
-"""Lists that say which files make a split: a name a line, `image label` a line, or a CSV."""
+"""Lists that say which files make a split: a name a line, `image label` a line, or a CSV.
+
+Those that name both are a layout of their own, "lists": PaddleSeg's, or a CSV of one's own.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,22 +14,24 @@ from briskseg.core.errors import DataError
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import IMAGE_SUFFIXES
-from briskseg.data.dataset import Pair, Unmatched
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.masks.class_files import no_classes, own_classes
 from briskseg.data.masks.layout import CANONICAL, SPLITS
-from briskseg.data.matching import composed
+from briskseg.data.matching import composed, split_by_seed
 
+_TEXT = "train.txt and val.txt with `IMAGE LABEL` lines (PaddleSeg), or a CSV of image,label,split"
 _IMAGE_COLUMNS = {"image", "images", "image_path", "img", "filename", "file"}
 _LABEL_COLUMNS = {"label", "labels", "mask", "masks", "label_path", "mask_path", "annotation"}
 _SPLIT_COLUMNS = {"split", "set", "subset", "partition"}
 
 
-class Entry(NamedTuple):
+class Line(NamedTuple):
     """A line of a list: its number and what it names, the image and the label where it has both."""
 
-    line: int
+    number: int
     image: str
-    label: str | None = None
-    split: str | None = None
+    label: str = ""
+    split: str = "all"
 
 
 def list_files(root: Path, templates: tuple[str, ...]) -> dict[str, Path]:
@@ -41,94 +46,141 @@ def list_files(root: Path, templates: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def read_lines(path: Path) -> list[Entry]:
+def _read_lines(path: Path) -> list[Line]:
     """The lines of a list. Raises DataError for one that is damaged or too long."""
     check_size(path, MAX_LIST_BYTES)
-    return _entries(path.read_text(encoding="utf-8-sig", errors="replace"))
+    return _lines(path.read_text(encoding="utf-8-sig", errors="replace"))
 
 
-def _entries(text: str) -> list[Entry]:
-    entries = []
+def _lines(text: str) -> list[Line]:
+    lines = []
     for number, line in enumerate(text.splitlines(), start=1):
-        words = line.strip().replace("\\", "/").replace(",", " ").split()
+        whole = line.strip().replace("\\", "/")
+        words = whole.replace(",", " ").split()
         if not words or words[0].startswith("#"):
             continue
         paths = [word for word in words if Path(word).suffix.lower() in IMAGE_SUFFIXES]
         if len(paths) == 2:
-            entries.append(Entry(number, *paths))
+            lines.append(Line(number, *paths))
         else:
-            whole = line.strip().replace("\\", "/")
-            entries.append(Entry(number, whole if paths and len(words) > 1 else words[0]))
-    return entries
+            lines.append(Line(number, whole if paths and len(words) > 1 else words[0]))
+    return lines
 
 
 def choose(
     root: Path, pairs: tuple[Pair, ...], half: tuple[Unmatched, ...], lists: Mapping[str, Path]
-) -> dict[str, tuple[Pair, ...]]:
-    """The pairs that each list names. Of train and val alone, the other is the rest.
+) -> tuple[dict[str, tuple[Pair, ...]], set[str]]:
+    """The pairs that each list names, and the file names, without suffix, that stand in the lists.
+    Of train and val alone, the other is the rest.
 
     half: files whose other half is missing; they are reported, and no error here. Raises DataError
-    with file and line for a name that is no image.
+    with file and line for a name that is no image, or that is several in subfolders.
     """
-    known: dict[str, Pair] = {}
+    by_path: dict[str, Pair] = {}
+    by_file: dict[str, list[Pair]] = {}
     for pair in pairs:
-        path = pair.image.relative_to(root).as_posix()
-        for name in (Path(pair.name).name, pair.name, path, str(Path(path).with_suffix(""))):
-            known[composed(name)] = pair
-    missing = {file.path.stem for file in half}
+        for name in (pair.name, pair.image.relative_to(root).with_suffix("").as_posix()):
+            by_path[composed(name)] = pair
+        by_file.setdefault(composed(Path(pair.name).name), []).append(pair)
+    missing, listed = {file.path.stem for file in half}, set()
     splits: dict[str, tuple[Pair, ...]] = {}
     for split, file in lists.items():
         chosen = {}
-        for entry in read_lines(file):
-            name = composed(entry.image.lstrip("./"))
-            found = known.get(name) or known.get(str(Path(name).with_suffix("")))
-            found = found or known.get(Path(name).stem)
+        for line in _read_lines(file):
+            name = composed(line.image.lstrip("./"))
+            suffix, *_ = Path(name).suffix.lower().split(" ")  # words may follow a file's name
+            stem = str(Path(name).with_suffix("")) if suffix in IMAGE_SUFFIXES else name
+            listed.add(Path(stem).name)
+            alike = by_file.get(stem, [])
+            found = _by_its_path(stem, by_path) or (alike[0] if len(alike) == 1 else None)
             if found is not None:
                 chosen[found.name] = found
-            elif Path(name).stem not in missing:
+            elif alike:
                 raise DataError(
-                    f"{file}, line {entry.line}: '{printable(name[:100])}' is no image of the data "
-                    "set; remove the line, or restore the image and its labels"
+                    f"{file}, line {line.number}: '{printable(name[:100])}' is {len(alike)} images "
+                    f"in subfolders, as {alike[0].name} and {alike[1].name}; write the folder too"
+                )
+            elif Path(stem).name not in missing:
+                raise DataError(
+                    f"{file}, line {line.number}: '{printable(name[:100])}' is no image of the "
+                    "data set; remove the line, or restore the image and its labels"
                 )
         splits[split] = tuple(chosen[name] for name in sorted(chosen))
-    listed = {pair.name for some in splits.values() for pair in some}
-    rest = tuple(pair for pair in pairs if pair.name not in listed)
+    taken = {pair.name for some in splits.values() for pair in some}
+    rest = tuple(pair for pair in pairs if pair.name not in taken)
     for split, other in (("train", "val"), ("val", "train")):
         if split not in splits and other in splits:
             splits[split] = rest
-    return {split: splits[split] for split in SPLITS if split in splits}
+    return {split: splits[split] for split in SPLITS if split in splits}, listed
+
+
+def _by_its_path(stem: str, by_path: Mapping[str, Pair]) -> Pair | None:
+    """The pair of a path, of which the first folders may be those of another machine."""
+    parts = stem.split("/")
+    tails = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((by_path[tail] for tail in tails if tail in by_path), None)
 
 
 def pair_lists(root: Path) -> list[Path]:
     """The lists in a folder whose lines name an image and its label: SPLIT.txt or SPLIT.lst, or one
     CSV with a header that has columns for both; only their first lines are read."""
     named = list_files(root, ("{split}.txt", "{split}.lst", "{split}_list.txt"))
-    firsts = {path: first_entry(path) for path in named.values()}
-    found = [path for path, first in firsts.items() if first is not None and first.label]
+    firsts = {path: _lines(_first_line(path)) for path in named.values()}
+    found = [path for path, first in firsts.items() if first and first[0].label]
     if found:
-        return found
+        there = (root / firsts[path][0].image.lstrip("/") for path in found)
+        return found if any(image.is_file() for image in there) else []
     tables = (path for path in sorted(root.glob("*.csv")) if None not in _columns(path)[:2])
     return [*tables][:1]
 
 
-def read_pairs(path: Path) -> list[Entry]:
-    """The entries of such a list. Raises DataError with file and line for one without a label."""
-    if path.suffix.lower() == ".csv":
-        return _read_csv(path)
+def find(root: Path, classes: str | None, seed: int) -> Found:
+    """The pairs that the lists name; where they name no split, it is drawn by the seed.
+
+    Raises DataError where a path leads out of the data's folder.
+    """
+    lists = pair_lists(root)
+    pairs: dict[str, dict[str, Pair]] = {}
+    missing = []
+    for path in lists:
+        for line in _read_csv(path) if path.suffix.lower() == ".csv" else _read_pairs(path):
+            image, label = (_inside(root, path, line, p) for p in (line.image, line.label))
+            name = image.relative_to(root).with_suffix("").as_posix()
+            some = pairs.setdefault(line.split, {})
+            if not image.is_file() and not label.is_file():
+                raise DataError(
+                    f"{path}, line {line.number}: neither '{printable(line.image[:100])}' nor its "
+                    "label is there; remove the line, or restore both"
+                )
+            if not label.is_file():
+                missing.append(Unmatched("image without label", line.split, image))
+            elif not image.is_file():
+                missing.append(Unmatched("label without image", line.split, label))
+            elif name in some:
+                missing.append(Unmatched("name used twice", line.split, image))
+            else:
+                some[name] = Pair(name, image, label)
+    splits = {split: tuple(some[name] for name in sorted(some)) for split, some in pairs.items()}
+    if "all" in splits:
+        splits = split_by_seed(splits["all"], seed)
+    found = own_classes(root, classes)
+    if found is None:
+        raise no_classes(root, _TEXT, [pair for some in splits.values() for pair in some])
+    read = (*found.files, *lists)
+    return MaskDataset("lists", root, found.labels, splits, lists=read), tuple(missing)
+
+
+def _read_pairs(path: Path) -> list[Line]:
+    """The lines of a list of pairs. Raises DataError with file and line for one without a label."""
     split = CANONICAL[path.stem.removesuffix("_list").lower()]
-    entries = [entry._replace(split=split) for entry in read_lines(path)]
-    for entry in entries:
-        if entry.label is None:
+    lines = [line._replace(split=split) for line in _read_lines(path)]
+    for line in lines:
+        if not line.label:
             raise DataError(
-                f"{path}, line {entry.line}: names no label beside the image, as the first line "
+                f"{path}, line {line.number}: names no label beside the image, as the first line "
                 "does; complete or remove the line"
             )
-    return entries
-
-
-def first_entry(path: Path) -> Entry | None:
-    """What the first line of a list names."""
-    return next(iter(_entries(_first_line(path))), None)
+    return lines
 
 
 def _first_line(path: Path) -> str:
@@ -146,69 +198,41 @@ def _columns(path: Path) -> list[int | None]:
     ]
 
 
-def _read_csv(path: Path) -> list[Entry]:
+def _read_csv(path: Path) -> list[Line]:
     check_size(path, MAX_LIST_BYTES)
     image, label, split = _columns(path)
     assert image is not None
     assert label is not None
     try:
-        return [*_rows(path, image, label, split)]
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = [*csv.reader(file)]
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); save it again") from error
+    lines = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(row):
+            continue
+        if len(row) <= max(image, label, split or 0):
+            raise DataError(f"{path}, line {number}: {len(row)} columns, fewer than the header")
+        word = row[split].strip().lower() if split is not None else "all"
+        if word not in CANONICAL and split is not None:
+            raise DataError(
+                f"{path}, line {number}: the split '{printable(word[:40])}', expected "
+                f"{', '.join(SPLITS)}"
+            )
+        first, second = (row[i].strip().replace("\\", "/") for i in (image, label))
+        lines.append(Line(number, first, second, CANONICAL.get(word, "all")))
+    return lines
 
 
-def _rows(path: Path, image: int, label: int, split: int | None) -> Iterator[Entry]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file)
-        next(rows, None)
-        for number, row in enumerate(rows, start=2):
-            if not any(row):
-                continue
-            if len(row) <= max(image, label, split or 0):
-                raise DataError(f"{path}, line {number}: {len(row)} columns, fewer than the header")
-            word = row[split].strip().lower() if split is not None else ""
-            if split is not None and word not in CANONICAL:
-                raise DataError(
-                    f"{path}, line {number}: the split '{printable(word[:40])}', expected "
-                    f"{', '.join(SPLITS)}"
-                )
-            image_path, label_path = (row[i].strip().replace("\\", "/") for i in (image, label))
-            yield Entry(number, image_path, label_path, CANONICAL.get(word))
-
-
-def listed_pairs(
-    root: Path, lists: Sequence[Path]
-) -> tuple[dict[str, list[Pair]], tuple[Unmatched, ...]]:
-    """The pairs of such lists by split ("all" where none is said), and files that are not there.
-
-    Raises DataError where a path leads out of the data's folder.
-    """
-    splits: dict[str, list[Pair]] = {}
-    missing = []
-    for path in lists:
-        for entry in read_pairs(path):
-            image, label = (_inside(root, path, entry, p) for p in (entry.image, entry.label or ""))
-            name = image.relative_to(root).with_suffix("").as_posix()
-            split = entry.split or "all"
-            if image.is_file() and label.is_file():
-                splits.setdefault(split, []).append(Pair(name, image, label))
-            elif image.is_file():
-                missing.append(Unmatched("image without label", split, image))
-            elif label.is_file():
-                missing.append(Unmatched("label without image", split, label))
-            else:
-                raise DataError(
-                    f"{path}, line {entry.line}: neither '{printable(entry.image[:100])}' nor its "
-                    "label is there; remove the line, or restore both"
-                )
-    return splits, tuple(missing)
-
-
-def _inside(root: Path, path: Path, entry: Entry, named: str) -> Path:
+def _inside(root: Path, path: Path, line: Line, named: str) -> Path:
     found = root / named.lstrip("/")
     if not found.resolve().is_relative_to(root.resolve()) and ".." in Path(named).parts:
         raise DataError(
-            f"{path}, line {entry.line}: '{printable(named[:100])}' leads out of {root}; name "
+            f"{path}, line {line.number}: '{printable(named[:100])}' leads out of {root}; name "
             "files by their path below it"
         )
     return found
+
+
+FORMAT = Format(lambda root: bool(pair_lists(root)), find, (_TEXT,))

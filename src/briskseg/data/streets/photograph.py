@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from briskseg.core.types import Array
+from briskseg.data.streets.outlines import Rng, Thing, disk, vivid
 from briskseg.data.streets.painter import FAR, Camera, Label, Light, Painter, Shape
-from briskseg.data.streets.shapes import Rng, Thing, disk, vivid
 
 TILE = 512  # texels a side of the noise
 ROUGH = np.zeros(256, np.float32)  # by label; cars, people, signs and the sky are smooth

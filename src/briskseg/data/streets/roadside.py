@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from briskseg.data.streets.outlines import Point, Rng, Thing, box, boxes, disk, limb, scaled, vivid
 from briskseg.data.streets.painter import Color, Label, Shape
-from briskseg.data.streets.shapes import Point, Rng, Thing, box, boxes, disk, limb, scaled, vivid
 
 BARK: Color = (88, 74, 60)
 LEAVES = ((88.0, 122.0, 48.0), (70.0, 98.0, 44.0), (112.0, 128.0, 60.0), (176.0, 118.0, 44.0), BARK)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from briskseg.data.streets.outlines import Point, Rng, Thing, ground, scaled, vivid
 from briskseg.data.streets.painter import FAR, NEAR, Camera, Color, Label, Shape
 from briskseg.data.streets.roadside import LEAVES, STEEL, fence, house, pole, tree
-from briskseg.data.streets.shapes import Point, Rng, Thing, ground, scaled, vivid
 from briskseg.data.streets.traffic import BODIES, car, cyclist, person
 
 SIDES = (-1, 1)  # left, right

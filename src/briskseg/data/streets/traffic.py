@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from briskseg.core.types import Array
+from briskseg.data.streets.outlines import Point, Rng, Thing, box, disk, limb, scaled, vivid
 from briskseg.data.streets.painter import Color, Label, Shape, newell
-from briskseg.data.streets.shapes import Point, Rng, Thing, box, disk, limb, scaled, vivid
 
 # Of each kind: length, height and width in meters; then in shares of them how high the windows
 # begin and the nose is, where the rear window and the windscreen begin and end (-1 tail .. 1 nose:

@@ -8,23 +8,22 @@ the first training stage) is not read.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from briskseg.core.errors import WeightsError
 from briskseg.models import create_model
 from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
 from briskseg.models.encoders.published_encoder import encoder_file, load_published_encoder
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
+from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
     Differences,
     Shapes,
     check_finite,
     differences,
+    first_names,
     length,
     shapes_of,
 )
@@ -66,13 +65,19 @@ def load_encoder(network: Network, path: str | Path) -> str:
     tensors = read_tensors(path, ours=True)
     if mismatch:
         return load_published_encoder(network, tensors, path)
-    compared = []
-    for prefix in common_prefixes(tensors):
-        inner = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        compared.append((*recognize_encoder(shapes_of(inner)), inner))
+    forms = unprefixed(tensors).values()
+    compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
+    if mismatch.are_of_another_network:
+        raise WeightsError(
+            f"{path} holds {len(tensors)} tensors ({first_names(tensors)} ...), but no encoder "
+            f"of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
+        )
     if mismatch:
-        raise WeightsError(f"{path} {_refusal(whose, mismatch, tensors)}")
+        raise WeightsError(
+            f"{path} has an encoder nearest to that of: {whose}, but {mismatch}; give a file whose "
+            "encoder fits whole"
+        )
     pairs = {renamed(k, ENCODERS[into]): renamed(k, ENCODERS[whose]) for k in _encoder_shapes()}
     present = {mine: theirs for mine, theirs in pairs.items() if theirs in tensors}
     for theirs in present.values():
@@ -112,15 +117,3 @@ def _encoder_shapes() -> Shapes:
         for name, shape in shapes_of(state).items()
         if name.startswith("encoder.") and not name.startswith(_HEAD)
     }
-
-
-def _refusal(whose: str, mismatch: Differences, tensors: Mapping[str, Tensor]) -> str:
-    if mismatch.are_of_another_network:
-        return (
-            f"holds {len(tensors)} tensors ({', '.join(list(tensors)[:3])} ...), but no encoder of "
-            f"ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
-        )
-    return (
-        f"has an encoder nearest to that of: {whose}, but {mismatch}; give a file whose encoder "
-        "fits whole"
-    )

@@ -18,7 +18,7 @@ from torch import Tensor
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import MODELS
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import common_prefixes
+from briskseg.models.weights.checkpoint import unprefixed
 from briskseg.models.weights.comparison import COUNTER, check_finite
 from briskseg.models.weights.layout import Names, renamed
 from briskseg.models.weights.layouts import LAYOUTS
@@ -94,8 +94,7 @@ def load_published_encoder(network: Network, tensors: Mapping[str, Tensor], path
         {n: _Place(n) for n in encoder},
     )
     found: dict[str, Tensor] = {}
-    for prefix in common_prefixes(tensors):
-        inner = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+    for inner in unprefixed(tensors).values():
         for form in forms:
             fitting = {n: at.find(inner, own[n]) for n, at in form.items()}
             there = {n: tensor for n, tensor in fitting.items() if tensor is not None}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,9 +17,12 @@ from briskseg.core.files.safe_names import printable
 from briskseg.models.weights.paddle_file import read_paddle
 from briskseg.models.weights.pickled import StandIn, module_tensors, read_pickled
 
+T = TypeVar("T")
+
 # Under which a checkpoint that holds several sets of tensors has the network's own.
 _USUAL = "state_dict"
 _MOST_DEPTH = 3  # dictionaries in dictionaries
+_MOST_PARTS = 8  # of a prefix; each is tried
 
 
 def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
@@ -27,7 +30,7 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     PaddlePaddle's weights (.pdparams).
 
     A checkpoint is a dictionary of tensors, or a whole module, or holds one: under "state_dict", or
-    as the only one. The prefix that wrappers give every name stays (`common_prefixes`). A file of
+    as the only one. The prefix that wrappers give every name stays (`unprefixed`). A file of
     ours, which has a card, is taken only with `ours`. Raises RequestError if there is no such file
     or it has a card unasked for, WeightsError if it is damaged, something else, or holds no tensors
     or several sets of them.
@@ -52,11 +55,13 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
         )
     if len(sets) > 1:
         keys = [*sets]
-        listed = ", ".join(f"'{printable(key[:100])}' ({len(sets[key])} tensors)" for key in keys)
+        listed = ", ".join(
+            f"'{printable('.'.join(key)[:100])}' ({len(sets[key])} tensors)" for key in keys
+        )
         raise WeightsError(
             f"{path} holds several sets of tensors: {listed}, expected one; keep the network's, as "
-            f"with torch.save({{'state_dict': torch.load('{path}', weights_only=False)"
-            f"{''.join(f'[{part!r}]' for part in keys[0].split('.'))}}}, 'weights.pth')"
+            f"with torch.save({{'state_dict': torch.load({str(path)!r}, weights_only=False)"
+            f"{''.join(f'[{part!r}]' for part in keys[0])}}}, 'weights.pth')"
         )
     (tensors,) = sets.values()
     for name, tensor in tensors.items():
@@ -64,27 +69,26 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     return tensors
 
 
-def common_prefixes(names: Iterable[str]) -> list[str]:
-    """ "" and what every name begins with, one dotted part more each: "module.", "module.model."
+def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """The tensors, or whatever has their names, with fewer and fewer of what all names begin with:
+    by the prefix that is left out, "", "module.", "module.model." ...
 
     nn.DataParallel, torch.compile, Lightning and others put such before every name. A network's own
     names may begin alike too, so who knows these names chooses.
     """
-    first, *others = ([*name.split(".")[:-1]] for name in names)
-    shared: list[str] = []
-    while len(shared) < len(first):
-        longer = first[: len(shared) + 1]
-        if any(parts[: len(longer)] != longer for parts in others):
+    prefixes = [""]
+    for parts in zip(*(name.split(".", _MOST_PARTS)[:-1] for name in tensors), strict=False):
+        if len(set(parts)) > 1:
             break
-        shared = longer
-    return ["".join(f"{part}." for part in shared[:n]) for n in range(len(shared) + 1)]
+        prefixes.append(f"{prefixes[-1]}{parts[0]}.")
+    return {prefix: {n.removeprefix(prefix): t for n, t in tensors.items()} for prefix in prefixes}
 
 
-def _sets_of_tensors(found: Any, depth: int = 0) -> dict[str, dict[str, Tensor]]:
-    """The dictionaries of tensors in what a file holds, by where they lie; "": itself."""
+def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[str, Tensor]]:
+    """The dictionaries of tensors in what a file holds, by the keys that lead there; (): itself."""
     if isinstance(found, StandIn):
         tensors = module_tensors(found)
-        return {"": tensors} if tensors else {}
+        return {(): tensors} if tensors else {}
     # Only names that are text: to write out any other key can take forever, by how it is nested.
     if not isinstance(found, dict) or depth > _MOST_DEPTH:
         return {}
@@ -92,18 +96,15 @@ def _sets_of_tensors(found: Any, depth: int = 0) -> dict[str, dict[str, Tensor]]
         usual := _sets_of_tensors(found[_USUAL], depth + 1)
     ):
         return usual
-    if tensors := _tensors_by_name(found):
-        return {"": tensors}
-    sets: dict[str, dict[str, Tensor]] = {}
+    tensors = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if tensors:
+        return {(): tensors}
+    sets: dict[tuple[str, ...], dict[str, Tensor]] = {}
     for key, inner in found.items():
         if isinstance(key, str):
             for below, tensors in _sets_of_tensors(inner, depth + 1).items():
-                sets[f"{key}.{below}" if below else key] = tensors
+                sets[key, *below] = tensors
     return sets
-
-
-def _tensors_by_name(found: dict[Any, Any]) -> dict[str, Tensor]:
-    return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
@@ -133,7 +134,7 @@ def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
     if CARD_KEY in metadata and not ours:
         raise RequestError(
             f"{path} has a card already, expected published weights; use it as it is: "
-            f"briskseg.load('{path}')"
+            f"briskseg.load({str(path)!r})"
         )
     return tensors
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from briskseg.core.errors import WeightsError
+from briskseg.core.card import NetworkCard
+from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.safe_names import printable
+from briskseg.core.types import Array
+from briskseg.models import create_model
+from briskseg.models.network import Network
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -44,9 +49,13 @@ class Differences:
         ):
             if keys:
                 more = ", ..." if len(keys) > 3 else ""
-                some = ", ".join(printable(key[:200]) for key in keys[:3])
-                parts.append(f"{len(keys)} {what} ({some}{more})")
+                parts.append(f"{len(keys)} {what} ({first_names(keys)}{more})")
         return f"of its {self.total} tensors {', '.join(parts)}"
+
+
+def first_names(names: Iterable[str]) -> str:
+    """The first three, as a line can show them."""
+    return ", ".join(printable(name[:200]) for name in islice(names, 3))
 
 
 def differences(expected: Shapes, found: Shapes) -> Differences:
@@ -63,7 +72,24 @@ def differences(expected: Shapes, found: Shapes) -> Differences:
     )
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def network_of(card: NetworkCard, found: Shapes, path: Path, again: str) -> Network:
+    """The network that the card in `path` names, with fresh weights, where the file's tensors are
+    its own; else WeightsError. again: how the file is made again."""
+    try:
+        network = create_model(card.name, card.classes, **card.options)
+    except RequestError as error:
+        raise WeightsError(
+            f"{path}: its card names a network that cannot be built: {error}"
+        ) from None
+    if mismatch := differences(shapes_of(network.state_dict()), found):
+        raise WeightsError(
+            f"{path} is not the {card.name} with {card.classes} classes that its card names: "
+            f"{mismatch}; {again}"
+        )
+    return network
+
+
+def shapes_of(tensors: Mapping[str, Tensor | Array]) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 

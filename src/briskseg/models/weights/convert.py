@@ -75,7 +75,8 @@ def new_file(path: Path, out: Path | None) -> Path:
     """`out`, or `path` with our suffix; RequestError if that is there already."""
     out = path.with_suffix(".safetensors") if out is None else out
     if out.exists():
-        raise RequestError(f"{out} is there already; remove it, or name another file with --out")
+        cure = "" if out == path else "remove it, or "
+        raise RequestError(f"{out} is there already; {cure}name another file with --out")
     return out
 
 

@@ -142,7 +142,7 @@ def _refuse_other_files(path: Path) -> None:
         raise WeightsError(
             f"{path} is a TorchScript archive, a program with its weights, expected a checkpoint; "
             "take the weights out of it: "
-            f"torch.save(torch.jit.load('{path}').state_dict(), 'weights.pth')"
+            f"torch.save(torch.jit.load({str(path)!r}).state_dict(), 'weights.pth')"
         )
     if not any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         some = ", ".join(names[:3])
@@ -155,7 +155,7 @@ def _refuse_other_files(path: Path) -> None:
         raise WeightsError(
             f"{path} is a compressed archive ({inflated} bytes unpacked), expected a checkpoint as "
             "torch.save writes it, which is not; where you trust it, write it again: "
-            f"torch.save(torch.load('{path}', weights_only=True), 'weights.pth')"
+            f"torch.save(torch.load({str(path)!r}, weights_only=True), 'weights.pth')"
         )
     if inflated > path.stat().st_size:
         raise WeightsError(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import torch
 from torch import Tensor
@@ -20,12 +21,13 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import create_model
 from briskseg.models.encoders.encoder_file import compare_classifier
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import common_prefixes, read_tensors
+from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
     Differences,
     Shapes,
     check_finite,
     differences,
+    first_names,
     length,
     shapes_of,
 )
@@ -60,23 +62,22 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
     where there is none, with the nearest layout and what differs from it, and in the RequestError
     where the file holds a pretrained encoder and no network for segmentation."""
+    forms = unprefixed(shapes)
     comparisons = []
-    for prefix in common_prefixes(shapes):
-        inner = {name.removeprefix(prefix): shape for name, shape in shapes.items()}
+    for prefix, form in forms.items():
         # to build every network takes seconds; one with another last layer does not fit
-        likely = [name for name, layout in LAYOUTS.items() if layout.last in inner]
-        comparisons += [replace(compare(name, inner), prefix=prefix) for name in likely or LAYOUTS]
+        likely = [name for name, layout in LAYOUTS.items() if layout.last in form]
+        comparisons += [replace(compare(name, form), prefix=prefix) for name in likely or LAYOUTS]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
         return best
-    for prefix in common_prefixes(shapes):
-        _refuse_encoder({n.removeprefix(prefix): shape for n, shape in shapes.items()}, path)
+    for form in forms.values():
+        _refuse_encoder(form, path)
     if best.differences.are_of_another_network:
         known = "; ".join(layout.title for layout in LAYOUTS.values())
-        some = ", ".join(list(shapes)[:3])
         raise WeightsError(
-            f"{path} holds {len(shapes)} tensors ({some} ...), but not the weights of a network "
-            f"that is known here: {known}"
+            f"{path} holds {len(shapes)} tensors ({first_names(shapes)} ...), but not the "
+            f"weights of a network that is known here: {known}"
         )
     raise WeightsError(
         f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
@@ -91,7 +92,7 @@ def _refuse_encoder(shapes: Shapes, path: Path) -> None:
         raise RequestError(
             f"{path} is the encoder of ERFNet alone, pretrained to classify images ({classes} "
             "classes; the authors' PyTorch code), expected a whole network; train one from it with "
-            f"--set model.encoder={path}"
+            f"--set {quote(f'model.encoder={path}')}"
         )
     if not mismatch.are_of_another_network:
         raise WeightsError(

@@ -83,11 +83,5 @@ def align(
     positions, values = a[0][shared], a[1][shared]
     if not len(positions):
         return None
-    after = np.searchsorted(b[0], positions)  # the first of b's positions not before
-    exact = b[0][after] == positions
-    others = np.asarray(b[1][after])
-    right = after[~exact]
-    share = (positions[~exact] - b[0][right - 1]) / (b[0][right] - b[0][right - 1])
-    with np.errstate(invalid="ignore"):  # next to an infinite value the result is NaN, as it should
-        others[~exact] = b[1][right - 1] * (1 - share) + b[1][right] * share
-    return positions, values, others, int((~exact).sum())
+    others = np.interp(positions, *b)
+    return positions, values, others, int(np.isin(positions, b[0], invert=True).sum())

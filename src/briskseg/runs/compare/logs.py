@@ -85,10 +85,10 @@ def read_csv(path: Path, key: str) -> Curve:
     """
     try:
         check_size(path, MAX_TEXT_BYTES)
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             table = csv.DictReader(file)
             columns = list(table.fieldnames or ())
-            rows = [(number, row) for number, row in enumerate(table, start=2) if row.get(key)]
+            rows = [(table.line_num, row) for row in table if row.get(key)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from None
     if "step" not in columns:

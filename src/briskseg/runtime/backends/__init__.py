@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from briskseg.core.errors import BriskError, MissingExtraError
+from briskseg.core.errors import BriskError
 from briskseg.core.exported import read_exported
 from briskseg.core.types import Image, Labels, Logits
 
@@ -69,10 +69,6 @@ class BackendKind(NamedTuple):
     def opens(self, file: Path) -> bool:
         """Whether it runs files of this kind."""
         return file.suffix.lower() in self.files
-
-    def missing(self, file: Path) -> MissingExtraError:
-        """The error where `file` needs this backend, and its package is not installed."""
-        return MissingExtraError(self.package, f"running {file.name}", self.extra)
 
     def open(self, file: Path, threads: int | None) -> tuple[Backend, Card]:
         """The backend running `file`, and its card. Raises WeightsError for a damaged file or one

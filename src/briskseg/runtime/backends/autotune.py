@@ -19,16 +19,17 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
-from briskseg.runtime.backends import BACKENDS, backends_here
+from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import read_file, sha256
 from briskseg.runtime.predictor import Predictor
 
@@ -80,15 +81,12 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
     asked = [*BACKENDS] if backend == "auto" else [backend]
     runs = [(file, name) for file in files for name in asked if BACKENDS[name].opens(file)]
     if not runs:
-        kind = BACKENDS[backend]
-        hint = (
-            "name the weights file, or leave out --backend"
-            if kind.export is None
-            else f"make one with: briskseg export {files[-1]} --to {kind.export}"
-        )
-        suffixes = " or ".join(kind.files)
+        kind, file = BACKENDS[backend], files[-1]
+        hint = "name the weights file, or leave out --backend"
+        if kind.export is not None and file.suffix.lower() == WEIGHTS:
+            hint = f"make one with: briskseg export {quote(str(file))} --to {kind.export}"
         raise RequestError(
-            f"the backend {backend} runs {suffixes} files, found {files[-1].name}; {hint}"
+            f"the backend {backend} runs {' or '.join(kind.files)} files, found {file.name}; {hint}"
         )
     if backend == "auto":
         here = backends_here(dict.fromkeys(name for _, name in runs))
@@ -96,8 +94,9 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         here = asked if BACKENDS[backend].installed() else []
     found = [(file, name) for file, name in runs if name in here]
     if not found:
-        file, name = runs[0]
-        raise BACKENDS[name].missing(file)
+        (file, name), *_ = runs
+        kind = BACKENDS[name]
+        raise MissingExtraError(kind.package, f"running {file.name}", kind.extra)
     return [Config(f, name, t) for f, name in found for t in _thread_numbers(name, threads)]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, load_weights
-from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
-from briskseg.models import create_model
+from briskseg.core.errors import MissingExtraError
 from briskseg.runtime.decode.enlargement import Enlargement
 
 try:
@@ -19,6 +16,7 @@ try:
     from torch import Tensor
 
     from briskseg.models.network import Network
+    from briskseg.models.weights.comparison import network_of, shapes_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("torch", "running a .safetensors file", "train") from error
 
@@ -53,13 +51,12 @@ class TorchBackend:
         damaged file or tensors that are not those of the card's network.
         """
         tensors, card = load_weights(path)
-        try:
-            network = create_model(card.network.name, card.network.classes, **card.network.options)
-        except RequestError as error:
-            raise WeightsError(
-                f"{path}: its card names a network that cannot be built: {error}"
-            ) from None
-        _fill(network, tensors, path)
+        again = (
+            "card and weights do not belong together: make the file again with `briskseg convert`"
+        )
+        network = network_of(card.network, shapes_of(tensors), path, again)
+        read = {name: torch.from_numpy(array) for name, array in tensors.items()}
+        network.load_state_dict(network.state_dict() | read)
         if threads is not None:
             torch.set_num_threads(threads)
         return cls(network, card.input, device), card
@@ -85,24 +82,3 @@ class TorchBackend:
 def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:
     logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
     return logits_chw
-
-
-def _fill(network: Network, tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """Load `tensors` into the network; every name and shape must fit."""
-    wanted = network.state_dict()
-    missing, strange = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted.keys())
-    for problem, names in (("lacks", missing), ("has besides", strange)):
-        if names:
-            raise WeightsError(
-                f"{path} {problem} {len(names)} of the {len(wanted)} tensors of its card's "
-                f"network, the first is '{names[0]}'; card and weights do not belong together: "
-                "make the file again with `briskseg convert`"
-            )
-    for name, tensor in tensors.items():
-        if tensor.shape != tuple(wanted[name].shape):
-            raise WeightsError(
-                f"{path}: the tensor '{name}' is {tensor.shape}, expected "
-                f"{tuple(wanted[name].shape)} by its card's network; make the file again with "
-                "`briskseg convert`"
-            )
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})

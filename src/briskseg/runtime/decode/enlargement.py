@@ -31,12 +31,15 @@ class Enlargement(NamedTuple):
         `size_hw` in one step where nothing is cropped.
         """
         enlarged = self._enlarged(logits_chw)
-        if enlarged is None or enlarged == network_hw:
-            return decode_labels(logits_chw, size_hw, self.align_corners)
-        if network_hw == size_hw:
+        if enlarged is not None and network_hw == size_hw:
             labels_hw = decode_labels(logits_chw, enlarged, self.align_corners)
             return np.ascontiguousarray(labels_hw[: size_hw[0], : size_hw[1]])
-        return decode_labels(self.full(logits_chw, network_hw), size_hw)
+        return decode_labels(self.uncropped(logits_chw, network_hw), size_hw, self.align_corners)
+
+    def uncropped(self, logits_chw: Logits, network_hw: tuple[int, int]) -> Logits:
+        """Logits that reach any size in one step: as they are, or full where some are cropped."""
+        whole = self._enlarged(logits_chw) in (None, network_hw)
+        return logits_chw if whole else self.full(logits_chw, network_hw)
 
     def full(self, logits_chw: Logits, network_hw: tuple[int, int]) -> Logits:
         """Logits (C, H, W) of the size at which the network saw the image."""

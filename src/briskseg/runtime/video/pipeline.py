@@ -63,6 +63,10 @@ class Ahead(Generic[Item]):
         if self._thread.ident is not None:
             self._thread.join(_PATIENCE_S)
 
+    def is_working(self) -> bool:
+        """Whether the thread has begun and not ended."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         try:
             for item in self._items:

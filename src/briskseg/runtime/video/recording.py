@@ -55,13 +55,7 @@ class Recording:
             self._slot = following
         else:
             for path, shot in zip(self.paths, shots, strict=True):
-                size, codec = (shot.shape[1], shot.shape[0]), cv2.VideoWriter.fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(path), codec, self._rate, size)
-                if not writer.isOpened():
-                    raise BriskError(
-                        f"{path} cannot be written as an mp4 video of {size[0]}x{size[1]}"
-                    )
-                self._writers.append(writer)
+                self._begin(path, (shot.shape[1], shot.shape[0]))
         self._waiting, self._seconds = shots, seconds
 
     def close(self) -> None:
@@ -69,6 +63,18 @@ class Recording:
         self._repeat(1)
         for writer in self._writers:
             writer.release()
+
+    def _begin(self, path: Path, size_wh: tuple[int, int]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size_wh)
+        if not writer.isOpened():
+            raise BriskError(
+                f"{path} cannot be written as an mp4 video of {size_wh[0]}x{size_wh[1]}"
+            )
+        self._writers.append(writer)
 
     def _repeat(self, times: int) -> None:
         for _ in range(times):

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
+from briskseg.runtime.inputs import Input
 
 # The rate of what states none, in frames/s.
 _USUAL_RATE = 25.0
@@ -70,9 +71,7 @@ class VideoFile:
 
     def __init__(self, path: Path | str) -> None:
         self.name = str(path)
-        self._open = ExitStack()
-        opening = open_video(path) if isinstance(path, Path) else open_address(path)
-        self._capture = self._open.enter_context(opening)
+        self._capture = open_video(path) if isinstance(path, Path) else open_address(path)
         self.rate = _rate(self._capture)
         stated = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.total = int(stated) if math.isfinite(stated) and stated > 0 else 0
@@ -93,7 +92,7 @@ class VideoFile:
             )
 
     def close(self) -> None:
-        self._open.close()
+        self._capture.release()
 
 
 class Camera:
@@ -144,8 +143,7 @@ class LiveStream:
     def __init__(self, address: str, notify: Callable[[str], object] | None = None) -> None:
         self.name = address
         self._notify = notify or (lambda _: None)
-        self._open = ExitStack()
-        self._capture = self._open.enter_context(open_address(address))
+        self._capture = open_address(address)
         self.rate = _rate(self._capture)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -163,11 +161,11 @@ class LiveStream:
 
     def _reconnect(self, done: int) -> None:
         self._notify(f"{self.name} gave no more after {done} frames; reaching for it again")
-        self._open.close()
+        self._capture.release()
         for wait in _WAITS_S:
             time.sleep(wait)
             with suppress(DataError):
-                self._capture = self._open.enter_context(open_address(self.name))
+                self._capture = open_address(self.name)
                 self._notify(f"{self.name} is back")
                 return
         raise DataError(
@@ -176,16 +174,19 @@ class LiveStream:
         )
 
     def close(self) -> None:
-        self._open.close()
+        self._capture.release()
 
 
-def open_stream(address: str, notify: Callable[[str], object] | None = None) -> FrameSource:
-    """What lies at an address: a video of known length, or else a live stream."""
-    video = VideoFile(address)
-    if video.total:
+def open_source(source: Input, notify: Callable[[str], object] | None = None) -> FrameSource:
+    """A video file, a camera, or what lies at an address: a video of known length, or else a live
+    stream, which calls `notify`. Raises as these."""
+    if source.camera is not None:
+        return Camera(source.camera)
+    video = VideoFile(source.path if source.address is None else source.address)
+    if source.address is None or video.total:
         return video
     video.close()
-    return LiveStream(address, notify)
+    return LiveStream(source.address, notify)
 
 
 def _rate(capture: cv2.VideoCapture) -> float:
@@ -201,8 +202,7 @@ def _pictures(capture: cv2.VideoCapture) -> Iterator[Image]:
         yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-@contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
+def open_video(path: Path) -> cv2.VideoCapture:
     """The video, from whose header the frames' size is known to be in bounds.
 
     Raises DataError naming a file that is none, or whose frames have more than `max_pixels()`.
@@ -211,41 +211,33 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     # The whole path: with no folder before it, FFmpeg takes a name such as `tcp:x` for an address.
     with opencv_silenced():
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise DataError(
-                f"{path} cannot be read as a video; it is damaged or of no known format"
-            )
-        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if not width * height <= (bound := max_pixels()):
-            raise too_many_pixels(path, width, height, bound)
-        yield capture
-    finally:
-        capture.release()
+    refusal = f"{path} cannot be read as a video; it is damaged or of no known format"
+    return _checked(capture, path, refusal)
 
 
-@contextmanager
-def open_address(address: str) -> Iterator[cv2.VideoCapture]:
+def open_address(address: str) -> cv2.VideoCapture:
     """What an address sends, as it was given. Raises DataError where it sends no video in time, or
     whose frames have more than `max_pixels()`."""
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
     with opencv_silenced():
         capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, [*limits, _TIMEOUT_MS])
-    try:
-        if not capture.isOpened():
-            raise DataError(
-                f"{address} cannot be opened: nothing answers there, it needs a password "
-                f"(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another "
-                "player shows it"
-            )
-        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if not width * height <= (bound := max_pixels()):
-            raise too_many_pixels(Path(address), width, height, bound)
-        yield capture
-    finally:
+    refusal = (
+        f"{address} cannot be opened: nothing answers there, it needs a password "
+        "(rtsp://USER:PASSWORD@HOST/...), or it sends no video; look whether another player shows "
+        "it"
+    )
+    return _checked(capture, Path(address), refusal)
+
+
+def _checked(capture: cv2.VideoCapture, path: Path, refusal: str) -> cv2.VideoCapture:
+    if not capture.isOpened():
+        raise DataError(refusal)
+    width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+    height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if not width * height <= (bound := max_pixels()):
         capture.release()
+        raise too_many_pixels(path, width, height, bound)
+    return capture
 
 
 def _check_start(path: Path) -> None:

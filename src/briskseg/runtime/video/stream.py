@@ -92,7 +92,8 @@ class Stream:
     """A source's frames, labeled, drawn, written and shown. Call `run` once.
 
     predict: image (H, W, 3) uint8 RGB -> labels (H, W) uint8, as a predictor does. base: write
-    BASE_color.mp4 and BASE_overlay.mp4, or None. show: called with each overlay and a caption.
+    BASE_color.mp4 and BASE_overlay.mp4, or None; their compression blurs colors, so for exact
+    labels predict on frames saved as images. show: called with each overlay and a caption.
     smooth: frames that a new label must last (`LabelSmoother`). flicker: whether to measure it.
     """
 
@@ -120,7 +121,8 @@ class Stream:
     def run(self, progress: Progress | None = None) -> StreamReport:
         """Go on until the source ends, Ctrl-C or `show` says so; then close files and source.
 
-        Of a source that is not live every frame is labeled, in order.
+        Of a source that is not live every frame is labeled, in order. A source that hangs is left
+        to the thread that reads it, which closes it once it goes on.
         Raises DataError where the source ended too early and BriskError where writing failed; what
         was done until then is in files that play.
         """
@@ -148,6 +150,8 @@ class Stream:
                 stage.cancel()
             for stage in (read, inferred, drawn):
                 stage.join()
+            if not read.is_working():
+                self._source.close()
             self._recording.close()
         times = {stage: self._times.percentiles(stage) for stage in STAGES}
         return StreamReport(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,54 +17,55 @@ from briskseg.training.losses.dice import dice
 from briskseg.training.losses.lovasz import lovasz_softmax
 from briskseg.training.losses.ohem import ohem_by_loss, ohem_by_probability
 
-
-class Asked(NamedTuple):
-    """What losses depend on besides outputs and targets: the recipe's `training.loss`, a factor a
-    class (classes,), and how the network enlarges its logits."""
-
-    part: LossPart
-    class_weights: Tensor
-    align_corners: bool = False
-
-
 Outputs = Mapping[str, Tensor]
 
-# (all outputs by name, the name of the loss's own, its target (N,H,W), what is asked) -> a scalar
-Loss = Callable[[Outputs, str, Tensor, Asked], Tensor]
+# (all outputs by name, the name of the loss's own, its target (N,H,W), the recipe's
+# `training.loss`, a factor a class (classes,)) -> a scalar
+Loss = Callable[[Outputs, str, Tensor, LossPart, Tensor], Tensor]
 
 
-def main_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def main_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """The recipe's loss; where it mines hard pixels, of these."""
-    output, labels = _at_one_size(outputs[name], target, asked)
-    loss = _of_pixels(output, labels, asked, mines=True)
-    if asked.part.dice:
-        loss = loss + asked.part.dice * dice(output, labels)
-    if asked.part.lovasz:
-        loss = loss + asked.part.lovasz * lovasz_softmax(output, labels)
+    output, labels = outputs[name], _sampled(target, outputs[name])
+    loss = _of_pixels(output, labels, part, class_weights, mines=True)
+    if part.dice:
+        loss = loss + part.dice * dice(output, labels)
+    if part.lovasz:
+        loss = loss + part.lovasz * lovasz_softmax(output, labels)
     return loss
 
 
-def auxiliary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def auxiliary_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """The recipe's loss over all pixels, or where it says so over the hard ones, times its
     `auxiliary`."""
-    output, labels = _at_one_size(outputs[name], target, asked)
-    mines = asked.part.ohem is not None and asked.part.ohem.auxiliary
-    return asked.part.auxiliary * _of_pixels(output, labels, asked, mines)
+    mines = part.ohem is not None and part.ohem.auxiliary
+    labels = _sampled(target, outputs[name])
+    return part.auxiliary * _of_pixels(outputs[name], labels, part, class_weights, mines)
 
 
-def boundary_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def boundary_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """PIDNet's of its boundary head."""
     return boundary_bce(_enlarged(outputs[name], target), target)
 
 
-def boundary_aware_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def boundary_aware_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """PIDNet's of its logits, where its boundary head sees boundaries."""
     boundary = _enlarged(outputs[name], target)
     logits = _enlarged(outputs["logits"], target)
-    return boundary_aware(logits, target.long(), asked.class_weights, boundary)
+    return boundary_aware(logits, target.long(), class_weights, boundary)
 
 
-def detail_loss(outputs: Outputs, name: str, target: Tensor, asked: Asked) -> Tensor:
+def detail_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
     """STDC's of its detail head."""
     return detail(_enlarged(outputs[name], target), target)
 
@@ -124,40 +124,47 @@ class SegmentationLoss(nn.Module):
         ERFNet's official encoder training does, or with `size: full` the output is enlarged
         (bilinear) as the network's own logits are, as MMSegmentation does.
         """
-        asked = Asked(self.part, self.class_weights, self.align_corners)
         for name in set(outputs) - {output.name for output in self.declared}:
             raise KeyError(name)
+        if self.part.size == "full":
+            corners = self.align_corners
+            outputs = {name: _enlarged(one, labels, corners) for name, one in outputs.items()}
         terms = []
         for output in self.declared:
             if output.name in outputs:
-                target = TARGETS[output.target](labels)
-                term = LOSSES[output.loss](outputs, output.name, target, asked)
+                target, loss = TARGETS[output.target](labels), LOSSES[output.loss]
+                term = loss(outputs, output.name, target, self.part, self.class_weights)
                 terms.append(output.weight * term)
         return torch.stack(terms).sum()
 
 
-def _of_pixels(output: Tensor, labels: Tensor, asked: Asked, mines: bool) -> Tensor:
-    part, weights, ohem = asked.part, asked.class_weights, asked.part.ohem
+def _of_pixels(
+    output: Tensor, labels: Tensor, part: LossPart, class_weights: Tensor, mines: bool
+) -> Tensor:
+    ohem = part.ohem
     if part.kind == "sigmoid":
-        return sigmoid_cross_entropy(output, labels, weights, part.mean)
+        return sigmoid_cross_entropy(output, labels, class_weights, part.mean)
     if ohem is None or not mines:
-        return cross_entropy(output, labels, weights, part.mean)
+        return cross_entropy(output, labels, class_weights, part.mean)
+    threshold = ohem.threshold
     if ohem.rule == "bisenet":
-        return ohem_by_loss(output, labels, weights, threshold=ohem.threshold, least=ohem.least)
-    how: dict[str, Any] = {"threshold": ohem.threshold, "least": int(ohem.least)}
-    return ohem_by_probability(output, labels, weights, rule=ohem.rule, **how)
+        return ohem_by_loss(output, labels, class_weights, threshold=threshold, least=ohem.least)
+    least = int(ohem.least)
+    return ohem_by_probability(
+        output, labels, class_weights, threshold=threshold, least=least, rule=ohem.rule
+    )
 
 
-def _at_one_size(output: Tensor, labels: Tensor, asked: Asked) -> tuple[Tensor, Tensor]:
-    """The output and its labels, int64, as large as one another."""
-    size_hw, corners = labels.shape[-2:], asked.align_corners
-    if output.shape[-2:] != size_hw and asked.part.size == "full":
-        output = F.interpolate(output.float(), size_hw, mode="bilinear", align_corners=corners)
-    elif output.shape[-2:] != size_hw:
+def _sampled(labels: Tensor, output: Tensor) -> Tensor:
+    """int64, at the output's size."""
+    if output.shape[-2:] != labels.shape[-2:]:
         labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
-    return output, labels.long()
+    return labels.long()
 
 
-def _enlarged(output: Tensor, target: Tensor) -> Tensor:
-    """As large as the target, as PIDNet and STDC do it."""
-    return F.interpolate(output.float(), target.shape[-2:], mode="bilinear", align_corners=True)
+def _enlarged(output: Tensor, labels: Tensor, align_corners: bool = True) -> Tensor:
+    """As large as the labels; PIDNet and STDC align corners."""
+    size_hw = labels.shape[-2:]
+    if output.shape[-2:] == size_hw:
+        return output
+    return F.interpolate(output.float(), size_hw, mode="bilinear", align_corners=align_corners)

@@ -54,14 +54,11 @@ class AugmentParams:
 class Augmenter:
     """Draws and applies what a recipe's `augment` part describes.
 
-    Args:
-        part: which operations, and their ranges.
-        fill: RGB color where a sample reaches beyond its image (labels there are ignored).
+    fill: RGB color where a sample reaches beyond its image; labels there are ignored.
     """
 
     def __init__(self, part: AugmentPart, fill: tuple[int, int, int] = (0, 0, 0)) -> None:
-        self.part = part
-        self.fill = fill
+        self.part, self.fill = part, fill
 
     def params(
         self,
@@ -72,7 +69,8 @@ class Augmenter:
         index: int,
         epochs: int = 1,
     ) -> AugmentParams:
-        """The parameters of the sample with this key; all of training draws them here.
+        """Draw one sample's parameters; every number is drawn each time, so that turning one
+        operation off leaves the others' numbers as they were.
 
         Args:
             image_hw: size of the image.
@@ -80,25 +78,11 @@ class Augmenter:
             seed, epoch, index: name this sample's random numbers.
             epochs: of the whole run, of which `part.progressive_resize` names shares.
         """
-        smaller = self.part.progressive_resize
+        part, rng = self.part, np.random.default_rng((seed, epoch, index))
+        smaller = part.progressive_resize
         factor = 1.0 if smaller is None else smaller.factor(epoch, epochs)
-        rng = np.random.default_rng((seed, epoch, index))
-        return self.draw(rng, image_hw, base_hw or image_hw, factor)
-
-    def draw(
-        self,
-        rng: np.random.Generator,
-        image_hw: tuple[int, int],
-        base_hw: tuple[int, int],
-        factor: float = 1.0,
-    ) -> AugmentParams:
-        """Draw one sample's parameters; every number is drawn each time, so that turning one
-        operation off leaves the others' numbers as they were.
-
-        factor: of the sample's sides, then whole multiples of 8 pixels; the same view is smaller.
-        """
-        part = self.part
-        size_hw = _shrunk(part.size or base_hw, factor)
+        base_hw = base_hw or image_hw
+        size_hw = _shrunk(part.size or base_hw, factor)  # the same view, in fewer pixels
         base_hw = _shrunk(base_hw, factor)
         zoom = rng.uniform(*part.scale) / rng.uniform(*part.crop)
         angle = np.radians(rng.uniform(-part.rotate, part.rotate))
@@ -130,7 +114,7 @@ class Augmenter:
     def apply(
         self, image_hwc: Image, labels_hw: Image, params: AugmentParams
     ) -> tuple[Image, Image]:
-        """Warp, then light and color, then blur and noise.
+        """Warp and blur, then light and color, shadow and noise.
 
         Args:
             image_hwc: (H, W, 3) uint8 RGB.

@@ -24,13 +24,8 @@ from briskseg.training.samples.photometric import LUMA, color_matrix, noise_leve
 
 
 class GpuAugmenter:
-    """Applies what a recipe's `augment` part describes, a batch at a time.
-
-    Args:
-        part: which operations, and their ranges.
-        fill: RGB color where a sample reaches beyond its image (labels there are ignored).
-        device: where images and labels lie.
-    """
+    """Applies what a recipe's `augment` part describes, a batch at a time, on the device where
+    images and labels lie; `fill` as `augment.Augmenter`'s."""
 
     def __init__(self, part: AugmentPart, fill: tuple[int, int, int], device: torch.device) -> None:
         self.part, self.device = part, device

@@ -7,17 +7,20 @@ come out but for rounding, and a run goes on where it stopped in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from briskseg.core.errors import RequestError
 from briskseg.core.parallel import thread_map
 from briskseg.training.samples.augment import AugmentParams
 from briskseg.training.samples.gpu_augment import GpuAugmenter
-from briskseg.training.samples.loader import Batch, EpochBatches, TrainingSamples, ValidationSamples
+from briskseg.training.samples.loader import (
+    Batch,
+    EpochBatches,
+    TrainingSamples,
+    ValidationSamples,
+    collate,
+)
 
 SHARE = 0.5  # of the device's free memory, at most; the rest is the network's
 AHEAD = 3  # batches whose parameters are drawn before they are needed
@@ -83,9 +86,6 @@ class GpuCachedTraining:
             self.images[index] = torch.from_numpy(image)
             self.labels[index] = torch.from_numpy(labels)
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
     def __iter__(self) -> Iterator[Batch]:
         store = self.samples.store
 
@@ -99,21 +99,6 @@ class GpuCachedTraining:
             yield Batch(images, labels, [store.pairs[index].name for index in indices])
 
 
-class GpuCachedValidation:
+def gpu_cached_validation(samples: ValidationSamples, device: torch.device) -> list[Batch]:
     """All samples in order, one a batch, as `loader.validation_loader`."""
-
-    def __init__(self, samples: ValidationSamples, device: torch.device) -> None:
-        self.batches = [
-            Batch(_put(image[None], device).permute(0, 3, 1, 2), _put(labels[None], device), [name])
-            for image, labels, name in map(samples.__getitem__, range(len(samples)))
-        ]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self.batches)
-
-
-def _put(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return [collate([samples[position]]).to(device) for position in range(len(samples))]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from briskseg.core.errors import RequestError
 from briskseg.data.masks.class_files import kaggle_classes, own_classes, voc_classes
-from briskseg.data.masks.layout import Layout
+from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.segments import segments_ai_classes
 
 IMAGES = "(images|imgs|img|image|JPEGImages)"
@@ -89,11 +92,33 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
 )
 
+# As `data draw` and `check --fix` write it.
 FOLDER = Layout(
     name="folder",
     images=f"{IMAGES}/[{{split}}/]{{name}}",
     labels=f"{LABELS}/[{{split}}/]{{name}}",
     lists=_LISTS,
     classes=own_classes,
-    text="images/SPLIT/NAME.ext with labels/SPLIT/NAME.png and classes.txt; SPLIT train, val, test",
+    text=(
+        "images/SPLIT/NAME.ext with labels/SPLIT/NAME.png and classes.txt; SPLIT train, val, test;"
+        " without SPLIT divided by train.txt and val.txt, or 80 to 20 by a seed"
+    ),
+)
+
+
+def _streets_classes(root: Path, asked: str | None) -> Classes | None:
+    if asked not in (None, "camvid11"):
+        raise RequestError(
+            f"{root}: the class set '{asked}' was asked for, but drawn streets have the classes "
+            "of camvid11; ask for that one, or for none"
+        )
+    return own_classes(root, None)
+
+
+STREETS = FOLDER._replace(
+    name="streets",
+    needs=("streets.json",),
+    classes=_streets_classes,
+    text="streets.json beside the folder layout: drawn by `briskseg data draw`",
+    recipe="demo",
 )

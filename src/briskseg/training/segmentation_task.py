@@ -23,7 +23,7 @@ from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
 from briskseg.models.network import Network
 from briskseg.recipe import LengthPart, Recipe, StagePart
 from briskseg.runs.run_folder import RunFolder, save_encoder
-from briskseg.training.compiling import compile_network, pays
+from briskseg.training.compiling import compile_network
 from briskseg.training.few_labels.teacher import Teacher
 from briskseg.training.fine_tuning import begin_network
 from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
@@ -34,7 +34,7 @@ from briskseg.training.run_card import make_card, score_before
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.gpu_cache import (
     GpuCachedTraining,
-    GpuCachedValidation,
+    gpu_cached_validation,
     use_gpu_cache,
 )
 from briskseg.training.samples.loader import (
@@ -87,7 +87,7 @@ class SegmentationTask(Task):
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
         self.columns += [f"val_iou/{name}" for name in dataset.labels.names]
         self.ema, self.stop_after = training.ema, training.stop_after
-        self.auxiliary = loss.auxiliary
+        self.auxiliary, self.compiled = loss.auxiliary, training.compile
         plan = training.stages or (StagePart(output="logits", class_weights=loss.class_weights),)
         counts = self._read(machine, session.counted("read"))
         self.outputs = [part.output for part in plan]
@@ -138,7 +138,7 @@ class SegmentationTask(Task):
         val: Iterable[Batch]
         if use_gpu_cache(data.gpu_cache, self.samples, val_samples, machine.device):
             train = GpuCachedTraining(self.samples, self.batches, machine.device)
-            val = GpuCachedValidation(val_samples, machine.device)
+            val = gpu_cached_validation(val_samples, machine.device)
         else:
             train = training_loader(self.samples, self.batches, self.workers)
             val = validation_loader(val_samples, self.workers)
@@ -160,9 +160,6 @@ class SegmentationTask(Task):
     def work(self, share: float) -> float:
         growth = self.recipe.augment.progressive_resize
         return growth.work(share) / growth.factor(0, 1) ** 2 if growth else share
-
-    def pays_to_compile(self, device: torch.device) -> bool:
-        return pays(self.recipe.training.compile, device, self.steps)
 
     def compile_for(self, images: Tensor, machine: Machine) -> bool:
         names = sorted({self._method(stage.output) for stage in self.stages})

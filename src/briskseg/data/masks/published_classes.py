@@ -5,6 +5,9 @@ Each line is as in a classes.txt (`value name r g b`); what a set's benchmark le
 
 from __future__ import annotations
 
+from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS
+from briskseg.core.types import RGB
+
 # Zhou et al., "Scene parsing through ADE20K dataset", 2017: the values 1 to 150 in this order; 0 is
 # all else, and is ignored.
 ADE20K = """
@@ -82,34 +85,17 @@ ignore 1
 """
 
 # Zendel et al., "Unifying panoptic segmentation for autonomous driving", 2022: the categories that
-# its benchmark counts; their ids begin with Cityscapes'.
-WILDDASH = """
-1 ego vehicle 0 20 50
-7 road 128 64 128
-8 sidewalk 244 35 232
-11 building 70 70 70
-12 wall 102 102 156
-13 fence 190 153 153
-14 guard rail 180 165 180
-17 pole 153 153 153
-19 traffic light 250 170 30
-20 traffic sign 220 220 0
-21 vegetation 107 142 35
-22 terrain 152 251 152
-23 sky 70 130 180
-24 person 220 20 60
-25 rider 255 0 0
-26 car 0 0 142
-27 truck 0 0 70
-28 bus 0 60 100
-32 motorcycle 0 0 230
-33 bicycle 119 11 32
-34 pickup 40 0 100
-35 van 0 40 120
-36 billboard 174 64 67
-37 street light 210 170 100
-38 road marking 196 176 128
-"""
+# its benchmark counts; their ids are Cityscapes', but for trains, and more.
+WILDDASH: dict[int, tuple[str, RGB]] = {
+    1: ("ego vehicle", (0, 20, 50)),
+    **{i: (LABELS[i].name, LABELS[i].color) for i in SCORED_IDS if LABELS[i].name != "train"},
+    14: ("guard rail", (180, 165, 180)),
+    34: ("pickup", (40, 0, 100)),
+    35: ("van", (0, 40, 120)),
+    36: ("billboard", (174, 64, 67)),
+    37: ("street light", (210, 170, 100)),
+    38: ("road marking", (196, 176, 128)),
+}
 
 # Wigness et al., "A RUGD dataset", 2019: the sequences of val and test; all others train.
 RUGD_VAL = frozenset({"park-8", "trail-5"})

@@ -57,9 +57,6 @@ class ClassificationTask(Task):
             validation_loader(middles, workers, training.batch),
         )
 
-    def weight_decay_ends(self, epoch: int) -> bool:
-        return self.decays_until is not None and epoch >= self.decays_until
-
     def forward(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
         logits = self.network(self.normalize(images))
         return functional.cross_entropy(logits.float(), labels)
@@ -81,8 +78,8 @@ class ClassificationTask(Task):
     def keep(
         self, weights: Mapping[str, Any], scores: Mapping[str, float], step: int, epoch: int
     ) -> None:
-        if scores["val_top1"] > self.best["best"]:
-            self.best["best"] = scores["val_top1"]
+        if scores["val_top1"] > self.best["best"] or not self.folder.encoder.exists():
+            self.best["best"] = max(scores["val_top1"], self.best["best"])
             versions = {"briskseg": __version__, "torch": torch.__version__}
             card = {**self.card, **scores, "epoch": epoch, **versions}
             save_encoder(self.folder.encoder, weights, card)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from briskseg.core.errors import DataError, RequestError
+from briskseg.core.errors import DataError
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, LabelSet
 from briskseg.core.labels.class_lines import ClassLine
 from briskseg.core.labels.class_list import ClassList, parse_class_list, read_class_list
 from briskseg.data.annotations import read_json
 from briskseg.data.masks.layout import Classes, Layout
-from briskseg.data.masks.published_tables import (
+from briskseg.data.masks.published_classes import (
     ADE20K,
     IDD,
     RELLIS,
@@ -22,44 +22,30 @@ from briskseg.data.masks.published_tables import (
 from briskseg.data.masks.segments import panoptic_segments
 
 
-def _refuse(root: Path, asked: str | None, name: str) -> None:
-    if asked not in (None, name):
-        raise RequestError(
-            f"{root}: the class set '{asked}' was asked for, but this is {name}; ask for '{name}', "
-            "or for none"
-        )
-
-
-def _fixed(labels: LabelSet, name: str, root: Path, asked: str | None) -> Classes:
-    _refuse(root, asked, name)
+def _fixed(labels: LabelSet, root: Path, asked: str | None) -> Classes:
     return Classes(labels)
 
 
-def _table(text: str, name: str, root: Path, asked: str | None) -> Classes:
-    _refuse(root, asked, name)
-    return Classes(LabelSet.from_class_list(parse_class_list(text, Path(name))))
+def _table(text: str, root: Path, asked: str | None) -> Classes:
+    return Classes(LabelSet.from_class_list(parse_class_list(text, root)))
 
 
 def _ade20k(root: Path, asked: str | None) -> Classes:
-    _refuse(root, asked, "ade20k")
     names = [name.strip() for name in ADE20K.split(",")]
     lines = [ClassLine(name, None, value, value) for value, name in enumerate(names, start=1)]
     return Classes(LabelSet.from_class_list(ClassList(lines, ignored=[0])))
 
 
-def _listed(file: str, ignored: str, name: str, root: Path, asked: str | None) -> Classes:
+def _listed(file: str, ignored: str, root: Path, asked: str | None) -> Classes:
     """The list that comes with the download, without the class that means none."""
-    _refuse(root, asked, name)
-    path = root / file
-    listed = read_class_list(path)
+    listed = read_class_list(root / file)
     listed.ignore(ignored)
-    return Classes(LabelSet.from_class_list(listed), (path,))
+    return Classes(LabelSet.from_class_list(listed), (root / file,))
 
 
-def _mapillary(files: tuple[str, ...], name: str, root: Path, asked: str | None) -> Classes:
+def _mapillary(files: tuple[str, ...], root: Path, asked: str | None) -> Classes:
     """The labels of config_v*.json: the value in the masks is the place in the list; those that
     are not evaluated are ignored."""
-    _refuse(root, asked, name)
     path = next(root / file for file in files if (root / file).is_file())
     content = read_json(path).value
     listed = ClassList()
@@ -80,7 +66,6 @@ def _mapillary(files: tuple[str, ...], name: str, root: Path, asked: str | None)
 
 def _a2d2(root: Path, asked: str | None) -> Classes:
     """class_list.json: the name of each color, as "#ff0000": "Car 1"."""
-    _refuse(root, asked, "a2d2")
     path = root / "class_list.json"
     content = read_json(path).value
     if not isinstance(content, dict):
@@ -90,11 +75,11 @@ def _a2d2(root: Path, asked: str | None) -> Classes:
 
 
 def _wilddash(root: Path, asked: str | None) -> Classes:
-    found = _table(WILDDASH, "wilddash2", root, asked)
-    path = root / "panoptic.json"
-    index_of = dict(found.labels.values)
-    labels = LabelSet(found.labels.names, found.labels.colors)
-    return Classes(labels, (path,), panoptic_segments(path, root / "panoptic", index_of))
+    path, ids = root / "panoptic.json", sorted(WILDDASH)
+    names, colors = zip(*(WILDDASH[number] for number in ids), strict=True)
+    index_of = {number: index for index, number in enumerate(ids)}
+    segments = panoptic_segments(path, root / "panoptic", index_of)
+    return Classes(LabelSet(names, colors), (path,), segments)
 
 
 def _rugd_split(name: str) -> str:
@@ -102,7 +87,9 @@ def _rugd_split(name: str) -> str:
     return "val" if sequence in RUGD_VAL else "test" if sequence in RUGD_TEST else "train"
 
 
-_MAPILLARY_20 = Layout(
+_Published = partial(Layout, is_published=True)
+
+_MAPILLARY_20 = _Published(
     name="mapillary-2.0",
     images="{split}/images/{name}",
     labels="{split}/v2.0/labels/{name}",
@@ -111,7 +98,7 @@ _MAPILLARY_20 = Layout(
         "{split}/[v1.2/](labels|instances|panoptic)/{name}",
     ),
     needs=("config_v2.0.json", "*/v2.0/labels"),
-    classes=partial(_mapillary, ("config_v2.0.json",), "mapillary-2.0"),
+    classes=partial(_mapillary, ("config_v2.0.json",)),
     unlabeled_images=True,
     text="training/images/NAME.jpg with training/v2.0/labels/NAME.png (Mapillary Vistas 2.0)",
 )
@@ -120,9 +107,7 @@ _MAPILLARY_12 = _MAPILLARY_20._replace(
     labels="{split}/[v1.2/]labels/{name}",
     beside=("{split}/[v1.2/](instances|panoptic)/{name}", "{split}/v2.0/{kind}/{name}"),
     needs=("config.json|config_v1.2.json|config_v1.1.json", "*/labels|*/v1.2/labels"),
-    classes=partial(
-        _mapillary, ("config_v1.2.json", "config.json", "config_v1.1.json"), "mapillary-1.2"
-    ),
+    classes=partial(_mapillary, ("config_v1.2.json", "config.json", "config_v1.1.json")),
     text="training/images/NAME.jpg with training/v1.2/labels/NAME.png (Mapillary Vistas 1.2)",
     versions=(_MAPILLARY_20,),
 )
@@ -132,7 +117,7 @@ _MAPILLARY_12 = _MAPILLARY_20._replace(
 PUBLISHED: tuple[Layout, ...] = (
     _MAPILLARY_12,
     _MAPILLARY_20,
-    Layout(
+    _Published(
         name="ade20k",
         images="images/{split}/{name}",
         labels="annotations/{split}/{name}",
@@ -141,35 +126,35 @@ PUBLISHED: tuple[Layout, ...] = (
         unlabeled_images=True,
         text="images/training/ADE_train_*.jpg with annotations/training (ADE20K, 150 classes)",
     ),
-    Layout(
+    _Published(
         name="bdd100k",
         images="images/[10k/]{split}/{name}",
         labels="labels/[sem_seg/masks/]{split}/{name}[_train_id]",
         beside=("labels/(pan_seg|ins_seg|sem_seg)/{kind}/{name}", "color_labels/{name}"),
         needs=("labels/sem_seg/masks|labels/train/*_train_id.png",),
-        classes=partial(_fixed, CITYSCAPES, "bdd100k"),
+        classes=partial(_fixed, CITYSCAPES),
         unlabeled_images=True,
         text="images/10k/SPLIT/NAME.jpg with labels/sem_seg/masks/SPLIT/NAME.png (BDD100K)",
     ),
-    Layout(
+    _Published(
         name="kitti",
         images="training/image_2/{name}",
         labels="training/semantic/{name}",
         beside=("training/(instance|semantic_rgb)/{name}", "testing/image_2/{name}"),
-        classes=partial(_fixed, CITYSCAPES_LABEL_IDS, "kitti"),
+        classes=partial(_fixed, CITYSCAPES_LABEL_IDS),
         text="training/image_2/NAME.png with training/semantic/NAME.png (KITTI semantic)",
     ),
-    Layout(
+    _Published(
         name="idd",
         images="leftImg8bit/{split}/{name}_(leftImg8bit|image)",
         labels="gtFine/{split}/{name}_gtFine_labellevel3Ids",
         beside=("gtFine/{split}/{name}_gtFine_{kind}",),
         needs=("gtFine/*/*/*_labellevel3Ids.png",),
-        classes=partial(_table, IDD, "idd"),
+        classes=partial(_table, IDD),
         unlabeled_images=True,
         text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_labellevel3Ids.png (IDD)",
     ),
-    Layout(
+    _Published(
         name="a2d2",
         images="{drive}/camera/{view}/{start}_camera_{rest}",
         labels="{drive}/label/{view}/{start}_label_{rest}",
@@ -178,25 +163,25 @@ PUBLISHED: tuple[Layout, ...] = (
         by_drive=True,
         text="DRIVE/camera/VIEW/*.png with DRIVE/label/VIEW/*.png and class_list.json (A2D2)",
     ),
-    Layout(
+    _Published(
         name="rugd",
         images="RUGD_frames-with-annotations/{name}",
         labels="RUGD_annotations/{name}",
-        classes=partial(_listed, "RUGD_annotations/RUGD_annotation-colormap.txt", "void", "rugd"),
+        classes=partial(_listed, "RUGD_annotations/RUGD_annotation-colormap.txt", "void"),
         splits=_rugd_split,
         text="RUGD_frames-with-annotations/SEQUENCE with RUGD_annotations/SEQUENCE (RUGD)",
     ),
-    Layout(
+    _Published(
         name="rellis-3d",
         images="{drive}/pylon_camera_node/{name}",
         labels="{drive}/pylon_camera_node_label_id/{name}",
         beside=("{drive}/pylon_camera_node_label_color/{name}",),
         lists=("{split}.lst", "split/{split}.lst", "splits/{split}.lst"),
-        classes=partial(_table, RELLIS, "rellis-3d"),
+        classes=partial(_table, RELLIS),
         by_drive=True,
         text="00000/pylon_camera_node with 00000/pylon_camera_node_label_id, train.lst (RELLIS-3D)",
     ),
-    Layout(
+    _Published(
         name="goose",
         images="images/{split}/{name}_(windshield_vis|front|camera_left|camera_right|realsense)",
         labels="labels/{split}/{name}_labelids",
@@ -205,11 +190,11 @@ PUBLISHED: tuple[Layout, ...] = (
             "images/{split}/{name}_windshield_nir",
         ),
         needs=("goose_label_mapping.csv",),
-        classes=partial(_listed, "goose_label_mapping.csv", "undefined", "goose"),
+        classes=partial(_listed, "goose_label_mapping.csv", "undefined"),
         unlabeled_images=True,
         text="images/SPLIT/*_windshield_vis.png with labels/SPLIT/*_labelids.png (GOOSE, GOOSE-Ex)",
     ),
-    Layout(
+    _Published(
         name="wilddash2",
         images="images/{name}",
         labels="panoptic/{name}",
