@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.models import create_model
+from briskseg.models import MODELS, create_model
 from briskseg.models.encoders.encoder_file import compare_classifier
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
@@ -74,7 +74,8 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     for form in forms.values():
         _refuse_encoder(form, path)
     if best.differences.are_of_another_network:
-        known = "; ".join(layout.title for layout in LAYOUTS.values())
+        titles = (MODELS[layout.network].title for layout in LAYOUTS.values())
+        known = "; ".join(dict.fromkeys(titles))
         raise WeightsError(
             f"{path} holds {len(shapes)} tensors ({first_names(shapes)} ...), but not the "
             f"weights of a network that is known here: {known}"
