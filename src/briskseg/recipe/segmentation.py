@@ -221,6 +221,8 @@ class TrainingPart(LengthPart):
     stages: Listed[tuple[StagePart, ...]] = ()  # none: all outputs are trained at once
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
+    # the parts, as [encoder], whose batch norms keep the statistics that they begin with
+    frozen_batch_norm: Listed[tuple[str, ...]] = ()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' moving average
     # after the last step the classes' biases are fitted to the mIoU on train, without augmentation
     logit_adjustment: bool = False

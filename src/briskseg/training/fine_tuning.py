@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from briskseg.core.card import Card, load_weights
-from briskseg.core.errors import BriskError, RequestError, WeightsError
+from briskseg.core.errors import BriskError, RequestError, WeightsError, nearest
 from briskseg.data import Dataset
 from briskseg.models import create_model
 from briskseg.models.encoders.efficientnet_lite import PRETRAINED, pretrained_file
@@ -34,7 +35,9 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
     if recipe.model.encoder is not None and is_new:
         taken = load_encoder(network, _find_encoder(recipe.model.encoder))
         session.say(f"begins with a pretrained encoder: {taken}")
-    parameter_factors(recipe.training.optimizer, network)  # refuses what fits no parameter
+    # both refuse what fits nothing
+    parameter_factors(recipe.training.optimizer, network)
+    frozen_batch_norms(recipe.training.frozen_batch_norm, network)
     if recipe.training.batch_norm_momentum is not None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -50,6 +53,24 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
         elif "val" in recipe.data.train_splits:
             session.say("begins with random weights, not with any that were scored on val before")
     return network.train()
+
+
+def frozen_batch_norms(parts: Sequence[str], network: nn.Module) -> list[nn.Module]:
+    """The batch norms in these parts of the network; RequestError for a part that has none."""
+    norms = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    }
+    for part in parts:
+        if not any(name.startswith(f"{part}.") for name in norms):
+            children = [name for name, _ in network.named_children()]
+            raise RequestError(
+                f"training.frozen_batch_norm: no batch norm of {type(network).__name__} is in "
+                f"'{part}'; {nearest(part, children)}"
+            )
+    within = tuple(f"{part}." for part in parts)
+    return [norm for name, norm in norms.items() if name.startswith(within)]
 
 
 def _padding(recipe: Recipe, dataset: Dataset) -> str:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from briskseg.recipe import LengthPart, Recipe, StagePart
 from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.compiling import compile_network
 from briskseg.training.few_labels.teacher import Teacher
-from briskseg.training.fine_tuning import begin_network
+from briskseg.training.fine_tuning import begin_network, frozen_batch_norms
 from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.machine import Machine
@@ -156,6 +156,13 @@ class SegmentationTask(Task):
     @property
     def trains_all(self) -> bool:
         return len(self.stages) == 1 and self.auxiliary > 0
+
+    def train(self, mode: bool = True) -> Self:
+        """As every module's, but for the batch norms that keep their statistics."""
+        super().train(mode)
+        for module in frozen_batch_norms(self.recipe.training.frozen_batch_norm, self.network):
+            module.eval()
+        return self
 
     def work(self, share: float) -> float:
         growth = self.recipe.augment.progressive_resize
