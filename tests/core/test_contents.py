@@ -75,6 +75,7 @@ def test_labels_are_called_the_same_by_every_verb(
         ("m.safetensors", ("predict", "{file}", "{image}", "--out", "{out}")),
         ("m.onnx", ("predict", "{file}", "{image}", "--out", "{out}")),
         ("m.xml", ("predict", "{file}", "{image}", "--out", "{out}")),
+        ("m.pth", ("predict", "{file}", "{image}", "--out", "{out}")),
         ("m.pth", ("convert", "{file}", "--labels", "cityscapes")),
         ("m.mp4", ("predict", "{model}", "{file}", "--out", "{out}")),
         ("m.yaml", ("train", "{file}", "--data", "streets", "--out", "{out}")),
@@ -114,10 +115,13 @@ def test_twelve_bits_in_sixteen_are_said_by_every_verb(
     images = twelve_bits / "images" / "val"
     predicted = command("predict", weights_file, images, "--out", tmp_path / "out")
     scored = command("evaluate", weights_file, "--data", twelve_bits, "--backend", "torch")
-    for done in (predicted, scored):
+    shown = command("data", "show", twelve_bits, "--split", "val", "--out", tmp_path / "shown")
+    for done in (predicted, scored, shown):
         assert done.status == 0, done.err
         assert f"2 of 4 are {said}, the first: {images / 'street0.png'}; {hint}" in flat(done.err)
         assert done.err.count("read as black") == 1
+    done = command("data", "convert", twelve_bits, tmp_path / "converted")
+    assert f"2 of 5 are {said}" in flat(done.err)
 
 
 def test_sixteen_bits_that_are_used_are_not_spoken_of(

@@ -101,6 +101,16 @@ def test_what_cannot_be_converted_is_named(tmp_path: Path) -> None:
         convert_dataset(source, tmp_path / "set" / "out")
     with pytest.raises(RequestError, match="choices: folder, labelme, coco"):
         convert_dataset(source, tmp_path / "out", "voc")
+    (tmp_path / "binary").mkdir()
+    for part in ("images", "labels"):
+        for split in ("train", "val"):
+            mask = np.full((4, 6), 255 * (part == "labels"), np.uint8)
+            mask[0] = 0
+            (tmp_path / "binary" / part / split).mkdir(parents=True)
+            write_png(tmp_path / "binary" / part / split / "a.png", mask)
+    (tmp_path / "binary" / "classes.txt").write_text("rest\nroad\n")
+    with pytest.raises(DataError, match=r"0/255 masks: .*files' values: `0 rest`, `255 road`"):
+        convert_dataset(open_dataset(tmp_path / "binary"), tmp_path / "out")
     write_png(source.pairs("val")[0].label, np.zeros((4, 4), np.uint8))
     with pytest.raises(DataError, match=r"and its labels .* are 4x4"):
         convert_dataset(source, tmp_path / "out")

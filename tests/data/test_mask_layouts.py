@@ -17,6 +17,7 @@ from tests.data.conftest import stripes, write_image, write_mask
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.pictures import AVIF
+from briskseg.core.labels import CAMVID32
 from briskseg.data import open_dataset
 from briskseg.data.check import check_dataset
 
@@ -113,6 +114,57 @@ def test_lists_make_the_splits_of_flat_folders(write_folder) -> None:
     (root / "val.txt").write_text("002\n999\n")
     with pytest.raises(DataError, match=r"val.txt, line 2: '999' is no image of the data set"):
         open_dataset(root)
+
+
+def test_lists_of_pairs_in_other_forms(tmp_path: Path) -> None:
+    """PaddleX's names of lists, spaces in files' names, back slashes, PaddleSeg's bar."""
+    forms = ("images\\{0}.jpg masks\\{0} b.png", "images/{0}.jpg|masks/{0} b.png")
+    for number in range(4):
+        name = f"weed ({number})"
+        write_image(tmp_path / "images" / f"{name}.jpg", number)
+        write_mask(tmp_path / "masks" / f"{name} b.png", stripes(2))
+        path = tmp_path / ("val_list.txt" if number > 2 else "train_list.txt")
+        with path.open("a") as file:
+            file.write(forms[number % 2].format(name) + "\r\n")
+    (tmp_path / "labels.txt").write_text("soil\nweed\n")
+    found = splits(tmp_path)
+    assert {split: len(names) for split, names in found.items()} == {"train": 3, "val": 1}
+    assert check_dataset(tmp_path).findings == ()
+
+
+def test_a_list_that_is_not_read_is_named_while_the_seed_draws(write_folder) -> None:
+    root = write_folder((".",), images=5)
+    for split, names in (("train", "000\n001\n002\n"), ("val", "003\n004\n")):
+        (root / f"{split}_files.txt").write_text(names)
+    (found,) = check_dataset(root).findings
+    assert (found.kind, found.count) == ("unread-files", 2)
+    assert "2 a list of a split, though the seed draws the splits" in found.message
+    assert "name them train.txt and val.txt, in the folder itself" in found.fix_hint
+    for split in ("train", "val"):
+        (root / f"{split}_files.txt").rename(root / f"{split}.txt")
+    assert splits(root) == {"train": ["000", "001", "002"], "val": ["003", "004"]}
+    assert check_dataset(root).findings == ()
+
+
+def test_ones_own_classes_in_segnets_layout_are_not_camvids(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        write_image(tmp_path / split / "a.png", number)
+        write_mask(tmp_path / f"{split}annot" / "a.png", stripes(3))
+    assert open_dataset(tmp_path).names[:2] == ("Sky", "Building")
+    (tmp_path / "classes.txt").write_text("water\nship\nquay\n")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.kind, dataset.names) == ("split-folders", ("water", "ship", "quay"))
+    (tmp_path / "classes.txt").unlink()
+    rows = ["0 0 0 Void", "64 128 64 Animal"]  # as CVAT exports its "CamVid"
+    (tmp_path / "label_colors.txt").write_text("\n".join(rows))
+    for split in ("train", "val"):
+        colors = np.array([(0, 0, 0), (64, 128, 64)], np.uint8)[stripes(2)]
+        write_mask(tmp_path / f"{split}annot" / "a.png", colors)
+    assert open_dataset(tmp_path).names == ("Void", "Animal")
+    listed = zip(CAMVID32.names, CAMVID32.colors, strict=True)
+    rows = [f"{r} {g} {b}\t{name}" for name, (r, g, b) in listed]
+    (tmp_path / "label_colors.txt").write_text("\n".join(rows))  # the published list
+    assert open_dataset(tmp_path).kind == "camvid"
 
 
 def test_a_list_never_takes_a_file_of_the_same_name_elsewhere(write_folder) -> None:

@@ -215,6 +215,41 @@ def test_coco_outlines_runs_and_crowds(tmp_path: Path) -> None:
     assert findings["unlisted-images"].files == (Path("train2017/beside.png"),)
 
 
+@pytest.mark.parametrize("form", ["coco", "datumaro"])
+def test_classes_of_crowds_alone_are_named_with_a_cure(tmp_path: Path, form: str) -> None:
+    """As CVAT writes brush masks: the tree's objects are all marked as crowds."""
+    for split in ("train", "val"):
+        picture(tmp_path / "images" / split / "a.png")
+        if form == "coco":
+            cars = [
+                {"category_id": 7, "segmentation": flat(outline), "iscrowd": n}
+                for n, outline in enumerate(BOTH)
+            ]
+            trees = {"category_id": 44, "segmentation": flat([[50, 2], [55, 2], [55, 6]])}
+            content = coco_file([*cars, trees | {"iscrowd": 1}])
+            content["images"][0]["file_name"] = "a.png"
+        else:
+            content = datumaro_file(
+                [
+                    {"type": "bbox", "label_id": 0, "bbox": [0, 0, 9, 9]},
+                    {"type": "bbox", "label_id": 1, "bbox": [20, 0, 9, 9]}
+                    | {"attributes": {"is_crowd": True}},
+                ]
+            )
+        name = f"instances_{split}" if form == "coco" else split
+        put(tmp_path / "annotations" / f"{name}.json", content)
+    (found,) = (f for f in check_dataset(tmp_path).findings if f.severity != "note")
+    assert (found.kind, found.count) == ("crowds-only", 2)
+    assert "every object is marked as a crowd, and so ignored: tree (2 objects)" in found.message
+    assert "to 0 in the annotation files" in found.fix_hint
+    for path in (tmp_path / "annotations").iterdir():
+        text = path.read_text().replace('"iscrowd": 1', '"iscrowd": 0')
+        path.write_text(text.replace('"is_crowd": true', '"is_crowd": 0'))
+    report = check_dataset(tmp_path)
+    assert "crowds-only" not in {f.kind for f in report.findings}
+    assert report.splits["train"].pixels[report.classes.index("tree")] > 0
+
+
 def test_roboflows_coco(tmp_path: Path) -> None:
     content = coco_file([{"category_id": 1, "segmentation": flat(BOTH[0])}])
     content["categories"] = [
@@ -272,7 +307,7 @@ def test_a_wrong_coco_annotation_is_named(tmp_path: Path, annotation: Any, said:
     put(tmp_path / "coco.json", coco_file([annotation]))
     with pytest.raises(DataError, match=rf"coco\.json: .*{said}"):
         labels(tmp_path)
-    damaged = [f for f in check_dataset(tmp_path).findings if f.kind == "damaged-file"]
+    damaged = [f for f in check_dataset(tmp_path).findings if f.kind == "wrong-annotation"]
     assert damaged[0].files == (Path("a.png"),)  # the file that holds it is that of all images
 
 
@@ -372,7 +407,8 @@ def test_yolo_lists_of_images(tmp_path: Path) -> None:
         ("0 0.1 0.2 0.3 0.4 0.5\n", r"a\.txt, row 1: 5 numbers"),
         ("0 0.1 0.2 0.3 0.4 0.5 a\n", "is no row of numbers"),
         ("7 0.1 0.2 0.3 0.4 0.5 0.6\n", "the class 7 has no name"),
-        ("0 10 20 30 40 50 60\n", "coordinates outside 0 to 1"),
+        ("0 10 20 30 40 50 60\n", "coordinates outside 0 to 1; divide them by the image's"),
+        ("0 0.1 0.2 1.04 0.2 1.04 0.6\n", "the outline leaves the image: limit them to 0 and 1"),
         ("0 nan 0.2 0.3 0.4 0.5 0.6\n", "coordinates outside 0 to 1"),
     ],
 )
@@ -604,6 +640,15 @@ def test_supervisely_objects(tmp_path: Path) -> None:
 # --- Datumaro
 
 
+def datumaro_file(shapes: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "dm_format_version": "1.0",
+        "infos": {},
+        "categories": {"label": {"labels": [{"name": "car"}, {"name": "tree"}]}},
+        "items": [{"id": "a", "annotations": shapes, "image": {"path": "a.png", "size": [H, W]}}],
+    }
+
+
 def test_datumaro_shapes(tmp_path: Path) -> None:
     from pycocotools import mask as coco_mask
 
@@ -619,12 +664,7 @@ def test_datumaro_shapes(tmp_path: Path) -> None:
         | {"attributes": {"is_crowd": True}},
         {"type": "label", "label_id": 1},
     ]
-    content = {
-        "dm_format_version": "1.0",
-        "infos": {},
-        "categories": {"label": {"labels": [{"name": "car"}, {"name": "tree"}]}},
-        "items": [{"id": "a", "annotations": shapes, "image": {"path": "a.png", "size": [H, W]}}],
-    }
+    content = datumaro_file(shapes)
     for split in ("train", "val"):
         picture(tmp_path / "images" / split / "a.png")
         put(tmp_path / "annotations" / f"{split}.json", content)

@@ -164,6 +164,17 @@ def test_a_damaged_pair_is_named(colored: Path) -> None:
         run(colored)
 
 
+def test_masks_of_0_and_255_are_not_scored_as_one_class(colored: Path) -> None:
+    (colored / "classes.txt").write_text("sky\nroad\n")
+    for file in (colored / "labels").rglob("*.png"):
+        write_png(file, np.where(read_image(file)[..., 0] == 1, 255, 0).astype(np.uint8))
+    with pytest.raises(DataError, match=r"0/255 masks: of the two classes only 'sky' occurs"):
+        run(colored, ("sky", "road"))
+    for file in (colored / "labels").rglob("*.png"):  # the cure that it names
+        write_png(file, read_image(file)[..., 0] // 255)
+    assert run(colored, ("sky", "road")).confusion.counts.any(axis=1).all()
+
+
 def test_a_split_without_a_scored_pixel_is_an_error(colored: Path) -> None:
     for file in (colored / "labels/val").iterdir():
         write_png(file, np.full(read_image(file).shape[:2], 255, np.uint8))

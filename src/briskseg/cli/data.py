@@ -109,6 +109,7 @@ def show(
     with console.counter("counting", "label files") as progress:
         for path in show_dataset(dataset, split, described, out, samples, progress):
             print(path)
+    console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
     print(f"the augmentation is that of the recipe {name}")
 
 
@@ -136,6 +137,7 @@ def convert(
     dataset = open_dataset(source, classes, seed, unlabeled=read_unlabeled(unlabeled))
     with console.counter("writing") as progress:
         written = convert_dataset(dataset, out, to, progress)
+    console.warn_of_dark([pair.image for some in dataset.splits.values() for pair in some])
     print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
     is_sure = to == "folder" or dataset.names[0] == "background"
     option = "" if is_sure else " --unlabeled ignored"

@@ -1,7 +1,8 @@
 """CamVid, in the SegNet tutorial's layout and as published.
 
 SegNet's: `train/` with `trainannot/` and so on, index masks of 11 classes, paired by file name; the
-lists train.txt and val.txt only repeat what the folders hold and are not read. As published:
+lists train.txt and val.txt only repeat what the folders hold and are not read. A set laid out so
+with a class list of its own is none of CamVid's. As published:
 `701_StillsRaw_full/NAME.png` with `LabeledApproved_full/NAME_L.png` in 32 colors; there train.txt
 and val.txt (and test.txt), a name a line, make the splits where they are given, else the seed.
 """
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.labels import CAMVID11, CAMVID32
-from briskseg.data.masks.finder import format_of
+from briskseg.data.masks.class_files import own_classes
+from briskseg.data.masks.finder import format_of, recognizes
 from briskseg.data.masks.layout import Classes, Layout
 
 CLASS_SETS = {"camvid11": CAMVID11, "camvid32": CAMVID32}
@@ -61,4 +63,21 @@ _SEGNET = Layout(
 )
 
 
-FORMAT = format_of(_PUBLISHED, _SEGNET)
+def _recognizes(root: Path) -> bool:
+    if recognizes(_PUBLISHED, root):
+        return True
+    return recognizes(_SEGNET, root) and not _has_other_classes(root)
+
+
+def _has_other_classes(root: Path) -> bool:
+    """Whether a class list in the folder names others than SegNet's 11, whatever follows these, or
+    the published 32."""
+    listed = own_classes(root, None)
+    if listed is None:
+        return False
+    names = [name.casefold() for name in listed.labels.names]
+    eleven, all_32 = ([n.casefold() for n in s.names] for s in (CAMVID11, CAMVID32))
+    return names[: len(eleven)] != eleven and {*names} != {*all_32}
+
+
+FORMAT = format_of(_PUBLISHED, _SEGNET)._replace(recognizes=_recognizes)

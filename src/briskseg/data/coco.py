@@ -47,7 +47,7 @@ def _drawing(pair: Pair, content: Annotated) -> Drawing:
         name = content.names.get(category.integer())
         if name is None:
             raise category.fault("the id of a category")
-        drawing.add(None if value.get("iscrowd") else name, entry["segmentation"], _patch)
+        drawing.add(name, entry["segmentation"], _patch, bool(value.get("iscrowd")))
     return drawing.smaller_on_top()
 
 

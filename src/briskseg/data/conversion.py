@@ -30,6 +30,7 @@ from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.check.fixed_copy import refuse_out
 from briskseg.data.dataset import Dataset, Pair
+from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.shape_dataset import BACKGROUND
 
 # labelme's own names for both, which every shape format here reads as such.
@@ -54,12 +55,14 @@ def convert_dataset(
     """Write the data set to the folder `out`; how many pairs each split has there.
 
     Raises RequestError for an unknown format, or where `out` is not empty or lies in the data set;
-    DataError for a damaged file or labels of another size than the image; BriskError where
+    DataError for a damaged file, labels of another size than the image or masks of two classes that
+    hold 0 and 255; BriskError where
     something cannot be written.
     """
     if to not in TARGETS:
         raise RequestError(f"no format '{to}' to convert to; {nearest(to, TARGETS)}")
     refuse_out(dataset.root, out, "OUT")
+    refuse_binary_masks(dataset)
     target = TARGETS[to]
     jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
 

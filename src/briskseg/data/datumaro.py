@@ -53,8 +53,8 @@ def _drawing(pair: Pair, content: tuple[Entry, list[str]]) -> Drawing:
         number, attributes = shape["label_id"], shape["attributes"].value
         if number.value is None or not 0 <= number.integer() < len(names):
             raise number.fault(f"the number of a label, 0..{len(names) - 1}")
-        is_crowd = isinstance(attributes, dict) and attributes.get("is_crowd")
-        drawing.add(None if is_crowd else names[number.integer()], shape, _DRAW[kind])
+        is_crowd = isinstance(attributes, dict) and bool(attributes.get("is_crowd"))
+        drawing.add(names[number.integer()], shape, _DRAW[kind], is_crowd)
     return drawing
 
 

@@ -59,6 +59,7 @@ class LabelStats:
     ImageStats'. clear: transparent pixels. palette: the color of each index that is used, where
     there is a palette. is_decoded: whether the histogram holds class indices and 255, as of a
     format whose label files are no pictures. left_out: how many shapes of each kind are no areas.
+    crowds: how many of each class are ignored because they are marked as crowds.
     """
 
     height: int
@@ -74,6 +75,7 @@ class LabelStats:
     palette: dict[int, int] | None = None
     is_decoded: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
+    crowds: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

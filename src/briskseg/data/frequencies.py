@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels.fix_hints import binary_cure
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.dataset import Dataset, MaskDataset, Pair
@@ -88,11 +91,35 @@ def count_pixels(
     counts = PixelCounts(dataset.names, names, table[:, : len(dataset.names)], table[:, IGNORED])
     if is_binary_mask_set(dataset, np.append(counts.totals, counts.ignored.sum())):
         first = pairs[int(np.flatnonzero(counts.ignored)[0])].label
-        raise DataError(
-            f"{first}: 0/255 masks: of the two classes only '{counts.classes[0]}' occurs, and 255 "
-            f"({int(counts.ignored.sum())} pixels in all) is ignored; write 1 instead of 255"
-        )
+        raise _binary_masks(first, counts.classes, int(counts.ignored.sum()))
     return counts
+
+
+def refuse_binary_masks(dataset: Dataset) -> None:
+    """Raise DataError where the masks of two classes hold 0 and 255 alone, 255 read as ignored.
+
+    Reading ends at the first file with the second class. What cannot be read is passed over: who
+    needs it says so.
+    """
+    if not may_be_binary_masks(dataset):
+        return
+    total, first = np.zeros(IGNORED + 1, np.int64), None
+    for pair in (pair for some in dataset.splits.values() for pair in some):
+        with suppress(DataError):
+            pixels = count_labels(dataset.read_labels(pair))
+            if pixels[1]:
+                return
+            first = pair.label if first is None and pixels[IGNORED] else first
+            total += pixels
+    if first is not None and is_binary_mask_set(dataset, total):
+        raise _binary_masks(first, dataset.names, int(total[IGNORED]))
+
+
+def _binary_masks(first: Path, names: Sequence[str], ignored: int) -> DataError:
+    return DataError(
+        f"{first}: 0/255 masks: of the two classes only '{names[0]}' occurs, and 255 ({ignored} "
+        f"pixels in all) is ignored; {binary_cure(names)}"
+    )
 
 
 def count_labels(labels_hw: Labels) -> ClassPixels:

@@ -37,16 +37,21 @@ _IGNORED_NAMES = {"ignore", "ignored", "void", "unlabeled", "unlabelled"}
 @dataclass
 class Drawing:
     """The shapes of an image, the lowest first: (class name, pixels); None in a name's place:
-    ignored. left_out: how many shapes of each kind are no areas."""
+    ignored. left_out: how many shapes of each kind are no areas. crowds: how many of each class are
+    ignored because they are marked as crowds."""
 
     size_hw: Size
     shapes: list[tuple[str | None, Patch]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    crowds: Counter[str] = field(default_factory=Counter)
 
-    def add(self, name: str | None, shape: Any, draw: Callable[[Any, Size], Patch]) -> None:
+    def add(
+        self, name: str, shape: Any, draw: Callable[[Any, Size], Patch], is_crowd: bool = False
+    ) -> None:
         """Draw a shape over the others. Raises DataError at `shape.where` where it cannot be."""
+        self.crowds.update([name] * is_crowd)
         try:
-            self.shapes.append((name, draw(shape, self.size_hw)))
+            self.shapes.append((None if is_crowd else name, draw(shape, self.size_hw)))
         except ShapeError as error:
             raise DataError(f"{shape.where}: {error}; draw it again") from None
 
@@ -113,18 +118,21 @@ class ShapeDataset(Dataset):
         return self._painted(pair, self.draw(pair, self.content[pair.image]))
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
-        """As the contract's, with the shapes that were left out."""
+        """As the contract's, with the shapes that were left out or ignored."""
         left_out: dict[str, int] = {}
+        crowds: dict[str, int] = {}
 
         def read() -> Labels:
             drawing = self.draw(pair, self.content[pair.image])
             left_out.update(drawing.left_out)
+            crowds.update(drawing.crowds)
             return self._painted(pair, drawing)
 
         stats = decoded_stats(pair.label, read, self.absent_is_empty)
         if isinstance(stats, FileProblem):
-            return replace(stats, path=pair.labels_at)
-        return replace(stats, left_out=left_out)
+            kind = "wrong-annotation" if stats.kind == "damaged-file" else stats.kind
+            return replace(stats, kind=kind, path=pair.labels_at)
+        return replace(stats, left_out=left_out, crowds=crowds)
 
     def _painted(self, pair: Pair, drawing: Drawing) -> Labels:
         index = self.classes.index

@@ -34,6 +34,7 @@ _SPLIT_KEYS = ("train", "val", "valid", "test")
 _ASKED = 100  # label files of a split and rows of each, to see whether all are boxes
 _LISTS = ("classes.txt", "labels/classes.txt", "obj.names")  # without data.yaml
 _TOLERANCE = 0.01  # of an image's side, that a point may lie outside it
+_PIXELS = 2  # from here on, coordinates are no shares of an image's side
 
 
 def recognizes(root: Path) -> bool:
@@ -236,6 +237,14 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
+def _cure_of(points: np.ndarray) -> str:
+    """What to do with coordinates outside 0 to 1: dividing those of an outline that only leaves the
+    image would make a speck of it."""
+    if (np.abs(points) < _PIXELS).all():
+        return "the outline leaves the image: limit them to 0 and 1"
+    return "divide them by the image's size"
+
+
 def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Entry]]:
     """The class and the outline of every row, (n, 2) in shares of the image."""
     for number, line in enumerate(_lines(path), start=1):
@@ -257,7 +266,7 @@ def _rows(path: Path, names: dict[int, str]) -> Iterator[tuple[int, Entry]]:
             raise DataError(f"{where}: the class {kind:g} has no name; expected {[*names]}"[:300])
         points = np.array(values).reshape(-1, 2)
         if not ((points > -_TOLERANCE) & (points < 1 + _TOLERANCE)).all():
-            raise DataError(f"{where}: coordinates outside 0 to 1; divide them by the image's size")
+            raise DataError(f"{where}: coordinates outside 0 to 1; {_cure_of(points)}")
         yield int(kind), Entry(points, where)
 
 

@@ -16,6 +16,7 @@ from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, miou_int
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
+from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.evaluation.test_time_augmentation import check_scales, labels_of_views
 from briskseg.runtime.predictor import Predictor, Ran
 from briskseg.runtime.sliding_window import WindowPredictor
@@ -131,7 +132,7 @@ def evaluate(
     A benchmark's own scores are counted too where the data set has them. While an image is scored
     the next one is read; `progress(done, total)` is called after each.
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
-    scales or sizes; DataError for a damaged pair.
+    scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
     dataset = dataset.of_classes(predictor.card.labels.names)
     _check_classes(predictor.card.labels.names, dataset.labels.names)
@@ -139,6 +140,7 @@ def evaluate(
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
+    refuse_binary_masks(dataset)
     scorer, per_image = dataset.scorer(split, label_size), list[ImageScore]()
     for sample in thread_map(scorer.read, pairs, threads=1, ahead=1, progress=progress):
         predicted_hw = labels_of_views(predictor, sample.image_hwc, scales, flip, label_size)

@@ -8,8 +8,9 @@ from shlex import quote
 
 from briskseg.core import run_names
 from briskseg.core.card import Card, read_card
-from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.exported import Exported, read_exported
+from briskseg.core.files.contents import other_content
 from briskseg.runtime.backends import EXPORTED, WEIGHTS
 
 ACCEPTED = (
@@ -66,6 +67,8 @@ def find_weights(path: Path) -> Path:
             f"{path} is an exported file, expected weights: a run folder or a {WEIGHTS} file"
         )
     if suffix in _CHECKPOINTS:
+        if content := other_content(path, expected=("zip",)):
+            raise DataError(content.sentence(path, ACCEPTED))
         raise RequestError(
             f"{path} is a PyTorch checkpoint, expected {ACCEPTED}; make one with: "
             f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"

@@ -51,7 +51,12 @@ SILENT = {
     "split-empty",
     "val-in-train",
 }
-OF_SHAPES = {"unlisted-images", "shapes-left-out"}  # tests/data/test_shape_formats.py
+OF_SHAPES = {
+    "unlisted-images",
+    "shapes-left-out",
+    "crowds-only",
+    "wrong-annotation",
+}  # tests/data/test_shape_formats.py
 DOCS = Path(__file__).parents[3] / "docs" / "check.md"
 
 

@@ -43,27 +43,31 @@ def hint_for_values(
     names: the classes'. ignored: the file values that mean ignored.
     """
     values, held, classes = set(unknown), set(pixels), len(names)
+    at_end = max(held & {*ignored}, default=0)  # the customary mark, which stays as it is
+    kept = f" but {at_end}" if at_end else ""
     if any(isinstance(value, float) for value in pixels):
         text = "the pixels are floating-point numbers: save the mask as an 8-bit PNG of indices"
         return FixHint("unknown-values", text)
     if classes == 2 and values == {255} and held <= {0, 255}:
-        return BINARY
+        return binary_hint(names)
     if max(values) < 1000 and _are_blends(values, classes) and _few(unknown, pixels):
         return FixHint("blended-values", _INTERPOLATED)
     if min(values) < 0:
         text = "negative values: save the mask with 255 for ignored pixels and indices otherwise"
         return FixHint("unknown-values", text)
     if values == {classes} and 0 not in pixels:
-        text = "this looks like classes numbered from 1: subtract 1 from every value"
+        text = f"this looks like classes numbered from 1: subtract 1 from every value{kept}"
         is_whole = held - {*ignored} == set(range(1, classes + 1))
         remap = {v: 255 if v in ignored else v - 1 for v in held} if is_whole else {}
         return FixHint("numbered-from-one", text, remap)
     if remap := _train_ids(held, values, names):
         return _hint_for_ids(held, remap)
     if step := _step(held, classes, ignored):
+        line = f"mask // {step}"
+        line = f"np.where(mask == {at_end}, mask, {line})" if kept else line
         text = (
-            f"this looks like indices multiplied by {step}, to be seen by eye: divide every value "
-            f"by {step} (mask // {step})"
+            f"this looks like indices multiplied by {step}, to be seen by eye: divide every value"
+            f"{kept} by {step} (`{line}`)"
         )
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
@@ -73,19 +77,19 @@ def hint_for_values(
         text = (
             f"values 0 to {classes} are {classes + 1} classes, and the list has {classes}: add the "
             f"missing one in its place (a background, 0, is the first line), or where {classes} is "
-            "not a class renumber its pixels to 255"
+            f"not a class renumber its pixels to 255{_BORDERS}"
         )
         return FixHint("unknown-values", text)
     if len(values) == 1:
         value = next(iter(values))
+        and_others = " ".join(map(str, [value, *sorted(held & {*ignored})]))
         text = (
-            f"if {value} means ignored, say so (`ignore {value}` in classes.txt); "
+            f"if {value} means ignored, say so (`ignore {and_others}` in classes.txt); "
             "else add the missing class or repaint the pixels"
         )
         return FixHint("unknown-values", text)
-    return FixHint(
-        "unknown-values", "add the missing classes to the class list, or renumber the masks"
-    )
+    text = f"add the missing classes to the class list, or renumber the masks{_BORDERS}"
+    return FixHint("unknown-values", text)
 
 
 def hint_for_colors(
@@ -134,12 +138,21 @@ def _hint_for_ids(held: Collection[int], remap: Mapping[int, int]) -> FixHint:
     return FixHint("label-ids", text, remap)
 
 
-BINARY = FixHint(
-    "binary-masks",
-    "this looks like a 0/255 mask: write 1 instead of 255 (mask // 255), or give the class list "
-    "the files' values, as `0 background` and `255 object`",
-    {0: 0, 255: 1},
-)
+def binary_hint(names: Sequence[str]) -> FixHint:
+    """The hint for masks of these two classes that hold 0 and 255."""
+    text = f"this looks like a 0/255 mask: {binary_cure(names)}"
+    return FixHint("binary-masks", text, {0: 0, 255: 1})
+
+
+def binary_cure(names: Sequence[str]) -> str:
+    """What to do with masks of these two classes that hold 0 and 255."""
+    return (
+        "write 1 instead of 255 (`mask // 255`), or give the class list the files' values: "
+        f"`0 {names[0]}`, `255 {names[1]}`"
+    )
+
+
+_BORDERS = "; where they lie along borders only, the mask was resized with interpolation"
 _INTERPOLATED = (
     "so many of them are blends of classes: the mask was resized with interpolation, drawn with "
     "anti-aliased borders or saved as JPEG; make it again with nearest-neighbor resizing, as PNG"

@@ -51,6 +51,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     label_findings.unknown_labels,
     label_findings.mixed_binary_masks,
     class_findings.ignored_files,
+    class_findings.crowds_only,
     class_findings.class_splits,
     duplicates.duplicates,
     duplicates.look_alikes,

@@ -10,7 +10,7 @@ from pathlib import Path
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from briskseg.data.check.check_report import FileCounts, Finding, finding
 from briskseg.data.check.scan import Scan
-from briskseg.data.masks.layout import CANONICAL
+from briskseg.data.masks.layout import split_of
 from briskseg.data.matching import walk
 
 # What lies beside data without being any: text, reports, what a system leaves behind.
@@ -19,12 +19,14 @@ _DOCUMENTS = frozenset(
     | {".md", ".names", ".pdf", ".py", ".rst", ".sh", ".tar", ".toml", ".tsv", ".txt", ".xml"}
     | {".yaml", ".yml", ".zip"}
 )
+_LISTS = {".txt", ".lst"}
 _BESIDE = "of the set and not needed"
 _HIDDEN = "hidden"
 _UNLISTED = "named by no annotation file"  # a finding of its own
 _IN_NO_LIST = "in no list of a split"
 _ELSEWHERE = "a picture outside the folders of images and labels"
 _DOCUMENT = "no picture"
+_LIST = "a list of a split, though the seed draws the splits"
 _HARMLESS = {_BESIDE, _HIDDEN, _DOCUMENT}
 
 
@@ -46,6 +48,7 @@ def account(scan: Scan) -> Accounts:
     halves |= dict.fromkeys(dataset.unlisted, _UNLISTED)
     beside = {*dataset.beside}
     with_files = {path.parent for path in (*images, *labels, *halves)}
+    is_drawn = _is_drawn(scan)
     found: Counter[str] = Counter()
     unread: Counter[str] = Counter()
     suspects: dict[str, list[Path]] = {}
@@ -54,7 +57,7 @@ def account(scan: Scan) -> Accounts:
             found["images" if path in images else "labels" if path in labels else "lists"] += 1
             continue
         reason = halves.get(path) or (
-            _BESIDE if path in beside else _reason(scan, path, with_files)
+            _BESIDE if path in beside else _reason(scan, path, with_files, is_drawn)
         )
         unread[reason] += 1
         if path not in halves and reason not in _HARMLESS:
@@ -63,7 +66,18 @@ def account(scan: Scan) -> Accounts:
     return Accounts(counts, suspects)
 
 
-def _reason(scan: Scan, path: Path, with_files: set[Path]) -> str:
+def _is_drawn(scan: Scan) -> bool:
+    """Whether neither lists nor the names of folders and files say which pair is in which split."""
+    if any(split_of(file.stem) for file in scan.dataset.lists):
+        return False
+    pairs = (some[0] for some in scan.dataset.splits.values() if some)
+    parts = (
+        p.relative_to(scan.dataset.root).parts for pair in pairs for p in (pair.image, pair.label)
+    )
+    return not any(split_of(*some) for some in parts)
+
+
+def _reason(scan: Scan, path: Path, with_files: set[Path], is_drawn: bool) -> str:
     relative = path.relative_to(scan.dataset.root)
     suffix = path.suffix.lower()
     if any(part.startswith(".") for part in relative.parts):
@@ -71,8 +85,10 @@ def _reason(scan: Scan, path: Path, with_files: set[Path]) -> str:
     if suffix in UNREAD_SUFFIXES:
         return f"of type {suffix}"
     if suffix in IMAGE_SUFFIXES:
-        has_lists = any(file.stem in CANONICAL for file in scan.dataset.lists)
+        has_lists = any(split_of(file.stem) for file in scan.dataset.lists)
         return _IN_NO_LIST if path.parent in with_files and has_lists else _ELSEWHERE
+    if is_drawn and suffix in _LISTS and split_of(path.stem):
+        return _LIST
     if suffix in _DOCUMENTS or not suffix or path.parent not in with_files:
         return _DOCUMENT
     return f"of type {suffix}"
@@ -92,6 +108,11 @@ def unread_files(scan: Scan, accounts: Accounts) -> Iterator[Finding]:
         fix_hint = (
             f"convert {', '.join(types)} to PNG (labels) or JPEG or PNG (images), under the same "
             "names"
+        )
+    elif accounts.suspects.keys() == {_LIST}:
+        fix_hint = (
+            "for masks name them train.txt and val.txt, in the folder itself, with an image's name "
+            "or `IMAGE LABEL` a line; for shapes put the images into folders train and val"
         )
     is_all = bool(types) and not (total.images and total.labels)
     yield finding("unread-data" if is_all else "unread-files", paths, message, fix_hint)

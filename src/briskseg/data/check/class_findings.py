@@ -3,14 +3,18 @@ for each class in the label files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED
-from briskseg.data.check.check_report import Finding, finding
+from briskseg.data.check.check_report import KINDS, Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.frequencies import is_binary_mask_set
+
+_LISTED = 12  # classes, at most, of a list that is written out
 
 
 def ignored_files(scan: Scan) -> Iterator[Finding]:
@@ -60,10 +64,11 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
         return  # nor is this what is wrong
     if anywhere.sum() == 1 < len(names):
         message = f"every labeled pixel is '{names[anywhere][0]}', of {len(names)} classes"
-        yield finding("one-class", (), message, count=1)
-    elif not anywhere.all():
-        message = f"classes that occur in no file: {', '.join(names[~anywhere])}"
-        yield finding("class-absent", (), message, count=int((~anywhere).sum()))
+        hint = KINDS["crowds-only"].fix_hint if _crowds_only(scan) else ""
+        yield finding("one-class", (), message, hint, 1)
+    elif absent := [n for n in names[~anywhere].tolist() if n not in _crowds_only(scan)]:
+        message = f"classes that occur in no file: {', '.join(absent)}"
+        yield finding("class-absent", (), message, _without(scan, absent), len(absent))
     train = occurs.get("train", anywhere)
     for split, present in occurs.items():
         untrained, unseen = present & ~train, train & ~present
@@ -74,6 +79,46 @@ def class_splits(scan: Scan) -> Iterator[Finding]:
             message = f"classes in train but not in {split}: {', '.join(names[unseen])}"
             hint = f"{split} says nothing about them: move some of their images there"
             yield finding("class-unmeasured", (), message, hint, int(unseen.sum()))
+
+
+def crowds_only(scan: Scan) -> Iterator[Finding]:
+    """Classes all of whose objects are marked as crowds."""
+    found = _crowds_only(scan)
+    if found:
+        listed = ", ".join(f"{name} ({n} objects)" for name, n in found.items())
+        files = [
+            item.pair.labels_at
+            for item in scan.pairs
+            if item.label is not None and not found.keys().isdisjoint(item.label.crowds)
+        ]
+        message = f"every object is marked as a crowd, and so ignored: {printable(listed)}"
+        yield finding("crowds-only", files, message)
+
+
+def _crowds_only(scan: Scan) -> Counter[str]:
+    """The classes that have crowds and not one labeled pixel, with their number of crowds."""
+    crowds: Counter[str] = Counter()
+    for item in scan.pairs:
+        crowds.update(item.label.crowds if item.label is not None else ())
+    names = np.array(scan.dataset.labels.names)
+    seen = {*names[scan.counts()[: len(names)] > 0].tolist()}
+    return Counter({name: n for name, n in crowds.items() if name in {*names} - seen})
+
+
+def _without(scan: Scan, absent: Collection[str]) -> str:
+    """How to take classes out of a list of values without giving others their numbers; "" where
+    no value stands for a class, files hold values of none, or it would be a long list."""
+    labels, meaning = scan.dataset.labels, label_meaning(scan)
+    left = [name for name in labels.names if name not in absent]
+    values = [meaning.get(labels.names.index(name), "") for name in left]
+    is_numbered = all(value.isdecimal() for value in values)
+    if len(left) > _LISTED or not is_numbered or any(item.unknown for item in scan.pairs):
+        return ""
+    lines = ", ".join(f"`{value} {name}`" for value, name in zip(values, left, strict=True))
+    return (
+        "no harm where it is only rare: leave it in the list. Else look whether the labels are "
+        f"numbered otherwise; the list without it keeps the others' values: {lines}"
+    )
 
 
 def label_meaning(scan: Scan) -> dict[int, str]:

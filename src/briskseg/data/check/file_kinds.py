@@ -63,8 +63,8 @@ FILE_KINDS: dict[str, Kind] = {
     ),
     "unread-files": warning(
         "left out",
-        "files below the folder are not read: of another type, in no split list, or pictures "
-        "outside the folders of images and labels",
+        "files below the folder are not read: of another type, in no split list, lists of splits "
+        "while the seed draws these, or pictures outside the folders of images and labels",
         "no harm if they are something else; images must be PNG or JPEG and labels PNG, in the "
         "layout's folders",
     ),

@@ -12,7 +12,7 @@ import numpy as np
 
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
-from briskseg.core.labels.fix_hints import BINARY, FixHint, hint_for_colors, hint_for_values
+from briskseg.core.labels.fix_hints import FixHint, binary_hint, hint_for_colors, hint_for_values
 from briskseg.data.check.check_report import KINDS, Finding, finding
 from briskseg.data.check.image_findings import WITH_ALPHA
 from briskseg.data.check.scan import PairStats, Scan
@@ -135,7 +135,7 @@ def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> F
     if unknown:
         return hint_for_values(total, unknown, labels.names, labels.ignored)
     pixels = np.array([total.get(value, 0) for value in (0, 1, IGNORED)])
-    return BINARY if is_binary_mask_set(scan.dataset, pixels) else None
+    return binary_hint(labels.names) if is_binary_mask_set(scan.dataset, pixels) else None
 
 
 def _renumbered(

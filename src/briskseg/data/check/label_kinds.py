@@ -42,15 +42,28 @@ LABEL_KINDS: dict[str, Kind] = {
         "annotation files hold shapes that are no areas (points, boxes without an outline ...)",
         "no harm if they were not meant to be labels; else draw them as polygons",
     ),
+    "crowds-only": warning(
+        "unchanged",
+        "every object of a class is marked as a crowd (`iscrowd`, `is_crowd`), and crowds are "
+        "ignored; CVAT and Datumaro mark all brush masks so",
+        "where these are single objects set `iscrowd` (Datumaro: `is_crowd`) to 0 in the "
+        "annotation files, or export them as CVAT for images",
+    ),
+    "wrong-annotation": error(
+        "left out",
+        "an annotation file holds what cannot be drawn: a class that is not listed, a box among "
+        "outlines, points outside the image ...",
+        "correct what the message names, in the other files too, or remove the pairs",
+    ),
     "binary-masks": error(
         "repaired",
         "masks of two classes hold 0 and 255, where 1 was meant",
-        "write 1 instead of 255: mask // 255",
+        "write 1 instead of 255: `mask // 255`",
     ),
     "mixed-binary-masks": warning(
         "unchanged",
         "of two classes' masks some hold 0 and 1, others 0 and 255, which is read as ignored",
-        "if 255 means the second class there, write 1 instead: mask // 255",
+        "if 255 means the second class there, write 1 instead: `mask // 255`",
     ),
     "label-ids": error(
         "repaired",
@@ -63,18 +76,20 @@ LABEL_KINDS: dict[str, Kind] = {
         "divide by 1000 and convert to train ids, or use the `_labelIds` files",
     ),
     "numbered-from-one": error(
-        "repaired", "the classes are numbered from 1", "subtract 1 from every value"
+        "repaired",
+        "the classes are numbered from 1",
+        "subtract 1 from every value that is not ignored",
     ),
     "stretched-values": error(
         "repaired",
         "indices are multiplied so that the eye can tell them apart (0, 85, 170 ...)",
-        "divide the values by their step",
+        "divide the values by their step, but for what is ignored",
     ),
     "ambiguous-labels": error(
         "left out",
         "labels fit the classes as they are, but files beside them are numbered otherwise or have "
         "their channels swapped, so they may mean other classes",
-        "renumber or swap all files alike, or none: look at one with `briskseg data show`",
+        "renumber or swap all files alike, or none; look at one of them beside its image",
     ),
     "blended-values": error(
         "left out",
@@ -137,7 +152,8 @@ LABEL_KINDS: dict[str, Kind] = {
     "class-absent": warning(
         "unchanged",
         "a class occurs in no file",
-        "remove it from the class list, or look whether the labels are numbered otherwise",
+        "no harm where it is only rare: leave it in the list. Else look whether the labels are "
+        "numbered otherwise; without its line, the classes after it would have other numbers",
     ),
     "class-untrained": warning(
         "unchanged",

@@ -14,7 +14,7 @@ LABELS = "(labels|masks|annotations|SegmentationClass|label|mask|annots|gt)"
 _LISTS = tuple(
     f"{folder}{{split}}{ending}"
     for folder in ("", "splits/", "lists/", "ImageSets/", "ImageSets/Segmentation/")
-    for ending in (".txt", ".lst")
+    for ending in (".txt", ".lst", "_list.txt")
 )
 
 # In the order of asking: the particular before the general.
@@ -40,7 +40,7 @@ LAYOUTS: tuple[Layout, ...] = (
         name="voc",
         images="JPEGImages/{name}",
         labels="(SegmentationClass|SegmentationClassPNG)/{name}",
-        lists=("ImageSets/Segmentation/{split}.txt",),
+        lists=("ImageSets/Segmentation/{split}.txt", *_LISTS),
         beside=(
             "(SegmentationObject|SegmentationObjectPNG)/{name}",
             "(SegmentationClassVisualization|SegmentationObjectVisualization)/{name}",
@@ -86,9 +86,9 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         name="split-folders",
         images="{split}[_(images|imgs|image)]/{name}",
-        labels="{split}_(labels|masks|annotations|label|mask|gt)/{name}",
+        labels="{split}(_labels|_masks|_annotations|_label|_mask|_gt|annot)/{name}",
         classes=own_classes,
-        text="SPLIT/NAME.jpg with SPLIT_masks/NAME.png (or SPLIT_images; or _labels, _gt)",
+        text="SPLIT/NAME.jpg with SPLIT_masks/NAME.png (or SPLIT_images; or _labels, _gt, annot)",
     ),
 )
 

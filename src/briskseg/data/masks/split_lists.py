@@ -6,6 +6,7 @@ Those that name both are a layout of their own, "lists": PaddleSeg's, or a CSV o
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,9 @@ _TEXT = "train.txt and val.txt with `IMAGE LABEL` lines (PaddleSeg), or a CSV of
 _IMAGE_COLUMNS = {"image", "images", "image_path", "img", "filename", "file"}
 _LABEL_COLUMNS = {"label", "labels", "mask", "masks", "label_path", "mask_path", "annotation"}
 _SPLIT_COLUMNS = {"split", "set", "subset", "partition"}
+_SUFFIX = "(?:" + "|".join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES)) + ")"
+# Two files in a line, with spaces in their names or not, and what PaddleSeg may have between them.
+_PAIR = re.compile(rf"(.+?{_SUFFIX})[\s,;|]+(\S.*?{_SUFFIX})(?=[\s,;|]|$)", re.IGNORECASE)
 
 
 class Line(NamedTuple):
@@ -56,12 +60,12 @@ def _lines(text: str) -> list[Line]:
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         whole = line.strip().replace("\\", "/")
-        words = whole.replace(",", " ").split()
-        if not words or words[0].startswith("#"):
+        words = re.split(r"[\s,;|]+", whole.strip(",;|"))
+        if not words[0] or words[0].startswith("#"):
             continue
         paths = [word for word in words if Path(word).suffix.lower() in IMAGE_SUFFIXES]
-        if len(paths) == 2:
-            lines.append(Line(number, *paths))
+        if len(paths) == 2 and (pair := _PAIR.match(whole)):
+            lines.append(Line(number, *pair.groups()))
         else:
             lines.append(Line(number, whole if paths and len(words) > 1 else words[0]))
     return lines
