@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from briskseg.cli import _register, app
+from briskseg.models import MODELS
 from briskseg.recipe import list_recipes
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,13 @@ def commands(page: Path) -> list[str]:
     lines = [line for block in blocks for line in block.splitlines()]
     found = [re.search(r"(?:^|\s|/)(briskseg \w.*)", code) for code in [*spans, *lines]]
     return [match[1].split("  #")[0].split(" > ")[0] for match in found if match]
+
+
+def test_the_readme_lists_every_network_with_its_size() -> None:
+    rows = [line.split(" | ") for line in PAGES[0].read_text("utf-8").splitlines()]
+    found = {row[0].strip("| `"): row[2:4] for row in rows if row[0].startswith("| `")}
+    for name, entry in MODELS.items():
+        assert found[name] == [f"{entry.parameters / 1e6:.1f} M", f"{entry.gflop:.1f}"], name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

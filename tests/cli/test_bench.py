@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from briskseg.benchmark.front import pareto_front
 from briskseg.benchmark.layers import count_work
-from briskseg.benchmark.speed import LEAST, ROUNDS
+from briskseg.benchmark.speed import LEAST, ROUNDS, Candidate, Timing
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import load_weights, save_weights
+from briskseg.models import MODELS
 
 SIZE = (48, 64)
 
@@ -61,6 +65,63 @@ def test_everything_is_measured_and_a_budget_met(command, model: Path, tmp_path:
     assert len(Image.open(picture).convert("RGB").getcolors(100_000)) > 10
 
 
+def test_all_shows_what_nothing_beats_in_accuracy_and_time(
+    command, model: Path, tmp_path: Path
+) -> None:
+    """Three files of one network, so of nearly one speed: the most accurate is never beaten."""
+    tensors, card = load_weights(model)
+    others = [tmp_path / "best.safetensors", tmp_path / "unscored.safetensors"]
+    for path, scores in zip(others, ({"val_miou": 0.5}, {}), strict=True):
+        save_weights(path, tensors, card.model_copy(update={"scores": scores}))
+    report, picture = tmp_path / "front.json", tmp_path / "front.png"
+    words = ["--backend", "torch", "--threads", 1, "--seconds", 0.01, "--all"]
+    done = command("bench", model, *others, *words, "--json", report, "--plot", picture)
+    assert done.status == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 100
+    found = {Path(one["model"]).stem: one for one in json.loads(report.read_text())["candidates"]}
+    assert [found[name]["miou"] for name in ("model", "best", "unscored")] == [0.25, 0.5, None]
+    assert found["best"]["on_front"]
+    assert not found["unscored"]["on_front"]
+    times = {name: one["milliseconds"]["labels"]["p50"] for name, one in found.items()}
+    assert found["model"]["on_front"] == (times["model"] < times["best"])
+    rows = done.out[done.out.index("Accuracy against time") :].splitlines()
+    assert {row.split(":")[0] for row in rows if row.endswith("*")} == {
+        name for name, one in found.items() if one["on_front"]
+    }
+    assert len(Image.open(picture).convert("RGB").getcolors(100_000)) > 10
+
+
+def test_all_without_models_takes_the_networks_with_their_published_scores(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: MODELS[name] for name in ("efficientvit_b0", "lite_seg")}
+    few["efficientvit_b0"] = few["efficientvit_b0"]._replace(published=(0.7565, SIZE))
+    monkeypatch.setattr("briskseg.benchmark.published.MODELS", few)
+    words = ["--backend", "torch", "--threads", 1, "--seconds", 0.01]
+    done = command("bench", "--all", *words, "--json", "-")
+    assert done.status == 0, done.err
+    (one,) = json.loads(done.out)["candidates"]  # none is published for ours
+    assert Path(one["model"]).name == "efficientvit_b0.safetensors"
+    assert (one["miou"], one["on_front"], one["size"]) == (0.7565, True, list(SIZE))
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.one_of(st.none(), st.integers(0, 9))), min_size=1))
+def test_the_front_is_what_none_beats(points: list[tuple[int, int | None]]) -> None:
+    timings, scores = [], {}
+    for number, (milliseconds, score) in enumerate(points):
+        candidate = Candidate(f"{number}", Path("x"), "torch", "float32", None, SIZE)
+        rounds = [[{"read": milliseconds, "resize": 0, "inference": 0, "decode": 0}]]
+        timings.append(Timing(candidate, 1, rounds))
+        scores[candidate] = score
+    found = {points[int(one.candidate.model)] for one in pareto_front(timings, scores)}
+    scored = [point for point in points if point[1] is not None]
+    assert found == {
+        (ms, score)
+        for ms, score in scored
+        if not any((a <= ms and b >= score and (a, b) != (ms, score)) for a, b in scored)
+    }
+
+
 def test_an_export_is_made_for_the_measurement_and_a_missed_budget_is_told(
     command, model: Path, tmp_path: Path
 ) -> None:
@@ -81,7 +142,7 @@ def test_an_export_is_made_for_the_measurement_and_a_missed_budget_is_told(
     [
         (["--budget", "soon"], "--budget soon is no budget, expected for example 30fps or 33ms"),
         (["--backend", "onyx"], "unknown backend 'onyx'; did you mean 'onnx'"),
-        (["--data", "streets"], "--data scores candidates for --budget, which is not given"),
+        (["--data", "streets"], "--data scores candidates for --budget or --all; add one of them"),
         (["--seconds", "0"], "--seconds 0: expected a number above 0"),
         (["--threads", "0"], "--threads 0: expected at least 1"),
         (["--size", "big"], "--size big is no size, expected HxW"),

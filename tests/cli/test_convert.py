@@ -41,6 +41,7 @@ def test_the_20th_output_of_the_official_erfnet_is_left_out(official, command):
         "left out\n"
         "network     erfnet, 19 classes: road ... bicycle\n"
         "images      resized to 512x1024; mean 0 0 0, std 1 1 1 (RGB in [0, 1])\n"
+        "license     as whoever published the source states it\n"
         f"wrote       {path.with_suffix('.safetensors')}\n",
         "",
     )

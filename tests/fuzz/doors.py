@@ -226,6 +226,18 @@ def read_checkpoint(path: Path) -> object:
     return recognize_encoder(shapes_of(tensors))
 
 
+def paddle_files() -> list[bytes]:
+    arrays = {"conv.weight": np.ones((3, 2), np.float32), "bn._mean": np.zeros(3, np.float32)}
+    beside = {"StructuredToParameterName@@": {"conv.weight": "conv2d_0.w_0"}}
+    return [pickle.dumps(arrays | beside, protocol=protocol) for protocol in (2, 4)]
+
+
+def read_paddle_file(path: Path) -> object:
+    from briskseg.models.weights.checkpoint import read_tensors
+
+    return read_tensors(path)
+
+
 def keras_files() -> list[bytes]:
     import h5py
 
@@ -507,6 +519,7 @@ DOORS: dict[str, Door] = {
         [b"cnumpy\ndtype\n", b"cos\nsystem\n"],
         share=50,
     ),
+    "paddle": Door(".pdparams", paddle_files, read_paddle_file, [b"cnumpy\ndtype\n"], share=50),
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
     "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
     "openvino": Door(".xml", openvino_files, read_openvino, [*JSON_WORDS, *XML_WORDS]),

@@ -17,6 +17,7 @@ from mutations import KINDS, Change
 CASES, DRAWN = 200, 40
 NEEDS = {
     "checkpoint": "torch",
+    "paddle": "torch",
     "keras": "h5py",
     "onnx": "onnx",
     "events": "tensorboard",

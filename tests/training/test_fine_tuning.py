@@ -155,7 +155,7 @@ def test_shipped_weights_are_begun_with_by_name(
         (["model.weights=fast-scnn-camvid12"], "did you mean 'fast-scnn-camvid11'"),
         (["model.weights={run}", "model.encoder={run}"], "say one of them"),
         (["model.weights=nix"], "nix is not there"),
-        (["model.encoder=erfnet-camvid11.safetensors"], "has not the encoder of ERFNet"),
+        (["model.encoder=erfnet-camvid11.safetensors"], "takes no pretrained encoder from a file"),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence_before_a_run_is_begun(
@@ -192,3 +192,22 @@ def test_weights_of_another_variant_are_refused_before_the_run_with_what_to_add(
     done = command(*words, *added)
     assert done.status == 0, done.err
     assert "begins with" in done.err
+
+
+def test_frozen_batch_norms_keep_their_statistics_and_all_else_is_trained(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "lite-seg", "--data", streets, "--no-check", *WORDS[:-1]]
+    words += ["--set=model.encoder=null", "--set=augment.size=[32, 32]", "--set=training.steps=2"]
+    done = command(*words, "--out", tmp_path / "run")
+    assert done.status == 0, done.err
+    tensors = load_file(tmp_path / "run" / "model.safetensors")
+    means = {name: array for name, array in tensors.items() if name.endswith("running_mean")}
+    assert {name.split(".")[0] for name, mean in means.items() if not mean.any()} == {"encoder"}
+    assert all(mean.any() != name.startswith("encoder.") for name, mean in means.items())
+    shifts = [array for n, array in tensors.items() if n.startswith("encoder.stem.1.bias")]
+    assert all(shift.any() for shift in shifts)  # what a batch norm learns is trained
+    words = [*words, "--set=training.frozen_batch_norm=[encodr]", "--out", tmp_path / "other"]
+    done = command(*words)
+    assert done.status == 2
+    assert "no batch norm of LiteSeg is in 'encodr'; did you mean 'encoder'?" in done.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,11 +10,10 @@ from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart, OhemPart
 from briskseg.training import losses
 from briskseg.training.losses import SegmentationLoss
-from briskseg.training.losses.cross_entropy import (
-    cross_entropy,
-    hard_cross_entropy,
-    sigmoid_cross_entropy,
-)
+from briskseg.training.losses.cross_entropy import cross_entropy, sigmoid_cross_entropy
+from briskseg.training.losses.dice import dice
+from briskseg.training.losses.lovasz import lovasz_softmax
+from briskseg.training.losses.ohem import ohem_by_loss, ohem_by_probability
 
 OUTPUTS = (TrainingOutput("logits"), TrainingOutput("aux_0", loss="auxiliary"))
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0])
@@ -74,32 +72,16 @@ def test_nothing_labeled_gives_zero_and_no_gradient(part: dict) -> None:
     assert (logits.grad == 0).all()
 
 
-@pytest.mark.parametrize(("threshold", "least"), [(0.7, 0.1), (0.05, 0.5), (0.0, 0.25), (1.0, 0.0)])
-def test_hard_pixel_mining_keeps_what_a_sort_keeps(threshold: float, least: float) -> None:
-    logits, labels = drawn(3)
-    loss = hard_cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=threshold, least=least))
-    log_p = torch.log_softmax(logits, 1).detach().numpy()
-    truth = labels.numpy()
-    losses, weights = [], []
-    for n, y, x in np.argwhere(truth != 255):
-        losses.append(-log_p[n, truth[n, y, x], y, x])
-        weights.append(WEIGHTS[truth[n, y, x]].item())
-    order = np.argsort(losses)[::-1]
-    below = [i for i in order if np.exp(-losses[i]) <= threshold]
-    kept = max(below, list(order[: int(least * len(losses))]), key=len)
-    expected = sum(losses[i] * weights[i] for i in kept) / max(1e-9, sum(weights[i] for i in kept))
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("size", ["own", "full"])
-def test_auxiliary_outputs_meet_the_labels_at_either_size(size: str) -> None:
+@pytest.mark.parametrize(("size", "corners"), [("own", False), ("full", False), ("full", True)])
+def test_auxiliary_outputs_meet_the_labels_at_either_size(size: str, corners: bool) -> None:
     logits, labels = drawn()
     small = torch.randn(2, 3, 4, 3)
-    whole = SegmentationLoss(LossPart(auxiliary=0.4, size=size), WEIGHTS, outputs=OUTPUTS)
+    whole = SegmentationLoss(LossPart(size=size), WEIGHTS, "logits", OUTPUTS, corners)
     total = whole({"logits": logits, "aux_0": small}, labels.to(torch.uint8))
     near, met = labels[:, 1::2, 1::3], small  # the middle of each 2x3 cell
     if size == "full":
-        near, met = labels, F.interpolate(small, (8, 9), mode="bilinear", align_corners=False)
+        near = labels
+        met = F.interpolate(small, (8, 9), mode="bilinear", align_corners=corners)
     expected = F.cross_entropy(logits, labels, WEIGHTS, ignore_index=255)
     expected = expected + 0.4 * F.cross_entropy(met, near, WEIGHTS, ignore_index=255)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -120,14 +102,34 @@ def test_a_declared_loss_reads_any_outputs_and_has_its_weight(monkeypatch) -> No
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_hard_pixels_are_mined_on_the_main_output_alone() -> None:
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_hard_pixels_are_mined_on_auxiliary_outputs_where_that_is_asked_for(auxiliary) -> None:
     logits, labels = drawn(3)
-    part = LossPart(ohem=OhemPart(threshold=0.05, least=0.25), auxiliary=0.5)
-    whole = SegmentationLoss(part, WEIGHTS, outputs=OUTPUTS)
+    ohem = OhemPart(threshold=0.05, least=0.25, auxiliary=auxiliary)
+    whole = SegmentationLoss(LossPart(ohem=ohem, auxiliary=0.5), WEIGHTS, outputs=OUTPUTS)
     total = whole({"logits": logits, "aux_0": logits}, labels.to(torch.uint8))
-    hard = hard_cross_entropy(logits, labels, WEIGHTS, OhemPart(threshold=0.05, least=0.25))
-    expected = hard + 0.5 * cross_entropy(logits, labels, WEIGHTS)
+    hard = ohem_by_loss(logits, labels, WEIGHTS, threshold=0.05, least=0.25)
+    expected = hard + 0.5 * (hard if auxiliary else cross_entropy(logits, labels, WEIGHTS))
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["pidnet", "mmsegmentation", "paddle"])
+def test_a_recipe_names_the_form_of_hard_pixel_mining(rule) -> None:
+    logits, labels = drawn(3)
+    part = LossPart(ohem=OhemPart(rule=rule, threshold=0.3, least=40))
+    found = SegmentationLoss(part, WEIGHTS)({"logits": logits}, labels.to(torch.uint8))
+    expected = ohem_by_probability(logits, labels, WEIGHTS, threshold=0.3, least=40, rule=rule)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_dice_and_lovasz_are_added_to_the_loss_of_the_logits() -> None:
+    logits, labels = drawn(3)
+    part = LossPart(dice=0.5, lovasz=2.0)
+    whole = SegmentationLoss(part, WEIGHTS, outputs=OUTPUTS)
+    found = whole({"logits": logits, "aux_0": logits}, labels.to(torch.uint8))
+    expected = 1.4 * cross_entropy(logits, labels, WEIGHTS)
+    expected = expected + 0.5 * dice(logits, labels) + 2 * lovasz_softmax(logits, labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_an_output_that_the_network_does_not_declare_is_no_silent_auxiliary() -> None:

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 from tests.training.conftest import checkpoint, rows
 
 from briskseg.core.card import read_card
-from briskseg.recipe import load_recipe
+from briskseg.data import open_dataset
+from briskseg.recipe import Recipe, list_recipes, load_recipe, recipe_text
+from briskseg.training.fine_tuning import begin_network
+from briskseg.training.losses import SegmentationLoss
+from briskseg.training.session import RunSession
+from briskseg.training.train_step import make_optimizer
 
 # erfnet_pytorch's train/main.py, to three decimals, in the order of the train ids.
 ENCODER_WEIGHTS = [
@@ -197,3 +203,37 @@ def test_stages_that_do_not_fit_are_refused_in_a_sentence(
     assert done.status == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) <= 2
+
+
+def ours(name: str) -> bool:
+    """Whether it is a recipe for CamVid or Cityscapes, and trains in one stage."""
+    recipe = load_recipe(name)
+    return isinstance(recipe, Recipe) and bool(recipe.data.classes) and not recipe.training.stages
+
+
+@pytest.mark.parametrize("name", [*filter(ours, list_recipes())])
+def test_a_recipe_is_complete_and_its_losses_and_rates_fit_its_network(
+    name: str, cityscapes: Path, camvid32: Path
+) -> None:
+    assert len(recipe_text(name).splitlines()) <= 50
+    recipe = load_recipe(name, ["data.size=[32, 64]", "augment.size=null", "model.encoder=null"])
+    root = cityscapes if recipe.data.classes == "cityscapes" else camvid32
+    dataset = open_dataset(root, recipe.data.classes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = begin_network(recipe, dataset, RunSession(), is_new=True)
+    part, classes = recipe.training.loss, len(dataset.names)
+    loss = SegmentationLoss(
+        part, torch.ones(classes), "logits", network.outputs, network.align_corners
+    )
+    if isinstance(part.class_weights, tuple):
+        assert len(part.class_weights) == classes
+    optimizer = make_optimizer(recipe.training.optimizer, network, fused=False)
+    labels = torch.from_numpy(np.random.default_rng(0).integers(0, classes, (2, 32, 64), np.uint8))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    total = loss(network.forward_train(torch.randn(2, 3, 32, 64)), labels)
+    assert 0 < total.item() < 1000
+    total.backward()
+    optimizer.step()
+    after = zip(before, network.parameters(), strict=True)
+    assert sum(not torch.equal(old, new) for old, new in after) > 0.9 * len(before)

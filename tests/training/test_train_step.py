@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.training.conftest import checkpoint
 from torch import nn
 
 from briskseg.models import create_model
@@ -57,6 +58,34 @@ def test_steps_follow_the_milestones() -> None:
 def test_warm_up_rises_to_the_schedule() -> None:
     part = SchedulePart(name="constant", warmup=4)
     assert [factor(part, step, 10, 5) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_a_warm_up_from_a_factor_is_mmsegmentations_linear_one_with_poly_after_it() -> None:
+    """SegFormer's: LinearLR from a factor, then PolyLR over the rest."""
+    part = SchedulePart(name="poly", power=1.0, warmup=5, warmup_from=1e-6)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    linear = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-6, total_iters=5)
+    for step in range(25):
+        expected = linear.get_last_lr()[0] if step < 5 else 1 - (step - 5) / 20
+        assert factor(part, step, 25, 10) == pytest.approx(expected, abs=1e-7)
+        optimizer.step()
+        linear.step()
+
+
+def test_an_exponential_warm_up_is_stdcs() -> None:
+    """lr0 1e-2 from warmup_start_lr 1e-5: start * (lr0 / start) ** (step / steps)."""
+    how = {"warmup": 8, "warmup_from": 1e-3, "warmup_rise": "exponential"}
+    part = SchedulePart(name="poly", power=0.9, **how)
+    for step in range(8):
+        expected = 1e-5 * (1e-2 / 1e-5) ** (step / 8)
+        assert 1e-2 * factor(part, step, 48, 10) == pytest.approx(expected)
+    for step in range(8, 48):
+        assert factor(part, step, 48, 10) == pytest.approx((1 - (step - 8) / 40) ** 0.9)
+
+
+def test_an_exponential_warm_up_without_a_beginning_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a factor above 0 in warmup_from, found None"):
+        SchedulePart(warmup=5, warmup_rise="exponential")
 
 
 def spared(part: OptimizerPart) -> set[str]:
@@ -114,3 +143,36 @@ def test_adam_steps_as_torch_adam_on_all_parameters() -> None:
             optimizer.step()
     assert torch.allclose(ours.weight, theirs.weight)
     assert torch.allclose(ours.bias, theirs.bias)
+
+
+def test_parameters_have_the_factor_of_the_longest_beginning_that_fits() -> None:
+    network = create_model("bisenet_v2", 5)
+    factors = {"head": 10.0, "heads": 2.0, "heads.aux3": 0.5}
+    part = OptimizerPart(name="sgd", lr=0.1, lr_factors=factors, no_decay=("norm",))
+    groups = make_optimizer(part, network, fused=False).param_groups
+    found = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(found) == len(list(network.parameters()))
+    for name, parameter in network.named_parameters():
+        first, second = name.split(".")[:2]
+        expected = 0.5 if (first, second) == ("heads", "aux3") else factors.get(first, 1.0)
+        assert found[id(parameter)] == pytest.approx(0.1 * expected), name
+
+
+def test_factors_follow_the_schedule_at_every_step(streets, tmp_path, command) -> None:
+    run = tmp_path / "run"
+    words = ["--set=training.optimizer={name: sgd, lr: 0.01, lr_factors: {classifier: 4}}"]
+    words += ["--set=training.schedule={name: poly, power: 1}", "--set=training.steps=4"]
+    words += ["--set=data.size=null", "--set=training.batch=4", "--no-check"]
+    done = command("train", "demo", "--data", streets, "--out", run, *words)
+    assert done.status == 0, done.err
+    groups = checkpoint(run)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([0.0025] * 2 + [0.01] * 2)
+
+
+def test_a_beginning_that_no_parameter_has_is_refused(streets, tmp_path, command) -> None:
+    words = ["--data", streets, "--out", tmp_path / "run", "--no-check"]
+    change = "--set=training.optimizer.lr_factors={classifer: 4}"
+    done = command("train", "demo", *words, change)
+    assert done.status == 2
+    assert "no parameter of FastSCNN is in 'classifer'; did you mean 'classifier'?" in done.err
+    assert not (tmp_path / "run").exists()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
+from briskseg.benchmark.front import Scores, pareto_front
 from briskseg.benchmark.speed import BUSY, Speed, Timing
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
@@ -23,7 +24,8 @@ PERCENTILES = (50, 95, 99)
 class Report:
     """speed: what was timed. cards: of each model. image: what was run on. work: of each
     timing's network, None without torch. answer: of `--budget`, None where none was asked.
-    unmeasured: sentences on what could not be made or opened at all."""
+    unmeasured: sentences on what could not be made or opened at all. scores: with `--all`, the
+    mIoU of every timing's candidate, None where it is not known."""
 
     speed: Speed
     cards: Mapping[str, Card]
@@ -31,6 +33,12 @@ class Report:
     work: Mapping[tuple[str, tuple[int, int]], Work | None]
     answer: Answer | None = None
     unmeasured: Sequence[str] = ()
+    scores: Scores = field(default_factory=dict)
+
+    @property
+    def front(self) -> list[Timing]:
+        """Of those with scores, the fastest first, those that none beats in time and accuracy."""
+        return pareto_front(self.speed.timings, self.scores) if self.scores else []
 
     def flop_per_s(self, timing: Timing) -> float | None:
         work = self.work[timing.candidate.model, timing.candidate.size_hw]
@@ -88,8 +96,13 @@ class Report:
         work = self.work[timing.candidate.model, timing.candidate.size_hw]
         named = {**asdict(timing.candidate), "path": str(timing.candidate.path)}
         named["size"] = list(named.pop("size_hw"))
+        scored = {}
+        if self.scores:
+            on_front = any(one is timing for one in self.front)
+            scored = {"miou": self.scores[timing.candidate], "on_front": on_front}
         return {
             **named,
+            **scored,
             "ran": timing.candidate.ran._asdict(),
             "frames": timing.frames,
             "milliseconds": {

@@ -14,12 +14,20 @@ from briskseg.cli.options import PlotOption, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from briskseg.benchmark.budget import Answer
-    from briskseg.benchmark.speed import Candidate, Timing
+    from briskseg.benchmark.speed import Candidate
     from briskseg.benchmark.speed_report import Report
 
 _Models = Annotated[
-    list[str], typer.Argument(help="Run folders, weights, exported files or shipped names.")
+    list[str] | None,
+    typer.Argument(help="Run folders, weights, exported files or shipped names."),
+]
+_All = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="Compare accuracy and time, and show what nothing beats in both: of the models, or "
+        "without any, of every network with a published score on Cityscapes.",
+    ),
 ]
 _Sizes = Annotated[
     list[str] | None,
@@ -40,7 +48,7 @@ _Budget = Annotated[
 ]
 _Data = Annotated[
     str | None,
-    typer.Option(help="With --budget: score on this data set's val, at every size."),
+    typer.Option(help="With --budget or --all: score on this data set's val, at every size."),
 ]
 _Image = Annotated[
     Path | None, typer.Option(help="The image to run on; by default a drawn street.")
@@ -49,7 +57,8 @@ _Image = Annotated[
 
 @app.command()
 def bench(
-    models: _Models,
+    models: _Models = None,
+    compares: _All = False,
     size: _Sizes = None,
     backend: Annotated[str, typer.Option(help="all, or one: torch, onnx, openvino ...")] = "all",
     threads: _Threads = None,
@@ -71,17 +80,22 @@ def bench(
     --budget answers with the most accurate candidate that meets it: by the mIoU in the card at the
     card's own size, or by --data at every size. Exit status: 0 met, 1 not, 2 the request was wrong.
 
+    --all compares models by the same scores: a table, and with --plot a picture of mIoU against
+    milliseconds. The published networks are timed with random weights, which change no time.
+
     Example: briskseg bench runs/first --budget 30fps --plot speed.png
     """
-    _check(seconds, threads, data, budget)
+    _check(models, compares, seconds, threads, data, budget)
     sizes = [read_size(text, "--size") for text in size or []]
 
     from rich.console import Console
 
     from briskseg.benchmark.budget import check_same_classes, read_budget, solve
     from briskseg.benchmark.candidates import available_backends, find_all, thread_numbers
+    from briskseg.benchmark.published import write_published
     from briskseg.benchmark.speed import measure
     from briskseg.benchmark.speed_report import Report, count_all
+    from briskseg.cli.bench_output import print_report
 
     limit = None if budget is None else read_budget(budget)
     numbers = [threads] if threads or limit is None else [*thread_numbers()]
@@ -89,34 +103,46 @@ def bench(
     score = _scorer(data)
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:
         with Console(stderr=True).status("preparing the files to measure"):
-            search = find_all(models, backends, numbers, sizes, Path(folder))
-        if limit is not None:
+            search = find_all(
+                models or write_published(Path(folder)), backends, numbers, sizes, Path(folder)
+            )
+        if limit is not None or compares:
             check_same_classes([*search.cards.items()])
         shapes = {candidate.size_hw for candidate in search.candidates}
         images, name = _images(image, shapes, Path(folder))
         with console.counter("measuring", "rounds") as progress:
             speed = measure(search.candidates, images, seconds, progress)
         answer = None if limit is None else solve(limit, speed.timings, score)
+        scores = {t.candidate: score(t.candidate) for t in speed.timings if compares}
         work = count_all(search.cards, speed)
-        report = Report(speed, search.cards, name, work, answer, search.unmeasured)
+        report = Report(speed, search.cards, name, work, answer, search.unmeasured, scores)
     if plot is not None:
-        from briskseg.benchmark.speed_chart import save_picture
-
-        save_picture(report, plot)
+        _draw(report, plot)
     if not console.is_stdout(json_file):
-        _print(report)
+        print_report(report)
     console.write_json(json_file, report.to_json())
     if answer is not None and not answer.met:
         raise typer.Exit(1)
 
 
-def _check(seconds: float, threads: int | None, data: str | None, budget: str | None) -> None:
+def _check(
+    models: list[str] | None,
+    compares: bool,
+    seconds: float,
+    threads: int | None,
+    data: str | None,
+    budget: str | None,
+) -> None:
+    if not models and not compares:
+        raise RequestError(
+            "nothing to measure: name models, or add --all for every network with a published score"
+        )
     if not seconds > 0:
         raise RequestError(f"--seconds {seconds:g}: expected a number above 0")
     if threads is not None and threads < 1:
         raise RequestError(f"--threads {threads}: expected at least 1")
-    if data is not None and budget is None:
-        raise RequestError("--data scores candidates for --budget, which is not given; add it")
+    if data is not None and budget is None and not compares:
+        raise RequestError("--data scores candidates for --budget or --all; add one of them")
 
 
 def _images(
@@ -162,104 +188,11 @@ def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
     return score
 
 
-def _print(report: Report) -> None:
-    """The stages' times, then rates and sizes, the machine, what to mind, and the budget's answer.
+def _draw(report: Report, path: Path) -> None:
+    from briskseg.benchmark.front_chart import save_front
+    from briskseg.benchmark.speed_chart import save_picture
 
-    Candidates are in the order of their speed.
-    """
-    lines = console.plain_console(console.WIDTH)
-    timings = sorted(report.speed.timings, key=lambda timing: timing.median("labels"))
-    lines.print(f"On {report.image}; milliseconds, a frame at a time.\n")
-    _print_times(report, timings)
-    lines.print(
-        "\nlabels: read to decode, the file's bytes to the label map. whole: overlay too.\n"
-    )
-    _print_rates(report, timings)
-    lines.print()
-    works = [
-        f"{report.cards[model].network.name} at {height}x{width}: {work.flop / 1e9:.2f} GFLOP "
-        f"(1 MAC = 2 FLOP), {work.values / 1e6:.0f} million numbers in and out of its layers."
-        for (model, (height, width)), work in report.work.items()
-        if work is not None
-    ]
-    for line in dict.fromkeys(works):  # once where several models have the same network
-        lines.print(line)
-    for threads, peaks in report.speed.peaks.items():
-        lines.print(
-            f"This machine's peaks on {_threads(threads)}: float32 {peaks.float32 / 1e9:.0f}, "
-            f"int8 {peaks.int8 / 1e9:.0f}, in 10^9 operations/s; "
-            f"memory copy {peaks.copy / 1e9:.1f} GB/s."
-        )
-    for note in report.notes:
-        lines.print(note)
-    if report.answer is not None:
-        lines.print(f"\n{_answer(report.answer)}")
-
-
-def _print_times(report: Report, timings: list[Timing]) -> None:
-    from briskseg.benchmark.speed import SUMS
-    from briskseg.benchmark.speed_report import PERCENTILES
-    from briskseg.benchmark.worker import STAGES
-
-    columns = (*STAGES, *SUMS)
-    table = console.plain_table("candidate", "", *columns)
-    table.columns[0].max_width, table.columns[0].overflow = 28, "fold"
-    rows: list[list[str]] = []
-    for timing in timings:
-        rows += [[""]] * bool(rows)  # an empty line between candidates
-        for line, share in zip(_names(report, timing), PERCENTILES, strict=True):
-            times = [f"{timing.percentile(stage, share):.1f}" for stage in columns]
-            rows.append([line, f"p{share}", *times])
-    console.print_rows(table, rows, console.WIDTH)
-
-
-def _print_rates(report: Report, timings: list[Timing]) -> None:
-    headings = ("frames/s", "memory MB", "file MB", "GFLOP/s", "of peak", "spread")
-    table = console.plain_table("candidate", *headings)
-    table.columns[0].max_width, table.columns[0].overflow = 40, "fold"
-    rows = []
-    for timing in timings:
-        rate, share = report.flop_per_s(timing), report.peak_share(timing)
-        rows.append(
-            (
-                ", ".join(_names(report, timing)[:2]),
-                f"{timing.frames_per_s:.1f}",
-                "-" if timing.memory is None else f"{timing.memory / 1e6:.0f}",
-                f"{timing.file_bytes / 1e6:.1f}",
-                "-" if rate is None else f"{rate / 1e9:.1f}",
-                "-" if share is None else f"{share:.0%}",
-                f"{timing.spread:.0%}",
-            )
-        )
-    console.print_rows(table, rows, console.WIDTH)
-
-
-def _names(report: Report, timing: Timing) -> list[str]:
-    """What distinguishes a candidate, in three lines: what computes, its input, and the file."""
-    candidate = timing.candidate
-    height, width = candidate.size_hw
-    threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
-    model = f"{Path(candidate.model).name}: " if len(report.cards) > 1 else ""
-    return [candidate.way, f"{height}x{width}{threads}", f"{model}{candidate.path.name}"]
-
-
-def _threads(threads: int | None) -> str:
-    return "all threads" if threads is None else f"{threads} thread{'s' * (threads > 1)}"
-
-
-def _answer(answer: Answer) -> str:
-    timing, budget = answer.timing, answer.budget
-    speed = f"{timing.median('labels'):.1f} ms, {timing.frames_per_s:.1f} frames/s"
-    if not answer.met:
-        return (
-            f"{budget.text} is not met: the nearest is {timing.candidate} with {speed}, "
-            f"{answer.over:.1f} ms over."
-        )
-    score = "its score is not known"
-    if answer.score is not None:
-        score = f"mIoU {console.percent(answer.score, ' %')}"
-    slow = timing.percentile("labels", 95)
-    late = ""
-    if slow > budget.milliseconds:
-        late = f" One frame in twenty takes longer than the budget (p95 {slow:.1f} ms)."
-    return f"{budget.text} is met: {timing.candidate} with {speed}; {score}.{late}"
+    if report.scores:
+        save_front(report, path)
+    else:
+        save_picture(report, path)

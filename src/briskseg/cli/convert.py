@@ -21,8 +21,8 @@ def convert(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Published weights (.pth, .pt, .ckpt, .tar, .safetensors), or a .keras file that "
-            "`briskseg export` wrote."
+            help="Published weights (.pth, .pt, .ckpt, .tar, .pdparams, .safetensors), or a .keras "
+            "file that `briskseg export` wrote."
         ),
     ],
     labels: Annotated[
@@ -43,8 +43,9 @@ def convert(
 ) -> None:
     """Turn published weights, or a Keras file of ours, into a file of ours with its card.
 
-    Recognizes the weights of the authors' ERFNet, of MMSegmentation's ERFNet and Fast-SCNN, and of
-    Tramac/Fast-SCNN-pytorch by their names and shapes. The authors' ERFNet for Cityscapes has a
+    Recognizes the weights of every network of `briskseg models` by their names and shapes, as their
+    authors, MMSegmentation, torchvision, transformers, PaddleSeg, CoinCheung/BiSeNet and
+    Tramac/Fast-SCNN-pytorch published them. The authors' ERFNet for Cityscapes has a
     20th output for ignored pixels; with --labels cityscapes it is left out. Their encoder
     pretrained on ImageNet alone is no network: train one from it with --set model.encoder=FILE.
 
@@ -83,6 +84,8 @@ def _print_card(card: Card) -> None:
     mean, std = (" ".join(f"{x:g}" for x in xs) for xs in (card.input.mean, card.input.std))
     print(f"network     {card.network.name}, {len(names)} classes: {names[0]} ... {names[-1]}")
     print(f"images      {sized}; mean {mean}, std {std} (RGB in [0, 1])")
+    if card.license:
+        print(f"license     {card.license}")
 
 
 def _label_set(labels: str) -> LabelSet:

@@ -142,6 +142,7 @@ def _refuse(
     from briskseg.training.preflight import (
         refuse_dataless,
         refuse_folder,
+        refuse_teacher,
         refuse_weights,
         seed_folders,
     )
@@ -160,6 +161,7 @@ def _refuse(
     elif is_first:
         refuse_folder(folder, resume)
         refuse_weights(described, folder)
+        refuse_teacher(described)
     if not is_unchecked and is_first and isinstance(described, Recipe):
         refuse_unfit(described)
 

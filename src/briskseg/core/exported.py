@@ -60,20 +60,7 @@ def read_exported(path: Path) -> tuple[Card, Exported]:
 
     Raises RequestError if there is no such file, WeightsError if it is damaged or has no card.
     """
-    if not path.exists():
-        raise RequestError(f"{path} is not there, expected an .onnx or .xml file")
-    is_xml = path.suffix.lower() == ".xml"
-    if content := other_content(path, expected=("xml",) if is_xml else ()):
-        raise WeightsError(content.sentence(path, f"a model's {path.suffix} file"))
-    try:
-        check_size(path, _MAX_XML_BYTES if is_xml else _MAX_ONNX_BYTES, WeightsError)
-        pairs = _xml_pairs(path) if is_xml else _onnx_pairs(path)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, expat.ExpatError) as error:
-        raise WeightsError(
-            f"{path} is damaged or no {path.suffix} file ({error}); copy it or export it again"
-        ) from None
+    pairs = _pairs(path)
     if CARD_KEY not in pairs or EXPORT_KEY not in pairs:
         raise WeightsError(
             f"{path} has no card, so its classes and its input are unknown: `briskseg export` did "
@@ -88,6 +75,29 @@ def read_exported(path: Path) -> tuple[Card, Exported]:
             f"({'.'.join(map(str, first['loc']))}: {first['msg']}); export it again"
         ) from None
     return Card.from_json(pairs[CARD_KEY], path), exported
+
+
+def has_card(path: Path) -> bool:
+    """Whether an .onnx or .xml file has a card: `briskseg export` wrote it. Raises as
+    `read_exported` for what is not there, damaged, or keeps its numbers elsewhere."""
+    return CARD_KEY in _pairs(path)
+
+
+def _pairs(path: Path) -> dict[str, str]:
+    if not path.exists():
+        raise RequestError(f"{path} is not there, expected an .onnx or .xml file")
+    is_xml = path.suffix.lower() == ".xml"
+    if content := other_content(path, expected=("xml",) if is_xml else ()):
+        raise WeightsError(content.sentence(path, f"a model's {path.suffix} file"))
+    try:
+        check_size(path, _MAX_XML_BYTES if is_xml else _MAX_ONNX_BYTES, WeightsError)
+        return _xml_pairs(path) if is_xml else _onnx_pairs(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, expat.ExpatError) as error:
+        raise WeightsError(
+            f"{path} is damaged or no {path.suffix} file ({error}); copy it or export it again"
+        ) from None
 
 
 def _onnx_pairs(path: Path) -> dict[str, str]:

@@ -7,11 +7,8 @@ float, of the one size that the file was made for; mean and standard deviation a
 Normalization layer. What comes out are the logits (N, H, W, classes), with no softmax.
 
 The layers follow from the operations of the network's export form, as `torch.export` lists them:
-each has an entry in OPERATIONS, or no image goes into it and it is computed here. Batch norms and
-dropout stay layers, so that the file can be trained on. Keras pads "same" convolutions of stride 2
-and enlarges by deconvolution otherwise than torch, so these are written as explicit padding and
-cropping. What is linear along an axis and no layer has (cell averages, repeated borders,
-align_corners) is a matrix in an EinsumDense.
+each has an entry in `keras_operations.OPERATIONS`, or no image goes into it and it is computed
+here. Batch norms and dropout stay layers, so that the file can be trained on.
 """
 
 from __future__ import annotations
@@ -19,14 +16,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.fx.node import map_arg
 
@@ -36,7 +31,8 @@ from briskseg.core.exported import Exported
 from briskseg.core.types import Array
 from briskseg.export import Infer, Runs
 from briskseg.export.deployed import FullLogits
-from briskseg.export.keras_reader import KINDS, add_beside, layer_name
+from briskseg.export.keras_operations import KERAS_AXIS, OPERATIONS, Weight
+from briskseg.export.keras_reader import FIXED, KINDS, add_beside, layer_name
 from briskseg.models.network import Network
 
 # Layers that ask where the channels are; the user's own setting must not decide.
@@ -44,7 +40,6 @@ _WITH_CHANNELS = {
     *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D"),
     *("ZeroPadding2D", "Cropping2D", "Resizing", "SpatialDropout2D"),
 }
-_KERAS_AXIS = {0: 0, 1: 3, 2: 1, 3: 2}  # of each axis of (N,C,H,W) in (N,H,W,C)
 
 
 def write_keras(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
@@ -100,10 +95,6 @@ def _open(keras: Any, path: Path) -> Infer:
         return np.moveaxis(np.asarray(logits_nhwc[0], np.float32), -1, 0)
 
     return infer
-
-
-class Weight(str):
-    """The name of a tensor of the network, in place of the tensor."""
 
 
 class Writer:
@@ -172,123 +163,27 @@ class Writer:
         self.used.update(ours)
         return self.add(layer, x, name, **options)
 
+    def add_fixed(self, layer: str, x: Any, arrays: list[Array], **options: Any) -> Any:
+        """As `add`, of a layer with arrays that are no tensors of ours, and are not trained."""
+        name = self._number(FIXED)
+        self.arrays[name] = arrays
+        return self.add(layer, x, name, trainable=False, **options)
+
     def along(self, x: Any, axis: int, matrix: Tensor) -> Any:
         """Multiply `x` along an axis of (N,C,H,W) by `matrix` (before, after)."""
-        at = _KERAS_AXIS[axis % 4]
-        name, shape, axes = self._number("resample"), [*x.shape[1:]], "nhwc"
+        at = KERAS_AXIS[axis % 4]
+        shape, axes = [*x.shape[1:]], "nhwc"
         shape[at - 1] = matrix.shape[1]
-        self.arrays[name] = [matrix.float().numpy()]
         equation = f"{axes},{axes[at]}v->{axes.replace(axes[at], 'v')}"
-        options = {"equation": equation, "output_shape": shape, "trainable": False}
-        return self.add("EinsumDense", x, name, **options)
+        options = {"equation": equation, "output_shape": shape}
+        return self.add_fixed("EinsumDense", x, [matrix.float().numpy()], **options)
 
     def _number(self, layer: str) -> str:
         self._numbers[layer] += 1
-        return f"{layer}_{self._numbers[layer]}"
+        return f"{layer.rstrip('_')}_{self._numbers[layer]}"
 
 
-def _convolution(
-    writer: Writer, x: Any, weight: Weight, bias: Weight | None = None, *numbers: Any
-) -> Any:
-    """numbers: stride, padding, dilation, groups; those that are as usual may be missing."""
-    usual: list[Any] = [(1, 1), (0, 0), (1, 1), 1]
-    stride, padding, dilation, groups = [*numbers, *usual[len(numbers) :]]
-    out_channels, _, *kernel = writer.state[weight].shape
-    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    same = [*stride] == [1, 1] and [2 * p for p in padding] == reach
-    if not same and any(padding):
-        x = writer.add("ZeroPadding2D", x, padding=tuple(padding))
-    options: dict[str, Any] = {
-        "kernel_size": tuple(kernel),
-        "strides": tuple(stride),
-        "dilation_rate": tuple(dilation),
-        "padding": "same" if same else "valid",
-        "use_bias": bias is not None,
-    }
-    if groups == x.shape[3] == out_channels > 1:
-        return writer.add_weighted("DepthwiseConv2D", x, [weight, bias], **options)
-    options |= {"filters": out_channels, "groups": groups}
-    return writer.add_weighted("Conv2D", x, [weight, bias], **options)
-
-
-def _deconvolution(writer: Writer, x: Any, weight: Weight, bias: Weight | None, stride: Any) -> Any:
-    _, out_channels, *kernel = writer.state[weight].shape
-    options = {"filters": out_channels, "kernel_size": tuple(kernel), "strides": tuple(stride)}
-    options |= {"padding": "valid", "use_bias": bias is not None}
-    return writer.add_weighted("Conv2DTranspose", x, [weight, bias], **options)
-
-
-def _batch_norm(writer: Writer, x: Any, *numbers: Any) -> Any:
-    *weights, _training, momentum, epsilon, _cudnn = numbers
-    options = {"axis": -1, "momentum": 1 - momentum, "epsilon": epsilon}
-    return writer.add_weighted("BatchNormalization", x, weights, **options)
-
-
-def _slice(writer: Writer, x: Any, axis: int, start: int, end: int, step: int = 1) -> Any:
-    """Rows or columns of (N,C,H,W); others are left whole."""
-    at = _KERAS_AXIS[axis]
-    size = x.shape[at]
-    if at in (1, 2) and step == 1:
-        before, after = start, max(size - end, 0)
-        cropping = ((before, after), (0, 0)) if at == 1 else ((0, 0), (before, after))
-        return writer.add("Cropping2D", x, cropping=cropping) if before or after else x
-    if start == 0 and (size is None or end >= size) and step == 1:
-        return x
-    raise ExportError("a Keras file cannot hold a network that takes some of its channels apart")
-
-
-def _matmul(writer: Writer, left: Any, right: Any) -> Any:
-    """By a constant matrix: along H from the left, along W from the right."""
-    if isinstance(left, Tensor):
-        return writer.along(right, 2, left.T)
-    return writer.along(left, 3, right)
-
-
-def _index_select(writer: Writer, x: Any, axis: int, index: Tensor) -> Any:
-    size = x.shape[_KERAS_AXIS[axis]]
-    return writer.along(x, axis, F.one_hot(index, size).T)
-
-
-def _bilinear(writer: Writer, x: Any, size_hw: Any, align_corners: bool, *_: Any) -> Any:
-    height, width = size_hw
-    if x.shape[1:3] == (height, width):
-        return x
-    if not align_corners:
-        return writer.add("Resizing", x, height=height, width=width, interpolation="bilinear")
-    for axis, wanted in ((2, height), (3, width)):
-        size = x.shape[_KERAS_AXIS[axis]]
-        each = torch.eye(size)[None]  # a pixel in each channel, so a row is how it spreads
-        matrix = F.interpolate(each, wanted, mode="linear", align_corners=True)[0]
-        x = writer.along(x, axis, matrix)
-    return x
-
-
-def _concatenate(writer: Writer, xs: Any, axis: int = 0) -> Any:
-    return writer.add("Concatenate", list(xs), axis=_KERAS_AXIS[axis])
-
-
-def _max_pool(writer: Writer, x: Any, kernel: Any, stride: Any = (), *_: Any) -> Any:
-    return writer.add("MaxPooling2D", x, pool_size=tuple(kernel), strides=tuple(stride or kernel))
-
-
-def _dropout(layer: str) -> Callable[..., Any]:
-    return lambda writer, x, p, _: writer.add(layer, x, rate=p, seed=0) if p else x
-
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "conv2d": _convolution,
-    "conv_transpose2d": _deconvolution,
-    "batch_norm": _batch_norm,
-    "relu": lambda writer, x: writer.add("ReLU", x),
-    "add": lambda writer, x, y: writer.add("Add", [x, y]),
-    "cat": _concatenate,
-    "max_pool2d": _max_pool,
-    "slice": _slice,
-    "alias": lambda writer, x: x,
-    "clone": lambda writer, x: x,
-    "matmul": _matmul,
-    "index_select": _index_select,
-    "upsample_bilinear2d": _bilinear,
-    "dropout": _dropout("Dropout"),
-    "feature_dropout": _dropout("SpatialDropout2D"),
-}
+def _replaced(node: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
+    """The arguments of an operation, with the values of the nodes among them."""
+    found: tuple[Any, Any] = map_arg((node.args, node.kwargs), values.__getitem__)
+    return found

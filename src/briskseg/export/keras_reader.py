@@ -30,6 +30,7 @@ from briskseg.models.weights.comparison import check_finite, network_of, shapes_
 from briskseg.models.weights.convert import new_file
 
 BESIDE = "briskseg.safetensors"
+FIXED = "fixed_"  # how layers are named whose arrays are no tensors of ours
 
 # Unpacked, no member is longer than this, and all arrays together neither: the largest network here
 # takes 10 MB.
@@ -163,6 +164,8 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
                 continue
             number = seen[kind.group]
             seen[kind.group] += 1
+            if layer["config"]["name"].startswith(FIXED):
+                continue
             group = f"layers/{kind.group}_{number}" if number else f"layers/{kind.group}"
             for index, array in enumerate(_arrays(h5py, file, f"{group}/vars")):
                 total += array.nbytes

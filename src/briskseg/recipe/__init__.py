@@ -19,6 +19,7 @@ from briskseg.recipe.segmentation import (
     ProgressiveResizePart,
     Recipe,
     StagePart,
+    TeacherPart,
     TrainingPart,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "Recipe",
     "SchedulePart",
     "StagePart",
+    "TeacherPart",
     "TrainingPart",
     "list_recipes",
     "load_recipe",

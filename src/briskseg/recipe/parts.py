@@ -75,6 +75,8 @@ class OptimizerPart(Part):
 
     name: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: Positive = 1e-3
+    # factors of lr for the parameters whose names begin so, as {encoder: 0.25} or {head: 10}
+    lr_factors: dict[str, Positive] = {}
     weight_decay: NotNegative = 0.01
     # which parameters do not decay; null: with adamw biases and batch norms, otherwise none
     no_decay: Listed[tuple[Literal["bias", "norm", "depthwise"], ...]] | None = None
@@ -88,7 +90,7 @@ class SchedulePart(Part):
 
     poly: from 1 to `least` as (1 - progress) ** power. step: `factors[i]` from `milestones[i]`
     (epochs, or steps where `by` is step) on. exponential: from the one milestone on, times the one
-    factor each epoch (or step). constant: 1. `warmup` steps rise evenly before.
+    factor each epoch (or step). constant: 1. `warmup` steps rise before.
     """
 
     name: Literal["poly", "step", "exponential", "constant"] = "poly"
@@ -98,6 +100,10 @@ class SchedulePart(Part):
     milestones: Listed[tuple[Count, ...]] = ()
     factors: Listed[tuple[Positive, ...]] = ()
     warmup: CountOrZero = 0
+    # null: the schedule runs from the first step, times 1 / warmup, 2 / warmup, ... A factor: the
+    # warm-up rises from it to 1, and the schedule begins after it, as in most published codes
+    warmup_from: Share | None = None
+    warmup_rise: Literal["linear", "exponential"] = "linear"
 
     @model_validator(mode="after")
     def _steps_fit(self) -> SchedulePart:
@@ -112,6 +118,11 @@ class SchedulePart(Part):
             )
         if self.name == "exponential" and not len(self.milestones) == len(self.factors) == 1:
             raise ValueError(f"an exponential schedule needs one of each, found {found}")
+        if self.warmup_rise == "exponential" and not self.warmup_from:
+            raise ValueError(
+                "an exponential warm-up needs a factor above 0 in warmup_from, found "
+                f"{self.warmup_from}"
+            )
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from briskseg.recipe.parts import (
     NetworkPart,
     NotNegative,
     Part,
+    Positive,
     PositiveTriple,
     Range,
     RunName,
@@ -32,7 +33,8 @@ class ModelPart(NetworkPart):
 
     # trained: a run folder, its file or a shipped name; heads begin anew where classes differ
     weights: str | None = None
-    encoder: str | None = None  # pretrained: a run folder, its file, or the official checkpoint
+    # pretrained: a run folder, its file, the official checkpoint, or efficientnet-lite0
+    encoder: str | None = None
 
     @model_validator(mode="after")
     def _begins_with_one(self) -> ModelPart:
@@ -60,6 +62,8 @@ class DataPart(Part):
     # what is trained on; [train, val] for weights to ship, once everything is chosen: val then
     # chooses and scores nothing, and the last weights are kept
     train_splits: Annotated[Listed[tuple[str, ...]], Field(min_length=1)] = ("train",)
+    # a folder of images without labels, trained on besides: training.teacher says what is in them
+    unlabeled_images: str | None = None
 
 
 class Factor(Part):
@@ -142,10 +146,22 @@ class AugmentPart(Part):
 
 class OhemPart(Part):
     """Hard-pixel mining: only pixels whose true class has less than `threshold` probability count,
-    but at least `least` of all labeled pixels (the hardest)."""
+    but at least `least` (the hardest)."""
 
+    # whose form, as in `briskseg.training.losses.ohem`
+    rule: Literal["bisenet", "pidnet", "mmsegmentation", "paddle"] = "bisenet"
     threshold: Share = 0.7
-    least: Share = 0.0625
+    least: NotNegative = 0.0625  # up to 1 a share of the labeled pixels, above 1 a number of pixels
+    auxiliary: bool = False  # on the auxiliary outputs too
+
+    @model_validator(mode="after")
+    def _least_fits(self) -> OhemPart:
+        if self.rule != "bisenet" and self.least <= 1:
+            raise ValueError(
+                f"ohem by the rule {self.rule} counts pixels: give a number above 1 for least, as "
+                f"131072, found {self.least}"
+            )
+        return self
 
 
 class LossPart(Part):
@@ -160,6 +176,9 @@ class LossPart(Part):
     # where a smaller output meets the labels: at its own size (labels are sampled) or at theirs
     size: Literal["own", "full"] = "own"
     ohem: OhemPart | None = None
+    # weights of further losses of the logits, which count overlap and not pixels
+    dice: NotNegative = 0.0
+    lovasz: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _ohem_fits(self) -> LossPart:
@@ -179,13 +198,31 @@ class StagePart(Part):
     class_weights: ClassWeights = "none"
 
 
+class TeacherPart(Part):
+    """A trained network that is learned from besides the labels (knowledge distillation)."""
+
+    # a run, weights or a shipped name; or an .onnx file, ours or any that gives logits or labels
+    file: str
+    weight: Positive = 1.0  # of what is learned from it, beside training.loss
+    temperature: Positive = 2.0  # above 1, the classes that it does not choose say more
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, value: Any) -> Any:
+        """A file alone stands for it with the usual weight and temperature."""
+        return {"file": value} if isinstance(value, str) else value
+
+
 class TrainingPart(LengthPart):
     """What is minimized, and what is kept. With `stages`, each is `epochs` or `steps` long."""
 
     loss: LossPart = LossPart()
+    teacher: TeacherPart | None = None
     stages: Listed[tuple[StagePart, ...]] = ()  # none: all outputs are trained at once
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1
+    # the parts, as [encoder], whose batch norms keep the statistics that they begin with
+    frozen_batch_norm: Listed[tuple[str, ...]] = ()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # decay of the weights' moving average
     # after the last step the classes' biases are fitted to the mIoU on train, without augmentation
     logit_adjustment: bool = False
@@ -215,3 +252,12 @@ class Recipe(Part):
     data: DataPart = DataPart()
     augment: AugmentPart = AugmentPart()
     training: TrainingPart
+
+    @model_validator(mode="after")
+    def _images_without_labels_have_a_teacher(self) -> Recipe:
+        if self.data.unlabeled_images is not None and self.training.teacher is None:
+            raise ValueError(
+                "data.unlabeled_images teach nothing by themselves; name a trained network to "
+                "learn from in training.teacher"
+            )
+        return self

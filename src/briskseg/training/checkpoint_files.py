@@ -36,13 +36,14 @@ class Position:
 @dataclass(frozen=True)
 class ResumePoint:
     """A whole checkpoint, and the step of so many `steps` that it was saved after. images,
-    processes: what the steps were cut from."""
+    processes: what the steps were cut from. learns_from: `Task.learns_from`."""
 
     path: Path
     step: int
     steps: int
     images: int
     processes: int
+    learns_from: str | None
 
 
 def save_checkpoint(folder: RunFolder, checkpoint: Mapping[str, Any]) -> None:
@@ -119,4 +120,4 @@ def read_resume_point(path: Path) -> ResumePoint:
         )
     step = Position(**checkpoint["position"]).step
     cut = checkpoint["steps"], checkpoint["images"], checkpoint["processes"]
-    return ResumePoint(path, step, *cut)
+    return ResumePoint(path, step, *cut, checkpoint.get("learns_from"))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from briskseg.core.card import Card, load_weights
-from briskseg.core.errors import BriskError, RequestError, WeightsError
+from briskseg.core.errors import BriskError, RequestError, WeightsError, nearest
 from briskseg.data import Dataset
 from briskseg.models import create_model
+from briskseg.models.encoders.efficientnet_lite import PRETRAINED, pretrained_file
 from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
 from briskseg.runs.run_folder import RunFolder
+from briskseg.training.few_labels.teacher import Teacher
 from briskseg.training.preflight import fitting_weights
 from briskseg.training.run_card import is_of
+from briskseg.training.samples.loader import find_unlabeled
 from briskseg.training.session import RunSession
+from briskseg.training.train_step import parameter_factors
 
 
 def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new: bool) -> Network:
@@ -28,7 +33,11 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
     network = create_model(recipe.model.name, len(dataset.labels.names), **recipe.model.options)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.model.encoder is not None and is_new:
-        load_encoder(network, _find_encoder(recipe.model.encoder))
+        taken = load_encoder(network, _find_encoder(recipe.model.encoder))
+        session.say(f"begins with a pretrained encoder: {taken}")
+    # both refuse what fits nothing
+    parameter_factors(recipe.training.optimizer, network)
+    frozen_batch_norms(recipe.training.frozen_batch_norm, network)
     if recipe.training.batch_norm_momentum is not None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -44,6 +53,24 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
         elif "val" in recipe.data.train_splits:
             session.say("begins with random weights, not with any that were scored on val before")
     return network.train()
+
+
+def frozen_batch_norms(parts: Sequence[str], network: nn.Module) -> list[nn.Module]:
+    """The batch norms in these parts of the network; RequestError for a part that has none."""
+    norms = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    }
+    for part in parts:
+        if not any(name.startswith(f"{part}.") for name in norms):
+            children = [name for name, _ in network.named_children()]
+            raise RequestError(
+                f"training.frozen_batch_norm: no batch norm of {type(network).__name__} is in "
+                f"'{part}'; {nearest(part, children)}"
+            )
+    within = tuple(f"{part}." for part in parts)
+    return [norm for name, norm in norms.items() if name.startswith(within)]
 
 
 def _padding(recipe: Recipe, dataset: Dataset) -> str:
@@ -66,8 +93,12 @@ def _padding(recipe: Recipe, dataset: Dataset) -> str:
 def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
     """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
     recipe which cannot be trained could only be deleted."""
+    if recipe.data.unlabeled_images is not None:
+        find_unlabeled(Path(recipe.data.unlabeled_images))
     with torch.random.fork_rng(devices=[]):
-        begin_network(recipe, dataset, RunSession(), is_new=True)
+        network = begin_network(recipe, dataset, RunSession(), is_new=True)
+        if recipe.training.teacher is not None:
+            Teacher(recipe, network, dataset, torch.device("cpu"))
 
 
 @torch.no_grad()
@@ -113,7 +144,10 @@ def _misfit(found: str, card: Card, network: Network) -> BriskError:
 
 
 def _find_encoder(name: str) -> Path:
-    """The file that `model.encoder` means: itself, or a run folder's encoder or whole network."""
+    """The file that `model.encoder` means: itself, a run folder's encoder or whole network, or that
+    of an installed package."""
+    if name in PRETRAINED:
+        return pretrained_file(name)
     path = Path(name)
     if not path.is_dir():
         return path

@@ -27,7 +27,7 @@ from briskseg.training.segmentation_task import SegmentationTask
 from briskseg.training.session import (
     RunSession,
     opened_run,
-    refuse_other_batches,
+    refuse_other_samples,
     with_recorded_length,
 )
 from briskseg.training.task import Task
@@ -91,7 +91,7 @@ def _train(
     else:
         assert isinstance(data, ClassFolders)
         task = ClassificationTask(recipe, data, folder, machine)
-    refuse_other_batches(task.batches, resume)
+    refuse_other_samples(task.batches, task.learns_from, resume)
     deadline = None
     if session.minutes is not None and not is_decided:
         recipe, deadline = decide_length(recipe, task, machine, folder, session)

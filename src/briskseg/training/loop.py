@@ -209,6 +209,7 @@ class Loop:
             "images": self.task.batches.samples,
             "processes": self.processes.world,
             "steps": self.task.steps,
+            "learns_from": self.task.learns_from,
             "network": self.task.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),

@@ -29,6 +29,26 @@ def refuse_weights(recipe: AnyRecipe, folder: RunFolder) -> None:
         fitting_weights(recipe.model.weights, recipe)
 
 
+def refuse_teacher(recipe: AnyRecipe) -> None:
+    """Raise as `teacher_file` where the recipe names a teacher that cannot be one."""
+    if isinstance(recipe, Recipe) and recipe.training.teacher is not None:
+        teacher_file(recipe.training.teacher.file)
+
+
+def teacher_file(name: str) -> Path:
+    """The file that `training.teacher` names: weights, a run's or shipped ones, or an .onnx file.
+
+    Raises RequestError where it is not there or of another kind.
+    """
+    path = Path(name)
+    if path.suffix.lower() == ".onnx" and path.is_file():
+        return path
+    try:
+        return find_weights(path)
+    except RequestError as error:
+        raise RequestError(f"training.teacher: {error}") from None
+
+
 def fitting_weights(weights: str, recipe: Recipe) -> Path:
     """The file that `model.weights` names, where its card fits the recipe.
 

@@ -18,7 +18,7 @@ from briskseg.runtime.model_files import find_weights
 
 def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card:
     """What the weights of this run are."""
-    begun_with = recipe.model.weights or recipe.model.encoder
+    begun_with, teacher = recipe.model.weights or recipe.model.encoder, recipe.training.teacher
     return Card(
         network=NetworkCard(
             name=recipe.model.name, classes=len(dataset.labels.names), options=options
@@ -28,6 +28,7 @@ def make_card(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> Card
         training={
             "recipe": recipe.name,
             **({"begun_with": Path(begun_with).name} if begun_with else {}),
+            **({"teacher": Path(teacher.file).name} if teacher else {}),
             "data": dataset.kind,
             "train_splits": list(recipe.data.train_splits),
             "train_images": len(dataset.pairs("train")),

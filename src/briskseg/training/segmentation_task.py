@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ from briskseg.models.network import Network
 from briskseg.recipe import LengthPart, Recipe, StagePart
 from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.compiling import compile_network
-from briskseg.training.fine_tuning import begin_network
+from briskseg.training.few_labels.teacher import Teacher
+from briskseg.training.fine_tuning import begin_network, frozen_batch_norms
 from briskseg.training.logit_adjustment import adjust_run, seconds_to_adjust
 from briskseg.training.losses import SegmentationLoss
 from briskseg.training.machine import Machine
@@ -43,6 +44,7 @@ from briskseg.training.samples.loader import (
     MemoryBudget,
     TrainingSamples,
     ValidationSamples,
+    find_unlabeled,
     training_loader,
     validation_loader,
 )
@@ -97,9 +99,15 @@ class SegmentationTask(Task):
                 torch.from_numpy(class_weights(part.class_weights, counts)),
                 part.output,
                 self.network.outputs,
+                self.network.align_corners,
             )
             for part in plan
         )
+        self.teacher: Teacher | None = None
+        if training.teacher is not None:
+            self.teacher = Teacher(recipe, self.network, dataset, machine.device)
+            self.learns_from = self.teacher.sha256
+            session.say(self.teacher.said)
         self.normalize = Normalize(recipe.data.mean, recipe.data.std)
         self._compiled: dict[str, Callable[..., Any]] = {}  # methods of the network, by name
         by_output = {"encoder": -1.0, "logits": -1.0}
@@ -112,7 +120,9 @@ class SegmentationTask(Task):
         """Decode what fits in memory, count the classes, and set up the loaders."""
         data, training = self.recipe.data, self.recipe.training
         budget = MemoryBudget(data.cache_gb)
-        train_store, val_store = (ImageStore(self.dataset, s, budget) for s in ("train", "val"))
+        unlabeled = find_unlabeled(Path(data.unlabeled_images)) if data.unlabeled_images else []
+        train_store = ImageStore(self.dataset, "train", budget, unlabeled)
+        val_store = ImageStore(self.dataset, "val", budget)
         counts = count_pixels(self.dataset, "train", known=train_store.fill(progress))
         val_store.fill(progress)
         if machine.is_first:
@@ -147,6 +157,13 @@ class SegmentationTask(Task):
     def trains_all(self) -> bool:
         return len(self.stages) == 1 and self.auxiliary > 0
 
+    def train(self, mode: bool = True) -> Self:
+        """As every module's, but for the batch norms that keep their statistics."""
+        super().train(mode)
+        for module in frozen_batch_norms(self.recipe.training.frozen_batch_norm, self.network):
+            module.eval()
+        return self
+
     def work(self, share: float) -> float:
         growth = self.recipe.augment.progressive_resize
         return growth.work(share) / growth.factor(0, 1) ** 2 if growth else share
@@ -167,6 +184,8 @@ class SegmentationTask(Task):
             outputs = {output: outputs}
         with torch.autocast(images.device.type, enabled=False):
             loss: Tensor = self.losses[stage](outputs, labels)
+        if self.teacher is not None and output == "logits":
+            loss = loss + self.teacher.loss(outputs["logits"], images)
         return loss
 
     def _method(self, output: str) -> str:

@@ -210,10 +210,18 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def refuse_other_batches(batches: EpochBatches, resume: ResumePoint | None) -> None:
-    """Raise RequestError for a checkpoint of another number of images, or of other devices."""
+def refuse_other_samples(
+    batches: EpochBatches, learns_from: str | None, resume: ResumePoint | None
+) -> None:
+    """Raise RequestError for a checkpoint of another number of images, of other devices, or that
+    learned from another teacher."""
     if resume is None:
         return
+    if resume.learns_from != learns_from:
+        raise RequestError(
+            "training.teacher is another file than when the run was begun; put that one back, or "
+            "begin a new run with --out"
+        )
     if resume.images != batches.samples:
         raise RequestError(
             f"the run was begun with {resume.images} images in train, and {batches.samples} are "

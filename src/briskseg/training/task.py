@@ -43,6 +43,7 @@ class Task(nn.Module, ABC):
     stages: tuple[Stage, ...]
     ema: float | None = None  # decay of the weights' average; None: they themselves are validated
     stop_after: int | None = None  # validations without a new best
+    learns_from: str | None = None  # the SHA-256 of what is learned from besides the data
     decays_until: int | None = None  # epochs; in those after it no weight decays
     compiled: bool | None = False  # as `training.compile`
 

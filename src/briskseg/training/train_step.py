@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from briskseg.core.errors import RequestError, nearest
 from briskseg.recipe import OptimizerPart, SchedulePart
 from briskseg.training.machine import Machine
 from briskseg.training.task import Task
@@ -39,7 +41,7 @@ class TrainStep:
         rate = training.optimizer.lr * factor(training.schedule, done, stage.steps, per_epoch)
         decays_until = self.task.decays_until
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_factor", 1.0)
             if decays_until is not None and epoch >= decays_until:
                 group["weight_decay"] = 0.0
         return rate
@@ -59,35 +61,59 @@ class TrainStep:
 
 
 def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torch.optim.Optimizer:
-    """The optimizer with two groups, the parameters that decay and those that do not."""
+    """The optimizer with two groups, the parameters that decay and those that do not; of both one
+    for each factor in `lr_factors`, which a group keeps as "lr_factor" and `TrainStep` applies."""
     spared: Collection[str] = ("bias", "norm") if part.name == "adamw" else ()
     if part.no_decay is not None:
         spared = part.no_decay
-    kinds = list(_kinds(network))
-    decaying = [p for kind, p in kinds if kind not in spared]
-    others = [p for kind, p in kinds if kind in spared]
-    groups = [
-        {"params": decaying, "weight_decay": part.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    factors = parameter_factors(part, network)
+    groups: list[dict[str, Any]] = []
+    for factor in dict.fromkeys((1.0, *part.lr_factors.values())):
+        chosen = [(kind, p) for name, kind, p in _kinds(network) if factors[name] == factor]
+        decaying = [p for kind, p in chosen if kind not in spared]
+        others = [p for kind, p in chosen if kind in spared]
+        rate = {"lr": part.lr * factor, "lr_factor": factor}
+        groups.append({"params": decaying, "weight_decay": part.weight_decay, **rate})
+        groups.append({"params": others, "weight_decay": 0.0, **rate})
     if part.name == "sgd":
         return torch.optim.SGD(groups, part.lr, part.momentum, fused=fused)
     adam = torch.optim.Adam if part.name == "adam" else torch.optim.AdamW
     return adam(groups, part.lr, part.betas, part.eps, fused=fused)
 
 
-def _kinds(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Every parameter with what it is: "norm" (scale or shift), "bias", "depthwise" or "weight"."""
-    for module in network.modules():
-        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+def parameter_factors(part: OptimizerPart, network: nn.Module) -> dict[str, float]:
+    """The factor of the learning rate of every parameter, by its name: of the beginnings in
+    `lr_factors` that fit, the longest counts.
+
+    Raises RequestError for a beginning that no parameter has.
+    """
+    factors = dict.fromkeys((name for name, _, _ in _kinds(network)), 1.0)
+    for beginning in sorted(part.lr_factors, key=len):
+        fitting = [n for n in factors if n == beginning or n.startswith(f"{beginning}.")]
+        if not fitting:
+            parts = [name for name, _ in network.named_children()]
+            raise RequestError(
+                f"training.optimizer.lr_factors: no parameter of {type(network).__name__} is in "
+                f"'{beginning}'; {nearest(beginning, parts)}"
+            )
+        factors |= dict.fromkeys(fitting, part.lr_factors[beginning])
+    return factors
+
+
+def _kinds(network: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
+    """Every parameter with its name and what it is: "norm" (scale or shift), "bias", "depthwise" or
+    "weight"."""
+    for module_name, module in network.named_modules():
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
         is_depthwise = isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
         for name, parameter in module.named_parameters(recurse=False):
+            full = f"{module_name}.{name}".removeprefix(".")
             if is_norm:
-                yield "norm", parameter
+                yield full, "norm", parameter
             elif name == "bias":
-                yield "bias", parameter
+                yield full, "bias", parameter
             else:
-                yield "depthwise" if is_depthwise else "weight", parameter
+                yield full, "depthwise" if is_depthwise else "weight", parameter
 
 
 def factor(part: SchedulePart, step: int, steps: int, steps_per_epoch: int) -> float:
@@ -105,9 +131,16 @@ def factor(part: SchedulePart, step: int, steps: int, steps_per_epoch: int) -> f
         MMSegmentation). step: the factor of the last milestone passed, before the first one 1.
         exponential: the factor to the power of the epochs, or steps, after the milestone.
         constant: 1. During the first `warmup` steps the result rises evenly from 1 / warmup of
-        itself.
+        itself; with `warmup_from` it is a rise from that factor to 1, and all else comes after it.
     """
     warm = min(1.0, (step + 1) / part.warmup) if part.warmup else 1.0
+    if part.warmup_from is not None and step < part.warmup:
+        left = 1 - step / part.warmup
+        if part.warmup_rise == "exponential":
+            return float(part.warmup_from**left)
+        return 1 - (1 - part.warmup_from) * left
+    if part.warmup_from is not None:
+        warm, step, steps = 1.0, step - part.warmup, max(1, steps - part.warmup)
     by_epoch = part.by == "epoch"
     done = step // steps_per_epoch if by_epoch else step
     value = 1.0

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import torch
 
-from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.errors import WeightsError
 from briskseg.models import create_model
+from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
+from briskseg.models.encoders.published_encoder import encoder_file, load_published_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
@@ -25,12 +27,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layouts import (
-    ERFNET_FCN_ENCODER,
-    ERFNET_MMSEGMENTATION,
-    Names,
-    renamed,
-)
+from briskseg.models.weights.layout import Names, renamed
+from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION
 
 _AUTHORS_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)
 
@@ -46,23 +44,27 @@ _HEAD = "encoder.output_conv."  # of the first training stage: a value a class, 
 
 
 def load_encoder(network: Network, path: str | Path) -> str:
-    """Copy the encoder in a file into `network`, an `erfnet` or `erfnet_fcn`; return whose it was.
+    """Copy the encoder in a file into `network`; return whose it was.
 
-    Takes the authors' ERFNet encoder pretrained on ImageNet (`erfnet_encoder_pretrained.pth.tar`),
-    a file that our own pretraining wrote, and every whole ERFNet, ours or published, of any number
-    of classes. Nothing of `network` but its encoder changes, and nothing at all where an error is
-    raised: RequestError if there is no such file or the network has another encoder, WeightsError
-    if the file is damaged or its encoder does not fit, with the names that differ.
+    For ERFNet, takes the authors' encoder pretrained on ImageNet
+    (`erfnet_encoder_pretrained.pth.tar`), a file that our own pretraining wrote, and every whole
+    ERFNet, ours or published, of any number of classes; for LiteSeg, EfficientNet-Lite's; for
+    others as `published_encoder` says. Nothing of `network` but its encoder changes, and nothing at
+    all where an error is raised: RequestError if there is no such file or the network has no
+    published encoder, WeightsError if the file is damaged or its encoder does not fit.
     """
     path = Path(path)
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, EfficientNetLite):
+        encoder.load_pretrained(read_tensors(path, ours=True), path)
+        return f"EfficientNet-{encoder.variant.capitalize()}"
     own = network.state_dict()
     into, mismatch = recognize_encoder(shapes_of(own))
     if mismatch:
-        raise RequestError(
-            f"{type(network).__name__} has not the encoder of ERFNet, so it cannot take one from "
-            f"{path}; of the models, erfnet and erfnet_fcn can"
-        )
+        encoder_file(network, path)  # refuses where there is none, whatever the file
     tensors = read_tensors(path, ours=True)
+    if mismatch:
+        return load_published_encoder(network, tensors, path)
     forms = unprefixed(tensors).values()
     compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))

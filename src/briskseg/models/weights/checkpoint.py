@@ -14,6 +14,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
+from briskseg.models.weights.paddle_file import read_paddle
 from briskseg.models.weights.pickled import StandIn, module_tensors, read_pickled
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ _MOST_PARTS = 8  # of a prefix; each is tried
 
 
 def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
-    """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar) or a .safetensors file.
+    """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar), a .safetensors file or
+    PaddlePaddle's weights (.pdparams).
 
     A checkpoint is a dictionary of tensors, or a whole module, or holds one: under "state_dict", or
     as the only one. The prefix that wrappers give every name stays (`unprefixed`). A file of
@@ -38,7 +40,13 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
     if path.stat().st_size == 0:
         raise WeightsError(f"{path} is empty, expected a weights file; copy or download it again")
     check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
-    found = _read_safetensors(path, ours) if path.suffix == ".safetensors" else read_pickled(path)
+    found: Any
+    if path.suffix == ".pdparams":
+        found = read_paddle(path)
+    elif path.suffix == ".safetensors":
+        found = _read_safetensors(path, ours)
+    else:
+        found = read_pickled(path)
     sets = _sets_of_tensors(found)
     if not sets:
         raise WeightsError(

@@ -90,7 +90,7 @@ def _card(found: Comparison, net: Network, labels: LabelSet, path: Path) -> Card
         labels=LabelsCard.from_label_set(labels),
         input=InputCard(size=layout.size if cityscapes else None, mean=layout.mean, std=layout.std),
         source=f"{path.name}, in the layout of: {layout.title}",
-        license="as whoever published the source states it",
+        license=layout.license,
     )
 
 

@@ -1,119 +1,41 @@
-"""How published codes name the parameters of the networks here, and how they feed them.
-
-One Layout a published code. `names` are substitutions from our names to theirs, applied in order.
-"""
+"""The published codes whose weights are read: one Layout each, by name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-Names = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One published code's network.
-
-    mean, std: what it subtracts from and divides images by, RGB in units of [0, 1].
-    size: (height, width) to which it resizes Cityscapes images for scoring; None: as they are.
-    """
-
-    title: str
-    network: str
-    options: Mapping[str, bool | int | float | str]
-    names: Names
-    last: str  # their name of the last convolution's bias: as many values as there are classes
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet's
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    size: tuple[int, int] | None = None
-
-    def published_name(self, ours: str) -> str:
-        """Their name of one of our parameters or buffers."""
-        return renamed(ours, self.names)
-
-
-def renamed(name: str, names: Names) -> str:
-    """One of our names after all substitutions."""
-    for pattern, replacement in names:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-# From the encoder in `erfnet` to the same layers in `erfnet_fcn`.
-ERFNET_FCN_ENCODER: Names = (
-    (r"^encoder\.initial_block\.", "encoder.0."),
-    *((rf"^encoder\.layers\.{i}\.", f"encoder.{i + 1}.") for i in range(15)),
+from briskseg.models.weights.layout import NO_NAME, Layout, Names
+from briskseg.models.weights.names.bisenet_v2 import (
+    BISENET_V2_COINCHEUNG,
+    BISENET_V2_MMSEGMENTATION,
 )
-
-ERFNET_MMSEGMENTATION: Names = (
-    (r"^(encoder|decoder)\.", r"backbone.\1."),
-    (r"\.conv3x1_1\.", ".convs_layers.0."),
-    (r"\.conv1x3_1\.", ".convs_layers.2."),
-    (r"\.bn1\.", ".convs_layers.3."),
-    (r"\.conv3x1_2\.", ".convs_layers.5."),
-    (r"\.conv1x3_2\.", ".convs_layers.7."),
-    (r"\.bn2\.", ".convs_layers.8."),
-    (r"^head\.0\.", "decode_head.convs.0.conv."),
-    (r"^head\.1\.", "decode_head.convs.0.bn."),
-    (r"^head\.4\.", "decode_head.conv_seg."),
+from briskseg.models.weights.names.efficientvit import EFFICIENTVIT
+from briskseg.models.weights.names.erfnet import ERFNET_MMSEGMENTATION
+from briskseg.models.weights.names.fast_scnn import FAST_SCNN_MMSEGMENTATION, FAST_SCNN_TRAMAC
+from briskseg.models.weights.names.pidnet_ddrnet import (
+    DDRNET_MMSEGMENTATION,
+    DDRNET_OFFICIAL,
+    PIDNET_MMSEGMENTATION,
+    PIDNET_OFFICIAL,
 )
-
-# The three groups of bottlenecks and the pyramid, as both codes number and name them.
-_GLOBAL: Names = (
-    (r"^global_feature_extractor\.0\.", "global_feature_extractor.bottleneck1."),
-    (r"^global_feature_extractor\.1\.", "global_feature_extractor.bottleneck2."),
-    (r"^global_feature_extractor\.2\.", "global_feature_extractor.bottleneck3."),
-    (r"^global_feature_extractor\.3\.", "global_feature_extractor.ppm."),
-    (r"^feature_fusion\.depthwise\.", "feature_fusion.dwconv."),
-    (r"^feature_fusion\.coarse\.", "feature_fusion.conv_lower_res."),
-    (r"^feature_fusion\.fine\.", "feature_fusion.conv_higher_res."),
+from briskseg.models.weights.names.pp_liteseg import PP_LITESEG
+from briskseg.models.weights.names.segformer import (
+    SEGFORMER_MMSEGMENTATION,
+    SEGFORMER_NVLABS,
+    SEGFORMER_TRANSFORMERS,
+    SEGFORMER_TRANSFORMERS5,
 )
+from briskseg.models.weights.names.stdc import STDC_MMSEGMENTATION, stdc_official
 
-FAST_SCNN_MMSEGMENTATION: Names = (
-    (r"^classifier\.3\.", "decode_head.conv_seg."),
-    (r"^heads\.(\d)\.2\.", r"auxiliary_head.\1.conv_seg."),
-    (r"\.0\.weight$", ".conv.weight"),  # every other convolution is followed by its batch norm
-    (r"\.1\.(\w+)$", r".bn.\1"),
-    *_GLOBAL,
-    (r"^heads\.(\d)\.0\.", r"auxiliary_head.\1.convs.0."),
-    (r"^classifier\.([01])\.0\.", r"decode_head.convs.\1.depthwise_conv."),
-    (r"^classifier\.([01])\.1\.", r"decode_head.convs.\1.pointwise_conv."),
-    (r"^learning_to_downsample\.0\.", "learning_to_downsample.conv."),
-    (r"^learning_to_downsample\.([12])\.0\.", r"learning_to_downsample.dsconv\1.depthwise_conv."),
-    (r"^learning_to_downsample\.([12])\.1\.", r"learning_to_downsample.dsconv\1.pointwise_conv."),
-    (r"\.(\d)\.expand\.", r".\1.conv.0."),
-    (r"\.(\d)\.depthwise\.", r".\1.conv.1."),
-    (r"\.(\d)\.project\.", r".\1.conv.2."),
-    (r"\.ppm\.levels\.(\d)\.", r".ppm.\1.1."),
-    (r"\.ppm\.out\.", ".out."),
-    (r"^(learning_to_downsample|global_feature_extractor|feature_fusion)\.", r"backbone.\1."),
-)
+# STDC's backbone under a second name, its classifier, and heads whose output nothing reads.
+_STDC_IGNORED = r"^cp\.backbone\.(features|conv_last|fc|bn|linear)\.|^conv_out_sp(2|4|16)\."
+_STDC_ZERO = r"^(head|aux16|aux32|detail)\.1\.bias$"
+_STDC_ABSOLUTE = r"^(cp\.(arm|conv_)|ffm\.|conv_out).*\.bn(_atten)?\.weight$"
 
-FAST_SCNN_TRAMAC: Names = (
-    (r"^classifier\.3\.", "classifier.conv.1."),
-    (r"^heads\.0\.2\.", "auxlayer.4."),
-    (r"^heads\.0\.0\.", "auxlayer."),
-    *_GLOBAL,
-    (r"^classifier\.0\.", "classifier.dsconv1."),
-    (r"^classifier\.1\.", "classifier.dsconv2."),
-    (r"^learning_to_downsample\.0\.", "learning_to_downsample.conv.conv."),
-    (r"^learning_to_downsample\.([12])\.", r"learning_to_downsample.dsconv\1."),
-    (r"\.(dsconv\d)\.0\.0\.", r".\1.conv.0."),
-    (r"\.(dsconv\d)\.0\.1\.", r".\1.conv.1."),
-    (r"\.(dsconv\d)\.1\.0\.", r".\1.conv.3."),
-    (r"\.(dsconv\d)\.1\.1\.", r".\1.conv.4."),
-    (r"\.expand\.", ".block.0.conv."),
-    (r"\.(\d)\.depthwise\.", r".\1.block.1.conv."),
-    (r"\.project\.0\.", ".block.2."),
-    (r"\.project\.1\.", ".block.3."),
-    (r"\.ppm\.levels\.0\.", ".ppm.conv1.conv."),
-    (r"\.ppm\.levels\.1\.", ".ppm.conv2.conv."),
-    (r"\.ppm\.levels\.2\.", ".ppm.conv3.conv."),
-    (r"\.ppm\.levels\.3\.", ".ppm.conv4.conv."),
-    (r"\.ppm\.out\.", ".ppm.out.conv."),
-    (r"\.dwconv\.", ".dwconv.conv."),
+# In NVlabs/SegFormer's LICENSE; ports of its code hand on the same weights.
+_SEGFORMER_LICENSE = (
+    "NVIDIA Source Code License for SegFormer: the published weights, and what is trained from "
+    "them, may be used for research and evaluation only, not commercially"
 )
 
 _WITH_HEADS = {
@@ -148,16 +70,158 @@ _WITH_HEADS = {
         names=FAST_SCNN_TRAMAC,
         last="classifier.conv.1.bias",
     ),
+    "pidnet_s_official": Layout(
+        "PIDNet-S, the authors' code",
+        "pidnet_s",
+        {"variant": "official"},
+        names=PIDNET_OFFICIAL,
+        last="final_layer.conv2.bias",
+    ),
+    "pidnet_s_mmsegmentation": Layout(
+        "PIDNet-S, MMSegmentation",
+        "pidnet_s",
+        {"variant": "mmsegmentation"},
+        names=PIDNET_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+    ),
+    "ddrnet_23_slim_official": Layout(
+        "DDRNet-23-slim, the authors' code",
+        "ddrnet_23_slim",
+        {},
+        names=DDRNET_OFFICIAL,
+        last="final_layer.conv2.bias",
+    ),
+    "ddrnet_23_slim_mmsegmentation": Layout(
+        "DDRNet-23-slim, MMSegmentation",
+        "ddrnet_23_slim",
+        {},
+        names=DDRNET_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+        zero=r"^stem\.[01]\.0\.bias$",
+    ),
+    "bisenet_v2_coincheung": Layout(
+        "BiSeNetV2, CoinCheung/BiSeNet",
+        "bisenet_v2",
+        {"variant": "coincheung"},
+        names=BISENET_V2_COINCHEUNG,
+        last="head.conv_out.1.bias",
+        mean=(0.3257, 0.3690, 0.3223),
+        std=(0.2112, 0.2148, 0.2115),
+    ),
+    "bisenet_v2_mmsegmentation": Layout(
+        "BiSeNetV2, MMSegmentation",
+        "bisenet_v2",
+        {"variant": "mmsegmentation"},
+        names=BISENET_V2_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+    ),
+    "stdc1_official": Layout(
+        "STDC1-Seg, the authors' code",
+        "stdc1",
+        {},
+        names=stdc_official((2, 2, 2)),
+        last="conv_out.conv_out.weight",
+        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
+        ignored=_STDC_IGNORED,
+        zero=_STDC_ZERO,
+        absolute=_STDC_ABSOLUTE,
+    ),
+    "stdc2_official": Layout(
+        "STDC2-Seg, the authors' code",
+        "stdc2",
+        {},
+        names=stdc_official((4, 5, 3)),
+        last="conv_out.conv_out.weight",
+        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
+        ignored=_STDC_IGNORED,
+        zero=_STDC_ZERO,
+        absolute=_STDC_ABSOLUTE,
+    ),
+    "pp_liteseg_t_paddle": Layout(
+        "PP-LiteSeg-T, PaddleSeg",
+        "pp_liteseg_t",
+        {},
+        names=PP_LITESEG,
+        last="seg_heads.0.conv_out.weight",
+        ignored=r"\._scale$",  # 1, which no training changes
+        zero=r"^head\.1\.bias$",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    ),
 }
 
 
-def _without_heads(layout: Layout) -> Layout:
-    """The same network trained or saved without its auxiliary heads."""
-    title = f"{layout.title}, without auxiliary heads"
-    return replace(layout, title=title, options={**layout.options, "auxiliary": False})
+def _checkpoint(layout: Layout) -> Layout:
+    """The same as its training saved it: inside a module that holds the loss too."""
+    names = (*layout.names, (r"^", "model."))
+    return replace(layout, names=names, last=f"model.{layout.last}", ignored=r"^(sem_)?loss\.")
 
 
-LAYOUTS = _WITH_HEADS | {
-    f"{name}_without_heads": _without_heads(_WITH_HEADS[name])
-    for name in ("erfnet_official", "fast_scnn_mmsegmentation", "fast_scnn_tramac")
+def _stdc_mmsegmentation(network: str, title: str) -> Layout:
+    """Without heads, although files have them: the one on details has another output."""
+    return Layout(
+        f"{title}, MMSegmentation",
+        network,
+        {"auxiliary": False},
+        names=STDC_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+        ignored=r"^auxiliary_head\.",
+    )
+
+
+_CHECKPOINTS = {
+    f"{name}_checkpoint": _checkpoint(_WITH_HEADS[name])
+    for name in ("pidnet_s_official", "ddrnet_23_slim_official")
+}
+_NEVER_WITH_HEADS = ("erfnet_mmsegmentation",)  # there are none
+
+
+def _segformer(whose: str, variant: str, names: Names, last: str) -> Layout:
+    return Layout(
+        f"SegFormer-B0, {whose}",
+        "segformer_b0",
+        {"variant": variant},
+        names=names,
+        last=last,
+        ignored=r"^decode_head\.conv_seg\." if variant == "nvlabs" else NO_NAME,
+        license=_SEGFORMER_LICENSE,
+    )
+
+
+LAYOUTS = {
+    **_WITH_HEADS,
+    **_CHECKPOINTS,
+    **{
+        f"{name}_without_heads": layout.without_heads()
+        for name, layout in (_WITH_HEADS | _CHECKPOINTS).items()
+        if name not in _NEVER_WITH_HEADS
+    },
+    "stdc1_mmsegmentation": _stdc_mmsegmentation("stdc1", "STDC1-Seg"),
+    "stdc2_mmsegmentation": _stdc_mmsegmentation("stdc2", "STDC2-Seg"),
+    "segformer_b0_nvlabs": _segformer(
+        "the authors' code", "nvlabs", SEGFORMER_NVLABS, "decode_head.linear_pred.bias"
+    ),
+    "segformer_b0_mmsegmentation": _segformer(
+        "MMSegmentation", "mmsegmentation", SEGFORMER_MMSEGMENTATION, "decode_head.conv_seg.bias"
+    ),
+    "segformer_b0_transformers": _segformer(
+        "transformers", "transformers", SEGFORMER_TRANSFORMERS, "decode_head.classifier.bias"
+    ),
+    "segformer_b0_transformers5": _segformer(
+        "transformers 5", "transformers", SEGFORMER_TRANSFORMERS5, "decode_head.classifier.bias"
+    ),
+    "efficientvit_b0_official": Layout(
+        "EfficientViT-B0, the authors' code",
+        "efficientvit_b0",
+        {},
+        names=EFFICIENTVIT,
+        last="head.output_ops.0.op_list.1.conv.bias",
+    ),
+    "lraspp_mobilenetv3_torchvision": Layout(
+        "LR-ASPP on MobileNetV3-Large, torchvision",
+        "lraspp_mobilenetv3",
+        {},
+        names=(),  # ours are theirs
+        last="classifier.high_classifier.bias",
+    ),
 }

@@ -7,6 +7,8 @@ nothing here reads.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.models import create_model
+from briskseg.models import MODELS, create_model
 from briskseg.models.encoders.encoder_file import compare_classifier
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
@@ -29,7 +31,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layouts import LAYOUTS, Layout
+from briskseg.models.weights.layout import Layout
+from briskseg.models.weights.layouts import LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,19 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
     where there is none, with the nearest layout and what differs from it, and in the RequestError
     where the file holds a pretrained encoder and no network for segmentation."""
     forms = unprefixed(shapes)
-    comparisons = (
-        replace(compare(name, form), prefix=prefix)
-        for prefix, form in forms.items()
-        for name in LAYOUTS
-    )
+    comparisons = []
+    for prefix, form in forms.items():
+        # to build every network takes seconds; one with another last layer does not fit
+        likely = [name for name, layout in LAYOUTS.items() if layout.last in form]
+        comparisons += [replace(compare(name, form), prefix=prefix) for name in likely or LAYOUTS]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
         return best
     for form in forms.values():
         _refuse_encoder(form, path)
     if best.differences.are_of_another_network:
-        known = "; ".join(layout.title for layout in LAYOUTS.values())
+        titles = (MODELS[layout.network].title for layout in LAYOUTS.values())
+        known = "; ".join(dict.fromkeys(titles))
         raise WeightsError(
             f"{path} holds {len(shapes)} tensors ({first_names(shapes)} ...), but not the "
             f"weights of a network that is known here: {known}"
@@ -102,10 +106,33 @@ def compare(name: str, shapes: Shapes) -> Comparison:
     """A file's names and shapes against those of the layout `name`."""
     layout = LAYOUTS[name]
     classes = length(shapes, layout.last)
+    classes = classes if 1 <= classes <= 255 else 19
+    expected = {
+        theirs: shapes[theirs] if _same_numbers(shape, shapes.get(theirs)) else shape
+        for theirs, shape in _published_shapes(name, classes).items()
+    }
+    read = {name: shape for name, shape in shapes.items() if layout.reads(name)}
+    return Comparison(name, layout, classes, differences(expected, read))
+
+
+@functools.cache
+def _published_shapes(name: str, classes: int) -> Shapes:
+    layout = LAYOUTS[name]
     with torch.device("meta"):  # shapes without memory
-        net = create_model(layout.network, classes if 1 <= classes <= 255 else 19, **layout.options)
-    expected = shapes_of({layout.published_name(k): v for k, v in net.state_dict().items()})
-    return Comparison(name, layout, net.classes, differences(expected, shapes))
+        net = create_model(layout.network, classes, **layout.options)
+    shapes = {}
+    for ours, shape in shapes_of(net.state_dict()).items():
+        if layout.has(ours):
+            theirs, _, parts = layout.published_part(ours)
+            shapes[theirs] = (parts * shape[0], *shape[1:]) if parts > 1 else shape
+    return shapes
+
+
+def _same_numbers(shape: tuple[int, ...], found: tuple[int, ...] | None) -> bool:
+    """Whether one is a linear layer's weights, and the other those of a 1x1 convolution."""
+    if found is None or len(shape) < 2 or len(found) < 2:
+        return False
+    return found[:2] == shape[:2] and set(found[2:] + shape[2:]) <= {1}
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
@@ -114,8 +141,15 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     net = create_model(layout.network, found.classes, **layout.options)
     weights = {}
     for ours, fresh in net.state_dict().items():
-        theirs = layout.published_name(ours)
-        weights[ours] = tensors.get(found.prefix + theirs, fresh)
-        check_finite(theirs, weights[ours], path)
+        theirs, part, parts = layout.published_part(ours)
+        held = tensors.get(found.prefix + theirs)
+        if not layout.has(ours):
+            fresh.zero_()
+        elif held is not None:
+            fresh = (held.chunk(parts)[part] if parts > 1 else held).reshape(fresh.shape)
+            if re.search(layout.absolute, theirs):
+                fresh = fresh.abs() + 1e-5
+        check_finite(theirs, fresh, path)
+        weights[ours] = fresh
     net.load_state_dict(weights)
     return net.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,32 @@ class OnnxBackend(ExportedBackend):
             raise WeightsError(f"{self.path} cannot be run: {_first_line(error)}") from None
 
     def _open(self, output: str) -> Any:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = self._threads or 0
-        # Threads that wait for work by spinning slow down everything else on the machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            begin = NETWORK_IMAGES if output == "logits" else ""
-            model = prune(self.path.read_bytes(), output, begin)
-            return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-        except Exception as error:
-            raise WeightsError(
-                f"{self.path} is no network that ONNX Runtime {onnxruntime.__version__} can run: "
-                f"{_first_line(error)}; copy the file or export it again"
-            ) from None
+        begin = NETWORK_IMAGES if output == "logits" else ""
+        return open_session(
+            self.path, lambda model: prune(model, output, begin), threads=self._threads
+        )
+
+
+def open_session(
+    path: Path, change: Callable[[bytes], bytes] = bytes, threads: int | None = None
+) -> Any:
+    """An `onnxruntime.InferenceSession` of a file's bytes after `change`, on the CPU.
+
+    Raises WeightsError, naming the file, where ONNX Runtime cannot run it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads or 0
+    # Threads that wait for work by spinning slow down everything else on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        model = change(path.read_bytes())
+        return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    except Exception as error:
+        raise WeightsError(
+            f"{path} is no network that ONNX Runtime {onnxruntime.__version__} can run: "
+            f"{_first_line(error)}; copy the file or export it again"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:

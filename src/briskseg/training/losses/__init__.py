@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 
 from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart
-from briskseg.training.losses.cross_entropy import (
-    cross_entropy,
-    hard_cross_entropy,
-    sigmoid_cross_entropy,
-)
+from briskseg.training.losses.boundary import boundary_aware, boundary_bce, boundary_target
+from briskseg.training.losses.cross_entropy import cross_entropy, sigmoid_cross_entropy
+from briskseg.training.losses.detail import detail, detail_target
+from briskseg.training.losses.dice import dice
+from briskseg.training.losses.lovasz import lovasz_softmax
+from briskseg.training.losses.ohem import ohem_by_loss, ohem_by_probability
 
 Outputs = Mapping[str, Tensor]
 
@@ -28,23 +28,62 @@ def main_loss(
     outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """The recipe's loss; where it mines hard pixels, of these."""
-    if part.ohem is None:
-        return _of_all_pixels(outputs[name], target, part, class_weights)
-    output, labels = _at_one_size(outputs[name], target, part)
-    return hard_cross_entropy(output, labels, class_weights, part.ohem)
+    output, labels = outputs[name], _sampled(target, outputs[name])
+    loss = _of_pixels(output, labels, part, class_weights, mines=True)
+    if part.dice:
+        loss = loss + part.dice * dice(output, labels)
+    if part.lovasz:
+        loss = loss + part.lovasz * lovasz_softmax(output, labels)
+    return loss
 
 
 def auxiliary_loss(
     outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
-    """The recipe's loss over all pixels, times its `auxiliary`."""
-    return part.auxiliary * _of_all_pixels(outputs[name], target, part, class_weights)
+    """The recipe's loss over all pixels, or where it says so over the hard ones, times its
+    `auxiliary`."""
+    mines = part.ohem is not None and part.ohem.auxiliary
+    labels = _sampled(target, outputs[name])
+    return part.auxiliary * _of_pixels(outputs[name], labels, part, class_weights, mines)
 
 
-LOSSES: dict[str, Loss] = {"main": main_loss, "auxiliary": auxiliary_loss}
+def boundary_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
+    """PIDNet's of its boundary head."""
+    return boundary_bce(_enlarged(outputs[name], target), target)
+
+
+def boundary_aware_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
+    """PIDNet's of its logits, where its boundary head sees boundaries."""
+    boundary = _enlarged(outputs[name], target)
+    logits = _enlarged(outputs["logits"], target)
+    return boundary_aware(logits, target.long(), class_weights, boundary)
+
+
+def detail_loss(
+    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+) -> Tensor:
+    """STDC's of its detail head."""
+    return detail(_enlarged(outputs[name], target), target)
+
+
+LOSSES: dict[str, Loss] = {
+    "main": main_loss,
+    "auxiliary": auxiliary_loss,
+    "boundary_bce": boundary_loss,
+    "boundary_aware": boundary_aware_loss,
+    "detail": detail_loss,
+}
 
 # What each target is, of labels (N,H,W) uint8, 255 ignored.
-TARGETS: dict[str, Callable[[Tensor], Tensor]] = {"labels": lambda labels: labels}
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+    "labels": lambda labels: labels,
+    "boundary": boundary_target,
+    "detail": detail_target,
+}
 
 
 class SegmentationLoss(nn.Module):
@@ -55,6 +94,7 @@ class SegmentationLoss(nn.Module):
         class_weights: (classes,) float, one factor a class.
         main: the output with the main loss: "logits", or another in a stage of its own.
         outputs: `network.outputs`.
+        align_corners: `network.align_corners`.
     """
 
     class_weights: Tensor
@@ -65,13 +105,14 @@ class SegmentationLoss(nn.Module):
         class_weights: Tensor,
         main: str = "logits",
         outputs: Sequence[TrainingOutput] = (),
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
-        self.part = part
-        self.declared = {output.name: output for output in outputs}
-        declared = self.declared.get(main, TrainingOutput(main))
-        self.declared[main] = replace(declared, loss="main", weight=1.0)
+        self.part, self.align_corners = part, align_corners
+        # `main` has the recipe's loss whatever was declared; further losses of it remain
+        named = [o for o in outputs if o.name != main or o.loss not in ("main", "auxiliary")]
+        self.declared = (TrainingOutput(main), *named)
 
     def forward(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Outputs (N,classes,h,w) by name, labels (N,H,W) uint8 -> a scalar, float32.
@@ -81,28 +122,49 @@ class SegmentationLoss(nn.Module):
 
         Where an output is smaller than the labels, the labels are sampled at its size (nearest), as
         ERFNet's official encoder training does, or with `size: full` the output is enlarged
-        (bilinear), as MMSegmentation does.
+        (bilinear) as the network's own logits are, as MMSegmentation does.
         """
+        for name in set(outputs) - {output.name for output in self.declared}:
+            raise KeyError(name)
+        if self.part.size == "full":
+            corners = self.align_corners
+            outputs = {name: _enlarged(one, labels, corners) for name, one in outputs.items()}
         terms = []
-        for name in outputs:
-            output = self.declared[name]
-            target, loss = TARGETS[output.target](labels), LOSSES[output.loss]
-            term = loss(outputs, name, target, self.part, self.class_weights)
-            terms.append(output.weight * term)
+        for output in self.declared:
+            if output.name in outputs:
+                target, loss = TARGETS[output.target](labels), LOSSES[output.loss]
+                term = loss(outputs, output.name, target, self.part, self.class_weights)
+                terms.append(output.weight * term)
         return torch.stack(terms).sum()
 
 
-def _of_all_pixels(output: Tensor, target: Tensor, part: LossPart, class_weights: Tensor) -> Tensor:
-    output, labels = _at_one_size(output, target, part)
-    kinds = {"sigmoid": sigmoid_cross_entropy, "cross_entropy": cross_entropy}
-    return kinds[part.kind](output, labels, class_weights, part.mean)
+def _of_pixels(
+    output: Tensor, labels: Tensor, part: LossPart, class_weights: Tensor, mines: bool
+) -> Tensor:
+    ohem = part.ohem
+    if part.kind == "sigmoid":
+        return sigmoid_cross_entropy(output, labels, class_weights, part.mean)
+    if ohem is None or not mines:
+        return cross_entropy(output, labels, class_weights, part.mean)
+    threshold = ohem.threshold
+    if ohem.rule == "bisenet":
+        return ohem_by_loss(output, labels, class_weights, threshold=threshold, least=ohem.least)
+    least = int(ohem.least)
+    return ohem_by_probability(
+        output, labels, class_weights, threshold=threshold, least=least, rule=ohem.rule
+    )
 
 
-def _at_one_size(output: Tensor, labels: Tensor, part: LossPart) -> tuple[Tensor, Tensor]:
-    """The output and its labels, int64, as large as one another."""
-    size_hw = labels.shape[-2:]
-    if output.shape[-2:] != size_hw and part.size == "full":
-        output = F.interpolate(output.float(), size_hw, mode="bilinear")
-    elif output.shape[-2:] != size_hw:
+def _sampled(labels: Tensor, output: Tensor) -> Tensor:
+    """int64, at the output's size."""
+    if output.shape[-2:] != labels.shape[-2:]:
         labels = F.interpolate(labels[:, None], output.shape[-2:], mode="nearest-exact")[:, 0]
-    return output, labels.long()
+    return labels.long()
+
+
+def _enlarged(output: Tensor, labels: Tensor, align_corners: bool = True) -> Tensor:
+    """As large as the labels; PIDNet and STDC align corners."""
+    size_hw = labels.shape[-2:]
+    if output.shape[-2:] == size_hw:
+        return output
+    return F.interpolate(output.float(), size_hw, mode="bilinear", align_corners=align_corners)

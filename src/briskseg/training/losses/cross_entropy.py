@@ -1,4 +1,4 @@
-"""Cross entropy over labeled pixels, weighted by class: of all of them, or of the hardest."""
+"""Cross entropy over labeled pixels, weighted by class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from briskseg.core.labels import IGNORED
-from briskseg.recipe import OhemPart
 
 
 def cross_entropy(
@@ -54,29 +53,6 @@ def sigmoid_cross_entropy(
     return _divided((each * kept).sum() / logits.shape[1], pixels)
 
 
-def hard_cross_entropy(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, ohem: OhemPart
-) -> Tensor:
-    """`cross_entropy` over the hardest pixels alone (Shrivastava et al., 2016; the threshold on the
-    true class's probability is OCNet's and MMSegmentation's form)."""
-    kept = labels != IGNORED
-    logits = logits.float().contiguous()
-    each = F.cross_entropy(logits, labels, reduction="none", ignore_index=IGNORED)[kept]
-    weights = class_weights[labels[kept]] * _hardest(each.detach(), ohem)
-    return _divided((each * weights).sum(), weights.sum())
-
-
 def _divided(total: Tensor, by: Tensor) -> Tensor:
     """0 / 0 is 0 here."""
     return total / by.float().clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _hardest(losses: Tensor, ohem: OhemPart) -> Tensor:
-    """True where a pixel's loss is among those that count; losses (P,) unweighted."""
-    least = int(ohem.least * losses.numel())
-    if losses.numel() == 0 or least == losses.numel():
-        return torch.ones_like(losses, dtype=torch.bool)
-    bound = -torch.log(torch.tensor(max(ohem.threshold, 1e-12), device=losses.device))
-    if least > 0:
-        bound = torch.minimum(bound, torch.topk(losses, least, sorted=True).values[-1])
-    return losses >= bound

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -23,7 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from briskseg.core.errors import RequestError
-from briskseg.core.images import resize_image
+from briskseg.core.images import IMAGE_SUFFIXES, read_image, resize_image
+from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset, Pair
@@ -76,11 +78,17 @@ class MemoryBudget:
 
 
 class ImageStore:
-    """The decoded pairs of one split, kept in memory while they fit in the budget."""
+    """The decoded pairs of one split, kept in memory while they fit in the budget.
 
-    def __init__(self, dataset: Dataset, split: str, budget: MemoryBudget) -> None:
+    unlabeled: further images, whose labels are ignored everywhere.
+    """
+
+    def __init__(
+        self, dataset: Dataset, split: str, budget: MemoryBudget, unlabeled: Sequence[Pair] = ()
+    ) -> None:
         self.dataset = dataset
-        self.pairs: Sequence[Pair] = dataset.pairs(split)
+        self.pairs: Sequence[Pair] = (*dataset.pairs(split), *unlabeled)
+        self._unlabeled = frozenset(unlabeled)
         self._budget = budget
         self._kept: dict[int, tuple[Image, Image]] = {}
 
@@ -98,7 +106,7 @@ class ImageStore:
         def read(index: int) -> None:
             if self._budget.is_spent or index in self._kept:
                 return
-            image, labels = self.dataset.read(self.pairs[index])
+            image, labels = self._read(self.pairs[index])
             counts[self.pairs[index].name] = count_labels(labels)
             if self._budget.take(image.nbytes + labels.nbytes):
                 self._kept[index] = image, labels
@@ -115,7 +123,25 @@ class ImageStore:
     def __getitem__(self, index: int) -> tuple[Image, Image]:
         """image_hwc and labels_hw as the data set reads them."""
         kept = self._kept.get(index)
-        return kept if kept is not None else self.dataset.read(self.pairs[index])
+        return kept if kept is not None else self._read(self.pairs[index])
+
+    def _read(self, pair: Pair) -> tuple[Image, Image]:
+        if pair not in self._unlabeled:
+            return self.dataset.read(pair)
+        image = read_image(pair.image)
+        return image, np.full(image.shape[:2], IGNORED, np.uint8)
+
+
+def find_unlabeled(folder: Path) -> list[Pair]:
+    """The images in a folder and below it, each as a pair named unlabeled/NAME.
+
+    Raises RequestError where the folder is not there or holds none.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        what = "holds no image" if folder.is_dir() else "is no folder"
+        raise RequestError(f"data.unlabeled_images: {folder} {what}; name a folder of images")
+    return [Pair(f"unlabeled/{p.relative_to(folder).as_posix()}", p, p) for p in files]
 
 
 class TrainingSamples:

@@ -1,0 +1,116 @@
+"""The published encoders that the networks here begin with, pretrained to classify ImageNet.
+
+Their files name an encoder's tensors nearly as the file of the whole network does (`layouts.py`);
+what they hold besides, a classifier, is not read. A file of the whole network, published or ours,
+gives its encoder too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from briskseg.core.errors import RequestError, WeightsError
+from briskseg.models import MODELS
+from briskseg.models.network import Network
+from briskseg.models.weights.checkpoint import unprefixed
+from briskseg.models.weights.comparison import COUNTER, check_finite
+from briskseg.models.weights.layout import Names, renamed
+from briskseg.models.weights.layouts import LAYOUTS
+
+
+class EncoderFile(NamedTuple):
+    """layout: whose names the file has. encoder: a regular expression for the names, in that
+    layout, of the encoder's tensors. renamed: how the file's names differ from the layout's. lacks:
+    whether it may hold a part of these only: the authors trained another network to classify."""
+
+    layout: str
+    encoder: str
+    renamed: Names = ()
+    lacks: bool = False
+
+
+_STDC = (r"^cp\.backbone\.", ((r"^cp\.backbone\.x\d+\.0\.", "features."),))
+ENCODER_FILES = {
+    "pidnet_s": EncoderFile("pidnet_s_official", r"^(?!final_layer|seghead)", lacks=True),
+    "ddrnet_23_slim": EncoderFile(
+        "ddrnet_23_slim_official", r"^(?!final_layer|seghead)", lacks=True
+    ),
+    "stdc1": EncoderFile("stdc1_official", *_STDC),
+    "stdc2": EncoderFile("stdc2_official", *_STDC),
+    "pp_liteseg_t": EncoderFile("pp_liteseg_t_paddle", r"^backbone\.", ((r"^backbone\.", ""),)),
+    "segformer_b0": EncoderFile("segformer_b0_nvlabs", r"^backbone\.", ((r"^backbone\.", ""),)),
+    "efficientvit_b0": EncoderFile("efficientvit_b0_official", r"^backbone\."),
+    "lraspp_mobilenetv3": EncoderFile(
+        "lraspp_mobilenetv3_torchvision", r"^backbone\.", ((r"^backbone\.", "features."),)
+    ),
+}
+
+
+class _Place(NamedTuple):
+    """Where one of our tensors lies in a file: which of how many equal parts of a tensor it is."""
+
+    name: str
+    part: int = 0
+    parts: int = 1
+
+    def find(self, tensors: Mapping[str, Tensor], like: Tensor) -> Tensor | None:
+        """It, in the shape of `like`; None where the file lacks it or has another one."""
+        held = tensors.get(self.name)
+        if held is None or held.numel() != self.parts * like.numel():
+            return None
+        return (held.chunk(self.parts)[self.part] if self.parts > 1 else held).reshape(like.shape)
+
+
+def encoder_file(network: Network, path: Path) -> EncoderFile:
+    """What the network's encoder is called in its file; RequestError where none is published."""
+    name = next(n for n, e in MODELS.items() if e.network.endswith(f":{type(network).__name__}"))
+    if name not in ENCODER_FILES:
+        raise RequestError(
+            f"{name} takes no pretrained encoder from a file, found model.encoder={path}; of the "
+            f"models, erfnet, erfnet_fcn, lite_seg, {', '.join(ENCODER_FILES)} do"
+        )
+    return ENCODER_FILES[name]
+
+
+def load_published_encoder(network: Network, tensors: Mapping[str, Tensor], path: Path) -> str:
+    """Copy the encoder among `tensors`, read from `path`, into `network`; return what was taken.
+
+    Raises RequestError for a network without a published encoder, WeightsError where the file's
+    does not fit; nothing of the network has changed then.
+    """
+    known, own = encoder_file(network, path), network.state_dict()
+    layout = LAYOUTS[known.layout]
+    places = {ours: _Place(*layout.published_part(ours)) for ours in own if layout.has(ours)}
+    encoder = {n: at for n, at in places.items() if re.search(known.encoder, at.name)}
+    forms = (
+        {n: at._replace(name=renamed(at.name, known.renamed)) for n, at in encoder.items()},
+        encoder,
+        {n: _Place(n) for n in encoder},
+    )
+    found: dict[str, Tensor] = {}
+    for inner in unprefixed(tensors).values():
+        for form in forms:
+            fitting = {n: at.find(inner, own[n]) for n, at in form.items()}
+            there = {n: tensor for n, tensor in fitting.items() if tensor is not None}
+            found = max(found, there, key=len)
+    wanted = [n for n in encoder if not n.endswith(COUNTER)]
+    missing = [n for n in wanted if n not in found]
+    if len(missing) > (len(wanted) / 2 if known.lacks else 0):
+        some = ", ".join(encoder[n].name for n in missing[:3])
+        raise WeightsError(
+            f"{path} is not the encoder of {layout.title}: of its {len(wanted)} tensors "
+            f"{len(missing)} are missing or of another shape ({some} ...); give a file whose "
+            "encoder fits"
+        )
+    for ours, tensor in found.items():
+        check_finite(encoder[ours].name, tensor, path)
+    with torch.no_grad():
+        for ours, tensor in found.items():
+            own[ours].copy_(tensor)
+    return f"{layout.title}: {len(wanted) - len(missing)} of its encoder's {len(wanted)} tensors"

@@ -1,0 +1,1 @@
+"""From our names of parameters and buffers to published ones, one network a file."""

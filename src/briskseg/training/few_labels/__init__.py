@@ -1,0 +1,1 @@
+"""Learning where labels are few: from a trained network."""
