@@ -1,0 +1,68 @@
+"""The contract of exported files, over every network and format; a new network needs no line here.
+
+A network's file alone defines it: what every format computes follows from that, and is compared
+with the network's labels and logits, at three sizes where a file takes any.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.conftest import card_of
+from tests.test_every_model import CLASSES, network
+
+import briskseg
+from briskseg.core.card import save_weights
+from briskseg.core.errors import ExportError
+from briskseg.export import export
+from briskseg.export.keras_reader import convert_keras
+from briskseg.models import MODELS
+
+# One network of each file: others in it differ in depth alone, and an export takes its time.
+EXPORTED = {entry.network.partition(":")[0]: name for name, entry in reversed(MODELS.items())}
+
+
+@pytest.fixture(scope="module", params=sorted(EXPORTED.values()))
+def weights(request, tmp_path_factory):
+    """NAME.safetensors; its batch norms have seen images, or rounding would grow from layer to
+    layer. Images are taken as they are."""
+    file = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
+    net = network(request.param, {})
+    card = card_of(request.param, CLASSES, net.options)
+    save_weights(file, {name: t.numpy() for name, t in net.state_dict().items()}, card)
+    return file
+
+
+def compare(weights, exported, backend, sizes):
+    """An exported file gives the network's labels and logits."""
+    expected, found = briskseg.load(weights, "torch"), briskseg.load(exported, backend)
+    for size in sizes:
+        image = np.random.default_rng(size).integers(0, 256, (*size, 3), dtype=np.uint8)
+        logits = expected.logits(image)
+        np.testing.assert_allclose(found.logits(image), logits, atol=2e-4 * logits.std())
+        best = np.take_along_axis(logits, found(image)[None].astype(np.int64), axis=0)[0]
+        assert (best >= logits.max(axis=0) - 1e-3 * logits.std()).all()
+
+
+@pytest.mark.usefixtures("traced_once")
+@pytest.mark.parametrize(("to", "backend"), [("onnx", "onnx"), ("openvino", "openvino")])
+def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
+    pytest.importorskip(to)
+    compare(weights, export(weights, to).out, backend, [(64, 96), (37, 51), (8, 3)])
+
+
+NO_KERAS = ("segformer_b0", "efficientvit_b0")  # attention
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_keras_gives_the_same_and_its_file_comes_back(weights, tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if weights.stem in NO_KERAS:
+        with pytest.raises(ExportError, match=r"for which there is no layer of Keras here"):
+            export(weights, "keras", tmp_path / "net.keras", (37, 51))
+        return
+    done = export(weights, "keras", tmp_path / "net.keras", (37, 51))  # compares their logits
+    assert done.agreement.difference < 1e-4
+    back = convert_keras(done.out)[1]
+    assert back.read_bytes() == weights.read_bytes()
