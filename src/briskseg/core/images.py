@@ -58,15 +58,14 @@ def read_image(path: Path) -> Array:
     size_hw, orientation = _header(path)
     data = np.fromfile(path, np.uint8)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
         with opened(path) as picture:
-            image = np.asarray(picture.convert("RGB"))[..., ::-1]
+            image = np.asarray(picture.convert("RGB"))
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
-    image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
 
 
