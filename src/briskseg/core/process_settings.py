@@ -43,6 +43,23 @@ def opencv_silenced() -> AbstractContextManager[None]:
     return _OPENCV_LOG.changed(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
+def opencv_in_one_thread() -> AbstractContextManager[None]:
+    """Within, OpenCV computes in the thread that calls it: for work that has threads of its own."""
+    return _OPENCV_THREADS.changed(1)
+
+
+def _opencv_threads() -> int:
+    import cv2
+
+    return cv2.getNumThreads()
+
+
+def _set_opencv_threads(number: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(number)
+
+
 def _opencv_log_level() -> int:
     import cv2
 
@@ -57,3 +74,4 @@ def _set_opencv_log_level(level: int) -> None:
 
 # OpenCV is imported within, because commands that decode nothing import this file too.
 _OPENCV_LOG = ProcessSetting(_opencv_log_level, _set_opencv_log_level)
+_OPENCV_THREADS = ProcessSetting(_opencv_threads, _set_opencv_threads)
