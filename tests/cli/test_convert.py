@@ -161,6 +161,16 @@ def test_a_converted_file_is_not_converted_again(official, command, tmp_path):
     assert message.startswith(f"briskseg: {ours} has a card already, expected published weights")
 
 
+def test_what_cannot_be_converted_is_said_before_what_is_in_the_way(official, command, tmp_path):
+    command("convert", official[0], "--labels", "cityscapes")
+    ours, exported = (official[0].with_suffix(suffix) for suffix in (".safetensors", ".onnx"))
+    exported.write_bytes(b"")
+    for path, told in ((ours, "has a card already"), (exported, "is an exported file, expected")):
+        done = command("convert", path, "--labels", "cityscapes")
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith(f"briskseg: {path} {told}")
+
+
 def test_an_unknown_label_set_names_the_nearest(official, command):
     status, _, message = command("convert", official[0], "--labels", "cityscape")
     assert status == 2

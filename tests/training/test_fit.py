@@ -188,7 +188,7 @@ def test_labels_out_of_range_are_named_before_the_first_step(
         (["--set=model.name=erfnett"], "did you mean 'erfnet'?"),
         (["--set=training.precision=fp16"], "training.precision=fp16 needs a GPU"),
         (["--device", "tpu"], "there is no device 'tpu' here; this machine has: cpu"),
-        (["--set=training.batch=99"], "the train split has only 12; set training.batch=12 or less"),
+        (["--set=training.batch=99"], "split has only 12; give at most --set training.batch=12"),
         (["--set=training.loss.class_weights=[1, 2]"], "11"),
         (["--resume"], "holds no run to resume"),
     ],

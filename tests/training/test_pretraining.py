@@ -193,7 +193,7 @@ def test_finished_pretrainings_are_not_opened_again(
         (["--set=model.name=fast_scnn", "--set=model.options={}"], "models with one: erfnet"),
         (["--set=training.loss.kind=sigmoid"], "unknown key 'training.loss'"),
         (["--set=data.shorter_side=16"], "shorter_side: 16 is below the size 32"),
-        (["--set=training.batch=99"], "the train split has only 24; set training.batch=24 or less"),
+        (["--set=training.batch=99"], "split has only 24; give at most --set training.batch=24"),
         (["--set=task=pretrain"], "no task 'pretrain'; did you mean 'pretraining'?"),
     ],
 )

@@ -83,7 +83,7 @@ def bench(
     --all compares models by the same scores: a table, and with --plot a picture of mIoU against
     milliseconds. The published networks are timed with random weights, which change no time.
 
-    Example: briskseg bench runs/first --budget 30fps --plot speed.png
+    Example: briskseg bench runs/first --size 480x640 --budget 30fps --plot speed.png
     """
     _check(models, compares, seconds, threads, data, budget)
     sizes = [read_size(text, "--size") for text in size or []]

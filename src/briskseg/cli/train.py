@@ -82,8 +82,10 @@ def train(
     root = [] if data is None else [f"data.root={json.dumps(data)}"]  # as YAML, whatever it holds
     processes = launched(devices)
     is_first = processes.is_first  # of several processes one speaks
-    recipe = recipe or _chosen_recipe(data, is_first)
-    described = load_recipe(recipe, [*(changes or []), *root], _notify)
+    fitted: list[str] = []
+    if recipe is None:
+        recipe, fitted = _chosen_recipe(data, processes)
+    described = load_recipe(recipe, [*fitted, *(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
     _refuse(described, run, processes, minutes, repeat, resume, is_unchecked)
     from briskseg.training.stopping import Stop
@@ -110,10 +112,12 @@ def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
 
 
-def _chosen_recipe(data: str | None, is_first: bool) -> str:
-    """The recipe for data without one: that of the data set by name, or Fast-SCNN's, the smallest
-    network and the quickest to train, at the size of the images."""
+def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[str]]:
+    """The recipe for data without one, that of the data set by name, or Fast-SCNN's, the smallest
+    network and the quickest to train, at the size of the images; and what is changed of it, so that
+    few images make a batch."""
     from briskseg.data import open_dataset
+    from briskseg.recipe import Recipe, load_recipe
 
     if data is None:
         raise RequestError(
@@ -121,10 +125,19 @@ def _chosen_recipe(data: str | None, is_first: bool) -> str:
             "the recipes, and demo needs no data"
         )
     named = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
-    recipe = "demo" if data == "streets" else named.get(open_dataset(data).kind, "fast-scnn")
-    if is_first:
-        _notify(f"trains the recipe {recipe} (see: briskseg recipes)")
-    return recipe
+    if data == "streets":
+        recipe, images = "demo", 0
+    else:
+        dataset = open_dataset(data)
+        recipe, images = named.get(dataset.kind, "fast-scnn"), len(dataset.pairs("train"))
+    described = load_recipe(recipe)
+    assert isinstance(described, Recipe)
+    each = images // processes.world
+    fitted = [f"training.batch={each}"] if 0 < each < described.training.batch else []
+    if processes.is_first:
+        batch = f", in batches of {each}: there are {images} images" if fitted else ""
+        _notify(f"trains the recipe {recipe}{batch} (see: briskseg recipes)")
+    return recipe, fitted
 
 
 def _refuse(

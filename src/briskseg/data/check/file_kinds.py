@@ -41,7 +41,7 @@ FILE_KINDS: dict[str, Kind] = {
     "label-without-image": error(
         "left out",
         "a label file has no image of its name",
-        "restore the images, or remove the label files; names must match exactly",
+        "restore the images, or remove what labels them; names must match exactly",
     ),
     "names-differ": error(
         "repaired",

@@ -39,9 +39,14 @@ def convert(path: Path, labels: LabelSet | None, out: Path | None = None) -> Con
     Raises RequestError, which names the network and its number of classes, if the labels are not
     given or are not as many; RequestError if `out` is there; and as `load_published`.
     """
-    out = new_file(path, out)
+    if path.suffix in (".onnx", ".xml"):
+        raise RequestError(
+            f"{path} is an exported file, expected published weights (.pth, .pt, .ckpt, "
+            ".safetensors, .pdparams); convert those that it was exported from"
+        )
     tensors = read_tensors(path)
     found = recognize(shapes_of(tensors), path)
+    out = new_file(path, out)
     labels, void_dropped = _check_labels(labels, found, path)
     net = build(found, tensors, path)
     card = _card(found, net, labels, path)

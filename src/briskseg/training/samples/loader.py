@@ -205,8 +205,8 @@ class EpochBatches:
         if samples < batch * world:
             raise RequestError(
                 f"a step takes training.batch={batch} images on each of {world} device(s), but the "
-                f"train split has only {samples}; set training.batch={max(1, samples // world)} or "
-                "less"
+                f"train split has only {samples}; give at most --set training.batch="
+                f"{max(1, samples // world)}"
             )
         self.samples, self.batch, self.seed = samples, batch, seed
         self.rank, self.world = rank, world
