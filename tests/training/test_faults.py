@@ -29,6 +29,8 @@ SMALL = [
     "--set=training.precision=float32", "--set=training.schedule={name: constant}",
 ]  # fmt: skip
 ENDS = {"scores.json", "model.safetensors"}
+# What torch raises from a signal's handler is lost where that comes in a weak reference's callback.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
