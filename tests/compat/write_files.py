@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,9 +22,8 @@ FIXED_HW = (360, 480)
 
 def main(folder: Path) -> None:
     """Each shipped model, for any size and for one, with labels of a drawn street at each size."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    shutil.rmtree(folder, ignore_errors=True)  # of another time, perhaps broken off
+    folder.mkdir(parents=True)
     scene = draw_scene(3)[0]
     images = {f"{h}x{w}": resize_image(scene, (h, w)) for h, w in SIZES_HW}
     np.savez(folder / "images.npz", **images)
