@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
-from briskseg.core.process_settings import opencv_in_one_thread, opencv_silenced
+from briskseg.core.process_settings import opencv_in_one_thread, opencv_silenced, quick_switches
 from briskseg.core.types import Progress
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
@@ -95,7 +95,8 @@ def scan_files(found: Found, seed: int = 0, progress: Progress | None = None) ->
         classes = ClassCounts() if label is None else count_classes(label, dataset.labels)
         return PairStats(split, pair, image, label, problems, *classes)
 
-    with opencv_silenced(), opencv_in_one_thread():  # damage becomes a finding
+    # damage becomes a finding
+    with opencv_silenced(), opencv_in_one_thread(), quick_switches():
         try:
             items = tuple(thread_map(read, pairs, progress=progress))
             cache.forget_the_rest()
