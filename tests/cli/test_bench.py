@@ -96,7 +96,7 @@ def test_all_without_models_takes_the_networks_with_their_published_scores(
 ) -> None:
     few = {name: MODELS[name] for name in ("efficientvit_b0", "lite_seg")}
     few["efficientvit_b0"] = few["efficientvit_b0"]._replace(published=(0.7565, SIZE))
-    monkeypatch.setattr("briskseg.benchmark.published.MODELS", few)
+    monkeypatch.setattr("briskseg.benchmark.untrained.MODELS", few)
     words = ["--backend", "torch", "--threads", 1, "--seconds", 0.01]
     done = command("bench", "--all", *words, "--json", "-")
     assert done.status == 0, done.err

@@ -92,9 +92,9 @@ def bench(
 
     from briskseg.benchmark.budget import check_same_classes, read_budget, solve
     from briskseg.benchmark.candidates import available_backends, find_all, thread_numbers
-    from briskseg.benchmark.published import write_published
     from briskseg.benchmark.speed import measure
     from briskseg.benchmark.speed_report import Report, count_all
+    from briskseg.benchmark.untrained import write_untrained
     from briskseg.cli.bench_output import print_report
 
     limit = None if budget is None else read_budget(budget)
@@ -104,7 +104,7 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:
         with Console(stderr=True).status("preparing the files to measure"):
             search = find_all(
-                models or write_published(Path(folder)), backends, numbers, sizes, Path(folder)
+                models or write_untrained(Path(folder)), backends, numbers, sizes, Path(folder)
             )
         if limit is not None or compares:
             check_same_classes([*search.cards.items()])

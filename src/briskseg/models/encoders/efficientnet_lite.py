@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError, nearest
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
-from briskseg.models.weights.layout import Names, renamed
+from briskseg.models.weights.published_layout import Names, renamed
 
 
 class Stage(NamedTuple):

@@ -27,8 +27,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layout import Names, renamed
 from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION
+from briskseg.models.weights.published_layout import Names, renamed
 
 _AUTHORS_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)
 

@@ -20,8 +20,8 @@ from briskseg.models import MODELS
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import unprefixed
 from briskseg.models.weights.comparison import COUNTER, check_finite
-from briskseg.models.weights.layout import Names, renamed
 from briskseg.models.weights.layouts import LAYOUTS
+from briskseg.models.weights.published_layout import Names, renamed
 
 
 class EncoderFile(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from briskseg.models.weights.layout import NO_NAME, Layout, Names
 from briskseg.models.weights.names.bisenet_v2 import (
     BISENET_V2_COINCHEUNG,
     BISENET_V2_MMSEGMENTATION,
@@ -26,6 +25,7 @@ from briskseg.models.weights.names.segformer import (
     SEGFORMER_TRANSFORMERS5,
 )
 from briskseg.models.weights.names.stdc import STDC_MMSEGMENTATION, stdc_official
+from briskseg.models.weights.published_layout import NO_NAME, Layout, Names
 
 # STDC's backbone under a second name, its classifier, and heads whose output nothing reads.
 _STDC_IGNORED = r"^cp\.backbone\.(features|conv_last|fc|bn|linear)\.|^conv_out_sp(2|4|16)\."

@@ -31,8 +31,8 @@ from briskseg.models.weights.comparison import (
     length,
     shapes_of,
 )
-from briskseg.models.weights.layout import Layout
 from briskseg.models.weights.layouts import LAYOUTS
+from briskseg.models.weights.published_layout import Layout
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 BISENET_V2_COINCHEUNG: Names = (
     (r"^stage3\.", "segment.S3."),

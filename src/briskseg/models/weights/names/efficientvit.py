@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 EFFICIENTVIT: Names = (
     (r"^stem\.0\.", "backbone.input_stem.op_list.0."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 # From the encoder in `erfnet` to the same layers in `erfnet_fcn`.
 ERFNET_FCN_ENCODER: Names = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 # The three groups of bottlenecks and the pyramid, as both codes number and name them.
 _GLOBAL: Names = (

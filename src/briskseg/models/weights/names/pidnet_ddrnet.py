@@ -4,7 +4,7 @@ MMSegmentation's.
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 # What PIDNet and DDRNet have in common: the stem and the residual blocks.
 _RESIDUAL_OFFICIAL: Names = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 # As `read_tensors` gives them, which writes Paddle's "_mean" as "running_mean".
 PP_LITESEG: Names = (

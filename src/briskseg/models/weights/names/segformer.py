@@ -5,7 +5,7 @@ Some keep several of our tensors in one: "#0/2" is the first half of it along it
 
 from __future__ import annotations
 
-from briskseg.models.weights.layout import Names
+from briskseg.models.weights.published_layout import Names
 
 _STAGES = range(4)
 

@@ -10,7 +10,7 @@ from briskseg.core.labels import CITYSCAPES
 from briskseg.models import MODELS, create_model
 
 
-def write_published(folder: Path) -> list[str]:
+def write_untrained(folder: Path) -> list[str]:
     """A weights file NAME.safetensors with random weights for every network whose mIoU on
     Cityscapes val is published: its card has that score, and the size of images it holds for.
 
