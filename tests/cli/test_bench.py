@@ -101,8 +101,14 @@ def test_all_without_models_takes_the_networks_with_their_published_scores(
     done = command("bench", "--all", *words, "--json", "-")
     assert done.status == 0, done.err
     (one,) = json.loads(done.out)["candidates"]  # none is published for ours
-    assert Path(one["model"]).name == "efficientvit_b0.safetensors"
+    assert one["model"] == "efficientvit_b0"
     assert (one["miou"], one["on_front"], one["size"]) == (0.7565, True, list(SIZE))
+
+
+def test_networks_of_random_weights_are_not_scored_on_data(command, streets: Path) -> None:
+    done = command("bench", "--all", "--data", streets)
+    assert done.status == 2
+    assert "networks of random weights, which --data cannot score; name trained ones" in done.err
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.one_of(st.none(), st.integers(0, 9))), min_size=1))

@@ -127,13 +127,15 @@ def test_other_classes_are_mapped_by_name_and_what_does_not_map_is_said(
     )
 
 
-def onnx_file(path: Path, takes: str, gives: str, classes: int) -> Path:
+def onnx_file(
+    path: Path, takes: str, gives: str, classes: int, batch: int = 1, channels: int = 3
+) -> Path:
     """A network of another program: (1,3,H,W) float or (1,H,W,3) uint8 -> logits, or labels."""
     onnx = pytest.importorskip("onnx")
     helper, types = onnx.helper, onnx.TensorProto
-    kernel = np.random.default_rng(0).normal(size=(classes, 3, 1, 1)).astype(np.float32)
+    kernel = np.random.default_rng(0).normal(size=(classes, channels, 1, 1)).astype(np.float32)
     nodes = [helper.make_node("Conv", ["x", "kernel"], ["logits"])]
-    shape, kind = [1, 3, "H", "W"], types.FLOAT
+    shape, kind = [batch, 3, "H", "W"], types.FLOAT
     if takes == "bytes":
         shape, kind = [1, "H", "W", 3], types.UINT8
         cast = helper.make_node("Cast", ["images"], ["floats"], to=types.FLOAT)
@@ -208,6 +210,22 @@ def test_a_run_with_a_teacher_resumes_to_the_last_bit(
     assert [r["step"] for r in rows(whole) if r["loss"]] == [*map(str, range(1, 11))]
 
 
+def test_images_of_the_data_set_are_no_images_without_labels(
+    taught: Path, streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    write_png(folder / "gray.png", np.full((48, 64, 3), 128, np.uint8))
+    pairs = [pair for pairs in open_dataset(streets).splits.values() for pair in pairs]
+    for index, pair in enumerate(pairs):
+        (folder / f"{index}.png").symlink_to(pair.image)
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", "--no-check"]
+    words += [f"--set={change}" for change in SMALL] + [f"--set=training.teacher={taught}"]
+    done = command(*words, f"--set=data.unlabeled_images={folder}", "--set=training.steps=1")
+    assert done.status == 0, done.err
+    assert f"{len(pairs)} of {len(pairs) + 1} are left out" in done.err
+
+
 def test_another_teacher_than_the_run_began_with_is_refused(
     taught: Path, streets: Path, tmp_path: Path, command: Callable
 ) -> None:
@@ -273,16 +291,29 @@ def test_a_teacher_of_other_classes_and_an_empty_folder_are_refused_before_a_run
     other, empty = tmp_path / "other.safetensors", tmp_path / "empty"
     save_weights(other, tensors, card.model_copy(update={"labels": labels}))
     empty.mkdir()
+    sky, own = tmp_path / "sky.safetensors", streets / "images" / "val"
+    labels = card.labels.model_copy(update={"names": ("cat", "SKY", "cow")})
+    save_weights(sky, tensors, card.model_copy(update={"labels": labels}))
+    classes = len(open_dataset(streets).names)
+    batched = onnx_file(tmp_path / "batched.onnx", "floats", "logits", classes, batch=4)
+    failing = onnx_file(tmp_path / "failing.onnx", "floats", "logits", classes, channels=4)
     words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", "--no-check"]
     words += [f"--set={change}" for change in SMALL]
     for more, message in (
         ([f"--set=training.teacher={other}"], "knows cat, dog, cow ... and none of the data's"),
+        ([f"--set=training.teacher={sky}"], "knows cat, SKY, cow ... and of the data's classes"),
+        ([f"--set=training.teacher={batched}"], "expected one input"),
+        ([f"--set=training.teacher={failing}"], f"{failing} cannot be run: "),
+        (
+            [f"--set=training.teacher={taught}", f"--set=data.unlabeled_images={own}"],
+            f"data.unlabeled_images: {own} holds images of the data set alone",
+        ),
         (
             [f"--set=training.teacher={taught}", f"--set=data.unlabeled_images={empty}"],
             f"data.unlabeled_images: {empty} holds no image; name a folder of images",
         ),
     ):
         done = command(*words, *more)
-        assert done.status == 2
+        assert done.status == (1 if "cannot be run" in message else 2)
         assert message in done.err
         assert not (tmp_path / "run").exists()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from briskseg.benchmark.speed import Candidate
 from briskseg.core.card import Card
-from briskseg.core.errors import MissingExtraError, RequestError, nearest
+from briskseg.core.errors import ExportError, MissingExtraError, RequestError, nearest
 from briskseg.core.parallel import available_threads
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import find_files, read_file
@@ -28,27 +28,28 @@ class File:
 
 @dataclass(frozen=True)
 class Search:
-    """What is to be measured, each model's card, and sentences on what could not be made."""
+    """What is to be measured, each model's card, and sentences for the reader of the numbers."""
 
     candidates: list[Candidate]
     cards: dict[str, Card]
-    unmeasured: list[str]
+    notes: list[str]
 
 
 def find_all(
-    models: Sequence[str],
+    models: Mapping[str, Path],
     backends: Sequence[str],
     threads: Sequence[int | None],
     sizes: Sequence[Size],
     folder: Path,
 ) -> Search:
-    """All candidates of all models; what must be exported for them goes to `folder`.
+    """All candidates of all models, each a path by what it is called; what must be exported for
+    them goes to `folder`.
 
     Raises RequestError where one of the models gives none, and as `find_files` and `read_file`.
     """
     search = Search([], {}, [])
-    for index, model in enumerate(dict.fromkeys(models)):
-        files = [File(path) for path in find_files(Path(model))]
+    for index, (model, path) in enumerate(models.items()):
+        files = [File(each) for each in find_files(path)]
         search.cards[model] = files[-1].card
         weights = files[-1].path
         if weights.suffix.lower() == WEIGHTS and _lacks_onnx(files, backends):
@@ -60,7 +61,9 @@ def find_all(
                 export(weights, "onnx", file)
                 files.append(File(file))
             except MissingExtraError as error:
-                search.unmeasured.append(f"Only torch is measured: {error}.")
+                search.notes.append(f"Only torch is measured: {error}.")
+            except ExportError as error:
+                search.notes.append(f"{model} is measured with torch alone: {error}.")
         found = find_candidates(model, files, backends, threads, sizes)
         if not found:
             names = ", ".join(file.path.name for file in files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ PERCENTILES = (50, 95, 99)
 class Report:
     """speed: what was timed. cards: of each model. image: what was run on. work: of each
     timing's network, None without torch. answer: of `--budget`, None where none was asked.
-    unmeasured: sentences on what could not be made or opened at all. scores: with `--all`, the
+    found: sentences on what was not made, or is not what it seems. scores: with `--all`, the
     mIoU of every timing's candidate, None where it is not known."""
 
     speed: Speed
@@ -32,10 +33,10 @@ class Report:
     image: str
     work: Mapping[tuple[str, tuple[int, int]], Work | None]
     answer: Answer | None = None
-    unmeasured: Sequence[str] = ()
+    found: Sequence[str] = ()
     scores: Scores = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def front(self) -> list[Timing]:
         """Of those with scores, the fastest first, those that none beats in time and accuracy."""
         return pareto_front(self.speed.timings, self.scores) if self.scores else []
@@ -54,7 +55,7 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader must know to believe the numbers."""
-        notes = [*self.unmeasured]
+        notes = [*self.found]
         widest = max(self.speed.timings, key=lambda timing: timing.spread)
         if widest.spread > BUSY:
             notes.append(

@@ -10,13 +10,13 @@ from briskseg.core.labels import CITYSCAPES
 from briskseg.models import MODELS, create_model
 
 
-def write_untrained(folder: Path) -> list[str]:
-    """A weights file NAME.safetensors with random weights for every network whose mIoU on
-    Cityscapes val is published: its card has that score, and the size of images it holds for.
+def write_untrained(folder: Path) -> dict[str, Path]:
+    """By its name, a weights file NAME.safetensors with random weights for every network whose mIoU
+    on Cityscapes val is published: its card has that score, and the size of images it holds for.
 
     Raises MissingExtraError without torch.
     """
-    written = []
+    written = {}
     for name, entry in MODELS.items():
         if entry.published is None:
             continue
@@ -29,7 +29,6 @@ def write_untrained(folder: Path) -> list[str]:
             scores={"val_miou": miou},
             source="random weights; the score is the published one",
         )
-        path = folder / f"{name}.safetensors"
+        written[name] = path = folder / f"{name}.safetensors"
         save_weights(path, {k: v.numpy() for k, v in network.state_dict().items()}, card)
-        written.append(str(path))
     return written

@@ -103,8 +103,12 @@ def bench(
     score = _scorer(data)
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:
         with Console(stderr=True).status("preparing the files to measure"):
-            search = find_all(
-                models or write_untrained(Path(folder)), backends, numbers, sizes, Path(folder)
+            chosen = {name: Path(name) for name in models or []} or write_untrained(Path(folder))
+            search = find_all(chosen, backends, numbers, sizes, Path(folder))
+        if not models:
+            search.notes.append(
+                "The networks have random weights, which change no time; their mIoU is the "
+                "published one on Cityscapes val, at the published size."
             )
         if limit is not None or compares:
             check_same_classes([*search.cards.items()])
@@ -115,7 +119,7 @@ def bench(
         answer = None if limit is None else solve(limit, speed.timings, score)
         scores = {t.candidate: score(t.candidate) for t in speed.timings if compares}
         work = count_all(search.cards, speed)
-        report = Report(speed, search.cards, name, work, answer, search.unmeasured, scores)
+        report = Report(speed, search.cards, name, work, answer, search.notes, scores)
     if plot is not None:
         _draw(report, plot)
     if not console.is_stdout(json_file):
@@ -143,6 +147,11 @@ def _check(
         raise RequestError(f"--threads {threads}: expected at least 1")
     if data is not None and budget is None and not compares:
         raise RequestError("--data scores candidates for --budget or --all; add one of them")
+    if data is not None and not models:
+        raise RequestError(
+            "--all without models times networks of random weights, which --data cannot score; "
+            "name trained ones: briskseg bench MODEL ... --all --data DIR"
+        )
 
 
 def _images(

@@ -137,13 +137,13 @@ class Writer:
             return
         args, options = map_arg((node.args, node.kwargs), inputs.__getitem__)
         operation = getattr(node.target, "overloadpacket", node.target).__name__
-        try:
-            values[node] = OPERATIONS[operation.removesuffix("_")](self, *args, **options)
-        except (KeyError, TypeError) as error:  # no such entry, or one with fewer arguments
+        layer = OPERATIONS.get(operation.removesuffix("_"))
+        if layer is None:
             raise ExportError(
                 f"{self._network} has the operation '{operation}', for which there is no layer of "
                 f"Keras here, expected one of: {', '.join(OPERATIONS)}; export it --to onnx"
-            ) from error
+            )
+        values[node] = layer(self, *args, **options)
         if operation.endswith("_"):  # in place
             values[node.args[0]] = values[node]
 
@@ -181,9 +181,3 @@ class Writer:
     def _number(self, layer: str) -> str:
         self._numbers[layer] += 1
         return f"{layer.rstrip('_')}_{self._numbers[layer]}"
-
-
-def _replaced(node: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
-    """The arguments of an operation, with the values of the nodes among them."""
-    found: tuple[Any, Any] = map_arg((node.args, node.kwargs), values.__getitem__)
-    return found

@@ -33,7 +33,7 @@ BESIDE = "briskseg.safetensors"
 FIXED = "fixed_"  # how layers are named whose arrays are no tensors of ours
 
 # Unpacked, no member is longer than this, and all arrays together neither: the largest network here
-# takes 10 MB.
+# takes 50 MB.
 _MAX_BYTES = 256 * 1024 * 1024
 _MAX_CONFIG_BYTES = 16 * 1024 * 1024
 

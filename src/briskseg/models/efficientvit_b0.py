@@ -50,9 +50,6 @@ class EfficientViTB0(Network):
         logits = F.interpolate(self._logits(images), scale_factor=8, mode="bicubic")
         return logits[..., : images.shape[-2], : images.shape[-1]]
 
-    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        return {"logits": self(images)}
-
     @property
     def class_bias(self) -> nn.Parameter:
         bias = self.classifier[-1].bias

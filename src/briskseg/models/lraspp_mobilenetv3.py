@@ -77,9 +77,6 @@ class LRASPP(Network):
         logits: Tensor = self.classifier(low, self.backbone[LOW + 1 :](low))
         return logits
 
-    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        return {"logits": self(images)}
-
     @property
     def class_bias(self) -> nn.Parameter:
         bias = self.classifier.high_classifier.bias

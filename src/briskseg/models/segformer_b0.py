@@ -79,9 +79,6 @@ class SegFormerB0(Network):
         logits: Tensor = self.head(levels)
         return logits
 
-    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        return {"logits": self(images)}
-
     @property
     def class_bias(self) -> nn.Parameter:
         bias = self.head.classifier.bias

@@ -94,7 +94,7 @@ def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
     """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
     recipe which cannot be trained could only be deleted."""
     if recipe.data.unlabeled_images is not None:
-        find_unlabeled(Path(recipe.data.unlabeled_images))
+        find_unlabeled(Path(recipe.data.unlabeled_images), dataset)
     with torch.random.fork_rng(devices=[]):
         network = begin_network(recipe, dataset, RunSession(), is_new=True)
         if recipe.training.teacher is not None:

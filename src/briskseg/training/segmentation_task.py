@@ -17,8 +17,7 @@ from briskseg.core.files.atomic import write_whole, written_whole
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.metrics.confusion import ConfusionMatrix
-from briskseg.core.types import Progress
-from briskseg.data import Dataset
+from briskseg.data import Dataset, Pair
 from briskseg.data.frequencies import PixelCounts, class_weights, count_pixels
 from briskseg.models.network import Network
 from briskseg.recipe import LengthPart, Recipe, StagePart
@@ -89,7 +88,7 @@ class SegmentationTask(Task):
         self.ema, self.stop_after = training.ema, training.stop_after
         self.auxiliary, self.compiled = loss.auxiliary, training.compile
         plan = training.stages or (StagePart(output="logits", class_weights=loss.class_weights),)
-        counts = self._read(machine, session.counted("read"))
+        counts = self._read(machine, session)
         self.outputs = [part.output for part in plan]
         self.set_length(training)
         self.network = begin_network(recipe, dataset, session, is_new)
@@ -100,6 +99,7 @@ class SegmentationTask(Task):
                 part.output,
                 self.network.outputs,
                 self.network.align_corners,
+                recipe.data.unlabeled_images is not None,
             )
             for part in plan
         )
@@ -116,11 +116,16 @@ class SegmentationTask(Task):
         shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
         self._film = {name: k for k, name in enumerate(shown)}
 
-    def _read(self, machine: Machine, progress: Progress) -> PixelCounts:
+    def _read(self, machine: Machine, session: RunSession) -> PixelCounts:
         """Decode what fits in memory, count the classes, and set up the loaders."""
         data, training = self.recipe.data, self.recipe.training
         budget = MemoryBudget(data.cache_gb)
-        unlabeled = find_unlabeled(Path(data.unlabeled_images)) if data.unlabeled_images else []
+        unlabeled: list[Pair] = []
+        if data.unlabeled_images:
+            unlabeled, left_out = find_unlabeled(Path(data.unlabeled_images), self.dataset)
+            if left_out:
+                session.say(left_out)
+        progress = session.counted("read")
         train_store = ImageStore(self.dataset, "train", budget, unlabeled)
         val_store = ImageStore(self.dataset, "val", budget)
         counts = count_pixels(self.dataset, "train", known=train_store.fill(progress))
@@ -155,7 +160,7 @@ class SegmentationTask(Task):
 
     @property
     def trains_all(self) -> bool:
-        return len(self.stages) == 1 and self.auxiliary > 0
+        return len(self.stages) == 1 and self._method("logits") == "forward_train"
 
     def train(self, mode: bool = True) -> Self:
         """As every module's, but for the batch norms that keep their statistics."""
@@ -192,7 +197,8 @@ class SegmentationTask(Task):
         """The network's method that gives no more than the loss of this output reads."""
         if output == "encoder":
             return "forward_encoder"
-        return "forward" if self.auxiliary == 0 else "forward_train"
+        has_own = any(o.loss not in ("main", "auxiliary") for o in self.network.outputs)
+        return "forward_train" if self.auxiliary > 0 or has_own else "forward"
 
     def begin_validation(self, device: torch.device) -> None:
         # summed up on the device and fetched once

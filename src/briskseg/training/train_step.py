@@ -15,8 +15,9 @@ from briskseg.training.task import Task
 
 
 class TrainStep:
-    """One optimizer step: a function of the batch alone (and of the network, the optimizer and the
-    random state, which it changes), that waits for nothing on the device."""
+    """One optimizer step: a function of the batch alone, and of the network, the optimizer and the
+    random state, which it changes. Itself it waits for nothing on the device; of the losses Lovász'
+    does, and the teacher in an .onnx file."""
 
     def __init__(self, task: Task, machine: Machine) -> None:
         self.task = task
@@ -68,11 +69,11 @@ def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torc
         spared = part.no_decay
     factors = parameter_factors(part, network)
     groups: list[dict[str, Any]] = []
-    for factor in dict.fromkeys((1.0, *part.lr_factors.values())):
-        chosen = [(kind, p) for name, kind, p in _kinds(network) if factors[name] == factor]
+    for own in dict.fromkeys((1.0, *part.lr_factors.values())):
+        chosen = [(kind, p) for name, kind, p in _kinds(network) if factors[name] == own]
         decaying = [p for kind, p in chosen if kind not in spared]
         others = [p for kind, p in chosen if kind in spared]
-        rate = {"lr": part.lr * factor, "lr_factor": factor}
+        rate = {"lr": part.lr * own, "lr_factor": own}
         groups.append({"params": decaying, "weight_decay": part.weight_decay, **rate})
         groups.append({"params": others, "weight_decay": 0.0, **rate})
     if part.name == "sgd":

@@ -65,3 +65,24 @@ def test_without_the_heads_as_in_validation_only_the_recipes_loss_counts() -> No
     loss = SegmentationLoss(LossPart(), WEIGHTS, outputs=net.outputs)(outputs, labels)
     expected = F.cross_entropy(outputs["logits"], labels.long(), WEIGHTS)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["pidnet_s", "stdc1"])
+def test_an_image_without_labels_teaches_no_boundaries(name: str) -> None:
+    net = create_model(name, 3)
+    heads = [output.name for output in net.outputs if output.name != "logits"]
+    outputs, labels = drawn(*heads)
+    whole = SegmentationLoss(LossPart(), WEIGHTS, outputs=net.outputs, has_unlabeled=True)
+    half = SegmentationLoss(LossPart(), WEIGHTS, outputs=net.outputs)
+    expected = half({name: output[:1] for name, output in outputs.items()}, labels[:1])
+    labels[1] = 255
+    outputs = {name: output.requires_grad_() for name, output in outputs.items()}
+    loss = whole(outputs, labels)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    for output in outputs.values():
+        assert output.grad is not None
+        assert output.grad[0].any()
+        assert not output.grad[1].any()
+    labels[0] = 255
+    assert whole(outputs, labels).item() == 0

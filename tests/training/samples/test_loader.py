@@ -114,7 +114,9 @@ def test_starting_inside_an_epoch_takes_the_rest_of_it_and_then_the_next() -> No
 
 
 def test_a_set_smaller_than_a_step_is_refused_with_the_cure() -> None:
-    with pytest.raises(RequestError, match=r"training\.batch=8.*only 3; set training\.batch=3"):
+    with pytest.raises(
+        RequestError, match=r"training\.batch=8.*only 3; give at most --set training\.batch=3"
+    ):
         EpochBatches(3, 8, seed=0)
 
 

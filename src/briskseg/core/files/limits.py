@@ -21,9 +21,8 @@ MAX_INPUT_PIXELS = 1 << 25
 
 MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
 MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
-MAX_WEIGHTS_BYTES = (
-    4 * 1024 * 1024 * 1024
-)  # of a file of tensors; the largest network here has 10 MB
+# Of a file of tensors; the largest network here has 50 MB.
+MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
 
 
 def max_pixels() -> int:

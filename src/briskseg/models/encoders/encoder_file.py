@@ -1,8 +1,9 @@
-"""ERFNet's encoder alone, from a file: pretrained as a classifier of images, or in a whole network.
+"""An encoder from a file, for any network that has a pretrained one; here ERFNet's own.
 
-The tensors are those of layers 1 to 16 of the paper's Table I; they are the same in `erfnet` and in
-`erfnet_fcn`, under other names. Whatever else a file holds (a classifier, a decoder, the head of
-the first training stage) is not read.
+It was pretrained as a classifier of images, or lies in a whole network. ERFNet's tensors are those
+of layers 1 to 16 of the paper's Table I; they are the same in `erfnet` and in `erfnet_fcn`, under
+other names. Whatever else a file holds (a classifier, a decoder, the head of the first training
+stage) is not read.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import MODELS
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import unprefixed
-from briskseg.models.weights.comparison import COUNTER, check_finite
+from briskseg.models.weights.comparison import COUNTER, check_finite, same_numbers
 from briskseg.models.weights.layouts import LAYOUTS
 from briskseg.models.weights.published_layout import Names, renamed
 
@@ -62,9 +62,11 @@ class _Place(NamedTuple):
     def find(self, tensors: Mapping[str, Tensor], like: Tensor) -> Tensor | None:
         """It, in the shape of `like`; None where the file lacks it or has another one."""
         held = tensors.get(self.name)
-        if held is None or held.numel() != self.parts * like.numel():
+        if held is None or (held.ndim > 0 and held.shape[0] % self.parts):
             return None
-        return (held.chunk(self.parts)[self.part] if self.parts > 1 else held).reshape(like.shape)
+        part = held.chunk(self.parts)[self.part] if self.parts > 1 else held
+        fits = part.shape == like.shape or same_numbers(tuple(like.shape), tuple(part.shape))
+        return part.reshape(like.shape) if fits else None
 
 
 def encoder_file(network: Network, path: Path) -> EncoderFile:

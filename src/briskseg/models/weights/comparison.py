@@ -106,3 +106,10 @@ def check_finite(name: str, tensor: Tensor, path: Path) -> None:
             f"{path}: '{name}' holds values that are not finite numbers; the file is damaged "
             "or its training diverged: download it again or take an earlier checkpoint"
         )
+
+
+def same_numbers(shape: tuple[int, ...], found: tuple[int, ...] | None) -> bool:
+    """Whether one is a linear layer's weights, and the other those of a 1x1 convolution."""
+    if found is None or len(shape) < 2 or len(found) < 2:
+        return False
+    return found[:2] == shape[:2] and set(found[2:] + shape[2:]) <= {1}

@@ -29,6 +29,7 @@ from briskseg.models.weights.comparison import (
     differences,
     first_names,
     length,
+    same_numbers,
     shapes_of,
 )
 from briskseg.models.weights.layouts import LAYOUTS
@@ -108,7 +109,7 @@ def compare(name: str, shapes: Shapes) -> Comparison:
     classes = length(shapes, layout.last)
     classes = classes if 1 <= classes <= 255 else 19
     expected = {
-        theirs: shapes[theirs] if _same_numbers(shape, shapes.get(theirs)) else shape
+        theirs: shapes[theirs] if same_numbers(shape, shapes.get(theirs)) else shape
         for theirs, shape in _published_shapes(name, classes).items()
     }
     read = {name: shape for name, shape in shapes.items() if layout.reads(name)}
@@ -126,13 +127,6 @@ def _published_shapes(name: str, classes: int) -> Shapes:
             theirs, _, parts = layout.published_part(ours)
             shapes[theirs] = (parts * shape[0], *shape[1:]) if parts > 1 else shape
     return shapes
-
-
-def _same_numbers(shape: tuple[int, ...], found: tuple[int, ...] | None) -> bool:
-    """Whether one is a linear layer's weights, and the other those of a 1x1 convolution."""
-    if found is None or len(shape) < 2 or len(found) < 2:
-        return False
-    return found[:2] == shape[:2] and set(found[2:] + shape[2:]) <= {1}
 
 
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from briskseg.core.errors import MissingExtraError, WeightsError
 from briskseg.core.exported import NETWORK_IMAGES
@@ -41,11 +42,7 @@ class OnnxBackend(ExportedBackend):
             if output not in self._sessions:
                 self._sessions[output] = self._open(output)
             session = self._sessions[output]
-        try:
-            images = np.ascontiguousarray(image_hwc)[None]
-            return session.run([output], {session.get_inputs()[0].name: images})[0][0]
-        except Exception as error:  # ONNX Runtime's errors have no base of their own
-            raise WeightsError(f"{self.path} cannot be run: {_first_line(error)}") from None
+        return run_session(session, self.path, output, np.ascontiguousarray(image_hwc)[None])[0]
 
     def _open(self, output: str) -> Any:
         begin = NETWORK_IMAGES if output == "logits" else ""
@@ -74,6 +71,17 @@ def open_session(
             f"{path} is no network that ONNX Runtime {onnxruntime.__version__} can run: "
             f"{_first_line(error)}; copy the file or export it again"
         ) from None
+
+
+def run_session(session: Any, path: Path, output: str, images: npt.NDArray[Any]) -> Any:
+    """An output of the session of `path` for its only input.
+
+    Raises WeightsError, naming the file, where ONNX Runtime fails.
+    """
+    try:
+        return session.run([output], {session.get_inputs()[0].name: images})[0]
+    except Exception as error:  # ONNX Runtime's errors have no base of their own
+        raise WeightsError(f"{path} cannot be run: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -61,25 +61,27 @@ class OnnxTeacher:
         self._run = lambda image: torch.from_numpy(backend.infer(_as_image(image)))
 
     def _open_any(self, classes: int, normalize: Normalize) -> None:
-        from briskseg.runtime.backends.onnx_backend import open_session
+        from briskseg.runtime.backends.onnx_backend import open_session, run_session
 
         session = open_session(self.path, threads=torch.get_num_threads())
         takes, gives = session.get_inputs()[0], session.get_outputs()[0]
         shape = [side if isinstance(side, int) else None for side in takes.shape]
         is_plain = takes.type == "tensor(uint8)" and len(shape) == 4 and shape[3] == 3
         is_normal = takes.type == "tensor(float)" and len(shape) == 4 and shape[1] == 3
-        if len(session.get_inputs()) > 1 or not (is_plain or is_normal):
+        is_single = shape[:1] in ([None], [1])
+        if len(session.get_inputs()) > 1 or not is_single or not (is_plain or is_normal):
             raise RequestError(
                 f"training.teacher: {self.path} takes {takes.type} {takes.shape}, expected one "
                 "input: images (N,H,W,3) uint8, or (N,3,H,W) float normalized with data.mean and "
-                "data.std"
+                "data.std, N any number or 1"
             )
         height, width = shape[1:3] if is_plain else shape[2:4]
         self._size_hw = None if height is None or width is None else (height, width)
 
         def run(image: Tensor) -> Tensor:
             batch: Any = _as_image(image)[None] if is_plain else normalize(image[None]).numpy()
-            return self._as_logits(session.run([gives.name], {takes.name: batch})[0], classes)
+            found = run_session(session, self.path, gives.name, batch)
+            return self._as_logits(found, classes)
 
         self._run = run
         run(torch.zeros(3, *(self._size_hw or (64, 64))))  # refuses what does not fit

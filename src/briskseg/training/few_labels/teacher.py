@@ -66,7 +66,7 @@ class Teacher:
         path = teacher_file(part.file)
         self.sha256 = sha256(path)
         self._source = _open(path, recipe, len(dataset.names), device)
-        self._classes = _shared_classes(self._source.names, dataset.names, path)
+        self._classes = _shared_classes(self._source.names, dataset.names, path).to(device)
         self._seen_hw = _seen_size(recipe, self._source.input_hw)
         self._corners = network.align_corners
         self._student = network.classes, dict(network.options), recipe.model.name
@@ -82,8 +82,8 @@ class Teacher:
             if self._seen_hw is not None and seen.shape[2:] != self._seen_hw:
                 seen = F.interpolate(seen, self._seen_hw, mode="bilinear")
             taught = self._resized(self._source.logits(seen), size_hw)
-        ours, classes = self._resized(logits, size_hw), self._classes.to(logits.device)
-        loss = distillation(ours, taught, classes, self.part.temperature)
+        ours = self._resized(logits, size_hw)
+        loss = distillation(ours, taught, self._classes, self.part.temperature)
         return self.part.weight * loss
 
     def _resized(self, logits: Tensor, size_hw: Size) -> Tensor:
@@ -126,10 +126,11 @@ def _shared_classes(names: tuple[str, ...] | None, ours: tuple[str, ...], path: 
         return torch.arange(len(ours)).repeat(2, 1)
     theirs = {name.casefold(): index for index, name in enumerate(names)}
     pairs = [(i, theirs[n.casefold()]) for i, n in enumerate(ours) if n.casefold() in theirs]
-    if not pairs:
+    if len(pairs) < 2:  # of one class alone, every network is certain
+        found = f"of the data's classes only {ours[pairs[0][0]]}" if pairs else "none of the data's"
         raise RequestError(
-            f"training.teacher: {path} knows {', '.join(names[:5])} ... and none of the data's "
-            f"classes ({', '.join(ours[:5])} ...); name a network that shares some with it"
+            f"training.teacher: {path} knows {', '.join(names[:5])} ... and {found} "
+            f"({', '.join(ours[:5])} ...); name a network that shares two or more with it"
         )
     return torch.tensor(pairs).T
 

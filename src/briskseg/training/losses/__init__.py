@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from briskseg.core.labels import IGNORED
 from briskseg.models.network import TrainingOutput
 from briskseg.recipe import LossPart
 from briskseg.training.losses.boundary import boundary_aware, boundary_bce, boundary_target
@@ -95,6 +96,7 @@ class SegmentationLoss(nn.Module):
         main: the output with the main loss: "logits", or another in a stage of its own.
         outputs: `network.outputs`.
         align_corners: `network.align_corners`.
+        has_unlabeled: some images have no labels, in which no boundaries are to be learned.
     """
 
     class_weights: Tensor
@@ -106,9 +108,11 @@ class SegmentationLoss(nn.Module):
         main: str = "logits",
         outputs: Sequence[TrainingOutput] = (),
         align_corners: bool = False,
+        has_unlabeled: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.has_unlabeled = has_unlabeled
         self.part, self.align_corners = part, align_corners
         # `main` has the recipe's loss whatever was declared; further losses of it remain
         named = [o for o in outputs if o.name != main or o.loss not in ("main", "auxiliary")]
@@ -132,10 +136,22 @@ class SegmentationLoss(nn.Module):
         terms = []
         for output in self.declared:
             if output.name in outputs:
-                target, loss = TARGETS[output.target](labels), LOSSES[output.loss]
-                term = loss(outputs, output.name, target, self.part, self.class_weights)
+                seen, known = outputs, labels
+                if self.has_unlabeled and output.target != "labels":
+                    seen, known = _labeled_images(outputs, labels)
+                if not len(known):
+                    terms.append(0 * outputs[output.name].float().sum())
+                    continue
+                target, loss = TARGETS[output.target](known), LOSSES[output.loss]
+                term = loss(seen, output.name, target, self.part, self.class_weights)
                 terms.append(output.weight * term)
         return torch.stack(terms).sum()
+
+
+def _labeled_images(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:
+    """Those of a batch in which a pixel is labeled."""
+    some = (labels != IGNORED).flatten(1).any(1)
+    return {name: output[some] for name, output in outputs.items()}, labels[some]
 
 
 def _of_pixels(

@@ -18,11 +18,10 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     labeled = labels != IGNORED
     probabilities = logits.float().softmax(1).movedim(1, 0)[:, labeled]  # (classes,P)
     labels = labels[labeled]
-    losses = [
-        _extension((p - truth.float()).abs(), truth)
-        for p, truth in ((p, labels == label) for label, p in enumerate(probabilities))
-        if bool(truth.any())
-    ]
+    losses = []
+    for label in torch.unique(labels).tolist():
+        truth = labels == label
+        losses.append(_extension((probabilities[label] - truth.float()).abs(), truth))
     return torch.stack(losses).mean() if losses else probabilities.sum()
 
 

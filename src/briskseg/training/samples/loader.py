@@ -132,16 +132,24 @@ class ImageStore:
         return image, np.full(image.shape[:2], IGNORED, np.uint8)
 
 
-def find_unlabeled(folder: Path) -> list[Pair]:
-    """The images in a folder and below it, each as a pair named unlabeled/NAME.
+def find_unlabeled(folder: Path, dataset: Dataset) -> tuple[list[Pair], str]:
+    """The images in a folder and below it, each as a pair named unlabeled/NAME, without those that
+    are pairs of the data set; and a sentence on these, "" where there are none.
 
-    Raises RequestError where the folder is not there or holds none.
+    An image of val would make the score too good, one of train would be learned from twice.
+    Raises RequestError where the folder is not there or holds no other image.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        what = "holds no image" if folder.is_dir() else "is no folder"
+    known = {pair.image.resolve() for pairs in dataset.splits.values() for pair in pairs}
+    new = [p for p in files if p.resolve() not in known]
+    if not new:
+        what = "is no folder" if not folder.is_dir() else "holds no image"
+        what = "holds images of the data set alone" if files else what
         raise RequestError(f"data.unlabeled_images: {folder} {what}; name a folder of images")
-    return [Pair(f"unlabeled/{p.relative_to(folder).as_posix()}", p, p) for p in files]
+    left_out = len(files) - len(new)
+    said = f"data.unlabeled_images: {left_out} of {len(files)} are left out, as the data set's own"
+    pairs = [Pair(f"unlabeled/{p.relative_to(folder).as_posix()}", p, p) for p in new]
+    return pairs, said if left_out else ""
 
 
 class TrainingSamples:
