@@ -55,15 +55,20 @@ def read_image(path: Path) -> Array:
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
     states more pixels than `max_pixels()`.
     """
-    size_hw, orientation = _header(path)
+    with opened(path) as picture:
+        return decode_image(picture, path)
+
+
+def decode_image(picture: Image.Image, path: Path) -> Array:
+    """As `read_image`, of a file that is `opened`: its header is not read again."""
+    size_hw, orientation = _header(picture, path)
     data = np.fromfile(path, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
-        with opened(path) as picture:
-            image = np.asarray(picture.convert("RGB"))
+        image = np.asarray(picture.convert("RGB"))
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
@@ -124,20 +129,20 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises DataError naming the file when it is missing, empty or no image.
     """
-    (height, width), orientation = _header(path)
+    with opened(path) as picture:
+        (height, width), orientation = _header(picture, path)
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _header(path: Path) -> tuple[tuple[int, int], int]:
+def _header(picture: Image.Image, path: Path) -> tuple[tuple[int, int], int]:
     """The stored (height, width) and the EXIF orientation, 1 where the file says none."""
-    with opened(path) as picture:
-        if picture.mode == "F":
-            raise ContentError(
-                "image-mode",
-                f"{path}: stores floating-point numbers, which have no scale",
-                "save it with 8 or 16 bits a band",
-            )
-        return (picture.height, picture.width), orientation_of(picture)
+    if picture.mode == "F":
+        raise ContentError(
+            "image-mode",
+            f"{path}: stores floating-point numbers, which have no scale",
+            "save it with 8 or 16 bits a band",
+        )
+    return (picture.height, picture.width), orientation_of(picture)
 
 
 def orientation_of(picture: Image.Image) -> int:

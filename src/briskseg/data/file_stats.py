@@ -21,7 +21,7 @@ from PIL import Image
 from briskseg.core.errors import ContentError, DataError, UnknownLabelError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
-from briskseg.core.images import orientation_of, read_image, sixteen_bit_range
+from briskseg.core.images import decode_image, orientation_of, sixteen_bit_range
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
 
@@ -94,8 +94,8 @@ def image_stats(path: Path) -> ImageStats | FileProblem:
     if problem := _seen_at_once(path):
         return problem
     try:
-        image_hwc = read_image(path)
         with opened(path) as picture:
+            image_hwc = decode_image(picture, path)
             form, mode = picture.format or "", _stored_mode(picture, path)
             orientation = orientation_of(picture)
         extremes = sixteen_bit_range(path) if is_16_bit(mode) else None
@@ -209,16 +209,17 @@ def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
     """The pixels of each value, of many the most frequent; and how many values there are."""
     if values_hw.dtype == np.bool_:
         values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
-    if values_hw.dtype == np.uint8 and values_hw.size < 1 << 24:  # exact in OpenCV's float32
-        counts = cv2.calcHist([values_hw], [0], None, [256], [0, 256]).ravel()
-        found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-        return found, len(found)
-    # Masks are made of long runs: counting these spares most of the sorting.
+    # Masks are made of long runs: counting these spares most of the work.
     flat = values_hw.ravel()
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     lengths = np.diff(np.append(starts, len(flat)))
-    values, where = np.unique(flat[starts], return_inverse=True)
-    sums = np.bincount(where, weights=lengths).astype(np.int64)
+    if flat.dtype == np.uint8:
+        counts = np.bincount(flat[starts], weights=lengths)
+        values = np.flatnonzero(counts)
+        sums = counts[values].astype(np.int64)
+    else:
+        values, where = np.unique(flat[starts], return_inverse=True)
+        sums = np.bincount(where, weights=lengths).astype(np.int64)
     distinct = len(values)
     if distinct > _ALL:  # before they become Python's numbers: a photo has millions
         most = np.argsort(-sums, kind="stable")[:_SOME]

@@ -177,7 +177,9 @@ def runs(counts: Sequence[int] | npt.NDArray[np.int64], size_hw: Size, by_column
     flat = np.repeat(inside, lengths.astype(np.int64))
     if flat.size != height * width:
         raise ShapeError(f"no run lengths, expected the {height * width} pixels they cover")
-    return flat.reshape(width, height).T if by_column else flat.reshape(height, width)
+    if by_column:  # turned at once: rows are what is painted
+        return cv2.transpose(flat.reshape(width, height).view(np.uint8)).view(np.bool_)
+    return flat.reshape(height, width)
 
 
 def coco_counts(text: bytes) -> npt.NDArray[np.int64]:
