@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -96,7 +95,7 @@ class StatsCache:
             return remembered
         stats = scan(pair)
         if stamp is not None and not isinstance(stats, FileProblem):
-            self._used[key] = [*stamp, asdict(stats)]
+            self._used[key] = [*stamp, vars(stats)]
             self._is_new = True
         return stats
 
