@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import Done
 
+from briskseg.cli import main
 from briskseg.core.card import LabelsCard, load_weights, save_weights
 from briskseg.core.images import write_png
 
@@ -35,15 +39,25 @@ def foreign(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def run(encoding: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from briskseg.cli import main; main()", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        encoding=encoding,
-    )
+@pytest.fixture
+def run(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """`run("ascii", "check", "data")` is `briskseg check data` there, in such a terminal."""
+    monkeypatch.chdir(foreign)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(encoding: str, *words: str) -> Done:
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding) for _ in range(2)]
+        monkeypatch.setattr("sys.stdout", streams[0])
+        monkeypatch.setattr("sys.stderr", streams[1])
+        monkeypatch.setattr("sys.argv", ["briskseg", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for stream in streams:
+            stream.flush()
+        out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+        return Done(int(ended.value.code or 0), out, err)
+
+    return run
 
 
 VERBS = [
@@ -65,19 +79,20 @@ VERBS = [
 ]
 
 
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize(("words", "status"), VERBS, ids=[words[0] for words, _ in VERBS])
-def test_ascii_stops_no_verb(foreign: Path, words: list[str], status: int) -> None:
-    done = run("ascii", foreign, *words)
-    assert done.returncode == status, done.stderr
-    assert "defect" not in done.stderr
-    assert "Traceback" not in done.stderr
+def test_ascii_stops_no_verb(run: Callable[..., Done], words: list[str], status: int) -> None:
+    done = run("ascii", *words)
+    assert done.status == status, done.err
+    assert "defect" not in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_what_an_encoding_lacks_is_escaped(foreign: Path, encoding: str) -> None:
-    done = run(encoding, foreign, "evaluate", "größe.safetensors", "--data", "data")
+def test_what_an_encoding_lacks_is_escaped(run: Callable[..., Done], encoding: str) -> None:
+    done = run(encoding, "evaluate", "größe.safetensors", "--data", "data")
     for name in NAMES:
-        assert name.encode(encoding, "backslashreplace").decode(encoding) in done.stdout
+        assert name.encode(encoding, "backslashreplace").decode(encoding) in done.out
 
 
 def test_a_reader_that_has_gone_hears_no_complaint() -> None:

@@ -26,13 +26,8 @@ class Case(NamedTuple):
 
 CASES = (
     Case("erfnet", "erfnet", {}, (21, 34)),
-    Case("erfnet_fcn", "erfnet_fcn", {}, (18, 40)),
-    Case("fast_scnn", "fast_scnn", {}, (32, 64)),
     Case("tramac", "fast_scnn", {"variant": "tramac"}, (45, 70)),
 )
-
-# The contract in tests/test_every_model.py exports every network; these stand for them here.
-DEPLOYED = tuple(case for case in CASES if case.name in ("erfnet", "tramac"))
 
 # What a user of Keras does, who has never heard of this package.
 OPEN = """
@@ -72,12 +67,6 @@ def case(request):
     return request.param
 
 
-@pytest.fixture(params=DEPLOYED, ids=lambda case: case.name)
-def deployed_case(request):
-    """Each network of the folder `deployed` in turn."""
-    return request.param
-
-
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """A folder with NAME.safetensors, NAME.keras and two images NAME.npy of each network, and what
@@ -105,7 +94,7 @@ def deployed(tracing_once, tmp_path_factory):
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("deployed")
-    for case in DEPLOYED:
+    for case in CASES:
         weights = draw_weights(
             folder / f"{case.name}.safetensors", case.model, CLASSES, **case.options
         )

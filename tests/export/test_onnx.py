@@ -63,10 +63,10 @@ def sized(deployed, tracing_once, tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 9, 3), (1, 33, 47), (3, 40, 64)])
-def test_any_number_of_images_of_any_size(deployed_case, size, deployed):
+def test_any_number_of_images_of_any_size(case, size, deployed):
     images = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
-    full, coarse = network(deployed, deployed_case)(images)
-    run = session((deployed / f"{deployed_case.name}.onnx").read_bytes())
+    full, coarse = network(deployed, case)(images)
+    run = session((deployed / f"{case.name}.onnx").read_bytes())
     labels, logits = run.run(["labels", "logits"], {"images": images})
     assert (labels.shape, labels.dtype) == (size, np.uint8)
     np.testing.assert_allclose(logits, coarse, atol=2e-4)
@@ -74,8 +74,8 @@ def test_any_number_of_images_of_any_size(deployed_case, size, deployed):
     np.testing.assert_allclose(chosen, full.max(axis=1), atol=1e-3)  # the best, or as good
 
 
-def test_the_card_is_inside_and_no_path_of_this_machine(deployed_case, deployed):
-    file = deployed / f"{deployed_case.name}.onnx"
+def test_the_card_is_inside_and_no_path_of_this_machine(case, deployed):
+    file = deployed / f"{case.name}.onnx"
     model = onnx.load(file)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     card = Card.from_json(metadata["briskseg.card"], file)
@@ -85,16 +85,16 @@ def test_the_card_is_inside_and_no_path_of_this_machine(deployed_case, deployed)
     assert b"site-packages" not in file.read_bytes()
 
 
-def test_graphs_are_compact(deployed_case, deployed):
-    nodes = [node.op_type for node in onnx.load(deployed / f"{deployed_case.name}.onnx").graph.node]
+def test_graphs_are_compact(case, deployed):
+    nodes = [node.op_type for node in onnx.load(deployed / f"{case.name}.onnx").graph.node]
     assert len(nodes) < 220
     assert not {"Loop", "If", "ScatterND", "Identity", "Dropout"} & set(nodes)
     assert nodes.count("BatchNormalization") <= 3  # of what ERFNet concatenates
 
 
 @pytest.mark.parametrize(("output", "without"), [("logits", {"ArgMax"}), ("labels", {})])
-def test_who_reads_one_output_does_not_pay_for_the_other(deployed_case, output, without, deployed):
-    whole = (deployed / f"{deployed_case.name}.onnx").read_bytes()
+def test_who_reads_one_output_does_not_pay_for_the_other(case, output, without, deployed):
+    whole = (deployed / f"{case.name}.onnx").read_bytes()
     pruned = prune(whole, output)
     model = onnx.load_from_string(pruned)
     onnx.checker.check_model(model)

@@ -15,23 +15,23 @@ from briskseg.core.exported import read_exported
 openvino = pytest.importorskip("openvino")
 
 
-def test_openvino_alone_gives_the_networks_labels(deployed_case, deployed):
+def test_openvino_alone_gives_the_networks_labels(case, deployed):
     images = np.random.default_rng(2).integers(0, 256, (2, 33, 47, 3), dtype=np.uint8)
     core = openvino.Core()
-    model = core.read_model(deployed / f"{deployed_case.name}.xml")
+    model = core.read_model(deployed / f"{case.name}.xml")
     # without the hint OpenVINO rounds to bf16 where the processor computes in it
     found = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(images)
-    expected = briskseg.load(deployed / f"{deployed_case.name}.safetensors", "torch")
+    expected = briskseg.load(deployed / f"{case.name}.safetensors", "torch")
     assert found["labels"].dtype == np.uint8
     for labels, image in zip(found["labels"], images, strict=True):
         np.testing.assert_array_equal(labels, expected(image))
     assert model.get_rt_info(["briskseg", "card"]).value == expected.card.to_json()
 
 
-def test_labels_and_logits_are_the_networks_through_the_predictor(deployed_case, deployed):
-    expected = briskseg.load(deployed / f"{deployed_case.name}.safetensors", "torch")
+def test_labels_and_logits_are_the_networks_through_the_predictor(case, deployed):
+    expected = briskseg.load(deployed / f"{case.name}.safetensors", "torch")
     for file, backend in ((".xml", "openvino"), (".onnx", "openvino"), (".onnx", "onnx")):
-        predictor = briskseg.load(deployed / f"{deployed_case.name}{file}", backend, threads=1)
+        predictor = briskseg.load(deployed / f"{case.name}{file}", backend, threads=1)
         for seed, size in enumerate([(16, 24), (21, 34), (8, 8), (5, 9), (31, 17), (16, 24)]):
             image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
             image.flags.writeable = bool(seed % 2)
