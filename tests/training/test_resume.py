@@ -57,6 +57,13 @@ OTHERS = (
         ("data.size=[32, 48]", "training.batch=2", "training.epochs=6"),
         24,
     ),
+    # epochs of three steps, of whose samples half are drawn by class
+    Case(
+        "demo",
+        "streets",
+        (*DEMO.changes[:2], "training.epochs=4", "training.class_balanced=0.5"),
+        12,
+    ),
     # two stages of two epochs of three steps
     Case(
         "erfnet-cityscapes",

@@ -210,6 +210,26 @@ def test_a_run_with_a_teacher_resumes_to_the_last_bit(
     assert [r["step"] for r in rows(whole) if r["loss"]] == [*map(str, range(1, 11))]
 
 
+def test_images_without_labels_are_not_drawn_by_class(
+    taught: Path, unlabeled: Path, streets: Path, tmp_path: Path
+) -> None:
+    from briskseg.training.fit import fit
+    from briskseg.training.session import RunSession
+
+    changes = [
+        *SMALL, f"data.root={streets}", f"data.unlabeled_images={unlabeled}",
+        f"training.teacher.file={taught}", "training.epochs=1",
+    ]  # fmt: skip
+    names: list[str] = []
+    for share, drawn in ((0, True), (1, False)):
+        names.clear()
+        session = RunSession(device="cpu", listener=lambda e: names.extend(e.get("names", [])))
+        recipe = load_recipe("demo", [*changes, f"training.class_balanced={share}"])
+        fit(recipe, tmp_path / str(share), session)
+        assert any(name.startswith("unlabeled/") for name in names) == drawn
+        assert len(names) == 15
+
+
 def test_images_of_the_data_set_are_no_images_without_labels(
     taught: Path, streets: Path, tmp_path: Path, command: Callable
 ) -> None:

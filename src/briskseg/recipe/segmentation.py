@@ -218,6 +218,9 @@ class TrainingPart(LengthPart):
 
     loss: LossPart = LossPart()
     teacher: TeacherPart | None = None
+    # class-balanced sampling: this share of an epoch's samples is drawn by class, first one of the
+    # classes, each as likely, then one of the images that hold it
+    class_balanced: Share = 0.0
     stages: Listed[tuple[StagePart, ...]] = ()  # none: all outputs are trained at once
     compile: bool | None = None  # the network by torch.compile; null: on CUDA, where that works
     batch_norm_momentum: Share | None = None  # a batch's share in the statistics; null: torch's 0.1

@@ -22,7 +22,8 @@ from briskseg.recipe import PretrainingRecipe
 from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
-from briskseg.training.samples.loader import Batch, EpochBatches, training_loader, validation_loader
+from briskseg.training.samples.loader import Batch, training_loader, validation_loader
+from briskseg.training.samples.sampler import EpochBatches
 from briskseg.training.session import RunSession
 from briskseg.training.task import Normalize, Task
 

@@ -38,7 +38,6 @@ from briskseg.training.samples.gpu_cache import (
 )
 from briskseg.training.samples.loader import (
     Batch,
-    EpochBatches,
     ImageStore,
     MemoryBudget,
     TrainingSamples,
@@ -47,6 +46,7 @@ from briskseg.training.samples.loader import (
     training_loader,
     validation_loader,
 )
+from briskseg.training.samples.sampler import ClassBalance, EpochBatches
 from briskseg.training.score_run import EXAMPLES, score_run
 from briskseg.training.session import RunSession
 from briskseg.training.task import Normalize, Task
@@ -133,7 +133,10 @@ class SegmentationTask(Task):
         if machine.is_first:
             write_whole(self.folder.class_counts, json.dumps(counts.to_json()) + "\n")
         share = machine.processes.rank, machine.processes.world
-        self.batches = EpochBatches(len(train_store), training.batch, training.seed, *share)
+        drawn = training.class_balanced
+        balance = ClassBalance(counts, drawn) if drawn else None
+        how = training.batch, training.seed, *share, balance
+        self.batches = EpochBatches(len(train_store), *how)
         red, green, blue = (round(255 * mean) for mean in data.mean)
         augmenter = Augmenter(self.recipe.augment, (red, green, blue))
         self.samples = TrainingSamples(train_store, augmenter, data.size, training.seed)

@@ -20,7 +20,7 @@ from briskseg.training.friendly_errors import friendly_errors
 from briskseg.training.machine import Machine
 from briskseg.training.preflight import refuse_folder
 from briskseg.training.processes import Processes, connected
-from briskseg.training.samples.loader import EpochBatches
+from briskseg.training.samples.sampler import EpochBatches
 from briskseg.training.stopping import Stop
 
 # What may differ between the sessions of one run: it changes no weight.

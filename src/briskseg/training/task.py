@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from briskseg.recipe import LengthPart
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
-from briskseg.training.samples.loader import Batch, EpochBatches
+from briskseg.training.samples.loader import Batch
+from briskseg.training.samples.sampler import EpochBatches
 from briskseg.training.session import RunSession
 
 

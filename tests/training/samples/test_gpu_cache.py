@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
 from briskseg.data import open_dataset
+from briskseg.data.frequencies import count_pixels
 from briskseg.data.synthetic import draw_dataset
 from briskseg.recipe import AugmentPart
 from briskseg.training.samples.augment import Augmenter
@@ -21,7 +23,6 @@ from briskseg.training.samples.gpu_cache import (
 )
 from briskseg.training.samples.loader import (
     Batch,
-    EpochBatches,
     ImageStore,
     MemoryBudget,
     TrainingSamples,
@@ -29,6 +30,7 @@ from briskseg.training.samples.loader import (
     training_loader,
     validation_loader,
 )
+from briskseg.training.samples.sampler import ClassBalance, EpochBatches
 
 CPU = torch.device("cpu")
 PARTS = {
@@ -60,11 +62,14 @@ def samples_of(data: Path, part: AugmentPart, cache_gb: float = 1) -> TrainingSa
     return TrainingSamples(store, Augmenter(part, (90, 100, 110)), (72, 96), seed=3, epochs=2)
 
 
-def both(data: Path, part: AugmentPart) -> tuple[list[Batch], list[Batch]]:
+def both(
+    data: Path, part: AugmentPart, balance: ClassBalance | None = None
+) -> tuple[list[Batch], list[Batch]]:
     """Two epochs from the workers' loader and from the device's."""
     samples = samples_of(data, part)
-    loader = training_loader(samples, EpochBatches(8, 4, seed=3), workers=0)
-    resident = GpuCachedTraining(samples, EpochBatches(8, 4, seed=3), CPU)
+    sampler, another = (EpochBatches(8, 4, seed=3, balance=balance) for _ in range(2))
+    loader = training_loader(samples, sampler, workers=0)
+    resident = GpuCachedTraining(samples, another, CPU)
     made = [[batch for _ in range(2) for batch in each] for each in (loader, resident)]
     return made[0], made[1]
 
@@ -83,6 +88,16 @@ def test_each_operation_gives_the_same_samples(name: str, streets: Path) -> None
         assert (off > 2).float().mean() < (0.01 if name == "all" else 0.001)
         assert off.float().mean() < 0.5
         assert (one.labels != other.labels).float().mean() < 0.001
+
+
+def test_samples_drawn_by_class_are_the_same_too(streets: Path) -> None:
+    balance = ClassBalance(count_pixels(open_dataset(streets), "train"), 0.75)
+    ones, others = both(streets, AugmentPart(scale=(0.6, 2.0), flip=0.5), balance)
+    assert [one.names for one in ones] == [other.names for other in others]
+    assert max(Counter(name for one in ones[:2] for name in one.names).values()) > 1
+    for one, other in zip(ones, others, strict=True):
+        off = (one.images.int() - other.images.int()).abs()
+        assert off.float().mean() < 0.5
 
 
 def test_operations_change_the_samples_that_are_compared(streets: Path) -> None:

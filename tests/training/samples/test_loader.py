@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from briskseg.core.errors import DataError, RequestError
+from briskseg.core.errors import DataError
 from briskseg.data import open_dataset
 from briskseg.data.frequencies import count_pixels
 from briskseg.recipe import AugmentPart, ProgressiveResizePart
@@ -16,7 +16,6 @@ from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
 from briskseg.training.samples.augment import Augmenter
 from briskseg.training.samples.loader import (
-    EpochBatches,
     ImageStore,
     MemoryBudget,
     TrainingSamples,
@@ -24,6 +23,7 @@ from briskseg.training.samples.loader import (
     training_loader,
     validation_loader,
 )
+from briskseg.training.samples.sampler import EpochBatches
 
 VARIED = AugmentPart(scale=(0.6, 2.0), flip=0.5, brightness=(0.5, 1.5), noise=10, size=(32, 40))
 
@@ -85,39 +85,6 @@ def test_samples_grow_with_the_epochs(streets: Path) -> None:
     samples = TrainingSamples(store, Augmenter(part), (48, 64), seed=3, epochs=10)
     sizes = [samples[epoch, 0][0].shape[:2] for epoch in range(10)]
     assert sizes == [(16, 24)] * 4 + [(24, 32)] * 3 + [(32, 48)] * 3  # whole multiples of 8
-
-
-def test_every_epoch_takes_every_sample_once_in_another_order() -> None:
-    batches = EpochBatches(12, 4, seed=0)
-    first, second = [[i for batch in batches for _, i in batch] for _ in range(2)]
-    assert sorted(first) == sorted(second) == list(range(12))
-    assert first != second
-
-
-def test_processes_share_an_epoch_without_overlap() -> None:
-    parts = [
-        [index for batch in EpochBatches(13, 2, seed=1, rank=r, world=3) for _, index in batch]
-        for r in range(3)
-    ]
-    taken = [index for part in parts for index in part]
-    assert len(taken) == len(set(taken)) == 12
-    assert {len(part) for part in parts} == {4}
-
-
-def test_starting_inside_an_epoch_takes_the_rest_of_it_and_then_the_next() -> None:
-    whole = EpochBatches(20, 4, seed=5)
-    epochs = [list(whole) for _ in range(3)]
-    late = EpochBatches(20, 4, seed=5)
-    late.start_at(1, 2)
-    assert list(late) == epochs[1][2:]
-    assert list(late) == epochs[2]
-
-
-def test_a_set_smaller_than_a_step_is_refused_with_the_cure() -> None:
-    with pytest.raises(
-        RequestError, match=r"training\.batch=8.*only 3; give at most --set training\.batch=3"
-    ):
-        EpochBatches(3, 8, seed=0)
 
 
 def test_images_beyond_the_cache_are_read_again_and_are_the_same(streets: Path) -> None:

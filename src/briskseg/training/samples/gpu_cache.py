@@ -16,11 +16,11 @@ from briskseg.training.samples.augment import AugmentParams
 from briskseg.training.samples.gpu_augment import GpuAugmenter
 from briskseg.training.samples.loader import (
     Batch,
-    EpochBatches,
     TrainingSamples,
     ValidationSamples,
     collate,
 )
+from briskseg.training.samples.sampler import EpochBatches
 
 SHARE = 0.5  # of the device's free memory, at most; the rest is the network's
 AHEAD = 3  # batches whose parameters are drawn before they are needed
@@ -90,13 +90,14 @@ class GpuCachedTraining:
         store = self.samples.store
 
         def draw(keys: Keys) -> tuple[list[int], list[AugmentParams]]:
-            params = [self.samples.params(key, store[key[1]][0].shape[:2]) for key in keys]
-            return [index for _, index in keys], params
+            pairs = [self.samples.pair(index) for _, index in keys]
+            sizes = [store[pair][0].shape[:2] for pair in pairs]
+            return pairs, [*map(self.samples.params, keys, sizes)]
 
-        for indices, params in thread_map(draw, self.batches, threads=1, ahead=AHEAD):
-            rows = torch.tensor(indices).to(self.images.device, non_blocking=True)
+        for pairs, params in thread_map(draw, self.batches, threads=1, ahead=AHEAD):
+            rows = torch.tensor(pairs).to(self.images.device, non_blocking=True)
             images, labels = self._augmenter(self.images[rows], self.labels[rows], params)
-            yield Batch(images, labels, [store.pairs[index].name for index in indices])
+            yield Batch(images, labels, [store.pairs[pair].name for pair in pairs])
 
 
 def gpu_cached_validation(samples: ValidationSamples, device: torch.device) -> list[Batch]:

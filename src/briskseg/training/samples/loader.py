@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -31,6 +31,7 @@ from briskseg.core.types import Image, Progress
 from briskseg.data import Dataset, Pair
 from briskseg.data.frequencies import ClassPixels, count_labels
 from briskseg.training.samples.augment import Augmenter, AugmentParams
+from briskseg.training.samples.sampler import EpochBatches
 
 Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
 
@@ -153,7 +154,8 @@ def find_unlabeled(folder: Path, dataset: Dataset) -> tuple[list[Pair], str]:
 
 
 class TrainingSamples:
-    """Augmented samples, asked for by (epoch, index).
+    """Augmented samples, asked for by (epoch, index). Indices from the number of pairs on are
+    further samples of the same pairs, with random numbers of their own.
 
     epochs: of the whole run, of which `augment.progressive_resize` names shares.
     """
@@ -173,9 +175,14 @@ class TrainingSamples:
         return len(self.store)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        image, labels = self.store[key[1]]
+        pair = self.pair(key[1])
+        image, labels = self.store[pair]
         image, labels = self.augmenter.apply(image, labels, self.params(key, image.shape[:2]))
-        return image, labels, self.store.pairs[key[1]].name
+        return image, labels, self.store.pairs[pair].name
+
+    def pair(self, index: int) -> int:
+        """Which of the store's pairs the sample with this index is made of."""
+        return index % len(self.store)
 
     def params(self, key: tuple[int, int], image_hw: tuple[int, int]) -> AugmentParams:
         """The parameters drawn for a sample, of an image of this size."""
@@ -200,41 +207,6 @@ class ValidationSamples:
         if self.base_hw is not None and image.shape[:2] != self.base_hw:
             image = resize_image(image, self.base_hw)
         return image, labels, self.store.pairs[index].name
-
-
-class EpochBatches:
-    """A batch sampler that knows which epoch it is in and can start in the middle of one.
-
-    Each epoch is a permutation of all samples by (seed, epoch), cut into steps of `batch` samples a
-    process; the last, incomplete step is left out.
-    """
-
-    def __init__(self, samples: int, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        if samples < batch * world:
-            raise RequestError(
-                f"a step takes training.batch={batch} images on each of {world} device(s), but the "
-                f"train split has only {samples}; give at most --set training.batch="
-                f"{max(1, samples // world)}"
-            )
-        self.samples, self.batch, self.seed = samples, batch, seed
-        self.rank, self.world = rank, world
-        self._epoch, self._start = 0, (0, 0)
-
-    def start_at(self, epoch: int, first: int) -> None:
-        """Begin with this epoch, from its batch number `first` on."""
-        self._epoch, self._start = epoch, (epoch, first)
-
-    def __len__(self) -> int:
-        return self.samples // (self.batch * self.world)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self._epoch
-        self._epoch = epoch + 1
-        first = self._start[1] if epoch == self._start[0] else 0
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
-        for step in range(first, len(self)):
-            start = (step * self.world + self.rank) * self.batch
-            yield [(epoch, int(index)) for index in order[start : start + self.batch]]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
