@@ -63,6 +63,28 @@ def test_of_pidnet_the_classifier_has_a_part_only(published, tmp_path):
     assert int(number[2]) / 2 < int(number[1]) < int(number[2])
 
 
+@pytest.mark.parametrize("parts", [("detail", "segment"), ("detail", "segment", "bga")])
+def test_bisenet_v2s_is_a_dictionary_of_the_networks_parts(parts, published, tmp_path):
+    """CoinCheung's code hands each entry to the part of that name: BiSeNetV2.load_pretrain."""
+    weights = published("bisenetv2_coincheung").weights()
+    torch.save(weights, tmp_path / "whole.pth")
+    whole = load_published(tmp_path / "whole.pth").state_dict()
+    entries = {part: {} for part in parts}
+    for key, tensor in weights.items():
+        part, _, name = key.partition(".")
+        entries.get(part, {})[name] = tensor
+    torch.save(entries, tmp_path / "backbone_v2.pth")
+    net = create_model("bisenet_v2", 5)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    said = load_encoder(net, tmp_path / "backbone_v2.pth")
+    taken = ("detail.", "stem.", "stage", "context.", *(["aggregation."] if "bga" in parts else []))
+    for key, tensor in net.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            assert torch.equal(tensor, (whole if key.startswith(taken) else before)[key]), key
+    number = re.search(r": (\d+) of its encoder's (\d+) tensors$", said)
+    assert (number[1] == number[2]) == ("bga" in parts)
+
+
 def test_an_encoder_of_another_network_is_refused_and_changes_nothing(published, tmp_path):
     torch.save(
         classifier(published("segformer_b0_nvlabs"), r"^backbone\.", ("", "")), tmp_path / "mit.pth"

@@ -16,7 +16,7 @@ import torch
 from briskseg.core.errors import WeightsError
 from briskseg.models import create_model
 from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
-from briskseg.models.encoders.published_encoder import encoder_file, load_published_encoder
+from briskseg.models.encoders.published_encoder import load_published_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
@@ -62,10 +62,8 @@ def load_encoder(network: Network, path: str | Path) -> str:
     own = network.state_dict()
     into, mismatch = recognize_encoder(shapes_of(own))
     if mismatch:
-        encoder_file(network, path)  # refuses where there is none, whatever the file
+        return load_published_encoder(network, path)
     tensors = read_tensors(path, ours=True)
-    if mismatch:
-        return load_published_encoder(network, tensors, path)
     forms = unprefixed(tensors).values()
     compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))

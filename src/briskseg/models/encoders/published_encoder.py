@@ -18,7 +18,7 @@ from torch import Tensor
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import MODELS
 from briskseg.models.network import Network
-from briskseg.models.weights.checkpoint import unprefixed
+from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import COUNTER, check_finite, same_numbers
 from briskseg.models.weights.layouts import LAYOUTS
 from briskseg.models.weights.published_layout import Names, renamed
@@ -27,12 +27,14 @@ from briskseg.models.weights.published_layout import Names, renamed
 class EncoderFile(NamedTuple):
     """layout: whose names the file has. encoder: a regular expression for the names, in that
     layout, of the encoder's tensors. renamed: how the file's names differ from the layout's. lacks:
-    whether it may hold a part of these only: the authors trained another network to classify."""
+    whether it may hold a part of these only: the authors trained another network to classify.
+    parts: keys under which the file holds the tensors, as `read_tensors` takes them."""
 
     layout: str
     encoder: str
     renamed: Names = ()
     lacks: bool = False
+    parts: tuple[str, ...] = ()
 
 
 _STDC = (r"^cp\.backbone\.", ((r"^cp\.backbone\.x\d+\.0\.", "features."),))
@@ -40,6 +42,14 @@ ENCODER_FILES = {
     "pidnet_s": EncoderFile("pidnet_s_official", r"^(?!final_layer|seghead)", lacks=True),
     "ddrnet_23_slim": EncoderFile(
         "ddrnet_23_slim_official", r"^(?!final_layer|seghead)", lacks=True
+    ),
+    # CoinCheung's code takes whichever of the network's children the file holds: its two branches,
+    # and the aggregation where that is there
+    "bisenet_v2": EncoderFile(
+        "bisenet_v2_coincheung",
+        r"^(detail|segment|bga)\.",
+        lacks=True,
+        parts=("detail", "segment"),
     ),
     "stdc1": EncoderFile("stdc1_official", *_STDC),
     "stdc2": EncoderFile("stdc2_official", *_STDC),
@@ -80,13 +90,14 @@ def encoder_file(network: Network, path: Path) -> EncoderFile:
     return ENCODER_FILES[name]
 
 
-def load_published_encoder(network: Network, tensors: Mapping[str, Tensor], path: Path) -> str:
-    """Copy the encoder among `tensors`, read from `path`, into `network`; return what was taken.
+def load_published_encoder(network: Network, path: Path) -> str:
+    """Copy the encoder in a file into `network`; return what was taken.
 
-    Raises RequestError for a network without a published encoder, WeightsError where the file's
-    does not fit; nothing of the network has changed then.
+    Raises RequestError for a network without a published encoder, whatever the file is,
+    WeightsError where the file's does not fit; nothing of the network has changed then.
     """
     known, own = encoder_file(network, path), network.state_dict()
+    tensors = read_tensors(path, ours=True, parts=known.parts)
     layout = LAYOUTS[known.layout]
     places = {ours: _Place(*layout.published_part(ours)) for ours in own if layout.has(ours)}
     encoder = {n: at for n, at in places.items() if re.search(known.encoder, at.name)}

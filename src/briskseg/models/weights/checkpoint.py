@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,15 +25,18 @@ _MOST_DEPTH = 3  # dictionaries in dictionaries
 _MOST_PARTS = 8  # of a prefix; each is tried
 
 
-def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
+def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> dict[str, Tensor]:
     """The tensors by name of a PyTorch checkpoint (.pth, .pt, .ckpt, .tar), a .safetensors file or
     PaddlePaddle's weights (.pdparams).
 
     A checkpoint is a dictionary of tensors, or a whole module, or holds one: under "state_dict", or
     as the only one. The prefix that wrappers give every name stays (`unprefixed`). A file of
-    ours, which has a card, is taken only with `ours`. Raises RequestError if there is no such file
-    or it has a card unasked for, WeightsError if it is damaged, something else, or holds no tensors
-    or several sets of them.
+    ours, which has a card, is taken only with `ours`. A dictionary with at least the keys `parts`,
+    each of which holds the tensors of a part of the network, is taken too: the key then comes
+    before their names.
+
+    Raises RequestError if there is no such file or it has a card unasked for, WeightsError if it is
+    damaged, something else, or holds no tensors or several sets of them.
     """
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a weights file")
@@ -53,6 +56,9 @@ def read_tensors(path: Path, ours: bool = False) -> dict[str, Tensor]:
             f"{path} holds {_description(found)}, expected tensors by name, or a dictionary with "
             "them under 'state_dict'; save them with torch.save(net.state_dict(), FILE)"
         )
+    if parts and all((part,) in sets for part in parts):
+        named = {".".join(key): tensors for key, tensors in sets.items()}
+        sets = {(): {f"{key}.{n}": t for key, tensors in named.items() for n, t in tensors.items()}}
     if len(sets) > 1:
         keys = [*sets]
         listed = ", ".join(
