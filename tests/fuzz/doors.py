@@ -218,7 +218,7 @@ def checkpoints() -> list[bytes]:
 
 
 def read_checkpoint(path: Path) -> object:
-    from briskseg.models.encoders.encoder_file import recognize_encoder
+    from briskseg.models.encoders.erfnet_encoder import recognize_encoder
     from briskseg.models.weights.checkpoint import read_tensors
     from briskseg.models.weights.comparison import shapes_of
 

@@ -163,12 +163,14 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     if not isinstance(classes, int) or isinstance(classes, bool) or not 1 <= classes <= 255:
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
     module, _, network_name = MODELS[name].network.partition(":")
-    network: type[Network] = getattr(_import(module, "creating a network"), network_name)
-    _check_options(name, inspect.signature(network), options)
+    kind: type[Network] = getattr(_import(module, "creating a network"), network_name)
+    _check_options(name, inspect.signature(kind), options)
     try:
-        return network(classes, **options)
+        network = kind(classes, **options)
     except ValueError as error:  # torch's own, of a probability above 1, say
         raise RequestError(f"options of {name}: {error}") from error
+    network.name = name
+    return network
 
 
 def _check_options(name: str, signature: inspect.Signature, options: Options) -> None:

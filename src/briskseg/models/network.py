@@ -39,10 +39,11 @@ class Network(nn.Module, ABC):
     """A segmentation network for images (N,3,H,W) of any H, W >= 1.
 
     `classes` is the number of channels of its logits; `options` are the keyword arguments it was
-    built with, defaults included, so that `create_model(name, net.classes, **net.options)` builds
-    the same network.
+    built with, defaults included, and `name`, which `create_model` sets, is its name there, so that
+    `create_model(net.name, net.classes, **net.options)` builds the same network.
     """
 
+    name: str
     classes: int
     options: dict[str, bool | int | float | str]
 

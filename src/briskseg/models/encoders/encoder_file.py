@@ -1,118 +1,148 @@
-"""An encoder from a file, for any network that has a pretrained one; here ERFNet's own.
+"""An encoder from a file, for every network that has a pretrained one.
 
-It was pretrained as a classifier of images, or lies in a whole network. ERFNet's tensors are those
-of layers 1 to 16 of the paper's Table I; they are the same in `erfnet` and in `erfnet_fcn`, under
-other names. Whatever else a file holds (a classifier, a decoder, the head of the first training
-stage) is not read.
+Most were pretrained by their authors to classify ImageNet, in files that name an encoder's tensors
+nearly as the file of the whole network does (`layouts.py`); what they hold besides, a classifier,
+is not read. A file of the whole network, published or ours, gives its encoder too.
 """
 
 from __future__ import annotations
 
-import functools
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from briskseg.core.errors import WeightsError
-from briskseg.models import create_model
+from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
-from briskseg.models.encoders.published_encoder import load_published_encoder
+from briskseg.models.encoders.erfnet_encoder import load_erfnet_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
-from briskseg.models.weights.comparison import (
-    Differences,
-    Shapes,
-    check_finite,
-    differences,
-    first_names,
-    length,
-    shapes_of,
-)
-from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER, ERFNET_MMSEGMENTATION
+from briskseg.models.weights.comparison import COUNTER, check_finite, same_numbers
+from briskseg.models.weights.layouts import LAYOUTS
+from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER
 from briskseg.models.weights.published_layout import Names, renamed
 
-_AUTHORS_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)
 
-# Whose file -> from the encoder's names in `erfnet` to those in the file.
-ENCODERS: dict[str, Names] = {
-    "ERFNet": (),  # ours, the authors', and what our pretraining writes
-    "ERFNet with an FCN head": ERFNET_FCN_ENCODER,
-    "ERFNet with an FCN head, MMSegmentation": (*ERFNET_FCN_ENCODER, *ERFNET_MMSEGMENTATION),
-    "ERFNet's encoder with a classifier of images, the authors' PyTorch code": _AUTHORS_CLASSIFIER,
+class EncoderFile(NamedTuple):
+    """layout: whose names the file has. encoder: a regular expression for the names, in that
+    layout, of the encoder's tensors. renamed: how the file's names differ from the layout's. lacks:
+    whether it may hold a part of these only: the authors trained another network to classify.
+    parts: keys under which the file holds the tensors, as `read_tensors` takes them."""
+
+    layout: str
+    encoder: str
+    renamed: Names = ()
+    lacks: bool = False
+    parts: tuple[str, ...] = ()
+
+
+_STDC = (r"^cp\.backbone\.", ((r"^cp\.backbone\.x\d+\.0\.", "features."),))
+ENCODER_FILES = {
+    "pidnet_s": EncoderFile("pidnet_s_official", r"^(?!final_layer|seghead)", lacks=True),
+    "ddrnet_23_slim": EncoderFile(
+        "ddrnet_23_slim_official", r"^(?!final_layer|seghead)", lacks=True
+    ),
+    # CoinCheung's code takes whichever of the network's children the file holds: its two branches,
+    # and the aggregation where that is there
+    "bisenet_v2": EncoderFile(
+        "bisenet_v2_coincheung",
+        r"^(detail|segment|bga)\.",
+        lacks=True,
+        parts=("detail", "segment"),
+    ),
+    "stdc1": EncoderFile("stdc1_official", *_STDC),
+    "stdc2": EncoderFile("stdc2_official", *_STDC),
+    "pp_liteseg_t": EncoderFile("pp_liteseg_t_paddle", r"^backbone\.", ((r"^backbone\.", ""),)),
+    "segformer_b0": EncoderFile("segformer_b0_nvlabs", r"^backbone\.", ((r"^backbone\.", ""),)),
+    "efficientvit_b0": EncoderFile("efficientvit_b0_official", r"^backbone\."),
+    "lraspp_mobilenetv3": EncoderFile(
+        "lraspp_mobilenetv3_torchvision", r"^backbone\.", ((r"^backbone\.", "features."),)
+    ),
 }
 
-_HEAD = "encoder.output_conv."  # of the first training stage: a value a class, so not the encoder's
+
+class _Place(NamedTuple):
+    """Where one of our tensors lies in a file: which of how many equal parts of a tensor it is."""
+
+    name: str
+    part: int = 0
+    parts: int = 1
+
+    def find(self, tensors: Mapping[str, Tensor], like: Tensor) -> Tensor | None:
+        """It, in the shape of `like`; None where the file lacks it or has another one."""
+        held = tensors.get(self.name)
+        if held is None or (held.ndim > 0 and held.shape[0] % self.parts):
+            return None
+        part = held.chunk(self.parts)[self.part] if self.parts > 1 else held
+        fits = part.shape == like.shape or same_numbers(tuple(like.shape), tuple(part.shape))
+        return part.reshape(like.shape) if fits else None
 
 
 def load_encoder(network: Network, path: str | Path) -> str:
     """Copy the encoder in a file into `network`; return whose it was.
 
-    For ERFNet, takes the authors' encoder pretrained on ImageNet
-    (`erfnet_encoder_pretrained.pth.tar`), a file that our own pretraining wrote, and every whole
-    ERFNet, ours or published, of any number of classes; for LiteSeg, EfficientNet-Lite's; for
-    others as `published_encoder` says. Nothing of `network` but its encoder changes, and nothing at
-    all where an error is raised: RequestError if there is no such file or the network has no
-    published encoder, WeightsError if the file is damaged or its encoder does not fit.
+    Nothing of `network` but its encoder changes, and nothing at all where an error is raised:
+    RequestError if there is no such file or the network has no published encoder, WeightsError if
+    the file is damaged or its encoder does not fit.
     """
-    path = Path(path)
-    encoder = getattr(network, "encoder", None)
-    if isinstance(encoder, EfficientNetLite):
-        encoder.load_pretrained(read_tensors(path, ours=True), path)
-        return f"EfficientNet-{encoder.variant.capitalize()}"
-    own = network.state_dict()
-    into, mismatch = recognize_encoder(shapes_of(own))
-    if mismatch:
-        return load_published_encoder(network, path)
-    tensors = read_tensors(path, ours=True)
-    forms = unprefixed(tensors).values()
-    compared = ((*recognize_encoder(shapes_of(form)), form) for form in forms)
-    whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
-    if mismatch.are_of_another_network:
-        raise WeightsError(
-            f"{path} holds {len(tensors)} tensors ({first_names(tensors)} ...), but no encoder "
-            f"of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
+    if network.name not in READERS:
+        raise RequestError(
+            f"{network.name} takes no pretrained encoder from a file, found model.encoder={path}; "
+            f"of the models, {', '.join(READERS)} do"
         )
-    if mismatch:
+    return READERS[network.name](network, Path(path))
+
+
+def load_efficientnet_lite(network: Network, path: Path) -> str:
+    """As `load_encoder`, of a network whose `encoder` is an EfficientNet-Lite."""
+    encoder = network.get_submodule("encoder")
+    assert isinstance(encoder, EfficientNetLite)
+    encoder.load_pretrained(read_tensors(path, ours=True), path)
+    return f"EfficientNet-{encoder.variant.capitalize()}"
+
+
+def load_published_encoder(known: EncoderFile, network: Network, path: Path) -> str:
+    """As `load_encoder`, of a network whose encoder is called so in its file."""
+    own, tensors = network.state_dict(), read_tensors(path, ours=True, parts=known.parts)
+    layout = LAYOUTS[known.layout]
+    places = {ours: _Place(*layout.published_part(ours)) for ours in own if layout.has(ours)}
+    encoder = {n: at for n, at in places.items() if re.search(known.encoder, at.name)}
+    forms = (
+        {n: at._replace(name=renamed(at.name, known.renamed)) for n, at in encoder.items()},
+        encoder,
+        {n: _Place(n) for n in encoder},
+    )
+    found: dict[str, Tensor] = {}
+    for inner in unprefixed(tensors).values():
+        for form in forms:
+            fitting = {n: at.find(inner, own[n]) for n, at in form.items()}
+            there = {n: tensor for n, tensor in fitting.items() if tensor is not None}
+            found = max(found, there, key=len)
+    wanted = [n for n in encoder if not n.endswith(COUNTER)]
+    missing = [n for n in wanted if n not in found]
+    if len(missing) > (len(wanted) / 2 if known.lacks else 0):
+        some = ", ".join(encoder[n].name for n in missing[:3])
         raise WeightsError(
-            f"{path} has an encoder nearest to that of: {whose}, but {mismatch}; give a file whose "
-            "encoder fits whole"
+            f"{path} is not the encoder of {layout.title}: of its {len(wanted)} tensors "
+            f"{len(missing)} are missing or of another shape ({some} ...); give a file whose "
+            "encoder fits"
         )
-    pairs = {renamed(k, ENCODERS[into]): renamed(k, ENCODERS[whose]) for k in _encoder_shapes()}
-    present = {mine: theirs for mine, theirs in pairs.items() if theirs in tensors}
-    for theirs in present.values():
-        check_finite(theirs, tensors[theirs], path)
+    for ours, tensor in found.items():
+        check_finite(encoder[ours].name, tensor, path)
     with torch.no_grad():
-        for mine, theirs in present.items():
-            own[mine].copy_(tensors[theirs])
-    return whose
+        for ours, tensor in found.items():
+            own[ours].copy_(tensor)
+    return f"{layout.title}: {len(wanted) - len(missing)} of its encoder's {len(wanted)} tensors"
 
 
-def recognize_encoder(shapes: Shapes) -> tuple[str, Differences]:
-    """The nearest of ENCODERS to a file's names and shapes, and what differs from it."""
-    compared = {whose: _compare(names, shapes) for whose, names in ENCODERS.items()}
-    return min(compared.items(), key=lambda item: len(item[1]))
-
-
-def compare_classifier(shapes: Shapes) -> tuple[int, Differences]:
-    """The authors' encoder with its classifier: of how many classes of images, and what differs."""
-    classes = length(shapes, "classifier.linear.bias") or 1000
-    expected = {renamed(k, _AUTHORS_CLASSIFIER): shape for k, shape in _encoder_shapes().items()}
-    expected |= {"classifier.linear.weight": (classes, 128), "classifier.linear.bias": (classes,)}
-    return classes, differences(expected, shapes)
-
-
-def _compare(names: Names, shapes: Shapes) -> Differences:
-    prefix, head = renamed("encoder.", names), renamed(_HEAD, names)
-    part = {k: v for k, v in shapes.items() if k.startswith(prefix) and not k.startswith(head)}
-    return differences({renamed(k, names): v for k, v in _encoder_shapes().items()}, part)
-
-
-@functools.cache
-def _encoder_shapes() -> Shapes:
-    with torch.device("meta"):  # shapes without memory
-        state = create_model("erfnet", 1).state_dict()
-    return {
-        name: shape
-        for name, shape in shapes_of(state).items()
-        if name.startswith("encoder.") and not name.startswith(_HEAD)
-    }
+# By network, what copies the encoder in a file into it and returns whose it was.
+READERS: dict[str, Callable[[Network, Path], str]] = {
+    "erfnet": partial(load_erfnet_encoder, ()),
+    "erfnet_fcn": partial(load_erfnet_encoder, ERFNET_FCN_ENCODER),
+    "lite_seg": load_efficientnet_lite,
+    **{name: partial(load_published_encoder, known) for name, known in ENCODER_FILES.items()},
+}

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models import MODELS, create_model
-from briskseg.models.encoders.encoder_file import compare_classifier
+from briskseg.models.encoders.erfnet_encoder import compare_classifier
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
