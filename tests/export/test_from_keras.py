@@ -60,7 +60,7 @@ def test_reading_a_file_back_does_not_import_keras(exported, tmp_path):
         "from briskseg.export.keras_reader import convert_keras\n"
         "convert_keras(Path(sys.argv[1]), Path(sys.argv[2])); sys.exit('keras' in sys.modules)"
     )
-    words = [sys.executable, "-c", code, exported / "fast_scnn.keras", tmp_path / "x.safetensors"]
+    words = [sys.executable, "-c", code, exported / "tramac.keras", tmp_path / "x.safetensors"]
     assert subprocess.run(words, check=False).returncode == 0
 
 
@@ -119,7 +119,7 @@ def linked(data: bytes) -> bytes:
     ],
 )
 def test_a_damaged_file_is_refused(member, edit, message, exported, command, tmp_path):
-    path = change(exported / "fast_scnn.keras", tmp_path / "bad.keras", member, edit)
+    path = change(exported / "tramac.keras", tmp_path / "bad.keras", member, edit)
     done = command("convert", path)
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("briskseg: ")
