@@ -133,6 +133,7 @@ def test_what_computes_other_labels_is_not_taken(exported, cache, monkeypatch):
     assert briskseg.load(exported / "model.onnx").ran.backend == "onnx"
 
 
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_a_file_of_one_size_says_so(backend, exported, small_data, command, tmp_path):
     weights, file = exported / "model.safetensors", tmp_path / "one.onnx"
