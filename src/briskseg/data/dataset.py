@@ -55,11 +55,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A file that is half of no pair; problem says why, as in "image without label"."""
+    """A file that is half of no pair; problem says why, as in "image without label". listed: the
+    line of a split's list that names it, and what is wrong there; "" where no list does."""
 
     problem: str
     split: str
     path: Path
+    listed: str = ""
 
 
 @dataclass(frozen=True)

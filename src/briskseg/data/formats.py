@@ -131,7 +131,8 @@ def _drawn_streets(progress: Progress | None) -> Path:
 def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
     parts = []
     for problem in dict.fromkeys(file.problem for file in unmatched):
-        files = [str(f.path.relative_to(root)) for f in unmatched if f.problem == problem]
+        some = (file for file in unmatched if file.problem == problem)
+        files = [file.listed or str(file.path.relative_to(root)) for file in some]
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (

@@ -181,11 +181,11 @@ def _split(
         return {split: pairs for split, pairs in found.items() if split}, tuple(left_over)
     pairs = found[None]
     if lists:
-        splits, listed = choose(root, pairs, tuple(left_over), lists)
         # What no list names is not missed: most of VOC's images have no labels at all.
-        missed = [file for file in left_over if composed(file.path.stem) in listed]
-        tree.beside += [file.path for file in left_over if file not in missed]
-        return splits, tuple(missed)
+        splits, missed = choose(root, pairs, tuple(left_over), lists)
+        paths = {file.path for file in missed}
+        tree.beside += [file.path for file in left_over if file.path not in paths]
+        return splits, missed
     if layout.splits is not None:
         splits = {
             split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS
