@@ -133,6 +133,24 @@ def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
         labels(tmp_path, "other")
 
 
+@pytest.mark.parametrize("content", [{}, [], {"imagePath": "b.png", "imageHeight": H}])
+def test_a_file_that_is_not_labelmes_is_told_where_it_has_an_images_name(
+    content: Any, tmp_path: Path, command: Any
+) -> None:
+    for number, name in enumerate("abc"):
+        write_image(tmp_path / f"{name}.png", number, (H, W))
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    put(tmp_path / "index.json", {"files": ["a.png", "b.png", "c.png"]})  # no image's name
+    put(tmp_path / "meta" / "a.json", {"taken": "at noon"})  # a has its labels
+    before = json.loads(command("check", tmp_path, "--json", "-").out)["findings"]
+    put(tmp_path / "b.json", content)
+    after = json.loads(command("check", tmp_path, "--json", "-").out)["findings"]
+    assert before == []
+    told = [(finding["kind"], finding["files"]) for finding in after]
+    assert told == [("wrong-annotation", ["b.json"])]
+    assert 'b.json: is not labelme\'s: it has no "shapes"; save it' in after[0]["message"]
+
+
 def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}.png")
