@@ -49,7 +49,7 @@ def check(
     Example: briskseg check data/mine --fix data/repaired
     """
     from briskseg.data.check import check_dataset, report_on, scan_dataset
-    from briskseg.data.check.fixed_copy import refuse_out, write_repaired
+    from briskseg.data.check.fixed_copy import refuse_out, would_keep, write_repaired
 
     if fix is not None:
         refuse_out(Path(data), fix)  # before every file is read
@@ -78,7 +78,7 @@ def check(
         result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
-    elif not (is_quiet or fit):
+    elif not (is_quiet or fit) and would_keep(scan, report):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
     console.write_json(json_file, result)
     if not fit:

@@ -119,28 +119,31 @@ class ShapeDataset(Dataset):
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """As the contract's, with the shapes that were left out or ignored."""
-        left_out: dict[str, int] = {}
-        crowds: dict[str, int] = {}
+        left_out, crowds, is_listed = dict[str, int](), dict[str, int](), dict[str, bool]()
 
         def read() -> Labels:
-            drawing = self.draw(pair, self.content[pair.image])
-            left_out.update(drawing.left_out)
-            crowds.update(drawing.crowds)
-            return self._painted(pair, drawing)
+            drawn = self.draw(pair, self.content[pair.image])
+            is_listed.update({n: n in self.classes.index for n, _ in drawn.shapes if n is not None})
+            left_out.update(drawn.left_out)
+            crowds.update(drawn.crowds)
+            return self._painted(pair, drawn)
 
         stats = decoded_stats(pair.label, read, self.absent_is_empty)
         if isinstance(stats, FileProblem):
             kind = "wrong-annotation" if stats.kind == "damaged-file" else stats.kind
-            return replace(stats, kind=kind, path=pair.labels_at)
+            if self.classes.files and not all(is_listed.values()):
+                kind = "class-not-listed"
+            return replace(stats, kind=kind, path=pair.labels_at, is_listed=is_listed)
         return replace(stats, left_out=left_out, crowds=crowds)
 
     def _painted(self, pair: Pair, drawing: Drawing) -> Labels:
         index = self.classes.index
         for name, _ in drawing.shapes:
             if name is not None and name not in index:
+                where = f"not in {self.classes.files[0]}" if self.classes.files else "none"
                 raise DataError(
-                    f"{pair.label}: a shape of the class '{printable(name[:100])}', which is none; "
-                    f"{nearest(name, index)}; correct the shape, or add the class"
+                    f"{pair.label}: a shape of the class '{printable(name[:100])}', which is "
+                    f"{where}; {nearest(name, index)}; correct the shape, or add the class"
                 )
         values = ((IGNORED if n is None else index[n], patch) for n, patch in drawing.shapes)
         return paint(drawing.size_hw, self.classes.unlabeled, values)

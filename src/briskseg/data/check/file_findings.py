@@ -76,6 +76,8 @@ def unreadable(scan: Scan) -> Iterator[Finding]:
     by_kind: dict[str, list[FileProblem]] = defaultdict(list)
     for item in scan.pairs:
         for problem in item.problems:
+            if problem.kind == "class-not-listed":
+                continue  # told by class
             by_kind[problem.kind].append(problem)
     for kind, problems in by_kind.items():
         many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""
