@@ -220,3 +220,24 @@ def test_a_name_in_a_list_without_a_pair_is_told(check, data, is_there):
     named = "image-without-label (1): val.txt, line 2: 'b.png': image without label (images/b.png)"
     unknown = "missing-file (1): val.txt, line 2: 'x' is no image of the data set"
     assert (named if is_there else unknown) in text
+
+
+@pytest.mark.parametrize("layout", ["flat", "csv"])
+def test_a_split_that_was_drawn_is_said(check, data, layout):
+    assert "split:" not in check(data)[1]
+    assert json.loads(check(data, "--json", "-")[1])["split_seed"] is None
+    rows = ["image,label"]
+    for split in ("train", "val"):
+        for part in ("images", "labels"):
+            file = data / part / split / "a.png"
+            file.rename(data / part / f"{split}x.png")
+            file.parent.rmdir()
+        rows.append(f"images/{split}x.png,labels/{split}x.png")
+    if layout == "csv":
+        (data / "pairs.csv").write_text("\n".join(rows))
+    text = " ".join(check(data, "--seed", 5)[1].split())
+    assert "split: drawn by seed 5 (--seed): no list and no folder says which" in text
+    assert json.loads(check(data, "--seed", 5, "--json", "-")[1])["split_seed"] == 5
+    (data / "pairs.csv").unlink(missing_ok=True)
+    (data / "val.txt").write_text("valx\n")
+    assert "split:" not in check(data)[1]

@@ -205,6 +205,7 @@ def test_unlabeled_pixels_are_ignored_where_that_is_asked(tmp_path: Path, comman
     assert areas(dataset, labels_hw) == {"(ignored)": H * W - 400, "car": 400}
     done = command("check", tmp_path, "--unlabeled", "ignored", "--json", "-")
     assert json.loads(done.out)["classes"] == ["car"]
+    assert json.loads(done.out)["split_seed"] == 0  # no folder says what is val
     done = command("check", tmp_path, "--json", "-")
     assert json.loads(done.out)["classes"] == ["background", "car"]
     assert command("check", tmp_path, "--unlabeled", "ignore").status == 2

@@ -109,6 +109,9 @@ def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
     head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
     print(_wrapped(head))
+    if report.split_seed is not None:
+        why = "no list and no folder says which images are val"
+        print(_wrapped(f"split: drawn by seed {report.split_seed} (--seed): {why}"))
     print(_wrapped(str(report.files)))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
     more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""

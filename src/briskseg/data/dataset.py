@@ -73,7 +73,8 @@ class Dataset:
 
     lists: the files beside the pairs that were read: classes, splits, annotations. beside: what
     belongs to the format and is not needed. unlisted: images that no annotation file names. flaws:
-    what is known to be wrong with a published set.
+    what is known to be wrong with a published set. split_seed: by which the splits were drawn; None
+    where the data say them.
     """
 
     kind: str
@@ -84,6 +85,7 @@ class Dataset:
     beside: tuple[Path, ...] = field(default=(), kw_only=True)
     unlisted: tuple[Path, ...] = field(default=(), kw_only=True, repr=False)
     flaws: tuple[str, ...] = field(default=(), kw_only=True)
+    split_seed: int | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

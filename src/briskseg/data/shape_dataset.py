@@ -8,7 +8,6 @@ two shapes lies on top is the tool's own rule, and so in the format's file.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,6 @@ from typing import Any
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
-from briskseg.core.labels.class_lines import HEX, hex_color
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.core.types import Labels
 from briskseg.data.annotations import ImageIndex
@@ -199,11 +197,6 @@ def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
         )
 
 
-def tool_color(text: object) -> RGB | None:
-    """The color that a tool writes as `#rrggbb`; None for anything else."""
-    return hex_color(text) if isinstance(text, str) and re.fullmatch(HEX, text) else None
-
-
 class PairList:
     """Collects the pairs of a data set whose files name images, each with its split and content,
     and what has no image. is_shared: whether one file holds the labels of many images."""
@@ -267,6 +260,7 @@ class PairList:
             absent_is_empty,
             lists=(*classes.files, *lists),
             unlisted=tuple(rest) if self.is_shared else (),
+            split_seed=self.split_seed,
         ), tuple(self.unmatched)
 
     def rest_is_unlabeled(self) -> None:
@@ -274,6 +268,11 @@ class PairList:
         for place, image in self.images.by_path.items():
             if image not in self.content:
                 self.without_labels(split_of(posixpath.dirname(place)), image)
+
+    @property
+    def split_seed(self) -> int | None:
+        """As `Dataset`'s: the seed where the data say no split, or have `train` alone."""
+        return self.seed if {*self._found} in (set(), {"all"}, {"train"}) else None
 
     def splits(self) -> dict[str, tuple[Pair, ...]]:
         """The pairs by split, named by their images, shortly where that is unique. Where the data
@@ -289,7 +288,7 @@ class PairList:
                 f"{', '.join(split for split in found if split != 'all')}; name folders, files or "
                 "subsets train, val or test, or none of them"
             )
-        if {*found} <= {"all"} or {*found} == {"train"}:
+        if self.split_seed is not None:
             return split_by_seed(next(iter(found.values()), ()), self.seed)
         return {split: found[split] for split in SPLITS if split in found}
 

@@ -122,5 +122,6 @@ def report_on(scan: Scan) -> CheckReport:
         sizes=dict(sizes.most_common()),
         files=accounts.counts,
         held=class_findings.label_meaning(scan),
+        split_seed=dataset.split_seed,
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )

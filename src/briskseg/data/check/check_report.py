@@ -98,7 +98,8 @@ class CheckReport:
     """What the check of a data set found.
 
     sizes: the images of each (height, width). files: every file below the folder, read or not.
-    held: what stands in the label files for each class index, and for ignored, 255.
+    held: what stands in the label files for each class index, and for ignored, 255. split_seed: by
+    which the splits were drawn, None where the data say them.
     """
 
     kind: str
@@ -109,6 +110,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     files: FileCounts = FileCounts()
     held: dict[int, str] = field(default_factory=dict)
+    split_seed: int | None = None
 
     @property
     def fit(self) -> bool:
@@ -122,6 +124,7 @@ class CheckReport:
             "root": str(self.root),
             "fit": self.fit,
             "classes": list(self.classes),
+            "split_seed": self.split_seed,
             "splits": {name: vars(summary) for name, summary in self.splits.items()},
             "files": self.files.to_json(),
             "held": {str(index): what for index, what in self.held.items()},

@@ -101,6 +101,8 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     parts = layout.name, root, classes.labels, splits
     read, beside = (*classes.files, *lists.values()), tuple(tree.beside)
     about: dict[str, Any] = {"lists": read, "flaws": classes.flaws, "beside": beside}
+    if not (lists or layout.splits or {*tree.images, *tree.labels} - {None}):
+        about["split_seed"] = seed
     if classes.segments is not None:
         return SegmentDataset(*parts, classes.segments, **about), unmatched
     return MaskDataset(*parts, **about), unmatched

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
@@ -162,13 +162,15 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             else:
                 missing.append(_no_pair(root, path, line, image, label))
     splits = {split: tuple(some[name] for name in sorted(some)) for split, some in pairs.items()}
-    if "all" in splits:
+    is_drawn = "all" in splits
+    if is_drawn:
         splits = split_by_seed(splits["all"], seed)
     found = own_classes(root, classes)
     if found is None:
         raise no_classes(root, _TEXT, [pair for some in splits.values() for pair in some])
-    read = (*found.files, *lists)
-    return MaskDataset("lists", root, found.labels, splits, lists=read), tuple(missing)
+    about: dict[str, Any] = {"split_seed": seed if is_drawn else None}
+    about["lists"] = (*found.files, *lists)
+    return MaskDataset("lists", root, found.labels, splits, **about), tuple(missing)
 
 
 def _no_pair(root: Path, path: Path, line: Line, image: Path, label: Path) -> Unmatched:
