@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,6 +97,7 @@ def predict(
     from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
+    _refuse_swapped(model, inputs)
     folder = out or Path("predictions")
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
@@ -128,6 +130,22 @@ def predict(
     if failed:
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
+
+
+def _refuse_swapped(model: Path, inputs: list[str]) -> None:
+    """Raise RequestError where a picture stands in the model's place."""
+    from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    if model.suffix.lower() not in suffixes:
+        return
+    *before, last = inputs
+    is_model = Path(last).suffix.lower() not in suffixes
+    words = [last, str(model), *before] if is_model else ["MODEL", str(model), *inputs]
+    raise RequestError(
+        f"{model} is no model, and the model comes first; did you mean "
+        f"`{join(['briskseg', 'predict', *words])}`?"
+    )
 
 
 def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:

@@ -91,7 +91,11 @@ def find_dataset(
         path = _drawn_streets(progress)
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
-        raise RequestError(f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'")
+        above = [*path.parents][:3] if path.is_file() else []
+        meant = next((f"; did you mean {folder}?" for folder in above if recognize(folder)), "")
+        raise RequestError(
+            f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
+        )
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
