@@ -263,3 +263,17 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
         assert (done.status, done.out) == (2, "")
         assert meant in done.err
         assert done.err.count("\n") == 1
+
+
+def test_files_that_are_replaced_are_counted(
+    command, tmp_path: Path, streets: Path, weights_file: Path
+) -> None:
+    image = next((streets / "images" / "val").iterdir())
+    for words, replaced in (
+        (("predict", weights_file, image, "--out", tmp_path / "out"), 3),
+        (("data", "show", streets, "--out", tmp_path / "out"), 4),
+    ):
+        first, again = command(*words), command(*words)
+        assert (first.status, again.status) == (0, 0)
+        assert "replaced" not in first.err
+        assert f"note: replaced {replaced} files in {tmp_path / 'out'}\n" in again.err

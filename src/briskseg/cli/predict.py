@@ -111,6 +111,7 @@ def predict(
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
     is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
+    before = set[Path]() if is_unwritten else console.files_in(folder)
     results = _label_images(predictor, images, folder)
     for source in (each for each in found if each.is_stream):
         target = None if is_unwritten else folder
@@ -121,6 +122,7 @@ def predict(
                 print(report_text(report))
         except DataError as error:
             results.append(_result(source, [], error=str(error)))
+    console.say_replaced(folder, before, (Path(f) for each in results for f in each["files"]))
     console.warn_of_dark([source.path for source, _ in images])
     failed = [result["error"] for result in results if "error" in result]
     if (done := len(found) - len(failed)) and not is_quiet:
