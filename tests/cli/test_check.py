@@ -241,3 +241,12 @@ def test_a_split_that_was_drawn_is_said(check, data, layout):
     (data / "pairs.csv").unlink(missing_ok=True)
     (data / "val.txt").write_text("valx\n")
     assert "split:" not in check(data)[1]
+
+
+def test_one_of_a_thing_is_said_in_the_singular(check, data):
+    for path in (data / "images" / "val" / "a.png", data / "labels" / "val" / "a.png"):
+        path.unlink()
+    (data / "classes.txt").write_text("road\n")
+    text = " ".join(check(data)[1].split())
+    assert "kind folder, 1 class, pairs: train 1" in text
+    assert "3 files: 3 read (1 image, 1 label file, 1 list)" in text

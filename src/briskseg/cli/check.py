@@ -17,6 +17,7 @@ from briskseg.cli.options import (
     UnlabeledOption,
     read_unlabeled,
 )
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
@@ -86,10 +87,9 @@ def check(
 
 
 def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
-    print(f"\n{repair.out}: {repair.pairs} pairs")
+    print(f"\n{repair.out}: {counted(repair.pairs, 'pair')}")
     for (done, why), paths in repair.summary().items():
-        files = "file" if len(paths) == 1 else "files"
-        print(_wrapped(f"{done}: {len(paths)} {files}, {why} ({_first(paths)})", "  "))
+        print(_wrapped(f"{done}: {counted(len(paths), 'file')}, {why} ({_first(paths)})", "  "))
     if repair.changes:
         print(_wrapped(f"all of them: {repair.out / 'changes.txt'}", "  "))
     if after is None:
@@ -107,7 +107,8 @@ def _first(paths: Sequence[Path]) -> str:
 
 def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
-    head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
+    classes = counted(len(report.classes), "class")
+    head = f"{report.root}: kind {report.kind}, {classes}, pairs: {pairs}"
     print(_wrapped(head))
     if report.split_seed is not None:
         why = "no list and no folder says which images are val"
@@ -127,7 +128,7 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
     counts = {severity: found.count(severity) for severity in ("error", "warning", "note")}
-    numbers = [f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items()]
+    numbers = [counted(n, severity) for severity, n in counts.items()]
     verdict = "fit to train on" if report.fit else "not fit to train on"
     print(f"\n{', '.join(numbers)}: {verdict}")
 

@@ -17,6 +17,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.data.check import Finding
@@ -226,7 +227,7 @@ def _listed(findings: list[Finding]) -> str:
     severity = findings[0].severity
     named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
     more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
-    return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
+    return f"{counted(len(findings), severity)} ({', '.join(named)}{more})"
 
 
 def _say_it_saves() -> None:

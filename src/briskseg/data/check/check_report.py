@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from briskseg.core.wording import counted
 from briskseg.data.check.file_kinds import FILE_KINDS, Kind, Severity
 from briskseg.data.check.label_kinds import LABEL_KINDS
 
@@ -71,9 +72,9 @@ class FileCounts:
 
     def __str__(self) -> str:
         read = self.images + self.labels + self.lists
-        parts = [f"{self.images} images", f"{self.labels} label files"]
-        parts += [f"{self.lists} lists"] if self.lists else []
-        text = f"{self.total} files: {read} read ({', '.join(parts)})"
+        parts = [counted(self.images, "image"), counted(self.labels, "label file")]
+        parts += [counted(self.lists, "list")] if self.lists else []
+        text = f"{counted(self.total, 'file')}: {read} read ({', '.join(parts)})"
         unread = self.total - read
         reasons = "; ".join(f"{n} {reason}" for reason, n in self.unread.items())
         return f"{text}, {unread} not read ({reasons})" if unread else f"{text}, none left over"
