@@ -178,3 +178,75 @@ def test_warnings_are_one_line_before_training(data, capsys):
     _, said = capsys.readouterr()
     assert said.count("\n") == 1
     assert f"1 warning (duplicates (2)) in {data}; `briskseg check {data}` says more" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "said"),
+    [
+        ("photos/x.png drawn/a.png", "label-without-image", "'photos/x.png', the image of 'drawn"),
+        ("photos/a.png drawn/x.png", "image-without-label", "'drawn/x.png', the label of 'photos"),
+        ("photos/x.png drawn/x.png", "missing-file", "neither 'photos/x.png' nor its label"),
+        ("photos/b.png drawn/b.png", "name-used-twice", "'photos/b.png' stands in a line before"),
+    ],
+)
+def test_a_line_of_a_list_that_makes_no_pair_is_told(check, command, data, line, kind, said):
+    for split, name in (("train", "b"), ("val", "c")):
+        for kind_of_file, folder in (("images", "photos"), ("labels", "drawn")):
+            (data / folder).mkdir(exist_ok=True)
+            (data / kind_of_file / split / "a.png").rename(data / folder / f"{name}.png")
+        (data / f"{split}.txt").write_text(f"photos/{name}.png drawn/{name}.png\n")
+    for folder in ("photos", "drawn"):
+        (data / folder / "a.png").write_bytes((data / folder / "b.png").read_bytes())
+    assert check(data)[0] == 0
+    with (data / "train.txt").open("a") as file:
+        file.write(f"\n{line}\n")
+    status, text, _ = check(data)
+    assert status == 1
+    assert f"error: {kind} (1): train.txt, line 3: {said}" in " ".join(text.split())
+    assert f"(train.txt, line 3: {said}" in command("data", "show", data).err
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_name_in_a_list_without_a_pair_is_told(check, data, is_there):
+    (data / "images" / "b.png").write_bytes((data / "images" / "train" / "a.png").read_bytes())
+    for split, name in (("train", "c"), ("val", "d")):
+        for part in ("images", "labels"):
+            (data / part / split / "a.png").rename(data / part / f"{name}.png")
+            (data / part / split).rmdir()
+        (data / f"{split}.txt").write_text(f"{name}\n")
+    assert check(data)[0] == 0
+    (data / "val.txt").write_text("d\nb.png\n" if is_there else "d\nx\n")
+    text = " ".join(check(data)[1].split())
+    named = "image-without-label (1): val.txt, line 2: 'b.png': image without label (images/b.png)"
+    unknown = "missing-file (1): val.txt, line 2: 'x' is no image of the data set"
+    assert (named if is_there else unknown) in text
+
+
+@pytest.mark.parametrize("layout", ["flat", "csv"])
+def test_a_split_that_was_drawn_is_said(check, data, layout):
+    assert "split:" not in check(data)[1]
+    assert json.loads(check(data, "--json", "-")[1])["split_seed"] is None
+    rows = ["image,label"]
+    for split in ("train", "val"):
+        for part in ("images", "labels"):
+            file = data / part / split / "a.png"
+            file.rename(data / part / f"{split}x.png")
+            file.parent.rmdir()
+        rows.append(f"images/{split}x.png,labels/{split}x.png")
+    if layout == "csv":
+        (data / "pairs.csv").write_text("\n".join(rows))
+    text = " ".join(check(data, "--seed", 5)[1].split())
+    assert "split: drawn by seed 5 (--seed): no list and no folder says which" in text
+    assert json.loads(check(data, "--seed", 5, "--json", "-")[1])["split_seed"] == 5
+    (data / "pairs.csv").unlink(missing_ok=True)
+    (data / "val.txt").write_text("valx\n")
+    assert "split:" not in check(data)[1]
+
+
+def test_one_of_a_thing_is_said_in_the_singular(check, data):
+    for path in (data / "images" / "val" / "a.png", data / "labels" / "val" / "a.png"):
+        path.unlink()
+    (data / "classes.txt").write_text("road\n")
+    text = " ".join(check(data)[1].split())
+    assert "kind folder, 1 class, pairs: train 1" in text
+    assert "3 files: 3 read (1 image, 1 label file, 1 list)" in text

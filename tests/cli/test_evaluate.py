@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,22 @@ def test_wrong_requests_are_one_sentence(command, weights_file: Path, small_data
     done = command("evaluate", weights_file, *data)
     assert done.status == 2
     assert "the first difference is class 2: 'car' against 'bus'" in done.err
+
+
+@pytest.mark.parametrize("listed", ["car\nroad\nsky\n", "car 9 8 7\nsky 1 2 3\nignore 255 2\n"])
+def test_the_list_printed_for_the_models_order_works(
+    command, weights_file: Path, small_data: Path, listed: str
+) -> None:
+    """Carried out as it is printed, and every file value keeps its class."""
+    (small_data / "classes.txt").write_text(listed)
+    words = ("evaluate", weights_file, "--data", small_data)
+    before = briskseg.open_dataset(small_data)
+    done = command(*words)
+    assert done.status == 2
+    assert "choose the model's order, with the numbers that the label files have" in done.err
+    subprocess.run(["sh", "-c", done.err[done.err.index("printf ") :]], check=True)
+    assert command(*words).status == 0
+    after = briskseg.open_dataset(small_data)
+    for pair in before.pairs("val"):
+        same = np.append(after.names, [""] * 256)[after.read_labels(pair)]
+        assert (same == np.append(before.names, [""] * 256)[before.read_labels(pair)]).all()

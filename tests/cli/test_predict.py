@@ -241,3 +241,39 @@ def test_a_camera_that_is_absent_and_images_in_a_window(
     done = command("predict", weights_file, photos, "--show")
     assert (done.status, done.out) == (2, "")
     assert "is an image, and --show shows videos and cameras" in done.err
+
+
+def test_arguments_in_each_others_places_are_told_with_the_right_command(
+    command, tmp_path: Path, streets: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.yaml").write_text("")
+    for words, meant in (
+        (("predict", "a.jpg", "b.mp4", "runs/first"), "`briskseg predict runs/first a.jpg b.mp4`?"),
+        (("predict", "a.jpg", "b.jpg"), "did you mean `briskseg predict MODEL a.jpg b.jpg`?"),
+        (("train", streets), f"is a folder and no recipe; did you mean --data {streets}?"),
+        (("train", run), f"did you mean {run / 'recipe.yaml'}?"),
+        (("check", streets / "classes.txt"), f"did you mean {streets}?"),
+        (("train", "demo", "--minutes", "0.01"), "--minutes 0.01 is too short, expected 0.1 or"),
+        (("export", "erfnet-camvid11", "--to", "onnx", "--int8"), "write --to openvino, or leave"),
+        (("export", "erfnet-camvid11", "--to", "openvino", "--int8"), "name the data set that the"),
+    ):
+        done = command(*words)
+        assert (done.status, done.out) == (2, "")
+        assert meant in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_files_that_are_replaced_are_counted(
+    command, tmp_path: Path, streets: Path, weights_file: Path
+) -> None:
+    image = next((streets / "images" / "val").iterdir())
+    for words, replaced in (
+        (("predict", weights_file, image, "--out", tmp_path / "out"), 3),
+        (("data", "show", streets, "--out", tmp_path / "out"), 4),
+    ):
+        first, again = command(*words), command(*words)
+        assert (first.status, again.status) == (0, 0)
+        assert "replaced" not in first.err
+        assert f"note: replaced {replaced} files in {tmp_path / 'out'}\n" in again.err

@@ -196,7 +196,7 @@ def test_an_image_that_a_list_names_twice_is_named(tmp_path: Path) -> None:
     trees.lists(tmp_path)
     with (tmp_path / "train.txt").open("a") as file:
         file.write((tmp_path / "train.txt").read_text())
-    with pytest.raises(DataError, match=r"1 x name used twice \(JPEGImages/train0.jpg\)"):
+    with pytest.raises(DataError, match=r"train.txt, line 2: 'JPEGImages/train0.jpg' stands"):
         open_dataset(tmp_path)
 
 

@@ -133,6 +133,24 @@ def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
         labels(tmp_path, "other")
 
 
+@pytest.mark.parametrize("content", [{}, [], {"imagePath": "b.png", "imageHeight": H}])
+def test_a_file_that_is_not_labelmes_is_told_where_it_has_an_images_name(
+    content: Any, tmp_path: Path, command: Any
+) -> None:
+    for number, name in enumerate("abc"):
+        write_image(tmp_path / f"{name}.png", number, (H, W))
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    put(tmp_path / "index.json", {"files": ["a.png", "b.png", "c.png"]})  # no image's name
+    put(tmp_path / "meta" / "a.json", {"taken": "at noon"})  # a has its labels
+    before = json.loads(command("check", tmp_path, "--json", "-").out)["findings"]
+    put(tmp_path / "b.json", content)
+    after = json.loads(command("check", tmp_path, "--json", "-").out)["findings"]
+    assert before == []
+    told = [(finding["kind"], finding["files"]) for finding in after]
+    assert told == [("wrong-annotation", ["b.json"])]
+    assert 'b.json: is not labelme\'s: it has no "shapes"; save it' in after[0]["message"]
+
+
 def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}.png")
@@ -145,9 +163,37 @@ def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
     assert areas(dataset, labels_hw) == {"(ignored)": H * W - 400, "car": 400}
     put(tmp_path / "labels.txt", "tree\ncart\n")
     with pytest.raises(
-        DataError, match=r"\.json: a shape of the class 'car'.* did you mean 'cart'"
+        DataError, match=r"class 'car', which is not in .*labels\.txt; did you mean 'cart'"
     ):
         labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listed", "drawn", "said", "cure"),
+    [
+        (["cra", "tree"], ["car", "tree", "car"], " and has 'cra', which is no", "list instead of"),
+        (["cra"], ["car"] * 3, " and has 'cra', which is no shape's", "write 'car' in the list"),
+        (["tree"], ["car", "tree", "tree"], "", "add 'car' to the list"),
+        (["tree", "cart"], ["cart", "tree", "car"], "", "correct 'car' to 'cart' in the shapes"),
+    ],
+)
+def test_a_class_that_the_list_lacks_is_the_lists_fault(
+    listed: list[str], drawn: list[str], said: str, cure: str, tmp_path: Path, command: Any
+) -> None:
+    for number, name in enumerate(drawn):
+        write_image(tmp_path / f"{number}.png", number, (H, W))
+        drawing = labelme_file(shape(name, BOTH[0]), image=f"{number}.png")
+        put(tmp_path / f"{number}.json", drawing)
+    put(tmp_path / "classes.txt", "".join(f"{name}\n" for name in listed))
+    report = json.loads(command("check", tmp_path, "--json", "-").out)
+    (found,) = (f for f in report["findings"] if f["severity"] == "error")
+    files = drawn.count("car")
+    assert (found["kind"], found["count"]) == ("class-not-listed", files)
+    counted = "1 file" if files == 1 else f"{files} files"
+    assert f"classes.txt lacks the class 'car' ({counted}){said}" in found["message"]
+    assert cure in found["cure"]
+    offers = "with --fix OUT" in command("check", tmp_path).out
+    assert offers == (files < len(drawn))  # else the copy would be empty
 
 
 def test_unlabeled_pixels_are_ignored_where_that_is_asked(tmp_path: Path, command: Any) -> None:
@@ -159,6 +205,7 @@ def test_unlabeled_pixels_are_ignored_where_that_is_asked(tmp_path: Path, comman
     assert areas(dataset, labels_hw) == {"(ignored)": H * W - 400, "car": 400}
     done = command("check", tmp_path, "--unlabeled", "ignored", "--json", "-")
     assert json.loads(done.out)["classes"] == ["car"]
+    assert json.loads(done.out)["split_seed"] == 0  # no folder says what is val
     done = command("check", tmp_path, "--json", "-")
     assert json.loads(done.out)["classes"] == ["background", "car"]
     assert command("check", tmp_path, "--unlabeled", "ignore").status == 2

@@ -9,6 +9,7 @@ from briskseg.benchmark.speed import Timing
 from briskseg.benchmark.speed_report import Report
 from briskseg.benchmark.worker import STAGES
 from briskseg.core import plots
+from briskseg.core.wording import counted
 
 _COLORS = {
     "read": plots.GRAY,
@@ -77,5 +78,5 @@ def _name(report: Report, timing: Timing) -> str:
     if len({t.candidate.size_hw for t in report.speed.timings}) > 1:
         parts.append(f"{candidate.size_hw[0]}x{candidate.size_hw[1]}")
     if candidate.threads is not None:
-        parts.append(f"{candidate.threads} thread{'s' * (candidate.threads > 1)}")
+        parts.append(counted(candidate.threads, "thread"))
     return ", ".join(parts)

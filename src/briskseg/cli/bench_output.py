@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from briskseg.cli import console
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.benchmark.budget import Answer
@@ -113,7 +114,7 @@ def _names(report: Report, timing: Timing) -> list[str]:
 
 
 def _threads(threads: int | None) -> str:
-    return "all threads" if threads is None else f"{threads} thread{'s' * (threads > 1)}"
+    return "all threads" if threads is None else counted(threads, "thread")
 
 
 def _answer(answer: Answer) -> str:

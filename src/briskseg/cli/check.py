@@ -17,6 +17,7 @@ from briskseg.cli.options import (
     UnlabeledOption,
     read_unlabeled,
 )
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
@@ -49,7 +50,7 @@ def check(
     Example: briskseg check data/mine --fix data/repaired
     """
     from briskseg.data.check import check_dataset, report_on, scan_dataset
-    from briskseg.data.check.fixed_copy import refuse_out, write_repaired
+    from briskseg.data.check.fixed_copy import refuse_out, would_keep, write_repaired
 
     if fix is not None:
         refuse_out(Path(data), fix)  # before every file is read
@@ -78,7 +79,7 @@ def check(
         result["fix"] = repair.to_json() | {"copy": after and after.to_json()}
         if not is_quiet:
             _print_repair(repair, after)
-    elif not (is_quiet or fit):
+    elif not (is_quiet or fit) and would_keep(scan, report):
         print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
     console.write_json(json_file, result)
     if not fit:
@@ -86,10 +87,9 @@ def check(
 
 
 def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
-    print(f"\n{repair.out}: {repair.pairs} pairs")
+    print(f"\n{repair.out}: {counted(repair.pairs, 'pair')}")
     for (done, why), paths in repair.summary().items():
-        files = "file" if len(paths) == 1 else "files"
-        print(_wrapped(f"{done}: {len(paths)} {files}, {why} ({_first(paths)})", "  "))
+        print(_wrapped(f"{done}: {counted(len(paths), 'file')}, {why} ({_first(paths)})", "  "))
     if repair.changes:
         print(_wrapped(f"all of them: {repair.out / 'changes.txt'}", "  "))
     if after is None:
@@ -107,8 +107,12 @@ def _first(paths: Sequence[Path]) -> str:
 
 def _print(report: CheckReport) -> None:
     pairs = ", ".join(f"{split} {summary.pairs}" for split, summary in report.splits.items())
-    head = f"{report.root}: kind {report.kind}, {len(report.classes)} classes, pairs: {pairs}"
+    classes = counted(len(report.classes), "class")
+    head = f"{report.root}: kind {report.kind}, {classes}, pairs: {pairs}"
     print(_wrapped(head))
+    if report.split_seed is not None:
+        why = "no list and no folder says which images are val"
+        print(_wrapped(f"split: drawn by seed {report.split_seed} (--seed): {why}"))
     print(_wrapped(str(report.files)))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
     more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
@@ -124,7 +128,7 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"cure: {finding.fix_hint}", "  "))
     found = [finding.severity for finding in report.findings]
     counts = {severity: found.count(severity) for severity in ("error", "warning", "note")}
-    numbers = [f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in counts.items()]
+    numbers = [counted(n, severity) for severity, n in counts.items()]
     verdict = "fit to train on" if report.fit else "not fit to train on"
     print(f"\n{', '.join(numbers)}: {verdict}")
 

@@ -18,6 +18,7 @@ import typer
 
 from briskseg.core.errors import BriskError, RequestError
 from briskseg.core.files.safe_names import printable
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,6 +126,17 @@ def warn_of_dark(images: Sequence[Path]) -> None:
 
     if said := dark_images(images):
         print(f"warning: {said}", file=sys.stderr)
+
+
+def files_in(folder: Path) -> set[Path]:
+    """The files in a folder and below it; none where it is not there."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def say_replaced(folder: Path, before: set[Path], written: Iterable[Path]) -> None:
+    """Say on standard error how many of the files that lay in the folder were written anew."""
+    if replaced := before.intersection(written):
+        print(f"note: replaced {counted(len(replaced), 'file')} in {folder}", file=sys.stderr)
 
 
 def percent(share: float | None, sign: str = "") -> str:

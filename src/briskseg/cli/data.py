@@ -106,9 +106,12 @@ def show(
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")
+    before = console.files_in(out)
     with console.counter("counting", "label files") as progress:
-        for path in show_dataset(dataset, split, described, out, samples, progress):
-            print(path)
+        written = show_dataset(dataset, split, described, out, samples, progress)
+    for path in written:
+        print(path)
+    console.say_replaced(out, before, written)
     console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
     print(f"the augmentation is that of the recipe {name}")
 

@@ -9,6 +9,7 @@ import typer
 
 from briskseg.cli import app, console, options
 from briskseg.core.errors import RequestError
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
@@ -123,7 +124,7 @@ def _print(result: Evaluation, ran: str) -> None:
             print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
     absent = ", ".join(result.confusion.absent(result.names))
     console.plain_console().print(
-        f"{ran} on {len(result.per_image)} images of '{result.split}'{_seen(result)}.\n"
+        f"{ran} on {counted(len(result.per_image), 'image')} of '{result.split}'{_seen(result)}.\n"
         "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
         "One that is in neither has no IoU and is left out of the mean (-)"
         f"{': ' * bool(absent)}{absent}."

@@ -93,8 +93,15 @@ def export(
 
     briskseg export runs/first --to openvino --int8 --data CamVid
     """
-    if int8 and data is None:
-        raise RequestError("--int8 needs images to calibrate on; name a data set with --data DIR")
+    if int8:
+        from briskseg.export import refuse_int8_of
+
+        refuse_int8_of(to)
+        if data is None:
+            raise RequestError(
+                "--int8 needs images to calibrate on and labels to score what it costs; name the "
+                "data set that the model was trained on, with --data DIR"
+            )
     from rich.console import Console
 
     from briskseg.data import open_dataset

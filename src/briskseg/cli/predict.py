@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,6 +97,7 @@ def predict(
     from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
 
+    _refuse_swapped(model, inputs)
     folder = out or Path("predictions")
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
@@ -109,6 +111,7 @@ def predict(
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
     is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
+    before = set[Path]() if is_unwritten else console.files_in(folder)
     results = _label_images(predictor, images, folder)
     for source in (each for each in found if each.is_stream):
         target = None if is_unwritten else folder
@@ -119,6 +122,7 @@ def predict(
                 print(report_text(report))
         except DataError as error:
             results.append(_result(source, [], error=str(error)))
+    console.say_replaced(folder, before, (Path(f) for each in results for f in each["files"]))
     console.warn_of_dark([source.path for source, _ in images])
     failed = [result["error"] for result in results if "error" in result]
     if (done := len(found) - len(failed)) and not is_quiet:
@@ -128,6 +132,22 @@ def predict(
     if failed:
         heading = f"{len(failed)} of {len(found)} inputs failed:\n" if len(found) > 1 else ""
         raise DataError(heading + "\n".join(failed))
+
+
+def _refuse_swapped(model: Path, inputs: list[str]) -> None:
+    """Raise RequestError where a picture stands in the model's place."""
+    from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    if model.suffix.lower() not in suffixes:
+        return
+    *before, last = inputs
+    is_model = Path(last).suffix.lower() not in suffixes
+    words = [last, str(model), *before] if is_model else ["MODEL", str(model), *inputs]
+    raise RequestError(
+        f"{model} is no model, and the model comes first; did you mean "
+        f"`{join(['briskseg', 'predict', *words])}`?"
+    )
 
 
 def _result(source: Input, files: list[Path], **more: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.data.check import Finding
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from briskseg.training.processes import Processes
 
 FINDINGS = 3  # named in a sentence
+LEAST_MINUTES = 0.1  # which even the smallest run on the smallest data needs
 
 _Changes = Annotated[
     list[str] | None,
@@ -36,7 +38,6 @@ _IsUnchecked = Annotated[
 _Minutes = Annotated[
     float | None,
     typer.Option(
-        min=0.1,
         metavar="M",
         help="Be done in M minutes, checking and scoring included; takes the place of epochs.",
     ),
@@ -160,6 +161,11 @@ def _refuse(
         seed_folders,
     )
 
+    if minutes is not None and not minutes >= LEAST_MINUTES:
+        raise RequestError(
+            f"--minutes {minutes:g} is too short, expected {LEAST_MINUTES:g} or more: checking the "
+            "data, loading, validating and scoring count too and take seconds"
+        )
     if repeat is not None and (processes.world > 1 or minutes is not None):
         other = "--minutes" if minutes is not None else "several processes"
         raise RequestError(
@@ -221,7 +227,7 @@ def _listed(findings: list[Finding]) -> str:
     severity = findings[0].severity
     named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
     more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
-    return f"{len(findings)} {severity}{'s' * (len(findings) > 1)} ({', '.join(named)}{more})"
+    return f"{counted(len(findings), severity)} ({', '.join(named)}{more})"
 
 
 def _say_it_saves() -> None:

@@ -226,7 +226,8 @@ def _find_panoptic(pairs: PairList, files: list[Path]) -> Found:
     splits = pairs.splits()
     segments = {p.label: pairs.content[p.image] for some in splits.values() for p in some}
     labels = LabelSet(classes.labels.names)
-    dataset = SegmentDataset("coco", pairs.root, labels, splits, segments, lists=tuple(files))
+    about: dict[str, Any] = {"lists": tuple(files), "split_seed": pairs.split_seed}
+    dataset = SegmentDataset("coco", pairs.root, labels, splits, segments, **about)
     return dataset, tuple(pairs.unmatched)
 
 

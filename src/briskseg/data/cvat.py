@@ -18,7 +18,14 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.images import image_size
 from briskseg.core.types import RGB
 from briskseg.data import shapes
-from briskseg.data.annotations import Entry, checked_size, files_below, of_tool, parsed
+from briskseg.data.annotations import (
+    Entry,
+    checked_size,
+    files_below,
+    of_tool,
+    parsed,
+    tool_color,
+)
 from briskseg.data.dataset import Format, Found, Pair
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
@@ -26,7 +33,6 @@ from briskseg.data.shape_dataset import (
     PairList,
     classes_of,
     refuse_class_set,
-    tool_color,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 

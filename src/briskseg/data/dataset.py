@@ -55,11 +55,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A file that is half of no pair; problem says why, as in "image without label"."""
+    """A file that is half of no pair; problem says why, as in "image without label". listed: the
+    line of a split's list that names it, and what is wrong there; "" where no list does."""
 
     problem: str
     split: str
     path: Path
+    listed: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Dataset:
 
     lists: the files beside the pairs that were read: classes, splits, annotations. beside: what
     belongs to the format and is not needed. unlisted: images that no annotation file names. flaws:
-    what is known to be wrong with a published set.
+    what is known to be wrong with a published set. split_seed: by which the splits were drawn; None
+    where the data say them.
     """
 
     kind: str
@@ -82,6 +85,7 @@ class Dataset:
     beside: tuple[Path, ...] = field(default=(), kw_only=True)
     unlisted: tuple[Path, ...] = field(default=(), kw_only=True, repr=False)
     flaws: tuple[str, ...] = field(default=(), kw_only=True)
+    split_seed: int | None = field(default=None, kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -81,12 +81,14 @@ class LabelStats:
 @dataclass(frozen=True)
 class FileProblem:
     """Why a file cannot be read: one of `KINDS`, and a sentence that names the file. fix_hint: what
-    to do, where that is more than the kind says."""
+    to do, where that is more than the kind says. is_listed: of every class of
+    the file's shapes, whether the class list has it."""
 
     kind: str
     path: Path
     message: str
     fix_hint: str = ""
+    is_listed: dict[str, bool] = field(default_factory=dict)
 
 
 def image_stats(path: Path) -> ImageStats | FileProblem:

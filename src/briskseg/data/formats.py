@@ -91,7 +91,11 @@ def find_dataset(
         path = _drawn_streets(progress)
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
-        raise RequestError(f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'")
+        above = [*path.parents][:3] if path.is_file() else []
+        meant = next((f"; did you mean {folder}?" for folder in above if recognize(folder)), "")
+        raise RequestError(
+            f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
+        )
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
@@ -131,7 +135,8 @@ def _drawn_streets(progress: Progress | None) -> Path:
 def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
     parts = []
     for problem in dict.fromkeys(file.problem for file in unmatched):
-        files = [str(f.path.relative_to(root)) for f in unmatched if f.problem == problem]
+        some = (file for file in unmatched if file.problem == problem)
+        files = [file.listed or str(file.path.relative_to(root)) for file in some]
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (

@@ -55,19 +55,25 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     pairs = PairList(root, seed)
     listed = listed_classes(root)
     names: set[str] = set()
+    others = []
     for path in files_below(root, {".json"}):
         stated = None
+        folder = pairs.folder_of(path)
         try:
             content = read_json(path)
-            if not isinstance(content.value, dict) or "shapes" not in content.value:
-                continue  # of another kind, such as an index of the files
+            if not _has_shapes(content):
+                others.append((path, folder))
+                continue
             stated = content.value.get("imagePath")
             if listed is None:
                 names |= _names(content)
         except DataError:
             pass  # reading the labels says it again
-        folder = pairs.folder_of(path)
         pairs.add(split_of(folder), _image(pairs.images, path, folder, stated), path)
+    for path, folder in others:  # an index of the files, or what was meant as an image's labels
+        image = _image(pairs.images, path, folder, None)
+        if image is not None and image not in pairs.content:
+            pairs.add(split_of(folder), image, path)
     pairs.rest_is_unlabeled()
     return pairs.dataset("labelme", listed or classes_of(root, sorted(names)), _drawing)
 
@@ -75,6 +81,11 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
 def _drawing(pair: Pair, _: None) -> Drawing:
     """The shapes of the pair's JSON file."""
     content = read_json(pair.label)
+    if not _has_shapes(content):
+        raise DataError(
+            f'{pair.label}: is not labelme\'s: it has no "shapes"; save it again in labelme, or '
+            "remove it and label the image"
+        )
     drawing = Drawing(content.size("imageHeight", "imageWidth") or image_size(pair.image))
     for shape in content["shapes"].entries():
         kind = _kind(shape)
@@ -83,6 +94,10 @@ def _drawing(pair: Pair, _: None) -> Drawing:
         else:
             drawing.add(shape["label"].text(), shape, _DRAW.get(kind, _unknown))
     return drawing
+
+
+def _has_shapes(content: Entry) -> bool:
+    return isinstance(content.value, dict) and "shapes" in content.value
 
 
 def _names(content: Entry) -> set[str]:

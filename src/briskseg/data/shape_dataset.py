@@ -8,7 +8,6 @@ two shapes lies on top is the tool's own rule, and so in the format's file.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,6 @@ from typing import Any
 from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
-from briskseg.core.labels.class_lines import HEX, hex_color
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.core.types import Labels
 from briskseg.data.annotations import ImageIndex
@@ -119,28 +117,31 @@ class ShapeDataset(Dataset):
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """As the contract's, with the shapes that were left out or ignored."""
-        left_out: dict[str, int] = {}
-        crowds: dict[str, int] = {}
+        left_out, crowds, is_listed = dict[str, int](), dict[str, int](), dict[str, bool]()
 
         def read() -> Labels:
-            drawing = self.draw(pair, self.content[pair.image])
-            left_out.update(drawing.left_out)
-            crowds.update(drawing.crowds)
-            return self._painted(pair, drawing)
+            drawn = self.draw(pair, self.content[pair.image])
+            is_listed.update({n: n in self.classes.index for n, _ in drawn.shapes if n is not None})
+            left_out.update(drawn.left_out)
+            crowds.update(drawn.crowds)
+            return self._painted(pair, drawn)
 
         stats = decoded_stats(pair.label, read, self.absent_is_empty)
         if isinstance(stats, FileProblem):
             kind = "wrong-annotation" if stats.kind == "damaged-file" else stats.kind
-            return replace(stats, kind=kind, path=pair.labels_at)
+            if self.classes.files and not all(is_listed.values()):
+                kind = "class-not-listed"
+            return replace(stats, kind=kind, path=pair.labels_at, is_listed=is_listed)
         return replace(stats, left_out=left_out, crowds=crowds)
 
     def _painted(self, pair: Pair, drawing: Drawing) -> Labels:
         index = self.classes.index
         for name, _ in drawing.shapes:
             if name is not None and name not in index:
+                where = f"not in {self.classes.files[0]}" if self.classes.files else "none"
                 raise DataError(
-                    f"{pair.label}: a shape of the class '{printable(name[:100])}', which is none; "
-                    f"{nearest(name, index)}; correct the shape, or add the class"
+                    f"{pair.label}: a shape of the class '{printable(name[:100])}', which is "
+                    f"{where}; {nearest(name, index)}; correct the shape, or add the class"
                 )
         values = ((IGNORED if n is None else index[n], patch) for n, patch in drawing.shapes)
         return paint(drawing.size_hw, self.classes.unlabeled, values)
@@ -194,11 +195,6 @@ def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
             f"{root}: the class set '{classes}' was asked for, but the classes are those of "
             f"{where}; leave the class set out"
         )
-
-
-def tool_color(text: object) -> RGB | None:
-    """The color that a tool writes as `#rrggbb`; None for anything else."""
-    return hex_color(text) if isinstance(text, str) and re.fullmatch(HEX, text) else None
 
 
 class PairList:
@@ -264,6 +260,7 @@ class PairList:
             absent_is_empty,
             lists=(*classes.files, *lists),
             unlisted=tuple(rest) if self.is_shared else (),
+            split_seed=self.split_seed,
         ), tuple(self.unmatched)
 
     def rest_is_unlabeled(self) -> None:
@@ -271,6 +268,11 @@ class PairList:
         for place, image in self.images.by_path.items():
             if image not in self.content:
                 self.without_labels(split_of(posixpath.dirname(place)), image)
+
+    @property
+    def split_seed(self) -> int | None:
+        """As `Dataset`'s: the seed where the data say no split, or have `train` alone."""
+        return self.seed if {*self._found} in (set(), {"all"}, {"train"}) else None
 
     def splits(self) -> dict[str, tuple[Pair, ...]]:
         """The pairs by split, named by their images, shortly where that is unique. Where the data
@@ -286,7 +288,7 @@ class PairList:
                 f"{', '.join(split for split in found if split != 'all')}; name folders, files or "
                 "subsets train, val or test, or none of them"
             )
-        if {*found} <= {"all"} or {*found} == {"train"}:
+        if self.split_seed is not None:
             return split_by_seed(next(iter(found.values()), ()), self.seed)
         return {split: found[split] for split in SPLITS if split in found}
 

@@ -15,7 +15,15 @@ from briskseg.core.errors import DataError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size
 from briskseg.data import shapes
-from briskseg.data.annotations import Entry, base64_bytes, files_below, peek, png_mask, read_json
+from briskseg.data.annotations import (
+    Entry,
+    base64_bytes,
+    files_below,
+    peek,
+    png_mask,
+    read_json,
+    tool_color,
+)
 from briskseg.data.dataset import Format, Found, Pair
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
@@ -23,7 +31,6 @@ from briskseg.data.shape_dataset import (
     PairList,
     classes_of,
     refuse_class_set,
-    tool_color,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 

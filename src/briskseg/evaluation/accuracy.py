@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from briskseg.core.parallel import thread_map
 from briskseg.core.types import Progress
 from briskseg.data import Dataset
 from briskseg.data.frequencies import refuse_binary_masks
+from briskseg.data.masks.class_files import has_own_list, list_in_order
 from briskseg.evaluation.test_time_augmentation import check_scales, labels_of_views
 from briskseg.runtime.predictor import Predictor, Ran
 from briskseg.runtime.sliding_window import WindowPredictor
@@ -135,7 +137,7 @@ def evaluate(
     scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
     dataset = dataset.of_classes(predictor.card.labels.names)
-    _check_classes(predictor.card.labels.names, dataset.labels.names)
+    _check_classes(predictor.card.labels.names, dataset)
     check_scales(scales)
     pairs = dataset.pairs(split)
     if not pairs:
@@ -168,16 +170,26 @@ def evaluate(
     )
 
 
-def _check_classes(known: Sequence[str], wanted: Sequence[str]) -> None:
+def _check_classes(known: Sequence[str], dataset: Dataset) -> None:
     """The network's class names must be the dataset's, in the same order."""
+    wanted = dataset.names
     for index, (ours, theirs) in enumerate(zip_longest(known, wanted)):
         if ours != theirs:
             raise RequestError(
                 f"the model knows {len(known)} classes ({', '.join(known)}), the data has "
                 f"{len(wanted)} ({', '.join(wanted)}); the first difference is class {index}: "
-                f"{_named(ours)} against {_named(theirs)}; choose the data's class set with "
-                "--classes, or a model trained on these classes"
+                f"{_named(ours)} against {_named(theirs)}; {_fix_hint(known, dataset)}"
             )
+
+
+def _fix_hint(known: Sequence[str], dataset: Dataset) -> str:
+    """What makes the classes one: another list of the same labels, class set, or model."""
+    if not has_own_list(dataset):
+        return "choose the data's class set with --classes, or a model trained on these classes"
+    if not (listed := list_in_order(dataset, known)):
+        return "choose a model trained on these classes; `briskseg train` makes one"
+    command = f"printf '{listed}' > {quote(str(dataset.root / 'classes.txt'))}"
+    return f"choose the model's order, with the numbers that the label files have: {command}"
 
 
 def _named(name: str | None) -> str:

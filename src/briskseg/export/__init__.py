@@ -113,6 +113,14 @@ class Export:
         }
 
 
+def refuse_int8_of(to: str) -> None:
+    """Raise RequestError for a format that int8 files are not written in."""
+    if to != "openvino":
+        raise RequestError(
+            f"int8 files are OpenVINO's, found --to {to}; write --to openvino, or leave --int8 out"
+        )
+
+
 def export(
     model: Path,
     to: str,
@@ -141,10 +149,8 @@ def export(
     from briskseg.runtime.backends.torch_backend import TorchBackend
     from briskseg.runtime.model_files import find_weights, sha256, weights_folder
 
-    if int8 is not None and to != "openvino":
-        raise RequestError(
-            f"int8 files are OpenVINO's, found --to {to}; write --to openvino, or leave --int8 out"
-        )
+    if int8 is not None:
+        refuse_int8_of(to)
     file = find_weights(model)
     if out is None:
         folder = Path() if file.parent == weights_folder() else file.parent

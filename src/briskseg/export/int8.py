@@ -27,6 +27,7 @@ from briskseg.core.exported import Exported
 from briskseg.core.images import resize_image
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image, Progress
+from briskseg.core.wording import counted
 from briskseg.data import Dataset
 from briskseg.export.openvino_file import folded, import_openvino, save, to_openvino
 
@@ -153,7 +154,7 @@ def quantize(
 
 def left_in_float(layers: int) -> str:
     """So many, in words."""
-    return f"{layers} layer{'' if layers == 1 else 's'} left in float"
+    return f"{counted(layers, 'layer')} left in float"
 
 
 def calibration_images(dataset: Dataset, size_hw: tuple[int, int] | None) -> list[Image]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from briskseg.core.errors import RecipeError, nearest
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import check_size
+from briskseg.core.run_names import RECIPE
 from briskseg.recipe.faults import describe
 from briskseg.recipe.pretraining import PretrainingRecipe
 from briskseg.recipe.segmentation import Recipe
@@ -68,6 +69,9 @@ def load_recipe(
 def recipe_text(name_or_path: str) -> str:
     """A shipped recipe's YAML with its comments, or a file's; RecipeError if there is none."""
     path = Path(name_or_path)
+    if path.is_dir() and name_or_path not in list_recipes():
+        meant = str(path / RECIPE) if (path / RECIPE).is_file() else f"--data {path}"
+        raise RecipeError(f"{path} is a folder and no recipe; did you mean {meant}?")
     if name_or_path in list_recipes():
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
     if path.is_file():

@@ -56,6 +56,7 @@ OF_SHAPES = {
     "shapes-left-out",
     "crowds-only",
     "wrong-annotation",
+    "class-not-listed",
 }  # tests/data/test_shape_formats.py
 DOCS = Path(__file__).parents[3] / "docs" / "check.md"
 

@@ -50,6 +50,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     label_findings.label_forms,
     label_findings.unknown_labels,
     label_findings.mixed_binary_masks,
+    class_findings.unlisted,
     class_findings.ignored_files,
     class_findings.crowds_only,
     class_findings.class_splits,
@@ -121,5 +122,6 @@ def report_on(scan: Scan) -> CheckReport:
         sizes=dict(sizes.most_common()),
         files=accounts.counts,
         held=class_findings.label_meaning(scan),
+        split_seed=dataset.split_seed,
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
     )

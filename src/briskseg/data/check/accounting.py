@@ -48,7 +48,6 @@ def account(scan: Scan) -> Accounts:
     halves |= dict.fromkeys(dataset.unlisted, _UNLISTED)
     beside = {*dataset.beside}
     with_files = {path.parent for path in (*images, *labels, *halves)}
-    is_drawn = _is_drawn(scan)
     found: Counter[str] = Counter()
     unread: Counter[str] = Counter()
     suspects: dict[str, list[Path]] = {}
@@ -57,7 +56,7 @@ def account(scan: Scan) -> Accounts:
             found["images" if path in images else "labels" if path in labels else "lists"] += 1
             continue
         reason = halves.get(path) or (
-            _BESIDE if path in beside else _reason(scan, path, with_files, is_drawn)
+            _BESIDE if path in beside else _reason(scan, path, with_files)
         )
         unread[reason] += 1
         if path not in halves and reason not in _HARMLESS:
@@ -66,28 +65,18 @@ def account(scan: Scan) -> Accounts:
     return Accounts(counts, suspects)
 
 
-def _is_drawn(scan: Scan) -> bool:
-    """Whether neither lists nor the names of folders and files say which pair is in which split."""
-    if any(split_of(file.stem) for file in scan.dataset.lists):
-        return False
-    pairs = (some[0] for some in scan.dataset.splits.values() if some)
-    parts = (
-        p.relative_to(scan.dataset.root).parts for pair in pairs for p in (pair.image, pair.label)
-    )
-    return not any(split_of(*some) for some in parts)
-
-
-def _reason(scan: Scan, path: Path, with_files: set[Path], is_drawn: bool) -> str:
-    relative = path.relative_to(scan.dataset.root)
+def _reason(scan: Scan, path: Path, with_files: set[Path]) -> str:
+    dataset = scan.dataset
+    relative = path.relative_to(dataset.root)
     suffix = path.suffix.lower()
     if any(part.startswith(".") for part in relative.parts):
         return _HIDDEN
     if suffix in UNREAD_SUFFIXES:
         return f"of type {suffix}"
     if suffix in IMAGE_SUFFIXES:
-        has_lists = any(split_of(file.stem) for file in scan.dataset.lists)
+        has_lists = any(split_of(file.stem) for file in dataset.lists)
         return _IN_NO_LIST if path.parent in with_files and has_lists else _ELSEWHERE
-    if is_drawn and suffix in _LISTS and split_of(path.stem):
+    if dataset.split_seed is not None and suffix in _LISTS and split_of(path.stem):
         return _LIST
     if suffix in _DOCUMENTS or not suffix or path.parent not in with_files:
         return _DOCUMENT

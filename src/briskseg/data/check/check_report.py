@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from briskseg.core.wording import counted
 from briskseg.data.check.file_kinds import FILE_KINDS, Kind, Severity
 from briskseg.data.check.label_kinds import LABEL_KINDS
 
@@ -71,9 +72,9 @@ class FileCounts:
 
     def __str__(self) -> str:
         read = self.images + self.labels + self.lists
-        parts = [f"{self.images} images", f"{self.labels} label files"]
-        parts += [f"{self.lists} lists"] if self.lists else []
-        text = f"{self.total} files: {read} read ({', '.join(parts)})"
+        parts = [counted(self.images, "image"), counted(self.labels, "label file")]
+        parts += [counted(self.lists, "list")] if self.lists else []
+        text = f"{counted(self.total, 'file')}: {read} read ({', '.join(parts)})"
         unread = self.total - read
         reasons = "; ".join(f"{n} {reason}" for reason, n in self.unread.items())
         return f"{text}, {unread} not read ({reasons})" if unread else f"{text}, none left over"
@@ -98,7 +99,8 @@ class CheckReport:
     """What the check of a data set found.
 
     sizes: the images of each (height, width). files: every file below the folder, read or not.
-    held: what stands in the label files for each class index, and for ignored, 255.
+    held: what stands in the label files for each class index, and for ignored, 255. split_seed: by
+    which the splits were drawn, None where the data say them.
     """
 
     kind: str
@@ -109,6 +111,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     files: FileCounts = FileCounts()
     held: dict[int, str] = field(default_factory=dict)
+    split_seed: int | None = None
 
     @property
     def fit(self) -> bool:
@@ -122,6 +125,7 @@ class CheckReport:
             "root": str(self.root),
             "fit": self.fit,
             "classes": list(self.classes),
+            "split_seed": self.split_seed,
             "splits": {name: vars(summary) for name, summary in self.splits.items()},
             "files": self.files.to_json(),
             "held": {str(index): what for index, what in self.held.items()},

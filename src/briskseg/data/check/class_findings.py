@@ -3,16 +3,21 @@ for each class in the label files."""
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import KINDS, Finding, finding
 from briskseg.data.check.scan import Scan
+from briskseg.data.file_stats import FileProblem
 from briskseg.data.frequencies import is_binary_mask_set
+from briskseg.data.shape_dataset import BACKGROUND
 
 _LISTED = 12  # classes, at most, of a list that is written out
 
@@ -52,14 +57,49 @@ def single_class(scan: Scan) -> Iterator[Finding]:
     yield finding("single-class", (), message, hint, 1)
 
 
+def unlisted(scan: Scan) -> Iterator[Finding]:
+    """Classes of shapes that the class list lacks, with the listed name that was meant."""
+    lacking: dict[str, list[Path]] = {}
+    used = {name for name, n in zip(scan.dataset.labels.names, scan.counts(), strict=False) if n}
+    for problem in _with_unlisted(scan):
+        used.update(problem.is_listed)
+        for name in (name for name, is_listed in problem.is_listed.items() if not is_listed):
+            lacking.setdefault(name, []).append(problem.path)
+    if not lacking:
+        return
+    unused = [n for n in scan.dataset.labels.names if n not in used and n != BACKGROUND]
+    said, hints = [], []
+    for name, paths in lacking.items():
+        shown = f"'{printable(name[:100])}'"
+        meant = difflib.get_close_matches(name, unused, n=1)
+        near = difflib.get_close_matches(name, used - lacking.keys(), n=1)
+        said.append(f"the class {shown} ({counted(len(paths), 'file')})")
+        if meant:
+            said[-1] += f" and has '{meant[0]}', which is no shape's"
+            hints.append(f"write {shown} in the list instead of '{meant[0]}'")
+        elif near:
+            hints.append(f"correct {shown} to '{near[0]}' in the shapes, or add it to the list")
+        else:
+            hints.append(f"add {shown} to the list, a class a line")
+    lists = " and ".join(path.name for path in scan.dataset.lists[:1])
+    files = dict.fromkeys(path for paths in lacking.values() for path in paths)
+    message = f"{lists} lacks {'; '.join(said[:_LISTED])}"
+    yield finding("class-not-listed", files, message, "; ".join(hints[:_LISTED]))
+
+
+def _with_unlisted(scan: Scan) -> list[FileProblem]:
+    problems = (problem for item in scan.pairs for problem in item.problems)
+    return [problem for problem in problems if problem.kind == "class-not-listed"]
+
+
 def class_splits(scan: Scan) -> Iterator[Finding]:
     """Classes that never occur, or in one split and not in another."""
     names = np.array(scan.dataset.labels.names)
     splits = [split for split, pairs in scan.dataset.splits.items() if pairs]
     occurs = {split: scan.counts(split)[: len(names)] > 0 for split in splits}
     anywhere = scan.counts()[: len(names)] > 0
-    if not anywhere.any():
-        return  # nothing was labeled or readable, which other findings say
+    if not anywhere.any() or _with_unlisted(scan):
+        return  # nothing was labeled, or was left aside by its class, which other findings say
     if len(names) == 1 or is_binary_mask_set(scan.dataset, scan.counts()):
         return  # nor is this what is wrong
     if anywhere.sum() == 1 < len(names):

@@ -10,6 +10,7 @@ from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
 from briskseg.data.matching import affix
 
+LINES = 3  # of lists, named in a message
 SUFFIXES = {
     "AVIF": (".avif",),
     "BMP": (".bmp",),
@@ -25,13 +26,20 @@ SUFFIXES = {
 def unpaired(scan: Scan) -> Iterator[Finding]:
     """Halves of pairs, and names that differ."""
     for problem in dict.fromkeys(file.problem for file in scan.unmatched):
-        paths = [file.path for file in scan.unmatched if file.problem == problem]
+        files = [file for file in scan.unmatched if file.problem == problem]
         message = {
             "image without label": "images without a label file of their name",
             "label without image": "label files without an image of their name",
             "name used twice": "names used twice in a split, with differing suffixes",
+            "missing file": "files that are not there",
         }[problem]
-        yield finding(problem.replace(" ", "-"), paths, message)
+        fix_hint = ""
+        if listed := [file.listed for file in files if file.listed]:
+            more = [f"{len(listed) - LINES} more"] if len(listed) > LINES else []
+            message = "; ".join([*listed[:LINES], *more])
+            fix_hint = "correct the lines or remove them, or put in place what they name"
+        paths = [file.path for file in files]
+        yield finding(problem.replace(" ", "-"), paths, message, fix_hint)
     if scan.renamed:
         pairs = [item.pair for item in scan.renamed]
         message = (
@@ -68,6 +76,8 @@ def unreadable(scan: Scan) -> Iterator[Finding]:
     by_kind: dict[str, list[FileProblem]] = defaultdict(list)
     for item in scan.pairs:
         for problem in item.problems:
+            if problem.kind == "class-not-listed":
+                continue  # told by class
             by_kind[problem.kind].append(problem)
     for kind, problems in by_kind.items():
         many = f"{len(problems)} files cannot be read, the first: " if len(problems) > 1 else ""

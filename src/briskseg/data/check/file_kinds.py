@@ -78,7 +78,7 @@ FILE_KINDS: dict[str, Kind] = {
         "images lie beside the annotation files (COCO, CVAT ...) and none of these names them",
         "no harm if nobody labeled them; else export the annotations again",
     ),
-    "missing-file": error("left out", "a link leads to no file", _RESTORE),
+    "missing-file": error("left out", "a link, or a line of a list, leads to no file", _RESTORE),
     "empty-file": error("left out", "a file has no byte in it", _RESTORE),
     "damaged-file": error("left out", "a file is cut off or damaged", _RESTORE),
     "not-an-image": error(

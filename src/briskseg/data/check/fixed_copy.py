@@ -97,7 +97,7 @@ def write_repaired(
     def write(item: PairStats) -> list[Change]:
         return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
-    kept = [f for f in scan.pairs if not dropped.keys() & {f.pair.image, f.pair.labels_at}]
+    kept = _kept(scan, dropped)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
@@ -113,6 +113,15 @@ def write_repaired(
         raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
     failed = sum(change.done == "left out" for change in changes) - len(dropped)
     return FixedCopy(out, len(kept) - failed, tuple(changes))
+
+
+def would_keep(scan: Scan, report: CheckReport) -> int:
+    """The pairs that a copy would hold, but for those that turn out beyond repair."""
+    return len(_kept(scan, _plans(scan, report)[1]))
+
+
+def _kept(scan: Scan, dropped: dict[Path, str]) -> list[PairStats]:
+    return [f for f in scan.pairs if not dropped.keys() & {f.pair.image, f.pair.labels_at}]
 
 
 def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:

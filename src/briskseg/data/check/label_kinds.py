@@ -51,9 +51,14 @@ LABEL_KINDS: dict[str, Kind] = {
     ),
     "wrong-annotation": error(
         "left out",
-        "an annotation file holds what cannot be drawn: a class that is not listed, a box among "
-        "outlines, points outside the image ...",
+        "an annotation file holds what cannot be drawn: a class that was not declared, a box "
+        "among outlines, points outside the image ...",
         "correct what the message names, in the other files too, or remove the pairs",
+    ),
+    "class-not-listed": error(
+        "left out",
+        "shapes have a class that classes.txt (or labels.txt) beside them lacks",
+        "add it to the list, or correct the shapes",
     ),
     "binary-masks": error(
         "repaired",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
-from briskseg.data.dataset import Pair
+from briskseg.core.labels.class_list import parse_class_list
+from briskseg.data.dataset import Dataset, MaskDataset, Pair
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, Classes
 
@@ -90,6 +91,37 @@ def _voc_colors() -> tuple[tuple[int, int, int], ...]:
                 channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
         colors.append((channels[0], channels[1], channels[2]))
     return tuple(colors)
+
+
+def has_own_list(dataset: Dataset) -> bool:
+    """Whether the classes of masks are those of a list beside them, in the data's folder."""
+    lists = {*dataset.lists}.intersection(dataset.root / name for name in CLASS_FILES)
+    return isinstance(dataset, MaskDataset) and bool(lists)
+
+
+def list_in_order(dataset: Dataset, names: Sequence[str]) -> str:
+    """The text of a classes.txt, as printf takes it, by which the same label files are read with
+    these classes in this order; "" where the data have others, or no list says it."""
+    labels = dataset.labels
+    value_of = {index: value for value, index in labels.class_of_value.items()}
+    unused = (value for value in range(IGNORED) if value not in labels.class_of_value)
+    has_colors = labels.colors != LabelSet(labels.names).colors
+    lines = []
+    for name in names:
+        index = labels.names.index(name) if name in labels.names else None
+        value = next(unused, None) if index is None else value_of[index]
+        has_color = index is not None and has_colors
+        color = f" #{bytes(labels.colors[index or 0]).hex()}" if has_color else ""
+        lines.append(f"{value} {name}{color}")
+    lines += [f"ignore {value}" for value in labels.ignored]
+    lines += [f"ignore #{bytes(color).hex()}" for color, _ in labels.merged_colors]
+    text = "\n".join([*lines, ""])
+    try:
+        read = LabelSet.from_class_list(parse_class_list(text, dataset.root))
+    except DataError:
+        return ""
+    is_whole = {*labels.names} <= {*names} == {*read.names} and not {*"'%\\"} & {*text}
+    return text.replace("\n", "\\n") if is_whole else ""
 
 
 def no_classes(root: Path, text: str, pairs: Sequence[Pair]) -> RequestError:

@@ -101,6 +101,8 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     parts = layout.name, root, classes.labels, splits
     read, beside = (*classes.files, *lists.values()), tuple(tree.beside)
     about: dict[str, Any] = {"lists": read, "flaws": classes.flaws, "beside": beside}
+    if not (lists or layout.splits or {*tree.images, *tree.labels} - {None}):
+        about["split_seed"] = seed
     if classes.segments is not None:
         return SegmentDataset(*parts, classes.segments, **about), unmatched
     return MaskDataset(*parts, **about), unmatched
@@ -181,11 +183,11 @@ def _split(
         return {split: pairs for split, pairs in found.items() if split}, tuple(left_over)
     pairs = found[None]
     if lists:
-        splits, listed = choose(root, pairs, tuple(left_over), lists)
         # What no list names is not missed: most of VOC's images have no labels at all.
-        missed = [file for file in left_over if composed(file.path.stem) in listed]
-        tree.beside += [file.path for file in left_over if file not in missed]
-        return splits, tuple(missed)
+        splits, missed = choose(root, pairs, tuple(left_over), lists)
+        paths = {file.path for file in missed}
+        tree.beside += [file.path for file in left_over if file.path not in paths]
+        return splits, missed
     if layout.splits is not None:
         splits = {
             split: tuple(p for p in pairs if layout.splits(p.name) == split) for split in SPLITS

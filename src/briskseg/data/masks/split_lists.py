@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
@@ -73,12 +74,12 @@ def _lines(text: str) -> list[Line]:
 
 def choose(
     root: Path, pairs: tuple[Pair, ...], half: tuple[Unmatched, ...], lists: Mapping[str, Path]
-) -> tuple[dict[str, tuple[Pair, ...]], set[str]]:
-    """The pairs that each list names, and the file names, without suffix, that stand in the lists.
-    Of train and val alone, the other is the rest.
+) -> tuple[dict[str, tuple[Pair, ...]], tuple[Unmatched, ...]]:
+    """The pairs that each list names, and what a list names that is none. Of train and val alone,
+    the other is the rest.
 
-    half: files whose other half is missing; they are reported, and no error here. Raises DataError
-    with file and line for a name that is no image, or that is several in subfolders.
+    half: files whose other half is missing. Raises DataError with file and line for a name that is
+    several images in subfolders.
     """
     by_path: dict[str, Pair] = {}
     by_file: dict[str, list[Pair]] = {}
@@ -86,36 +87,41 @@ def choose(
         for name in (pair.name, pair.image.relative_to(root).with_suffix("").as_posix()):
             by_path[composed(name)] = pair
         by_file.setdefault(composed(Path(pair.name).name), []).append(pair)
-    missing, listed = {file.path.stem for file in half}, set()
+    halves: dict[str, list[Unmatched]] = {}
+    for file in half:
+        halves.setdefault(composed(file.path.stem), []).append(file)
+    missed: dict[Path, Unmatched] = {}
     splits: dict[str, tuple[Pair, ...]] = {}
-    for split, file in lists.items():
+    for split, path in lists.items():
         chosen = {}
-        for line in _read_lines(file):
+        for line in _read_lines(path):
             name = composed(line.image.lstrip("./"))
             suffix, *_ = Path(name).suffix.lower().split(" ")  # words may follow a file's name
             stem = str(Path(name).with_suffix("")) if suffix in IMAGE_SUFFIXES else name
-            listed.add(Path(stem).name)
+            said = f"{path.relative_to(root)}, line {line.number}: '{printable(name[:100])}'"
+            for file in halves.get(Path(stem).name, []):
+                listed = f"{said}: {file.problem} ({file.path.relative_to(root)})"
+                missed.setdefault(file.path, replace(file, listed=listed))
             alike = by_file.get(stem, [])
             found = _by_its_path(stem, by_path) or (alike[0] if len(alike) == 1 else None)
             if found is not None:
                 chosen[found.name] = found
             elif alike:
                 raise DataError(
-                    f"{file}, line {line.number}: '{printable(name[:100])}' is {len(alike)} images "
-                    f"in subfolders, as {alike[0].name} and {alike[1].name}; write the folder too"
+                    f"{root}: {said} is {len(alike)} images in subfolders, as {alike[0].name} and "
+                    f"{alike[1].name}; write the folder too"
                 )
-            elif Path(stem).name not in missing:
-                raise DataError(
-                    f"{file}, line {line.number}: '{printable(name[:100])}' is no image of the "
-                    "data set; remove the line, or restore the image and its labels"
-                )
+            elif Path(stem).name not in halves:
+                absent = root / printable(name[:100])
+                listed = f"{said} is no image of the data set"
+                missed.setdefault(absent, Unmatched("missing file", split, absent, listed))
         splits[split] = tuple(chosen[name] for name in sorted(chosen))
     taken = {pair.name for some in splits.values() for pair in some}
     rest = tuple(pair for pair in pairs if pair.name not in taken)
     for split, other in (("train", "val"), ("val", "train")):
         if split not in splits and other in splits:
             splits[split] = rest
-    return {split: splits[split] for split in SPLITS if split in splits}, listed
+    return {split: splits[split] for split in SPLITS if split in splits}, tuple(missed.values())
 
 
 def _by_its_path(stem: str, by_path: Mapping[str, Pair]) -> Pair | None:
@@ -151,27 +157,36 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             image, label = (_inside(root, path, line, p) for p in (line.image, line.label))
             name = image.relative_to(root).with_suffix("").as_posix()
             some = pairs.setdefault(line.split, {})
-            if not image.is_file() and not label.is_file():
-                raise DataError(
-                    f"{path}, line {line.number}: neither '{printable(line.image[:100])}' nor its "
-                    "label is there; remove the line, or restore both"
-                )
-            if not label.is_file():
-                missing.append(Unmatched("image without label", line.split, image))
-            elif not image.is_file():
-                missing.append(Unmatched("label without image", line.split, label))
-            elif name in some:
-                missing.append(Unmatched("name used twice", line.split, image))
-            else:
+            if name not in some and image.is_file() and label.is_file():
                 some[name] = Pair(name, image, label)
+            else:
+                missing.append(_no_pair(root, path, line, image, label))
     splits = {split: tuple(some[name] for name in sorted(some)) for split, some in pairs.items()}
-    if "all" in splits:
+    is_drawn = "all" in splits
+    if is_drawn:
         splits = split_by_seed(splits["all"], seed)
     found = own_classes(root, classes)
     if found is None:
         raise no_classes(root, _TEXT, [pair for some in splits.values() for pair in some])
-    read = (*found.files, *lists)
-    return MaskDataset("lists", root, found.labels, splits, lists=read), tuple(missing)
+    about: dict[str, Any] = {"split_seed": seed if is_drawn else None}
+    about["lists"] = (*found.files, *lists)
+    return MaskDataset("lists", root, found.labels, splits, **about), tuple(missing)
+
+
+def _no_pair(root: Path, path: Path, line: Line, image: Path, label: Path) -> Unmatched:
+    """What is wrong with a line that makes no pair."""
+    named, its_label = (f"'{printable(text[:100])}'" for text in (line.image, line.label))
+    if not image.is_file() and not label.is_file():
+        problem, said = "missing file", f"neither {named} nor its label is there"
+    elif not label.is_file():
+        problem, said = "image without label", f"{its_label}, the label of {named}, is not there"
+    elif not image.is_file():
+        problem, said = "label without image", f"{named}, the image of {its_label}, is not there"
+    else:
+        problem, said = "name used twice", f"{named} stands in a line before it too"
+    file = label if problem == "label without image" else image
+    listed = f"{path.relative_to(root)}, line {line.number}: {said}"
+    return Unmatched(problem, line.split, file, listed)
 
 
 def _read_pairs(path: Path) -> list[Line]:
