@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import write_png
 
 NAMES = ("sky", "road", "car")
 COLORS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
+
+Make = Callable[[Path], object]  # writes a file or a folder there
 
 
 SLOWEST = ("tests/test_every_export.py", "tests/training/")
@@ -86,26 +89,39 @@ def draw_weights(path: Path, model: str, classes: int, **options: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tracing_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
+    """`made_once(name, make)` is a path that `make` has written, in one of the test processes."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def made_once(name: str, make: Make) -> Path:
+        path, part = folder / name, folder / f"{name}.part"
+        with FileLock(folder / f"{name}.lock"):
+            if not path.exists():
+                make(part)
+                part.replace(path)
+        return path
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def tracing_once(made_once: Callable[[str, Make], Path]) -> Callable[[], AbstractContextManager]:
     """`with tracing_once():` equal networks become an ONNX graph once for all tests, in whichever
     process: torch takes some ten seconds for each."""
     onnx = pytest.importorskip("onnx")
     from briskseg.export import onnx_file
 
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "traced"
-    folder.mkdir(exist_ok=True)
     trace = onnx_file._traced
 
     def traced(deployed: Any, size_hw: tuple[int, int] | None, name: str) -> Any:
         key = hashlib.sha256(repr((name, size_hw, deployed.size_hw)).encode())
         for tensor_name, tensor in deployed.state_dict().items():
             key.update(tensor_name.encode() + tensor.numpy().tobytes())
-        file = folder / key.hexdigest()
-        if not file.exists():
-            part = file.with_suffix(f".{os.getpid()}")
-            part.write_bytes(trace(deployed, size_hw, name).SerializeToString())
-            part.replace(file)
+        file = made_once(
+            f"{key.hexdigest()}.onnx",
+            lambda part: part.write_bytes(trace(deployed, size_hw, name).SerializeToString()),
+        )
         return onnx.load_from_string(file.read_bytes())
 
     @contextmanager

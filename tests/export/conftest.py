@@ -68,12 +68,16 @@ def case(request):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def exported(made_once):
     """A folder with NAME.safetensors, NAME.keras and two images NAME.npy of each network, and what
     Keras computes from them, in results.npz."""
+    return made_once("exported", _export_to_keras)
+
+
+def _export_to_keras(folder):
     from briskseg.export import export
 
-    folder = tmp_path_factory.mktemp("exported")
+    folder.mkdir()
     for case in CASES:
         weights = draw_weights(
             folder / f"{case.name}.safetensors", case.model, CLASSES, **case.options
@@ -85,23 +89,25 @@ def exported(tmp_path_factory):
     environment = os.environ | {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")
-def deployed(tracing_once, tmp_path_factory):
+def deployed(tracing_once, made_once):
     """A folder with NAME.safetensors, NAME.onnx, NAME.xml and NAME.bin of each network."""
+    with tracing_once():
+        return made_once("deployed", _export_to_onnx_and_openvino)
+
+
+def _export_to_onnx_and_openvino(folder):
     from briskseg.export import export
 
-    folder = tmp_path_factory.mktemp("deployed")
+    folder.mkdir()
     for case in CASES:
         weights = draw_weights(
             folder / f"{case.name}.safetensors", case.model, CLASSES, **case.options
         )
-        with tracing_once():
-            for kind in ("onnx", "openvino"):
-                export(weights, kind)
-    return folder
+        for kind in ("onnx", "openvino"):
+            export(weights, kind)
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_a_run_trains_on_a_rare_class_as_often_as_its_recipe_asks(tmp_path: Path
     names = []
     changes = [
         f"data.root={root}", "data.size=null", "training.batch=4", "training.epochs=20",
-        "training.validate_every=20",
+        "training.validate_every=20", "training.workers=0",
     ]  # fmt: skip
     for share, expected in ((1.0, 9 / 16), (0.0, 1 / 8)):
         names.clear()
