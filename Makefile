@@ -1,6 +1,8 @@
 # make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make;
 #              goes on where it was interrupted
 # make test    style, types and every test
+# make browser Chromium from Debian, by apt-get: without it the tests of pages skip
+# make web     ONNX Runtime Web by npm, for pages: fetched on installing where npm is there
 # make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
 # make compat  exported files in the oldest onnxruntime that pyproject.toml allows
 # make bench   the figures of the README's table, each against the stock way in the same run
@@ -10,7 +12,7 @@ BIN := .venv/bin
 CASES ?= 20000
 BENCHMARKS := realtime decode augment training cityscapes
 
-.PHONY: demo test check fuzz compat bench
+.PHONY: demo test check browser web fuzz compat bench
 
 demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
@@ -22,6 +24,12 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser:
+	apt-get install --yes --no-install-recommends chromium
+
+web: .venv/installed
+	$(BIN)/python -m briskseg.export.web_runtime
 
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)

@@ -48,8 +48,9 @@ _MaxClassLoss = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="The file to write; by default the weights file with the format's suffix, and of a "
-        "shipped name, which belongs to the package, here. A file that is there is not overwritten."
+        help="The file to write, of web the folder; by default the weights file with the format's "
+        "suffix, and of a shipped name, which belongs to the package, here. A file that is there "
+        "is not overwritten."
     ),
 ]
 
@@ -57,7 +58,7 @@ _Out = Annotated[
 @app.command()
 def export(
     model: _Model,
-    to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras.")],
+    to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras, web.")],
     size: _Size = None,
     data: _Data = None,
     classes: ClassesOption = None,
@@ -80,6 +81,11 @@ def export(
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
     `briskseg convert FILE.keras` makes it a file of ours again.
 
+    web: a folder with one index.html, which runs the network in a browser on a camera, pictures and
+    videos: it opens from a double click or from any server, asks nothing of any, and sends nothing.
+    MODEL may be an .onnx file, which is taken as it is; of weights that lie beside the .onnx file
+    made of them, as shipped ones do, that is taken, without torch.
+
     The file is run beside the network on drawn images and on those of --data, and deleted where
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
@@ -92,6 +98,8 @@ def export(
     Examples: briskseg export runs/first --to onnx
 
     briskseg export runs/first --to openvino --int8 --data CamVid
+
+    briskseg export fast-scnn-camvid11 --to web --out page
     """
     if int8:
         from briskseg.export import refuse_int8_of
@@ -119,7 +127,9 @@ def export(
             steps = _Steps(status)
             asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
-    ran = Ran(str(done.out), to, "float32" if done.scored is None else "int8")
+    ran = Ran(
+        str(done.file), done.format.backend or to, "float32" if done.scored is None else "int8"
+    )
     if not console.is_stdout(json_file):
         _print(done, ran)
     console.write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
@@ -151,14 +161,21 @@ def _print(done: Export, ran: Ran) -> None:
     print(f"network  {network.name}, {network.classes} classes")
     print(f"takes    {done.format.takes.format(**shape)}")
     print(f"gives    {done.format.gives.format(**shape)}")
-    print(f"ran      {ran}, beside the network itself")
-    print(
-        f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
-        f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
-    )
+    if agreement is not None:
+        print(f"ran      {ran}, beside the network itself")
+        print(
+            f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
+            f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
+        )
     if done.scored is not None:
         _print_int8(done.scored)
-    print(f"wrote    {done.out}, {done.format.title}")
+    size = "" if done.format.beside else f" of {done.size_bytes / 1e6:.1f} MB"
+    print(f"wrote    {done.file}, {done.format.title}{size}")
+    if 0 < done.format.budget < done.size_bytes:
+        print(
+            f"         large: over {done.format.budget / 1e6:g} MB, it is slow to load from a "
+            "server; a smaller network makes a smaller page"
+        )
 
 
 def _print_int8(scored: Scored) -> None:

@@ -42,12 +42,15 @@ Writer = Callable[["Network", Card, Exported, Path], Runs]
 
 
 class Format(NamedTuple):
-    """A kind of file that `export` writes.
+    """A kind of file, or of a folder of one file, that `export` writes.
 
     writer: "module:function" in briskseg.export; it writes the file and returns what runs it.
     takes, gives: what goes in and comes out, to be filled with height, width, classes and `small`,
         the height and width of the logits. any_size: whether a file can take images of any size.
-    beside: the suffix of a second file that belongs to it.
+    beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
+        file; `suffix` then is only how its name ends where the user names none. backend: what runs
+        it when it is checked, where that is not the format itself. budget: bytes above which it is
+        said to be large; 0: none.
     """
 
     suffix: str
@@ -57,6 +60,9 @@ class Format(NamedTuple):
     gives: str
     any_size: bool = False
     beside: str = ""
+    inside: str = ""
+    backend: str = ""
+    budget: int = 0
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -80,19 +86,41 @@ FORMATS = {
         takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
         gives="logits (N, {height}, {width}, {classes})",
     ),
+    "web": Format(
+        "-web",
+        "a page",
+        "web_page:write_web",
+        takes="a camera, pictures and videos, in a browser",
+        gives="labels of the picture's size",
+        any_size=True,
+        inside="index.html",
+        backend="onnx",
+        budget=9_000_000,
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Export:
-    """What `export` wrote. exported: what the file says of itself."""
+    """What `export` wrote. out: the file, or the folder of a format of folders. exported: what the
+    file says of itself."""
 
     out: Path
     format: Format
     card: Card
     exported: Exported
-    agreement: Agreement
+    agreement: Agreement | None  # None of an ONNX file that was compared when it was written
     scored: Scored | None = None  # int8 beside float32
+
+    @property
+    def file(self) -> Path:
+        """The file itself."""
+        return self.out / self.format.inside
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file, without one that belongs to it."""
+        return self.file.stat().st_size
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it; scores are shares in [0, 1]."""
@@ -104,11 +132,12 @@ class Export:
             "int8": scored.int8.confusion.scores(scored.int8.names),
         }
         return {
-            "file": str(self.out),
+            "file": str(self.file),
+            "bytes": self.size_bytes,
             "network": self.card.network.name,
             "classes": list(self.card.labels.names),
             "size": self.exported.size and list(self.exported.size),
-            "agreement": asdict(self.agreement),
+            "agreement": self.agreement and asdict(self.agreement),
             "int8": int8,
         }
 
@@ -129,7 +158,8 @@ def export(
     images: Sequence[Image] = (),
     int8: Int8 | None = None,
 ) -> Export:
-    """Write the network in `model`, a run folder or a .safetensors file, in the format `to`.
+    """Write the network in `model`, a run folder or a .safetensors file, in the format `to`; for a
+    page an .onnx file of ours is taken too, and taken where it lies beside its weights.
 
     The file takes images of `size_hw`; by default of any size, or where the format needs one, of
     the card's `input.size`. `out` is by default the weights file with the format's suffix, of
@@ -146,16 +176,23 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
-    from briskseg.runtime.backends.torch_backend import TorchBackend
-    from briskseg.runtime.model_files import find_weights, sha256, weights_folder
+    from briskseg.runtime.model_files import find_weights, is_exported, sha256, weights_folder
 
     if int8 is not None:
         refuse_int8_of(to)
-    file = find_weights(model)
+    ready = _onnx_file(model, size_hw) if to == "web" else None
+    file = ready if ready is not None and is_exported(model) else find_weights(model)
     if out is None:
         folder = Path() if file.parent == weights_folder() else file.parent
         out = folder / f"{file.stem}{'' if int8 is None else '-int8'}{chosen.suffix}"
     _check_out(out, chosen)
+    if ready is not None:
+        from briskseg.export.web_page import write_page
+
+        card, exported = write_page(ready, out / chosen.inside)
+        return Export(out, chosen, card, exported, None)
+    from briskseg.runtime.backends.torch_backend import TorchBackend
+
     backend, card = TorchBackend.open(file, device="cpu")
     if size_hw is None and not chosen.any_size:
         size_hw = card.input.size
@@ -176,6 +213,21 @@ def export(
     return _write(backend, card, exported, chosen, out, images, int8)
 
 
+def _onnx_file(model: Path, size_hw: tuple[int, int] | None) -> Path | None:
+    """The .onnx file that `model` names, or that was made of the weights that it names."""
+    from briskseg.runtime.model_files import find_files, is_exported
+
+    if size_hw is not None:
+        if is_exported(model):
+            raise RequestError(
+                f"{model} is exported already, for the size that it takes; leave --size out, or "
+                "name the weights"
+            )
+        return None
+    onnx = [file for file in find_files(model) if file.suffix.lower() == ".onnx"]
+    return onnx[0] if onnx else None
+
+
 def _write(
     backend: TorchBackend,
     card: Card,
@@ -193,7 +245,8 @@ def _write(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
-            part = Path(folder) / out.name
+            file = out / chosen.inside
+            part = Path(folder) / file.name
             runs = write(backend.network, card, exported, part)
             agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
             if exported.size is None and card.input.size is not None and runs.labels is not None:
@@ -207,19 +260,27 @@ def _write(
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
-            part.replace(out)
+            file.parent.mkdir(exist_ok=True)
+            part.replace(file)
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
     return Export(out, chosen, card, exported, agreement, scored)
 
 
 def _check_out(out: Path, chosen: Format) -> None:
-    if out.suffix != chosen.suffix:
+    if chosen.inside:
+        if out.is_file() or out.suffix == Path(chosen.inside).suffix:
+            raise RequestError(
+                f"--out {out} is a file or named as one, expected a folder, into which "
+                f"{chosen.inside} is written; name another"
+            )
+    elif out.suffix != chosen.suffix:
         raise RequestError(
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"
         )
-    for file in (out, out.with_suffix(chosen.beside or chosen.suffix)):
+    beside = [out.with_suffix(chosen.beside)] if chosen.beside else []
+    for file in (out / chosen.inside, *beside):
         if file.exists():
             raise RequestError(
                 f"{file} is there already; remove it, or name another file with --out"

@@ -1,0 +1,170 @@
+"""A network as one HTML page, which runs it on a camera, pictures and videos, with no server.
+
+The page holds the ONNX file, cut to its logits, ONNX Runtime Web (`web_runtime.py`) and the scripts
+of `web/`; the two large ones in gzip and base64, unpacked by the browser. It opens from a file, and
+its content security policy forbids it to ask anything of any host.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from briskseg.core.card import Card
+from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.exported import NETWORK_IMAGES, Exported, read_exported
+from briskseg.core.files.atomic import write_whole
+from briskseg.core.onnx_pruning import prune
+from briskseg.export import Runs, web_runtime
+from briskseg.runtime.backends.onnx_backend import OnnxBackend
+
+if TYPE_CHECKING:
+    from briskseg.models.network import Network
+
+INPUT, LOGITS = "images", "logits"  # of an ONNX file of ours
+MOST_THREADS = 4  # more take each other's cache, and a phone has seldom more fast cores
+
+_IN_PAGE = ("support.js", "sources.js", "view.js", "saving.js", "page.js", "controls.js")
+_IN_WORKER = ("resize.js", "decode.js", "smoothing.js", "worker.js")
+
+
+def write_web(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
+    """Write `network`, in eval mode on the CPU, as the page `path`; return its ONNX file, loaded.
+
+    Raises RequestError where the package was built without ONNX Runtime Web, MissingExtraError
+    without onnx or onnxscript, ExportError for a network that has no form in ONNX.
+    """
+    from briskseg.export.onnx_file import to_onnx
+
+    _check_runtime()
+    model = to_onnx(network, card, exported, in_half=True).SerializeToString()
+    path.write_text(page(model, card, exported), "utf-8")
+    beside = path.with_suffix(".onnx")  # in the folder that the page leaves for its own
+    beside.write_bytes(model)
+    backend = OnnxBackend(beside)
+    return Runs(backend.infer, backend.labels)
+
+
+def write_page(onnx: Path, path: Path) -> tuple[Card, Exported]:
+    """Write an .onnx file of ours as the page `path`, and its folder; return what the file says.
+
+    Raises RequestError as `write_web`, WeightsError for a file without card, or that cannot be run
+    or written.
+    """
+    _check_runtime()
+    card, exported = read_exported(onnx)
+    shape = (*(exported.size or card.input.size or (64, 64)), 3)
+    OnnxBackend(onnx).infer(np.zeros(shape, np.uint8))  # the browser's user could not mend it
+    content = page(onnx.read_bytes(), card, exported).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
+    return card, exported
+
+
+def _check_runtime() -> None:
+    if wrong := web_runtime.fault():
+        raise RequestError(
+            "a page needs ONNX Runtime Web, which npm fetches when briskseg is built, but "
+            f"{wrong}; install Node.js with npm, then run: {web_runtime.COMMAND}"
+        )
+
+
+def page(model: bytes, card: Card, exported: Exported) -> str:
+    """The whole page, for a serialized ONNX file of ours."""
+    worker, script = (_scripts(names) for names in (_IN_WORKER, _IN_PAGE))
+    style = _source("page.css")
+    size = card.input.size
+    seen = "of any size" if size is None else f"at {size[0]}x{size[1]}"
+    return _filled(
+        _source("page.html"),
+        {
+            "policy": _policy(style, script),
+            "title": escape(f"{card.network.name}, {card.network.classes} classes"),
+            "summary": escape(f"Every pixel's class, from pictures seen {seen}"),
+            "about": _about(card),
+            "style": style,
+            "licence": _source("onnxruntime-web.LICENSE"),
+            "config": json.dumps(_config(card, exported)).replace("<", "\\u003c"),
+            "module": _packed((web_runtime.FOLDER / web_runtime.MODULE).read_bytes()),
+            "wasm": _packed((web_runtime.FOLDER / web_runtime.WASM).read_bytes()),
+            "network": _packed(prune(model, LOGITS, NETWORK_IMAGES)),
+            "worker": worker,
+            "script": script,
+        },
+    )
+
+
+def _about(card: Card) -> str:
+    """What the card says of the network, as the rows of a list."""
+    rows = {
+        "network": f"{card.network.name}, {card.network.classes} classes",
+        "from": card.source,
+        "licence": card.license,
+        "runs with": f"{web_runtime.PACKAGE} {web_runtime.VERSION}, MIT licence",
+    }
+    return "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items() if text)
+
+
+def _config(card: Card, exported: Exported) -> dict[str, object]:
+    resizes = card.input.size is not None and exported.size is None
+    return {
+        "labels": {"names": card.labels.names, "colors": card.labels.colors},
+        "size": card.input.size,
+        "enlargement": {"factor": exported.factor, "alignCorners": exported.align_corners},
+        "input": NETWORK_IMAGES if resizes else INPUT,
+        "output": LOGITS,
+        "mostThreads": MOST_THREADS,
+    }
+
+
+def _policy(style: str, script: str) -> str:
+    """What the page may do: run this script and what it makes itself, and ask nobody anything."""
+    own = f"'{_hash(script)}'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {own} blob: 'wasm-unsafe-eval'",
+            "worker-src blob:",
+            f"style-src '{_hash(style)}'",
+            "img-src blob: data:",
+            "media-src blob: mediastream:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """`template` with each {{name}} replaced, at once: what is put in is not looked at again."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _scripts(names: tuple[str, ...]) -> str:
+    text = '"use strict";\n' + "\n".join(map(_source, names))
+    assert "</script" not in text
+    return text
+
+
+def _source(name: str) -> str:
+    return files("briskseg.export").joinpath("web", name).read_text("utf-8")
