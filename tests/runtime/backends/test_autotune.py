@@ -195,8 +195,9 @@ def test_without_torch_what_is_exported_runs(exported, small_data, tmp_path):
     """A shipped name or a run, of whose files torch runs the weights alone."""
     for suffix in (".onnx", ".safetensors"):
         shutil.copy(exported / f"model{suffix}", tmp_path / f"tiny{suffix}")
-    out, missing = tmp_path / "out", ("torch", "openvino", "onnx")
+    missing = ("torch", "openvino", "onnx")
     for model, file in (("tiny", tmp_path / "tiny.onnx"), (exported, exported / "model.onnx")):
+        out = tmp_path / file.stem
         words = ("predict", model, small_data / "images/train", "--out", out, "--json", "-")
         done = run_without(missing, tmp_path, *words)
         assert (done.returncode, done.stderr) == (0, "")
