@@ -65,7 +65,7 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
     [
         (
             ["--to", "kers"],
-            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, keras\n",
+            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, keras\n",
         ),
         (
             ["--to", "keras"],
