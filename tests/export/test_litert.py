@@ -13,20 +13,26 @@ import pytest
 from tests.conftest import draw_weights
 
 import briskseg
+from briskseg.core.card import LabelsCard, load_weights, save_weights
 from briskseg.core.errors import ExportError, WeightsError
 from briskseg.core.exported import read_exported
+from briskseg.data import open_dataset
 from briskseg.export import export
 
 SIZE = (48, 64)
 
 
 @pytest.fixture(scope="module")
-def phone(tmp_path_factory):
+def phone(tmp_path_factory, streets):
     """A folder with fast_scnn.safetensors and fast_scnn.tflite, for drawn streets' classes."""
     if importlib.util.find_spec("litert_torch") is None:
         pytest.skip("LITERT IS NOT TESTED: pip install 'briskseg[litert-export]' is missing")
     folder = tmp_path_factory.mktemp("phone")
-    weights = draw_weights(folder / "fast_scnn.safetensors", "fast_scnn", 8)
+    labels = open_dataset(streets).labels
+    weights = draw_weights(folder / "fast_scnn.safetensors", "fast_scnn", len(labels.names))
+    tensors, card = load_weights(weights)
+    update = {"labels": LabelsCard.from_label_set(labels)}
+    save_weights(weights, tensors, card.model_copy(update=update))
     export(weights, "litert", size_hw=SIZE)
     return folder
 
@@ -41,7 +47,7 @@ assert "briskseg" not in sys.modules
 """
 
 
-def test_litert_alone_gives_the_networks_logits_and_says_what_they_are(phone, tmp_path):
+def test_litert_alone_gives_the_networks_logits_and_says_what_they_are(phone, streets, tmp_path):
     import torch
     import torch.nn.functional as F
 
@@ -55,7 +61,7 @@ def test_litert_alone_gives_the_networks_logits_and_says_what_they_are(phone, tm
     expected = briskseg.load(phone / "fast_scnn.safetensors", "torch").logits(image[0])
     np.testing.assert_allclose(full, expected, atol=1e-4 * expected.std())
     names = zipfile.ZipFile(file).read("labels.txt").decode().splitlines()
-    assert names == [f"class{index}" for index in range(8)]
+    assert names == [*open_dataset(streets).names]
 
 
 def test_other_readers_find_their_own_metadata(phone):
