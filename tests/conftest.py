@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -98,6 +99,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make],
         path, part = folder / name, folder / f"{name}.part"
         with FileLock(folder / f"{name}.lock"):
             if not path.exists():
+                if part.is_dir():  # of a test process in which it failed
+                    shutil.rmtree(part)
                 make(part)
                 part.replace(path)
         return path

@@ -6,6 +6,12 @@ with the network's labels and logits, at three sizes where a file takes any.
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.conftest import card_of
@@ -49,6 +55,45 @@ def compare(weights, exported, backend, sizes):
 def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
     pytest.importorskip(to)
     compare(weights, export(weights, to).out, backend, [(64, 96), (37, 51), (8, 3)])
+
+
+RUN_PHONE = """
+import sys
+assert "briskseg" not in sys.modules
+np.save("labels.npy", labels_of(np.load("frame.npy")))
+"""
+
+
+@pytest.fixture(scope="module")
+def phone_code():
+    """The Python code of docs/phone.md, for a Raspberry Pi."""
+    if importlib.util.find_spec("litert_torch") is None:
+        pytest.skip("LITERT IS NOT TESTED: pip install 'briskseg[litert-export]' is missing")
+    page = (Path(__file__).parents[1] / "docs" / "phone.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    return code
+
+
+def test_litert_gives_the_same_and_so_does_what_the_documentation_has_a_phone_do(
+    weights, phone_code, tmp_path
+):
+    size = (37, 51)
+    done = export(weights, "litert", tmp_path / "model.tflite", size)
+    assert done.agreement.difference < 1e-4
+    compare(weights, done.out, "litert", [size])
+    exported, code = done.exported, phone_code
+    constants = "FACTOR, ALIGN_CORNERS = "
+    assert f"{constants}None, False\n" in code
+    code = code.replace(
+        f"{constants}None, False", f"{constants}{exported.factor}, {exported.align_corners}"
+    )
+    (tmp_path / "phone.py").write_text(code + RUN_PHONE)
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    np.save(tmp_path / "frame.npy", image)
+    subprocess.run([sys.executable, "phone.py"], cwd=tmp_path, check=True, capture_output=True)
+    labels = np.load(tmp_path / "labels.npy")
+    assert labels.dtype == np.uint8
+    assert np.mean(labels != briskseg.load(done.out)(image)) < 1e-3  # rounding
 
 
 NO_KERAS = ("segformer_b0", "efficientvit_b0")  # attention

@@ -250,9 +250,13 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
     run.mkdir()
     (run / "recipe.yaml").write_text("")
     for words, meant in (
-        (("predict", "a.jpg", "b.mp4", "runs/first"), "`briskseg predict runs/first a.jpg b.mp4`?"),
+        (
+            ("predict", "a.jpg", "b.mp4", "erfnet-camvid11"),
+            "did you mean `briskseg predict erfnet-camvid11 a.jpg b.mp4`?",
+        ),
+        (("predict", "a.jpg", streets), f"did you mean `briskseg predict MODEL a.jpg {streets}`?"),
         (("predict", "a.jpg", "b.jpg"), "did you mean `briskseg predict MODEL a.jpg b.jpg`?"),
-        (("train", streets), f"is a folder and no recipe; did you mean --data {streets}?"),
+        (("train", streets), "is a folder, expected a recipe's name or file; --data names data"),
         (("train", run), f"did you mean {run / 'recipe.yaml'}?"),
         (("check", streets / "classes.txt"), f"did you mean {streets}?"),
         (("train", "demo", "--minutes", "0.01"), "--minutes 0.01 is too short, expected 0.1 or"),

@@ -116,6 +116,22 @@ def test_lists_make_the_splits_of_flat_folders(write_folder) -> None:
         open_dataset(root)
 
 
+def test_a_line_that_makes_a_pair_is_not_blamed_for_its_namesake(tmp_path: Path) -> None:
+    """Frames of two drives have the same numbers, and one of them has no labels."""
+    for drive in ("seq1", "seq2"):
+        for number in range(2):
+            write_image(tmp_path / f"images/{drive}/{number}.png", 2 * number + (drive == "seq1"))
+            if (drive, number) != ("seq2", 1):
+                write_mask(tmp_path / f"labels/{drive}/{number}.png", stripes(2))
+    (tmp_path / "classes.txt").write_text("soil\nweed\n")
+    (tmp_path / "train.txt").write_text("seq1/0\nseq1/1\n")
+    (tmp_path / "val.txt").write_text("seq2/0\n")
+    assert [f for f in check_dataset(tmp_path).findings if f.severity == "error"] == []
+    (tmp_path / "val.txt").write_text("seq2/0\nseq2/1\n")
+    (found,) = [f for f in check_dataset(tmp_path).findings if f.severity == "error"]
+    assert "val.txt, line 2: 'seq2/1': image without label" in found.message
+
+
 def test_lists_of_pairs_in_other_forms(tmp_path: Path) -> None:
     """PaddleX's names of lists, spaces in files' names, back slashes, PaddleSeg's bar."""
     forms = ("images\\{0}.jpg masks\\{0} b.png", "images/{0}.jpg|masks/{0} b.png")

@@ -40,7 +40,7 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
         "gives    logits (N, 32, 48, 5)\n"
         "ran      model.keras with keras in float32, beside the network itself\n"
         "agrees   to X of the logits' standard deviation, on 3 images\n"
-        f"wrote    {model.with_suffix('.keras')}, Keras 3\n"
+        f"wrote    {model.with_suffix('.keras')}, Keras 3 of 6.5 MB\n"
     )
     assert sorted(p.name for p in model.parent.iterdir()) == ["model.keras", "model.safetensors"]
 
@@ -65,7 +65,8 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
     [
         (
             ["--to", "kers"],
-            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, keras\n",
+            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, keras, "
+            "web\n",
         ),
         (
             ["--to", "keras"],

@@ -13,6 +13,7 @@ import logging
 import os
 import pickle
 import random
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class Door:
             length = int.from_bytes(seed[:8], "little")
             header = changed_json(seed[8 : 8 + length], changes)
             return len(header).to_bytes(8, "little") + header + seed[8 + length :]
-        if first.pick % 3 and zipfile.is_zipfile(io.BytesIO(seed)):
+        if first.pick % 3 and seed.startswith(b"PK"):
             return changed_within(seed, changes, self.words)
         data = changed(seed, changes, self.words)
         return self.mend(data) if first.pick % 5 else data
@@ -302,6 +303,47 @@ def read_onnx(path: Path) -> object:
         return found
 
 
+def _flatbuffer(fields: dict[int, Any]) -> bytearray:
+    """A table: its vtable, then a word for each field, then what the words point to."""
+    numbers = range(1 + max(fields))
+    size = 4 + 4 * len(fields)
+    places = {number: 4 + 4 * index for index, number in enumerate(fields)}
+    vtable = [4 + 2 * len(numbers), size, *(places.get(number, 0) for number in numbers)]
+    out = bytearray(struct.pack(f"<{len(vtable)}H", *vtable))
+    start = len(out)
+    out += struct.pack("<i", start) + bytes(4 * len(fields))
+    for number, value in fields.items():
+        at = start + places[number]
+        if isinstance(value, int):
+            struct.pack_into("<I", out, at, value)
+            continue
+        struct.pack_into("<I", out, at, len(out) - at)
+        out += struct.pack("<I", len(value))
+        if isinstance(value, bytes):
+            out += value
+            continue
+        words = len(out)
+        out += bytes(4 * len(value))
+        for index, table in enumerate(map(_flatbuffer, value)):
+            word, vtable_size = words + 4 * index, int.from_bytes(table[:2], "little")
+            struct.pack_into("<I", out, word, len(out) + vtable_size - word)
+            out += table
+    return out
+
+
+def litert_files() -> list[bytes]:
+    texts = {"other": "x", **_described()}
+    buffers = [{0: text.encode()} for text in texts.values()]
+    entries = [{0: name.encode(), 1: index} for index, name in enumerate(texts)]
+    model = _flatbuffer({0: 3, 4: buffers, 6: entries})
+    start = struct.pack("<I4s", 8 + int.from_bytes(model[:2], "little"), b"TFL3")
+    written = io.BytesIO()
+    written.write(start + model)
+    with zipfile.ZipFile(written, "a") as archive:
+        archive.writestr("labels.txt", "sky\nroad\ncar\n")
+    return [written.getvalue()]
+
+
 def openvino_files() -> list[bytes]:
     from xml.sax.saxutils import quoteattr
 
@@ -311,7 +353,7 @@ def openvino_files() -> list[bytes]:
     return [f'<?xml version="1.0"?>\n{whole}'.encode()]
 
 
-def read_openvino(path: Path) -> object:
+def read_exported_file(path: Path) -> object:
     from briskseg.core.exported import read_exported
 
     return read_exported(path)
@@ -522,7 +564,8 @@ DOORS: dict[str, Door] = {
     "paddle": Door(".pdparams", paddle_files, read_paddle_file, [b"cnumpy\ndtype\n"], share=50),
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
     "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
-    "openvino": Door(".xml", openvino_files, read_openvino, [*JSON_WORDS, *XML_WORDS]),
+    "litert": Door(".tflite", litert_files, read_exported_file, JSON_WORDS),
+    "openvino": Door(".xml", openvino_files, read_exported_file, [*JSON_WORDS, *XML_WORDS]),
     "metrics": Door(".csv", tables, lambda path: read_csv(path, "loss"), [b",", b'"']),
     "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),
     "text-log": Door(

@@ -60,17 +60,16 @@ def find_all(
             try:
                 export(weights, "onnx", file)
                 files.append(File(file))
-            except MissingExtraError as error:
-                search.notes.append(f"Only torch is measured: {error}.")
-            except ExportError as error:
-                search.notes.append(f"{model} is measured with torch alone: {error}.")
+            except (MissingExtraError, ExportError) as error:
+                search.notes.append(f"Of {model} no ONNX file could be made to measure: {error}.")
         found = find_candidates(model, files, backends, threads, sizes)
         if not found:
             names = ", ".join(file.path.name for file in files)
+            why = f" ({search.notes[-1]})" if search.notes else ""
             raise RequestError(
                 f"none of the backends {', '.join(backends)} runs {model} ({names}) at the sizes "
                 "asked for; leave out --backend and --size, or make such a file with: "
-                "briskseg export"
+                f"briskseg export{why}"
             )
         search.candidates.extend(found)
     return search

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -129,8 +129,12 @@ def warn_of_dark(images: Sequence[Path]) -> None:
 
 
 def files_in(folder: Path) -> set[Path]:
-    """The files in a folder and below it; none where it is not there."""
-    return {path for path in folder.rglob("*") if path.is_file()}
+    """The files in a folder and below it; none where it is not there. Of the folder that one stands
+    in, or one above, its own alone: below lies what has nothing to do with it."""
+    is_wide = Path.cwd().is_relative_to(folder.resolve())
+    with suppress(OSError):  # something went while it was listed
+        return {path for path in folder.glob("*" if is_wide else "**/*") if path.is_file()}
+    return set()
 
 
 def say_replaced(folder: Path, before: set[Path], written: Iterable[Path]) -> None:

@@ -28,7 +28,7 @@ _Size = Annotated[
     typer.Option(
         metavar="HxW",
         help="Height and width of the images that the file will take; by default any, or for "
-        "keras the input size in the model's card.",
+        "litert and keras the input size in the model's card.",
     ),
 ]
 _Data = Annotated[
@@ -58,7 +58,7 @@ _Out = Annotated[
 @app.command()
 def export(
     model: _Model,
-    to: Annotated[str, typer.Option(help="The format: onnx, openvino, keras, web.")],
+    to: Annotated[str, typer.Option(help="The format: onnx, openvino, litert, keras, web.")],
     size: _Size = None,
     data: _Data = None,
     classes: ClassesOption = None,
@@ -76,6 +76,10 @@ def export(
     without torch, and beside its weights it is taken in their place. Other programs give OpenVINO
     INFERENCE_PRECISION_HINT=f32, without which it rounds to bf16 on processors that compute in it.
 
+    litert: a .tflite file for Android, iOS, a Raspberry Pi (docs/phone.md), which takes an image
+    (1, H, W, 3), uint8 RGB, of one size, and gives logits (1, h, w, classes) as large as the
+    network computes them. The card is inside, and `predict` and `evaluate` take it too.
+
     keras: a .keras file of standard layers, which Keras 3 loads on torch, JAX or TensorFlow with
     no need of briskseg, in the version of Keras that wrote it or a later one. It takes images
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
@@ -90,10 +94,10 @@ def export(
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
     two best logits are more than 1e-3 of it apart.
 
-    With --int8 (openvino) the convolutions compute in int8, calibrated on 48 images of the train
-    split. Float32 and int8 are scored on the val split as `evaluate` does; layers that rounding
-    disturbs most are left in float while int8 loses too much, and a file that still does is not
-    kept.
+    With --int8 (openvino) the convolutions compute in int8, calibrated on 48 images of the
+    train split. Float32 and int8 are scored on the val split as `evaluate` does; layers that
+    rounding disturbs most are left in float while int8 loses too much, and a file that still does
+    is not kept.
 
     Examples: briskseg export runs/first --to onnx
 
@@ -158,6 +162,7 @@ def _print(done: Export, ran: Ran) -> None:
         factor, f"{height}/{factor}, {width}/{factor}"
     )
     shape = {"height": height, "width": width, "classes": network.classes, "small": small}
+    shape["enlarging"] = done.exported.enlarging
     print(f"network  {network.name}, {network.classes} classes")
     print(f"takes    {done.format.takes.format(**shape)}")
     print(f"gives    {done.format.gives.format(**shape)}")

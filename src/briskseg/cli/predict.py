@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from briskseg.cli import app, console, options
-from briskseg.core.errors import DataError, Interrupted, RequestError
+from briskseg.core.errors import BriskError, DataError, Interrupted, RequestError
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
@@ -137,13 +137,16 @@ def predict(
 def _refuse_swapped(model: Path, inputs: list[str]) -> None:
     """Raise RequestError where a picture stands in the model's place."""
     from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+    from briskseg.runtime.model_files import find_files
 
     suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     if model.suffix.lower() not in suffixes:
         return
     *before, last = inputs
-    is_model = Path(last).suffix.lower() not in suffixes
-    words = [last, str(model), *before] if is_model else ["MODEL", str(model), *inputs]
+    words = ["MODEL", str(model), *inputs]
+    with suppress(BriskError):  # the last is no model either
+        if Path(last).suffix.lower() not in suffixes and find_files(Path(last)):
+            words = [last, str(model), *before]
     raise RequestError(
         f"{model} is no model, and the model comes first; did you mean "
         f"`{join(['briskseg', 'predict', *words])}`?"

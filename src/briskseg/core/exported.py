@@ -1,14 +1,16 @@
-"""What an exported file says of itself besides its card, and reading both from ONNX and OpenVINO.
+"""What an exported file says of itself besides its card, and reading both from every format.
 
 An .onnx file is a protobuf message (https://onnx.ai/onnx/repo-docs/IR.html): its field 14 holds
 `metadata_props`, pairs of strings. An .xml file is OpenVINO's description of a model, whose
-`rt_info` holds such pairs as elements. Reading takes neither package, executes nothing and trusts
-no length in the file.
+`rt_info` holds such pairs as elements. A .tflite file is a FlatBuffer, whose root lists `metadata`
+by name and the buffers that hold it; a zip archive with `labels.txt` follows. Reading takes none of
+their packages, executes nothing and trusts no length in the file.
 """
 
 from __future__ import annotations
 
 import mmap
+import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
 from xml.parsers import expat
@@ -19,6 +21,7 @@ from briskseg.core.card import CARD_KEY, Card, fits
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import check_size
+from briskseg.core.flatbuffer import Table
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
 
@@ -30,8 +33,7 @@ NETWORK_IMAGES = "network_images"
 
 # A card longer than this, or a description of a network, is damage.
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
-_MAX_XML_BYTES = 64 * 1024 * 1024
-_MAX_ONNX_BYTES = 2 * 1024 * 1024 * 1024  # protobuf's own bound
+_MAX_ENTRIES = 1024  # of a .tflite file's metadata
 
 _Side = Annotated[int, Field(ge=1)]
 
@@ -54,17 +56,28 @@ class Exported(BaseModel):
     precision: Literal["float32", "int8"]
     weights: str
 
+    @property
+    def enlarging(self) -> str:
+        """What is left to be done with the logits, in words."""
+        corners = f"align_corners={self.align_corners}"
+        if self.factor is None:
+            return f"to be stretched to the image's size, {corners}"
+        if self.factor == 1:
+            return "as large as the image"
+        return f"to be enlarged {self.factor} times, {corners}, and cropped to the image's size"
+
 
 def read_exported(path: Path) -> tuple[Card, Exported]:
-    """The card of an .onnx or .xml file, and what it says of itself.
+    """The card of an .onnx, .xml or .tflite file, and what it says of itself.
 
     Raises RequestError if there is no such file, WeightsError if it is damaged or has no card.
     """
     pairs = _pairs(path)
     if CARD_KEY not in pairs or EXPORT_KEY not in pairs:
+        formats = "litert" if path.suffix.lower() == ".tflite" else "onnx|openvino"
         raise WeightsError(
             f"{path} has no card, so its classes and its input are unknown: `briskseg export` did "
-            "not write it; export the weights file with: briskseg export MODEL --to onnx|openvino"
+            f"not write it; export the weights file with: briskseg export MODEL --to {formats}"
         )
     try:
         exported = Exported.model_validate_json(pairs[EXPORT_KEY])
@@ -78,20 +91,22 @@ def read_exported(path: Path) -> tuple[Card, Exported]:
 
 
 def has_card(path: Path) -> bool:
-    """Whether an .onnx or .xml file has a card: `briskseg export` wrote it. Raises as
+    """Whether an exported file has a card: `briskseg export` wrote it. Raises as
     `read_exported` for what is not there, damaged, or keeps its numbers elsewhere."""
     return CARD_KEY in _pairs(path)
 
 
 def _pairs(path: Path) -> dict[str, str]:
     if not path.exists():
-        raise RequestError(f"{path} is not there, expected an .onnx or .xml file")
-    is_xml = path.suffix.lower() == ".xml"
-    if content := other_content(path, expected=("xml",) if is_xml else ()):
+        raise RequestError(f"{path} is not there, expected an .onnx, .xml or .tflite file")
+    suffix = path.suffix.lower()
+    suffix = suffix if suffix in _READERS else ".onnx"
+    if content := other_content(path, expected=("xml",) if suffix == ".xml" else ()):
         raise WeightsError(content.sentence(path, f"a model's {path.suffix} file"))
+    read, bound = _READERS[suffix]
     try:
-        check_size(path, _MAX_XML_BYTES if is_xml else _MAX_ONNX_BYTES, WeightsError)
-        return _xml_pairs(path) if is_xml else _onnx_pairs(path)
+        check_size(path, bound, WeightsError)
+        return read(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, expat.ExpatError) as error:
@@ -137,3 +152,31 @@ def _xml_pairs(path: Path) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = doctype
     parser.Parse(path.read_bytes(), True)
     return pairs
+
+
+# The fields of a .tflite file's Model and of its Metadata and Buffer, by number (schema.fbs).
+_BUFFERS, _METADATA = 4, 6
+_NAME, _BUFFER, _DATA = 0, 1, 0
+
+
+def _tflite_pairs(path: Path) -> dict[str, str]:
+    """The metadata that is ours; everything else is skipped."""
+    pairs: dict[str, str] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        model = Table.root(data, b"TFL3")
+        entries = model.tables(_METADATA, _MAX_ENTRIES)
+        for entry in entries:
+            name = entry.content(_NAME, _MAX_TEXT_BYTES).decode()
+            if name in (CARD_KEY, EXPORT_KEY):
+                buffer = model.element(_BUFFERS, entry.number(_BUFFER))
+                pairs[name] = buffer.content(_DATA, _MAX_TEXT_BYTES).decode()
+        if pairs and not zipfile.is_zipfile(file):
+            raise ValueError("its end is missing")
+    return pairs
+
+
+_READERS = {
+    ".xml": (_xml_pairs, 64 * 1024**2),
+    ".onnx": (_onnx_pairs, 2 * 1024**3),  # protobuf's own bound, and FlatBuffers'
+    ".tflite": (_tflite_pairs, 2 * 1024**3),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -54,6 +55,26 @@ def quick_switches() -> AbstractContextManager[None]:
     return _SWITCH_INTERVAL.changed(1e-4)
 
 
+@contextmanager
+def standard_error_silenced() -> Iterator[None]:
+    """Within, what libraries in C write to standard error is dropped, and all else too, in any
+    thread: for moments in which a library tells of itself and has no switch for that."""
+    with _STANDARD_ERROR:
+        try:
+            kept = os.dup(2)
+        except OSError:  # closed: nothing is written
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
 def _opencv_threads() -> int:
     import cv2
 
@@ -82,3 +103,4 @@ def _set_opencv_log_level(level: int) -> None:
 _OPENCV_LOG = ProcessSetting(_opencv_log_level, _set_opencv_log_level)
 _OPENCV_THREADS = ProcessSetting(_opencv_threads, _set_opencv_threads)
 _SWITCH_INTERVAL = ProcessSetting(sys.getswitchinterval, sys.setswitchinterval)
+_STANDARD_ERROR = threading.RLock()

@@ -78,6 +78,10 @@ def open_dataset(
     return dataset
 
 
+# What mostly lies in a data set's folder: looking for it walks through no other.
+_USUAL = ("classes.txt", "data.yaml", "images", "labels", "annotations")
+
+
 def find_dataset(
     root: str | Path,
     classes: str | None = None,
@@ -92,7 +96,8 @@ def find_dataset(
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
         above = [*path.parents][:3] if path.is_file() else []
-        meant = next((f"; did you mean {folder}?" for folder in above if recognize(folder)), "")
+        near = (f"; did you mean {f}?" for f in above if any((f / x).exists() for x in _USUAL))
+        meant = next(near, "")
         raise RequestError(
             f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.card import Card
+from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
 from briskseg.core.types import Image
@@ -45,8 +45,9 @@ class Format(NamedTuple):
     """A kind of file, or of a folder of one file, that `export` writes.
 
     writer: "module:function" in briskseg.export; it writes the file and returns what runs it.
-    takes, gives: what goes in and comes out, to be filled with height, width, classes and `small`,
-        the height and width of the logits. any_size: whether a file can take images of any size.
+    takes, gives: what goes in and comes out, to be filled with height, width, classes, `small`, the
+        height and width of the logits, and `enlarging`, what they need yet.
+    any_size: whether a file can take images of any size.
     beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
         file; `suffix` then is only how its name ends where the user names none. backend: what runs
         it when it is checked, where that is not the format itself. budget: bytes above which it is
@@ -78,6 +79,13 @@ FORMATS = {
         _GIVES,
         any_size=True,
         beside=".bin",
+    ),
+    "litert": Format(
+        ".tflite",
+        "LiteRT",
+        "litert_file:write_litert",
+        takes="images (1, {height}, {width}, 3), uint8, RGB",
+        gives="logits (1, {small}, {classes}), float32, {enlarging}",
     ),
     "keras": Format(
         ".keras",
@@ -176,6 +184,7 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
+    from briskseg.runtime.backends import EXPORTED
     from briskseg.runtime.model_files import find_weights, is_exported, sha256, weights_folder
 
     if int8 is not None:
@@ -201,7 +210,13 @@ def export(
                 f"{file} takes images of any size, but a {chosen.title} file takes one size; name "
                 "it: --size HxW, as in --size 512x1024"
             )
-    if size_hw is not None and chosen.any_size:  # it is for `predict`, which must resize
+    try:
+        size_hw = size_hw and fits(size_hw)
+    except ValueError as error:
+        raise RequestError(f"--size asks for {error}; name a smaller size") from None
+    if size_hw is not None and (
+        chosen.any_size or chosen.suffix in EXPORTED
+    ):  # what runs it resizes
         card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
     exported = Exported(
         factor=backend.network.factor,

@@ -1,8 +1,9 @@
 """What every exported file computes: plain images in, labels and logits out.
 
-`Deployed` is the one module that is exported, to ONNX and from there to OpenVINO. It holds the
-network's export form and what stands before and after it, of ordinary operations that every runtime
-has, for any number of images of any size:
+`Deployed` is the one module that is exported, to ONNX and from there to OpenVINO; the formats of
+one size, LiteRT and Keras, take a part of it. It holds the network's export form and what stands
+before and after it, of ordinary operations that every runtime has, for any number of images of any
+size:
 
     images (N,H,W,3) uint8 RGB
       -> resized to the card's input size, where it has one     "network_images"
@@ -54,8 +55,7 @@ class Deployed(nn.Module):
         network's part of the graph is of any size too, and can be cut out of it.
         """
         seen_hw = tuple((images if seen is None else seen).shape[1:3])
-        x = self.extended(images if seen is None else seen, (1, 2))
-        x = x.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        x = self.normalized(images if seen is None else seen)
         found = self.form.forward_labels(x)
         logits = self.form(x) if found is None else found[1]
         if self.factor == 1:
@@ -66,6 +66,11 @@ class Deployed(nn.Module):
         if found is not None:
             return crop(found[0], seen_hw), logits
         return best(self.full(logits, seen_hw)), logits
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """(N,H,W,3) uint8 -> (N,3,H,W) as the export form takes it."""
+        x = self.extended(images, (1, 2))
+        return x.permute(0, 3, 1, 2).float() * self.scale + self.shift
 
     def extended(self, images: Tensor, axes: tuple[int, int]) -> Tensor:
         """As `Network.extended`, of any size at run time; `axes` are those of height and width."""

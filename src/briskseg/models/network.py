@@ -43,7 +43,7 @@ class Network(nn.Module, ABC):
     `create_model(net.name, net.classes, **net.options)` builds the same network.
     """
 
-    name: str
+    name: str = ""
     classes: int
     options: dict[str, bool | int | float | str]
 

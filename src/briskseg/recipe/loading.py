@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
@@ -70,8 +71,9 @@ def recipe_text(name_or_path: str) -> str:
     """A shipped recipe's YAML with its comments, or a file's; RecipeError if there is none."""
     path = Path(name_or_path)
     if path.is_dir() and name_or_path not in list_recipes():
-        meant = str(path / RECIPE) if (path / RECIPE).is_file() else f"--data {path}"
-        raise RecipeError(f"{path} is a folder and no recipe; did you mean {meant}?")
+        run = path / RECIPE
+        meant = f"did you mean {quote(str(run))}?" if run.is_file() else "--data names data"
+        raise RecipeError(f"{path} is a folder, expected a recipe's name or file; {meant}")
     if name_or_path in list_recipes():
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
     if path.is_file():

@@ -263,4 +263,9 @@ class Recipe(Part):
                 "data.unlabeled_images teach nothing by themselves; name a trained network to "
                 "learn from in training.teacher"
             )
+        if self.data.unlabeled_images is not None and self.training.class_balanced == 1:
+            raise ValueError(
+                "training.class_balanced=1 draws every sample by its classes, and so none of "
+                "data.unlabeled_images; give less than 1"
+            )
         return self

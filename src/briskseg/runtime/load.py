@@ -12,7 +12,7 @@ from briskseg.runtime.predictor import Predictor, Ran
 
 
 def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
-    """The predictor of a run folder, a .safetensors, .onnx or .xml file, or a shipped name.
+    """The predictor of a run folder, a weights or exported file, or a shipped name.
 
     Exported files that lie beside the weights and were made of them are candidates too; the
     predictor's `ran` says what was taken.

@@ -99,7 +99,7 @@ class SegmentationTask(Task):
                 part.output,
                 self.network.outputs,
                 self.network.align_corners,
-                recipe.data.unlabeled_images is not None,
+                bool(recipe.data.unlabeled_images),
             )
             for part in plan
         )

@@ -16,8 +16,8 @@ from briskseg.training.task import Task
 
 class TrainStep:
     """One optimizer step: a function of the batch alone, and of the network, the optimizer and the
-    random state, which it changes. Itself it waits for nothing on the device; of the losses Lovász'
-    does, and the teacher in an .onnx file."""
+    random state, which it changes. Itself it waits for nothing on the device; Lovász' loss does,
+    leaving out images without labels, and a teacher in an .onnx file."""
 
     def __init__(self, task: Task, machine: Machine) -> None:
         self.task = task

@@ -122,7 +122,8 @@ def test_an_image_that_comes_again_in_an_epoch_is_augmented_in_another_way(stree
 
 def test_labels_without_a_class_cannot_be_drawn_by_class() -> None:
     with pytest.raises(
-        RequestError, match=r"training\.class_balanced=0\.5 .* of the 2 images of train are ignored"
+        RequestError,
+        match=r"training\.class_balanced=0\.5 .*are ignored; see .*: briskseg check DIR",
     ):
         ClassBalance(held(set(), set(), classes=2), share=0.5)
 

@@ -75,13 +75,14 @@ def unlisted(scan: Scan) -> Iterator[Finding]:
         near = difflib.get_close_matches(name, used - lacking.keys(), n=1)
         said.append(f"the class {shown} ({counted(len(paths), 'file')})")
         if meant:
+            unused.remove(meant[0])  # it stands for one
             said[-1] += f" and has '{meant[0]}', which is no shape's"
             hints.append(f"write {shown} in the list instead of '{meant[0]}'")
         elif near:
             hints.append(f"correct {shown} to '{near[0]}' in the shapes, or add it to the list")
         else:
             hints.append(f"add {shown} to the list, a class a line")
-    lists = " and ".join(path.name for path in scan.dataset.lists[:1])
+    lists = scan.dataset.lists[0].name
     files = dict.fromkeys(path for paths in lacking.values() for path in paths)
     message = f"{lists} lacks {'; '.join(said[:_LISTED])}"
     yield finding("class-not-listed", files, message, "; ".join(hints[:_LISTED]))

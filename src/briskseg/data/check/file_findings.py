@@ -37,7 +37,9 @@ def unpaired(scan: Scan) -> Iterator[Finding]:
         if listed := [file.listed for file in files if file.listed]:
             more = [f"{len(listed) - LINES} more"] if len(listed) > LINES else []
             message = "; ".join([*listed[:LINES], *more])
-            fix_hint = "correct the lines or remove them, or put in place what they name"
+            fix_hint = "correct the lines or remove them"
+            if problem != "name used twice":
+                fix_hint += ", or put in place what they name"
         paths = [file.path for file in files]
         yield finding(problem.replace(" ", "-"), paths, message, fix_hint)
     if scan.renamed:

@@ -98,23 +98,26 @@ def choose(
             name = composed(line.image.lstrip("./"))
             suffix, *_ = Path(name).suffix.lower().split(" ")  # words may follow a file's name
             stem = str(Path(name).with_suffix("")) if suffix in IMAGE_SUFFIXES else name
-            said = f"{path.relative_to(root)}, line {line.number}: '{printable(name[:100])}'"
-            for file in halves.get(Path(stem).name, []):
-                listed = f"{said}: {file.problem} ({file.path.relative_to(root)})"
-                missed.setdefault(file.path, replace(file, listed=listed))
+            said = f"{path.relative_to(root)}, line {line.number}: '{printable(line.image[:100])}'"
+            half_named = halves.get(Path(stem).name, [])
             alike = by_file.get(stem, [])
             found = _by_its_path(stem, by_path) or (alike[0] if len(alike) == 1 else None)
             if found is not None:
                 chosen[found.name] = found
+                beside = found.image.parent, found.label.parent
+                half_named = [file for file in half_named if file.path.parent in beside]
             elif alike:
                 raise DataError(
                     f"{root}: {said} is {len(alike)} images in subfolders, as {alike[0].name} and "
                     f"{alike[1].name}; write the folder too"
                 )
-            elif Path(stem).name not in halves:
+            elif not half_named:
                 absent = root / printable(name[:100])
                 listed = f"{said} is no image of the data set"
                 missed.setdefault(absent, Unmatched("missing file", split, absent, listed))
+            for file in half_named:
+                listed = f"{said}: {file.problem} ({file.path.relative_to(root)})"
+                missed.setdefault(file.path, replace(file, listed=listed))
         splits[split] = tuple(chosen[name] for name in sorted(chosen))
     taken = {pair.name for some in splits.values() for pair in some}
     rest = tuple(pair for pair in pairs if pair.name not in taken)

@@ -75,7 +75,7 @@ class _Place(NamedTuple):
     def find(self, tensors: Mapping[str, Tensor], like: Tensor) -> Tensor | None:
         """It, in the shape of `like`; None where the file lacks it or has another one."""
         held = tensors.get(self.name)
-        if held is None or (held.ndim > 0 and held.shape[0] % self.parts):
+        if held is None or (self.parts > 1 and (held.ndim == 0 or held.shape[0] % self.parts)):
             return None
         part = held.chunk(self.parts)[self.part] if self.parts > 1 else held
         fits = part.shape == like.shape or same_numbers(tuple(like.shape), tuple(part.shape))

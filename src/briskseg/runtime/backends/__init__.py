@@ -101,6 +101,9 @@ BACKENDS = {
     "onnx": BackendKind("onnx_backend:OnnxBackend", "onnxruntime", "", (".onnx",), "onnx"),
     "openvino": BackendKind(*_OPENVINO, "openvino"),
     "openvino-bf16": BackendKind(*_OPENVINO, "openvino", "bf16", {"precision": "bfloat16"}),
+    "litert": BackendKind(
+        "litert_backend:LiteRTBackend", "ai_edge_litert", "litert", (".tflite",), "litert"
+    ),
 }
 
 # The suffixes of files that `briskseg export` writes and some backend runs.

@@ -14,10 +14,13 @@ from briskseg.runtime.decode.enlargement import Enlargement
 
 
 class ExportedBackend(ABC):
-    """A file of two outputs, "labels" and "logits", of which one is computed at a time.
+    """A file of two outputs, "labels" and "logits", of which one is computed at a time, or of
+    "logits" alone (`gives_labels` says which).
 
     Where the file resizes images itself, `infer` and `run` begin behind that: theirs are resized.
     """
+
+    gives_labels = True
 
     def __init__(self, path: Path) -> None:
         """Raises WeightsError where the file has no card."""
@@ -25,7 +28,7 @@ class ExportedBackend(ABC):
         self.card, self.exported = read_exported(path)
         self.enlargement = Enlargement(self.exported.factor, self.exported.align_corners)
         resizes = self.card.input.size is not None and self.exported.size is None
-        self._labels_at_own_size = self.exported.factor == 1 and not resizes
+        self._labels_at_own_size = self.gives_labels and self.exported.factor == 1 and not resizes
 
     @classmethod
     def open(cls, path: Path, *options: Any, **more: Any) -> tuple[Self, Card]:
@@ -58,7 +61,7 @@ class ExportedBackend(ABC):
             found, only = ("x".join(map(str, hw)) for hw in (image_hwc.shape[:2], size_hw))
             raise RequestError(
                 f"{self.path} takes images of {only} alone, found {found}; leave out --scales and "
-                "--window, or export the weights without --size"
+                "--window, or export the weights for that size"
             )
         return self._run(output, image_hwc)
 

@@ -134,11 +134,10 @@ class SegmentationLoss(nn.Module):
             corners = self.align_corners
             outputs = {name: _enlarged(one, labels, corners) for name, one in outputs.items()}
         terms = []
+        labeled = _labeled_images(outputs, labels) if self.has_unlabeled else (outputs, labels)
         for output in self.declared:
             if output.name in outputs:
-                seen, known = outputs, labels
-                if self.has_unlabeled and output.target != "labels":
-                    seen, known = _labeled_images(outputs, labels)
+                seen, known = (outputs, labels) if output.target == "labels" else labeled
                 if not len(known):
                     terms.append(0 * outputs[output.name].float().sum())
                     continue

@@ -3,6 +3,7 @@ devices and interruptions change nothing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,9 +32,8 @@ class ClassBalance:
         self._share = share
         if not self._holders:
             raise RequestError(
-                f"training.class_balanced={share:g} draws images by their classes, but all "
-                f"pixels of the {len(counts.images)} images of train are ignored; see what the "
-                "labels hold: briskseg data check"
+                f"training.class_balanced={share:g} draws images by their classes, but all pixels "
+                "of train are ignored; see what the labels hold: briskseg check DIR"
             )
 
     def draw(self, rng: np.random.Generator, number: int) -> Indices:
@@ -50,7 +50,7 @@ class ClassBalance:
         An image may come several times. The n-th one drawn, from 1 on, has the index of its image
         and n times the number of samples, so that each time it is augmented in another way.
         """
-        number = round(self._share * len(order))
+        number = math.ceil(self._share * len(order))
         drawn = self.draw(rng, number) + len(order) * np.arange(1, number + 1)
         return rng.permutation(np.concatenate([order[number:], drawn]))
 
