@@ -91,8 +91,8 @@ def load_encoder(network: Network, path: str | Path) -> str:
     """
     if network.name not in READERS:
         raise RequestError(
-            f"{network.name} takes no pretrained encoder from a file, found model.encoder={path}; "
-            f"of the models, {', '.join(READERS)} do"
+            f"{network.name or type(network).__name__} takes no pretrained encoder from a file, "
+            f"found model.encoder={path}; of the models, {', '.join(READERS)} do"
         )
     return READERS[network.name](network, Path(path))
 
