@@ -7,7 +7,7 @@ A mask's numbers do not depend on the classes, so that another class list needs 
 from __future__ import annotations
 
 import base64
-import hashlib
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,8 +105,7 @@ def image_stats(path: Path) -> ImageStats | FileProblem:
     except DataError as error:
         return _problem(path, error)
     height, width = image_hwc.shape[:2]
-    digest = _digest(image_hwc, f"{height}x{width}".encode())
-    about = (orientation, form, mode, *extremes, digest, look_of(image_hwc))
+    about = (orientation, form, mode, *extremes, _digest(image_hwc), look_of(image_hwc))
     return ImageStats(height, width, *about)
 
 
@@ -191,11 +190,12 @@ def looks_array(looks: list[str]) -> npt.NDArray[np.float32]:
     return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True))
 
 
-def _digest(pixels: npt.NDArray[Any], size: bytes = b"") -> str:
-    """SHA-256, which processors compute faster than BLAKE2."""
-    digest = hashlib.sha256(size)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()[:32]
+def _digest(pixels: npt.NDArray[Any]) -> str:
+    """Of the shape and the pixels: a CRC-32 of each half. They tell files apart that nobody made
+    alike on purpose, in a third of the time that SHA-256 takes."""
+    flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
+    halves = (zlib.crc32(half.data) for half in np.array_split(flat, 2))
+    return f"{'x'.join(map(str, pixels.shape))}-{''.join(f'{crc:08x}' for crc in halves)}"
 
 
 def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
