@@ -249,6 +249,7 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
     run = tmp_path / "run"
     run.mkdir()
     (run / "recipe.yaml").write_text("")
+    image = next((streets / "images" / "val").iterdir())
     for words, meant in (
         (
             ("predict", "a.jpg", "b.mp4", "erfnet-camvid11"),
@@ -259,6 +260,8 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
         (("train", streets), "is a folder, expected a recipe's name or file; --data names data"),
         (("train", run), f"did you mean {run / 'recipe.yaml'}?"),
         (("check", streets / "classes.txt"), f"did you mean {streets}?"),
+        (("check", image), f"did you mean {streets}?"),
+        (("check", run / "recipe.yaml"), "name a folder, or 'streets'\n"),
         (("train", "demo", "--minutes", "0.01"), "--minutes 0.01 is too short, expected 0.1 or"),
         (("export", "erfnet-camvid11", "--to", "onnx", "--int8"), "write --to openvino, or leave"),
         (("export", "erfnet-camvid11", "--to", "openvino", "--int8"), "name the data set that the"),

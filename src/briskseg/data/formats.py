@@ -78,7 +78,7 @@ def open_dataset(
     return dataset
 
 
-# What mostly lies in a data set's folder: looking for it walks through no other.
+# What mostly lies in a data set's folder: a file of it tells which folder that is.
 _USUAL = ("classes.txt", "data.yaml", "images", "labels", "annotations")
 
 
@@ -96,8 +96,8 @@ def find_dataset(
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
         above = [*path.parents][:3] if path.is_file() else []
-        near = (f"; did you mean {f}?" for f in above if any((f / x).exists() for x in _USUAL))
-        meant = next(near, "")
+        near = (f for f in above if path.relative_to(f).parts[0] in _USUAL)
+        meant = next((f"; did you mean {folder}?" for folder in near), "")
         raise RequestError(
             f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
         )
