@@ -111,7 +111,10 @@ def test_a_line_is_as_wide_as_stated() -> None:
 def test_coco_polygons_are_pycocotools_own() -> None:
     from pycocotools import mask as coco_mask
 
-    for outline in [*stars(60), *(np.round(star) for star in stars(20))]:
+    tenths = [np.round(star, 1) for star in stars(60)]  # 5 to a pixel: rounded half up
+    across = [star + np.round(star.min(axis=0) - 40) for star in tenths]
+    outlines = [*stars(60), *(np.round(star) for star in stars(20)), *tenths, *across]
+    for outline in outlines:
         encoded = coco_mask.frPyObjects([outline.ravel().tolist()], *SIZE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools with numpy 2

@@ -130,8 +130,8 @@ class Entry:
             raise self.fault(f"a number from {-FARTHEST:.0f} to {FARTHEST:.0f}")
         return value
 
-    def numbers(self, count: int | None = None) -> list[float]:
-        """A list of numbers, of this length where one is given."""
+    def numbers(self, count: int | None = None) -> npt.NDArray[np.float64]:
+        """A list of numbers that can be coordinates, of this length where one is given."""
         if not isinstance(self.value, list) or (count is not None and len(self.value) != count):
             raise self.fault("a list of numbers" if count is None else f"{count} numbers")
         try:
@@ -139,8 +139,8 @@ class Entry:
         except (TypeError, ValueError, OverflowError):
             found = np.empty(0)
         if found.shape != (len(self.value),) or not (np.abs(found) <= FARTHEST).all():
-            return [entry.number() for entry in self.entries()]  # which names the one that is none
-        return [*map(float, found)]
+            return np.array([entry.number() for entry in self.entries()])  # names what is none
+        return found
 
     def counts(self) -> npt.NDArray[np.int64]:
         """A list of numbers of pixels, which may be more than a coordinate; texts too."""
@@ -160,7 +160,7 @@ class Entry:
         flat = self.numbers()
         if len(flat) % 2:
             raise self.fault("as many numbers for y as for x")
-        return np.array(flat, np.float64).reshape(-1, 2)
+        return flat.reshape(-1, 2)
 
     def size(self, height: str = "height", width: str = "width") -> Size | None:
         """The (height, width) under these keys; None where they are missing or 0."""

@@ -13,6 +13,7 @@ pycocotools (`coco_polygon`), and Supervisely's coordinates name pixels, outline
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -191,26 +192,24 @@ def coco_counts(text: bytes) -> npt.NDArray[np.int64]:
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if codes.size == 0:
         return codes
-    last = np.flatnonzero((codes & 32) == 0)
+    (last,) = (codes & 32 == 0).nonzero()
     if codes.min() < 0 or codes.max() > 63 or last.size == 0 or last[-1] != codes.size - 1:
         raise ShapeError("compressed run lengths that are cut off, or with other characters")
-    first = np.concatenate([[0], last[:-1] + 1])
+    first = np.empty_like(last)
+    first[0], first[1:] = 0, last[:-1] + 1
     digits = last - first + 1
     if digits.max() > _MOST_DIGITS:
         raise ShapeError("compressed run lengths with a number that no picture has")
-    places = 5 * (np.arange(codes.size) - np.repeat(first, digits))
+    places = 5 * (np.arange(codes.size) - first.repeat(digits))
     numbers = np.add.reduceat((codes & 31) << places, first)
-    numbers -= ((codes[last] & 16) > 0) * (np.int64(1) << (5 * digits))
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
+    numbers -= (codes[last] & 16 > 0) * (np.int64(1) << (5 * digits))
+    for kind in (numbers[1::2], numbers[2::2]):
+        kind.cumsum(out=kind)
     return np.asarray(numbers)
 
 
 def coco_polygon(parts: Sequence[Points], size_hw: Size) -> Patch:
-    """The union of the parts, each filled as pycocotools fills a polygon.
-
-    That is done on the part's own rectangle of the picture, which gives the same pixels.
-    """
+    """The union of the parts, each filled as pycocotools fills a polygon."""
     return _union([_coco_part(part, size_hw) for part in parts if len(part) >= 3])
 
 
@@ -218,18 +217,21 @@ def _coco_part(part: Points, size_hw: Size) -> Patch:
     from pycocotools import mask as coco_mask
 
     height, width = size_hw
-    low = np.floor(part.min(axis=0)).astype(int) - 1
-    high = np.ceil(part.max(axis=0)).astype(int) + 2
-    if low.min() < 0 or high[0] > width or high[1] > height:  # pycocotools' own rule at the borders
-        if low.min() < -width - height or high.max() > 2 * (width + height):
-            return polygon([part], size_hw)  # it would follow the outline however far it leads
-        low, high = np.zeros(2, int), np.array([width, height])
-    outline = [(part - low).ravel().tolist()]  # an array would be taken for boxes
-    patch_h, patch_w = int(high[1] - low[1]), int(high[0] - low[0])
-    packed = coco_mask.frPyObjects(outline, patch_h, patch_w)[0]["counts"]
-    # pycocotools' own decode warns with numpy 2, in every call
-    inside = runs(coco_counts(packed), (patch_h, patch_w), by_column=True)
-    return Patch(int(low[1]), int(low[0]), inside)
+    xs, ys = part.T.tolist()  # of so few numbers Python finds the extremes sooner
+    left, top = math.floor(min(xs)) - 1, math.floor(min(ys)) - 1
+    right, bottom = math.ceil(max(xs)) + 2, math.ceil(max(ys)) + 2
+    if min(left, top) < -width - height or max(right, bottom) > 2 * (width + height):
+        return polygon([part], size_hw)  # it would follow the outline however far it leads
+    left, top, right, bottom = max(0, left), max(0, top), min(right, width), min(bottom, height)
+    if left >= right or top >= bottom:
+        return NOTHING
+    # It fills the picture up to the outline's last row and column. Moved to the outline's first
+    # ones too, coordinates would be rounded otherwise; so what is before them is cut off here.
+    outline = [part.ravel().tolist()]  # an array would be taken for boxes
+    packed = coco_mask.frPyObjects(outline, bottom, right)[0]["counts"]
+    counts = coco_counts(packed)  # pycocotools' own decode warns with numpy 2, in every call
+    counts[0] -= left * bottom
+    return Patch(top, left, runs(counts, (bottom, right - left), by_column=True)[top:])
 
 
 def pixel_polygon(exterior: Points, interiors: Sequence[Points], size_hw: Size) -> Patch:
