@@ -91,10 +91,10 @@ def test_the_weights_in_a_container_are_loaded(
 ) -> None:
     path = tmp_path / "weights.pth"
     torch.save(CONTAINERS[container](), path, _use_new_zipfile_serialization=zipped)
-    check(path)
+    assert_it_loads(path)
 
 
-def check(path: Path) -> None:
+def assert_it_loads(path: Path) -> None:
     found = load_published(path).state_dict()
     expected = weights()
     assert found.keys() == expected.keys()
@@ -105,7 +105,7 @@ def check(path: Path) -> None:
 def test_accelerate_writes_safetensors(prefix: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file(prefixed(prefix), path, metadata={"format": "pt"})
-    check(path)
+    assert_it_loads(path)
 
 
 @pytest.mark.parametrize("key", [None, "model"])
@@ -114,7 +114,7 @@ def test_a_whole_module_is_loaded_without_its_class(key: str | None, tmp_path: P
     network = create_model("erfnet", CLASSES)
     network.load_state_dict(weights())
     torch.save(network if key is None else {key: network, "ema": None, "epoch": 3}, path)
-    check(path)
+    assert_it_loads(path)
 
 
 def test_a_name_without_end_is_neither_tried_nor_printed_to_its_end(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_two_sets_of_tensors_are_named_with_how_to_keep_one(key: str, tmp_path: 
     ) as caught:
         load_published(path)
     carry_out(str(caught.value), tmp_path)
-    check(kept)
+    assert_it_loads(kept)
 
 
 def carry_out(message: str, folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_torchscript_is_named_with_how_to_take_its_weights(tmp_path: Path) -> No
     with pytest.raises(WeightsError, match=r"script.pt is a TorchScript archive") as caught:
         load_published(path)
     carry_out(str(caught.value), tmp_path)
-    check(taken)
+    assert_it_loads(taken)
 
 
 def test_a_compressed_checkpoint_is_named_with_how_to_write_it_again(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_compressed_checkpoint_is_named_with_how_to_write_it_again(tmp_path: P
     with pytest.raises(WeightsError, match=r"small.pth is a compressed archive") as caught:
         load_published(path)
     carry_out(str(caught.value), tmp_path)
-    check(tmp_path / "weights.pth")
+    assert_it_loads(tmp_path / "weights.pth")
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def train(
     return train
 
 
-def check(train: Callable, case: Case, moments: list[Moment]) -> None:
+def assert_resumes_exactly(train: Callable, case: Case, moments: list[Moment]) -> None:
     alone, told = train(case, [])
     expected = dict(told)
     assert list(expected) == list(range(1, case.last + 1))
@@ -158,14 +158,16 @@ def check(train: Callable, case: Case, moments: list[Moment]) -> None:
 def test_a_run_goes_on_with_the_samples_and_to_the_weights_it_would_have_had(
     when: str, train: Callable
 ) -> None:
-    check(train, DEMO, MOMENTS[when])
+    assert_resumes_exactly(train, DEMO, MOMENTS[when])
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=lambda case: case.recipe)
 def test_so_does_one_of_another_recipe_that_is_killed_at_epochs_ends_and_within_them(
     case: Case, train: Callable
 ) -> None:
-    check(train, case, [("train", 7, KILL), ("train", 7, TERM), ("train", 10, KILL)])
+    assert_resumes_exactly(
+        train, case, [("train", 7, KILL), ("train", 7, TERM), ("train", 10, KILL)]
+    )
 
 
 def test_a_step_tells_which_samples_it_trained_on(train: Callable, streets: Path) -> None:

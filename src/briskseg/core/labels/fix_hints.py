@@ -72,24 +72,26 @@ def hint_for_values(
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
         return FixHint("stretched-values", text, remap if is_whole else {})
+    return FixHint("unknown-values", _advice(values, held, classes, ignored))
+
+
+def _advice(values: set[int], held: set[int], classes: int, ignored: Collection[int]) -> str:
+    """What to do about values that nothing explains."""
     if values == {classes} and 0 in held:
         # `ignore N` would make the set fit, and where 0 is a background shift every class by one
-        text = (
+        return (
             f"values 0 to {classes} are {classes + 1} classes, and the list has {classes}: add the "
             f"missing one in its place (a background, 0, is the first line), or where {classes} is "
             f"not a class renumber its pixels to 255{_BORDERS}"
         )
-        return FixHint("unknown-values", text)
     if len(values) == 1:
         value = next(iter(values))
         and_others = " ".join(map(str, [value, *sorted(held & {*ignored})]))
-        text = (
+        return (
             f"if {value} means ignored, say so (`ignore {and_others}` in classes.txt); "
             "else add the missing class or repaint the pixels"
         )
-        return FixHint("unknown-values", text)
-    text = f"add the missing classes to the class list, or renumber the masks{_BORDERS}"
-    return FixHint("unknown-values", text)
+    return f"add the missing classes to the class list, or renumber the masks{_BORDERS}"
 
 
 def hint_for_colors(
