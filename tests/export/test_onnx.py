@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 
 import numpy as np
 import onnx
@@ -277,3 +278,19 @@ def test_a_cameras_frame_is_shrunk_exactly_as_opencv_does(size):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
     found = resize_images(torch.from_numpy(image[None]), (360, 480))[0].numpy()
     np.testing.assert_array_equal(found, resize_image(image, (360, 480)))
+
+
+def test_attention_to_nothing_is_zero_in_the_file_too():
+    """Published as x / (sum + 1e-15); without that, a sum of zeros gives what is not a number."""
+    from briskseg.models.efficientvit_b0 import LinearAttention
+
+    layer = LinearAttention(16).eval()
+    torch.nn.init.zeros_(layer.qkv.weight[:16])  # its queries
+    features = torch.randn(1, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's and onnxscript's own, of what they will drop
+        program = torch.onnx.export(layer, (features,), dynamo=True, verbose=False)
+        expected = layer(features).numpy()
+    running = session(program.model_proto.SerializeToString())
+    (found,) = running.run(None, {running.get_inputs()[0].name: features.numpy()})
+    np.testing.assert_allclose(found, expected, atol=1e-6)

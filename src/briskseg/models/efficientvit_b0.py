@@ -101,7 +101,8 @@ def attend(qkv: Tensor) -> Tensor:
     q, k = F.relu(q), F.relu(k)
     v = F.pad(v, (0, 0, 0, 1), value=1.0)  # a row of ones: its sum is the divisor
     found = torch.matmul(torch.matmul(v, k.transpose(-1, -2)), q)  # (N,heads,17,h*w)
-    attended = found[:, :, :-1] / (found[:, :, -1:] + EPSILON)
+    # Published as + EPSILON, which exporters take for + 0: the same in float32 where it matters.
+    attended = found[:, :, :-1] / found[:, :, -1:].clamp(min=EPSILON)
     return attended.reshape(qkv.shape[0], -1, h, w)
 
 
