@@ -133,6 +133,106 @@ def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
         labels(tmp_path, "other")
 
 
+def stored(form: str, number: int) -> bytes:
+    """A picture's file, which differs from those of all other numbers."""
+    pixels = np.random.default_rng(number).integers(0, 256, (H, W, 3), np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, form, quality=95)
+    return written.getvalue()
+
+
+def test_an_image_that_is_embedded_alone(tmp_path: Path, command: Any) -> None:
+    root, files = tmp_path / "set", {"a": stored("PNG", 1), "b": stored("JPEG", 2)}
+    for (name, data), split in zip(files.items(), ("train", "val"), strict=True):
+        coded = base64.b64encode(data).decode()
+        content = labelme_file(shape("car", BOTH[0]), image="..\\gone.png", imageData=coded)
+        put(root / split / f"{name}.json", content)
+        (tmp_path / name).write_bytes(data)
+    dataset = open_dataset(root)
+    for split, name in (("train", "a"), ("val", "b")):
+        (pair,) = dataset.pairs(split)
+        image_hwc, labels_hw = dataset.read(pair)
+        with Image.open(tmp_path / name) as picture:  # of a JPEG decoders differ by a little
+            assert np.abs(image_hwc.astype(int) - np.asarray(picture.convert("RGB"))).max() <= 2
+        assert dataset.size(pair) == (H, W)
+        assert areas(dataset, labels_hw)["car"] == 20 * 20
+    code, out, _ = command("check", root)
+    assert code == 0
+    assert "2 label files, 2 of them with an image inside), none left over" in out
+    assert "wrong-suffix" not in out
+    assert command("data", "show", root, "--out", tmp_path / "shown")[0] == 0
+    for to, folder in (("folder", "images/{}"), ("labelme", "{}"), ("coco", "images/{}")):
+        assert command("data", "convert", root, tmp_path / to, "--to", to)[0] == 0
+        a, b = (tmp_path / to / folder.format(split) for split in ("train", "val"))
+        assert (a / "a.png").read_bytes() == files["a"]
+        assert (b / "b.jpg").read_bytes() == files["b"]
+    assert command("check", root, "--fix", tmp_path / "fixed")[0] == 0
+    assert (tmp_path / "fixed" / "images" / "train" / "a.png").read_bytes() == files["a"]
+
+
+def test_an_image_beside_goes_before_the_embedded_one(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        coded = base64.b64encode(stored("PNG", number)).decode()
+        picture(tmp_path / f"{name}.png")
+        content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=coded)
+        put(tmp_path / f"{name}.json", content)
+    found = open_dataset(tmp_path)
+    pairs = [pair for split in found.splits for pair in found.pairs(split)]
+    assert {pair.image.name for pair in pairs} == {"a.png", "b.png"}
+    for pair in pairs:
+        with Image.open(pair.image) as beside:
+            assert np.array_equal(found.read_image(pair), np.asarray(beside))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("no base64!", "imageData is no base64"),
+        (b"nothing", "the image embedded in it is damaged"),
+        (stored("PNG", 1)[:900], "damaged or cut off"),
+    ],
+)
+def test_a_damaged_embedded_image_is_named(tmp_path: Path, data: str | bytes, said: str) -> None:
+    coded = data if isinstance(data, str) else base64.b64encode(data).decode()
+    for number, split in enumerate(("train", "val")):
+        whole = base64.b64encode(stored("PNG", number)).decode()
+        for name, text in (("a", whole), ("b", coded if split == "train" else whole)):
+            content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=text)
+            put(tmp_path / split / f"{name}.json", content)
+    found = open_dataset(tmp_path)
+    pair = next(pair for pair in found.pairs("train") if pair.name == "b")
+    with pytest.raises(DataError, match=rf"b\.json.*{said}"):
+        found.read_image(pair)
+    finding = next(f for f in check_dataset(tmp_path).findings if f.kind == "damaged-file")
+    assert finding.files == (Path("train/b.json"),)
+    assert said in finding.message
+
+
+def test_an_embedded_image_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coded = base64.b64encode(stored("PNG", 1)).decode()
+    content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=coded)
+    put(tmp_path / "a.json", content | {"imageHeight": None})
+    monkeypatch.setenv("BRISKSEG_MAX_PIXELS", str(H * W - 1))
+    with pytest.raises(DataError, match=rf"a\.json: {W}x{H} is {H * W} pixels, more than"):
+        labels(tmp_path)
+
+
+def test_damage_is_told_where_the_image_has_another_name(tmp_path: Path) -> None:
+    picture(tmp_path / "frame.png")
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    whole = json.dumps(labelme_file(shape("car", BOTH[0]), image="frame.png"))
+    put(tmp_path / "c.json", whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"\(c\.json: is cut off or damaged .*export it again\)"):
+        open_dataset(tmp_path)
+    findings = {finding.kind: finding for finding in check_dataset(tmp_path).findings}
+    assert findings["damaged-file"].files == (Path("c.json"),)
+    assert "c.json: is cut off or damaged" in findings["damaged-file"].message
+    assert findings["image-without-label"].files == (Path("frame.png"),)
+    assert "label-without-image" not in findings
+
+
 @pytest.mark.parametrize("content", [{}, [], {"imagePath": "b.png", "imageHeight": H}])
 def test_a_file_that_is_not_labelmes_is_told_where_it_has_an_images_name(
     content: Any, tmp_path: Path, command: Any

@@ -32,12 +32,19 @@ REPLACED = {
     "datumaro": "annotations/train.json",
 }
 LIST = "data.yaml"  # of YOLO, which is replaced likewise
+EMBEDDED = "train/embedded.json"  # of labelme, whose image is in it alone
 
 
 @functools.cache
 def template(kind: str) -> Path:
     root = Path(tempfile.mkdtemp(prefix="briskseg-fuzz-")) / "set"
     WRITE[kind](root)
+    if kind == "labelme":
+        content = json.loads((root / "train" / "a.json").read_bytes())
+        picture = io.BytesIO()
+        Image.new("RGB", SIZE[::-1]).save(picture, "PNG")
+        content |= {"imagePath": "gone", "imageData": base64.b64encode(picture.getvalue()).decode()}
+        (root / EMBEDDED).write_text(json.dumps(content))
     return root
 
 
@@ -48,7 +55,7 @@ def seeds(kind: str, place: str | None = None) -> Sequence[bytes]:
 
 
 def read(kind: str, path: Path, place: str | None = None) -> object:
-    """Open the set with the case in the file's place, and read all labels."""
+    """Open the set with the case in the file's place, and read all labels and embedded images."""
     root = template(kind)
     file = root / (place or REPLACED[kind])
     whole = file.read_bytes()
@@ -57,7 +64,9 @@ def read(kind: str, path: Path, place: str | None = None) -> object:
         dataset = open_dataset(root)
         pairs = [pair for split in dataset.splits for pair in dataset.pairs(split)]
         assert all(pair.image.is_relative_to(root) for pair in pairs)
-        return [(dataset.scan_labels(pair), dataset.read_labels(pair)) for pair in pairs]
+        embedded = [pair for pair in pairs if pair.image.suffix == ".json"]
+        images = [(dataset.scan_image(pair), dataset.read_image(pair)) for pair in embedded]
+        return images, [(dataset.scan_labels(pair), dataset.read_labels(pair)) for pair in pairs]
     finally:
         file.write_bytes(whole)
 

@@ -91,29 +91,29 @@ class FileProblem:
     is_listed: dict[str, bool] = field(default_factory=dict)
 
 
-def image_stats(path: Path) -> ImageStats | FileProblem:
-    """Decode an image as training does and reduce it."""
-    if problem := _seen_at_once(path):
+def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProblem:
+    """Decode an image as training does and reduce it; data: as of `read_image`."""
+    if data is None and (problem := _seen_at_once(path)):
         return problem
     try:
-        with opened(path) as picture:
-            image_hwc = decode_image(picture, path)
-            form, mode = picture.format or "", _stored_mode(picture, path)
+        with opened(path, data=data) as picture:
+            image_hwc = decode_image(picture, path, data)
+            form, mode = picture.format or "", _stored_mode(picture, path, data)
             orientation = orientation_of(picture)
-        extremes = sixteen_bit_range(path) if is_16_bit(mode) else None
+        extremes = sixteen_bit_range(path, data) if is_16_bit(mode) else None
         extremes = extremes or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
-        return _problem(path, error)
+        return _problem(path, error, data)
     height, width = image_hwc.shape[:2]
     about = (orientation, form, mode, *extremes, _digest(image_hwc), look_of(image_hwc))
     return ImageStats(height, width, *about)
 
 
-def _stored_mode(picture: Image.Image, path: Path) -> str:
+def _stored_mode(picture: Image.Image, path: Path, data: bytes | None) -> str:
     """As Pillow names how pixels are stored; of a TIFF also what that name hides: more than 8 bits,
     or a fourth band that is not said to be alpha."""
     mode = raw_mode(picture) or picture.mode
-    bands = stored_bands(path) if picture.format == "TIFF" else None
+    bands = stored_bands(path, data) if picture.format == "TIFF" else None
     if bands and bands[0] == 4 and picture.mode == "RGB":
         mode = "RGBX"
     return f"{mode};16" if bands and bands[1] == 16 and not is_16_bit(mode) else mode
@@ -264,13 +264,13 @@ def _seen_at_once(path: Path) -> FileProblem | None:
     return None
 
 
-def _problem(path: Path, error: DataError) -> FileProblem:
+def _problem(path: Path, error: DataError, data: bytes | None = None) -> FileProblem:
     """Which kind of problem a file has that could not be read."""
     if isinstance(error, ContentError):
         return FileProblem(error.kind, path, error.found, error.fix_hint)
     message = str(error)
     try:
-        with opened(path) as picture:
+        with opened(path, data=data) as picture:
             mode = picture.mode
     except DataError as again:
         is_large = "read at once" in str(again)

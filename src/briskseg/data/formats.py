@@ -141,7 +141,10 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
     parts = []
     for problem in dict.fromkeys(file.problem for file in unmatched):
         some = (file for file in unmatched if file.problem == problem)
-        files = [file.listed or str(file.path.relative_to(root)) for file in some]
+        files = [
+            file.listed or file.damage.removeprefix(f"{root}/") or str(file.path.relative_to(root))
+            for file in some
+        ]
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (

@@ -100,8 +100,7 @@ class ShapeDataset(Dataset):
 
     def of_classes(self, names: tuple[str, ...]) -> Dataset:
         """Ignores unlabeled pixels where the model has all classes but `background`."""
-        lacks_background = self.names[0] == BACKGROUND and self.names[1:] == names
-        return self.ignoring_unlabeled() if lacks_background else self
+        return self.ignoring_unlabeled() if (BACKGROUND, *names) == self.names else self
 
     def scan_settings(self) -> dict[str, Any]:
         """The classes, and what each name and a pixel in no shape are of."""
@@ -219,14 +218,15 @@ class PairList:
         label: Path,
         content: Any = None,
         name: str = "",
+        damage: str = "",
     ) -> None:
         """A pair, or labels whose image is not there. split: None where the data say none. name:
-        the image's, as a file of many states it."""
+        the image's, as a file of many states it. damage: of the label file."""
         where = split or "all"
         if image is None:
             shown = printable(name.replace("\\", "/").rsplit("/", 1)[-1])[:100] or "?"
             missing = label.parent / shown if self.is_shared else label
-            self.unmatched.append(Unmatched("label without image", where, missing))
+            self.unmatched.append(Unmatched("label without image", where, missing, "", damage))
         elif image in self.content:
             twice = image if self.is_shared else label
             self.unmatched.append(Unmatched("name used twice", where, twice))
@@ -246,10 +246,11 @@ class PairList:
         draw: Callable[[Pair, Any], Drawing],
         lists: Sequence[Path] = (),
         absent_is_empty: bool = False,
+        form: type[ShapeDataset] = ShapeDataset,
     ) -> Found:
-        """What was collected, as a data set; the arguments are `ShapeDataset`'s."""
+        """What was collected, as a data set; the arguments are `ShapeDataset`'s, form its class."""
         rest = [path for path in self.images.by_path.values() if path not in self.content]
-        return ShapeDataset(
+        return form(
             kind,
             self.root,
             classes.labels,

@@ -354,9 +354,9 @@ def reads(monkeypatch):
     for name in ("image_stats", "mask_stats"):
         real = getattr(dataset, name)
 
-        def counted(path, real=real):
+        def counted(path, *data, real=real):
             seen.append(path)
-            return real(path)
+            return real(path, *data)
 
         monkeypatch.setattr(dataset, name, counted)
     return seen

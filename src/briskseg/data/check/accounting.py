@@ -42,7 +42,7 @@ def account(scan: Scan) -> Accounts:
     """Look at every file below the data's folder; no file is opened."""
     dataset, pairs = scan.dataset, [item.pair for item in scan.pairs]
     images = {pair.image for pair in pairs}
-    labels = {pair.label for pair in pairs} - images
+    labels = {pair.label for pair in pairs}
     lists = {*dataset.lists} - images - labels
     halves = {file.path: file.problem for file in scan.unmatched}
     halves |= dict.fromkeys(dataset.unlisted, _UNLISTED)
@@ -53,7 +53,8 @@ def account(scan: Scan) -> Accounts:
     suspects: dict[str, list[Path]] = {}
     for path in walk(dataset.root):
         if path in images or path in labels or path in lists:
-            found["images" if path in images else "labels" if path in labels else "lists"] += 1
+            found["labels" if path in labels else "images" if path in images else "lists"] += 1
+            found["embedded"] += path in images and path in labels
             continue
         reason = halves.get(path) or (
             _BESIDE if path in beside else _reason(scan, path, with_files)
@@ -61,7 +62,8 @@ def account(scan: Scan) -> Accounts:
         unread[reason] += 1
         if path not in halves and reason not in _HARMLESS:
             suspects.setdefault(reason, []).append(path)
-    counts = FileCounts(found["images"], found["labels"], found["lists"], dict(unread))
+    sorts = found["images"], found["labels"], found["lists"]
+    counts = FileCounts(*sorts, dict(unread), found["embedded"])
     return Accounts(counts, suspects)
 
 
