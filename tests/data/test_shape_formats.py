@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from tests.data.conftest import write_image
 from tests.data.conftest import write_json as put
 
@@ -823,6 +823,53 @@ def test_datumaro_shapes(tmp_path: Path) -> None:
 
 
 # --- what holds for all
+
+
+# --- IDD
+
+
+def test_idds_polygons_are_the_masks_of_its_script(tmp_path: Path, command: Any) -> None:
+    rng = np.random.default_rng(5)
+    # (name, the value that createLabels.py --id-type level3Id writes)
+    named = [("road", 0), ("parking", 1), ("rail track", 3), ("animal", 4), ("autorickshaw", 8)]
+    named += [("cargroup", 9), ("train", 12), ("polegroup", 20), ("tunnel", 23), ("sky", 25)]
+    named += [("fallback background", 25), ("license plate", 255), ("out of roi", 255)]
+    expected = {}
+    for split in ("train", "val"):
+        drawn = Image.new("L", (W, H), 255)
+        objects = []
+        for name, value in named:
+            points = rng.uniform(-5, 60, (rng.integers(3, 9), 2)).round(2).tolist()
+            deleted = int(rng.integers(3) == 0)
+            objects.append({"label": name, "polygon": points, "deleted": deleted, "draw": True})
+            if not deleted:
+                ImageDraw.Draw(drawn).polygon([(x, y) for x, y in points], fill=value)
+        expected[split] = np.asarray(drawn)
+        content = {"imgHeight": H, "imgWidth": W, "objects": objects}
+        picture(tmp_path / f"leftImg8bit/{split}/201/frame0029_leftImg8bit.jpg")
+        put(tmp_path / f"gtFine/{split}/201/frame0029_gtFine_polygons.json", content)
+    picture(tmp_path / "leftImg8bit/test/3/frame0001_leftImg8bit.jpg")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.kind, len(dataset.names)) == ("idd-polygons", 26)
+    for split, mask in expected.items():
+        (pair,) = dataset.pairs(split)
+        assert pair.name == "201/frame0029"
+        assert np.array_equal(dataset.read_labels(pair), mask)
+    assert command("check", tmp_path)[0] == 0
+    # Cityscapes has the same tree.
+    for path in tmp_path.rglob("*_polygons.json"):
+        path.write_text(path.read_text().replace("autorickshaw", "car"))
+    with pytest.raises(RequestError, match="but no labels; expected gtFine"):
+        open_dataset(tmp_path)
+
+
+def test_a_polygon_that_is_no_class_of_idd_is_named(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        objects = [{"label": n, "polygon": BOTH[0]} for n in ("autorickshaw", "rickshaw")]
+        picture(tmp_path / f"leftImg8bit/{split}/0/a_leftImg8bit.png")
+        put(tmp_path / f"gtFine/{split}/0/a_gtFine_polygons.json", {"objects": objects})
+    with pytest.raises(DataError, match=r"'rickshaw', which is none; .*'autorickshaw'"):
+        labels(tmp_path, "a_leftImg8bit")
 
 
 def test_masks_refuse_to_ignore_what_nobody_labeled(small_data: Path) -> None:

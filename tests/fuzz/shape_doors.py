@@ -30,6 +30,7 @@ REPLACED = {
     "label-studio": "train.json",
     "supervisely": "train/ann/a.png.json",
     "datumaro": "annotations/train.json",
+    "idd-polygons": "gtFine/train/201/frame0029_gtFine_polygons.json",
 }
 LIST = "data.yaml"  # of YOLO, which is replaced likewise
 EMBEDDED = "train/embedded.json"  # of labelme, whose image is in it alone

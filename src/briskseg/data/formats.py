@@ -18,6 +18,7 @@ from briskseg.data import (
     coco,
     cvat,
     datumaro,
+    idd,
     label_studio,
     labelme,
     supervisely,
@@ -34,6 +35,7 @@ from briskseg.data.masks.published_sets import PUBLISHED
 FORMATS: dict[str, Format] = {
     "streets": format_of(STREETS),
     **{layout.name: format_of(layout) for layout in PUBLISHED},
+    "idd-polygons": idd.FORMAT,
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
     "supervisely": supervisely.FORMAT,
