@@ -675,7 +675,7 @@ def test_a_wrong_cvat_shape_is_named(tmp_path: Path, shapes: str, said: str) -> 
 # --- Label Studio
 
 
-def test_label_studio_regions(tmp_path: Path) -> None:
+def studio_regions() -> list[dict[str, Any]]:
     brush = np.zeros((H, W, 4), np.uint8)
     brush[30:36, 50:58] = 255
     size = {"original_width": W, "original_height": H, "image_rotation": 0}
@@ -692,7 +692,11 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     ]
     for region, name in zip(regions, ("car", "tree", "bush", "sign", "nose"), strict=True):
         region["value"][region["type"]] = [name]
-    tasks = []
+    return regions
+
+
+def test_label_studio_regions(tmp_path: Path) -> None:
+    tasks, regions = [], studio_regions()
     for n, name in enumerate("ab"):
         picture(tmp_path / "upload" / f"{name}.png")
         cancelled = {"result": [], "was_cancelled": True}
@@ -709,6 +713,40 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     assert abs(found["bush"] - np.pi * 32) < 5
     kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
     assert "keypoint (2)" in kinds["shapes-left-out"].message
+
+
+@pytest.mark.parametrize("has_labels_apart", [False, True])
+def test_label_studios_json_min(tmp_path: Path, has_labels_apart: bool) -> None:
+    """A record as its converter makes it: each control's values, with the image's size."""
+    regions, records = studio_regions(), []
+    controls: dict[str, list[dict[str, Any]]] = {}
+    for region in regions:
+        kind, value = region["type"], dict(region["value"])
+        value |= {"original_width": W, "original_height": H}
+        if has_labels_apart:
+            label = value.pop(kind)
+            controls.setdefault("label", []).append(value | {"labels": label})
+        controls.setdefault(kind.removesuffix("labels"), []).append(value)
+    tasks = []
+    for n, name in enumerate("ab"):
+        picture(tmp_path / "upload" / f"{name}.png")
+        about = {"image": f"/data/upload/4/0a1b2c3d-{name}.png", "id": n, "annotator": 1}
+        made = {"updated_at": "2024-05-02T09:00:00Z", "lead_time": 4.5}
+        old = {"annotation_id": 8, "created_at": "2024-05-01T09:00:00Z"}
+        records.append(about | {"polygon": controls["polygon"]} | old | made)
+        new = {"annotation_id": 9, "created_at": "2024-05-02T09:00:00Z", "quality": "good"}
+        records.append(about | controls | new | made)
+        tasks.append({"data": {"image": about["image"]}, "annotations": [{"result": regions}]})
+    about = {"image": "/data/upload/4/0a1b2c3d-c.png", "annotation_id": None}
+    put(tmp_path / "export.json", [*records, about])  # and one that nobody has labeled
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.kind == "label-studio"
+    left_out = next(f for f in check_dataset(tmp_path).findings if f.kind == "shapes-left-out")
+    assert "keypoint (2)" in left_out.message
+    put(tmp_path / "export.json", tasks)
+    other, expected = labels(tmp_path)
+    assert dataset.names == other.names == ("background", "bush", "car", "sign", "tree")
+    assert np.array_equal(labels_hw, expected)
 
 
 def test_label_studio_regions_without_ids_keep_their_labels(tmp_path: Path) -> None:

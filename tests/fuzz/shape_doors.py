@@ -103,6 +103,11 @@ def _more(kind: str, whole: str) -> list[str]:
             ',9"/><mask label="car" rle="3,2,1,4" left="5" top="3" width="5" height="2"/>'
         )
         return [whole.replace("</image>", f"{shapes}</image>", 1)]
+    if kind == "label-studio":  # JSON_MIN
+        box = {"x": 9, "y": 9, "width": 30, "height": 30, "rectanglelabels": ["car"]}
+        outline = {"points": [[5, 5], [90, 5], [90, 90]], "polygonlabels": ["sky"]}
+        record = {"image": "a.png", "id": 1, "shape": [box, outline], "annotation_id": 1}
+        return [json.dumps([record | {"created_at": "2024", "lead_time": 1}])]
     if kind == "supervisely":
         content = json.loads(whole)
         data = base64.b64encode(zlib.compress(_png())).decode()
