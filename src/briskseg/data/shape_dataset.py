@@ -19,6 +19,7 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.core.types import Labels
+from briskseg.core.wording import counted
 from briskseg.data.annotations import ImageIndex
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
@@ -284,7 +285,7 @@ class PairList:
         found = {split: _shortly_named(pairs) for split, pairs in self._found.items()}
         if len(found) > 1 and "all" in found:
             raise RequestError(
-                f"{self.root}: {len(found['all'])} images are in no split "
+                f"{self.root}: {counted(len(found['all']), 'image is', 'images are')} in no split "
                 f"({found['all'][0].image.name} first) and others are in "
                 f"{', '.join(split for split in found if split != 'all')}; name folders, files or "
                 "subsets train, val or test, or none of them"

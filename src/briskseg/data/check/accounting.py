@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import FileCounts, Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.masks.layout import split_of
@@ -92,7 +93,7 @@ def unread_files(scan: Scan, accounts: Accounts) -> Iterator[Finding]:
         return
     total = accounts.counts
     reasons = "; ".join(f"{len(some)} {reason}" for reason, some in accounts.suspects.items())
-    message = f"{len(paths)} files are not read: {reasons}"
+    message = f"{counted(len(paths), 'file is', 'files are')} not read: {reasons}"
     types = sorted({p.suffix.lower() for p in paths} & UNREAD_SUFFIXES)
     fix_hint = ""
     if types:

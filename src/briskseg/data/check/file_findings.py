@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
@@ -71,7 +72,8 @@ def unlisted_images(scan: Scan) -> Iterator[Finding]:
     """Images that no annotation file names."""
     dataset = scan.dataset
     if dataset.unlisted:
-        message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
+        many = counted(len(dataset.unlisted), "image is", "images are")
+        message = f"{many} named by no annotation file and not read"
         yield finding("unlisted-images", dataset.unlisted, message)
 
 
