@@ -142,7 +142,8 @@ class Stream:
             ended = "interrupted"
         except DataError as error:
             files = " and ".join(map(str, self._recording.written))
-            done = f"; {counted(self._frames, 'labeled frame')} in {files}" if files else ""
+            many = counted(self._frames, "labeled frame is", "labeled frames are")
+            done = f"; {many} in {files}" if files else ""
             raise DataError(f"{error}{done}") from error
         except OSError as error:
             raise BriskError(f"{self._source.name}: {error}") from error
