@@ -167,6 +167,19 @@ def datumaro(root: Path) -> None:
         write_json(root / "annotations" / f"{split}.json", content)
 
 
+def idd_polygons(root: Path) -> None:
+    both_images(root, "leftImg8bit/{}/201/frame0029_leftImg8bit.png")
+    outlines = {
+        "drivable fallback": ((4, 6), (20, 6), (20, 30), (4, 30)),
+        "sky": TRIANGLE,
+        "license plate": ((0, 0), (4, 0), (4, 4)),
+    }
+    objects = [{"label": name, "polygon": o, "deleted": 0} for name, o in outlines.items()]
+    content = {"imgHeight": SIZE[0], "imgWidth": SIZE[1], "objects": objects}
+    for split in SPLITS:
+        write_json(root / f"gtFine/{split}/201/frame0029_gtFine_polygons.json", content)
+
+
 WRITE: dict[str, Callable[[Path], None]] = {
     "streets": streets,
     "cityscapes": cityscapes,
@@ -179,6 +192,7 @@ WRITE: dict[str, Callable[[Path], None]] = {
     "label-studio": label_studio,
     "supervisely": supervisely,
     "datumaro": datumaro,
+    "idd-polygons": idd_polygons,
     **TREES,
 }
 SHAPES = {"labelme", "coco", "yolo", "cvat", "label-studio", "supervisely", "datumaro"}

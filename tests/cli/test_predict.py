@@ -157,7 +157,7 @@ def test_a_video_that_is_cut_off_is_named(command, weights_file: Path, tmp_path:
         r"(\d+) of 30 frames could be read; the video is damaged or cut off", done.err
     )
     assert found
-    assert f"the {found[1]} labeled are in {tmp_path / 'out' / 'cut_color.mp4'} and " in done.err
+    assert f"{found[1]} labeled frames are in {tmp_path / 'out' / 'cut_color.mp4'} and " in done.err
     assert len(read_video(tmp_path / "out" / "cut_overlay.mp4")[0]) == int(found[1]) > 5
 
 

@@ -73,7 +73,7 @@ def test_folder_mistakes(write_folder):
         open_dataset(root)
     (root / "class.txt").rename(root / "classes.txt")
     write_image(root / "images" / "stray.png", 1)
-    with pytest.raises(RequestError, match=r"1 files lie beside the split folders \(stray.png"):
+    with pytest.raises(RequestError, match=r"1 file lies beside the split folders \(stray.png"):
         open_dataset(root)
     (root / "images" / "stray.png").unlink()
     (root / "images" / "val").rename(root / "images" / "vall")

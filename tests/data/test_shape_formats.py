@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from tests.data.conftest import write_image
 from tests.data.conftest import write_json as put
 
@@ -131,6 +131,106 @@ def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
     put(tmp_path / "c.json", labelme_file({"points": BOTH[0]}, image="other.png"))
     with pytest.raises(DataError, match=r"c\.json: shapes\[0\]\.label is missing"):
         labels(tmp_path, "other")
+
+
+def stored(form: str, number: int) -> bytes:
+    """A picture's file, which differs from those of all other numbers."""
+    pixels = np.random.default_rng(number).integers(0, 256, (H, W, 3), np.uint8)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, form, quality=95)
+    return written.getvalue()
+
+
+def test_an_image_that_is_embedded_alone(tmp_path: Path, command: Any) -> None:
+    root, files = tmp_path / "set", {"a": stored("PNG", 1), "b": stored("JPEG", 2)}
+    for (name, data), split in zip(files.items(), ("train", "val"), strict=True):
+        coded = base64.b64encode(data).decode()
+        content = labelme_file(shape("car", BOTH[0]), image="..\\gone.png", imageData=coded)
+        put(root / split / f"{name}.json", content)
+        (tmp_path / name).write_bytes(data)
+    dataset = open_dataset(root)
+    for split, name in (("train", "a"), ("val", "b")):
+        (pair,) = dataset.pairs(split)
+        image_hwc, labels_hw = dataset.read(pair)
+        with Image.open(tmp_path / name) as picture:  # of a JPEG decoders differ by a little
+            assert np.abs(image_hwc.astype(int) - np.asarray(picture.convert("RGB"))).max() <= 2
+        assert dataset.size(pair) == (H, W)
+        assert areas(dataset, labels_hw)["car"] == 20 * 20
+    code, out, _ = command("check", root)
+    assert code == 0
+    assert "2 label files, 2 of them with an image inside), none left over" in out
+    assert "wrong-suffix" not in out
+    assert command("data", "show", root, "--out", tmp_path / "shown")[0] == 0
+    for to, folder in (("folder", "images/{}"), ("labelme", "{}"), ("coco", "images/{}")):
+        assert command("data", "convert", root, tmp_path / to, "--to", to)[0] == 0
+        a, b = (tmp_path / to / folder.format(split) for split in ("train", "val"))
+        assert (a / "a.png").read_bytes() == files["a"]
+        assert (b / "b.jpg").read_bytes() == files["b"]
+    assert command("check", root, "--fix", tmp_path / "fixed")[0] == 0
+    assert (tmp_path / "fixed" / "images" / "train" / "a.png").read_bytes() == files["a"]
+
+
+def test_an_image_beside_goes_before_the_embedded_one(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        coded = base64.b64encode(stored("PNG", number)).decode()
+        picture(tmp_path / f"{name}.png")
+        content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=coded)
+        put(tmp_path / f"{name}.json", content)
+    found = open_dataset(tmp_path)
+    pairs = [pair for split in found.splits for pair in found.pairs(split)]
+    assert {pair.image.name for pair in pairs} == {"a.png", "b.png"}
+    for pair in pairs:
+        with Image.open(pair.image) as beside:
+            assert np.array_equal(found.read_image(pair), np.asarray(beside))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("no base64!", "imageData is no base64"),
+        (b"nothing", "the image embedded in it is damaged"),
+        (stored("PNG", 1)[:900], "damaged or cut off"),
+    ],
+)
+def test_a_damaged_embedded_image_is_named(tmp_path: Path, data: str | bytes, said: str) -> None:
+    coded = data if isinstance(data, str) else base64.b64encode(data).decode()
+    for number, split in enumerate(("train", "val")):
+        whole = base64.b64encode(stored("PNG", number)).decode()
+        for name, text in (("a", whole), ("b", coded if split == "train" else whole)):
+            content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=text)
+            put(tmp_path / split / f"{name}.json", content)
+    found = open_dataset(tmp_path)
+    pair = next(pair for pair in found.pairs("train") if pair.name == "b")
+    with pytest.raises(DataError, match=rf"b\.json.*{said}"):
+        found.read_image(pair)
+    finding = next(f for f in check_dataset(tmp_path).findings if f.kind == "damaged-file")
+    assert finding.files == (Path("train/b.json"),)
+    assert said in finding.message
+
+
+def test_an_embedded_image_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coded = base64.b64encode(stored("PNG", 1)).decode()
+    content = labelme_file(shape("car", BOTH[0]), image="gone.png", imageData=coded)
+    put(tmp_path / "a.json", content | {"imageHeight": None})
+    monkeypatch.setenv("BRISKSEG_MAX_PIXELS", str(H * W - 1))
+    with pytest.raises(DataError, match=rf"a\.json: {W}x{H} is {H * W} pixels, more than"):
+        labels(tmp_path)
+
+
+def test_damage_is_told_where_the_image_has_another_name(tmp_path: Path) -> None:
+    picture(tmp_path / "frame.png")
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+        put(tmp_path / f"{name}.json", labelme_file(shape("car", BOTH[0]), image=f"{name}.png"))
+    whole = json.dumps(labelme_file(shape("car", BOTH[0]), image="frame.png"))
+    put(tmp_path / "c.json", whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"\(c\.json: is cut off or damaged .*export it again\)"):
+        open_dataset(tmp_path)
+    findings = {finding.kind: finding for finding in check_dataset(tmp_path).findings}
+    assert findings["damaged-file"].files == (Path("c.json"),)
+    assert "c.json: is cut off or damaged" in findings["damaged-file"].message
+    assert findings["image-without-label"].files == (Path("frame.png"),)
+    assert "label-without-image" not in findings
 
 
 @pytest.mark.parametrize("content", [{}, [], {"imagePath": "b.png", "imageHeight": H}])
@@ -575,7 +675,7 @@ def test_a_wrong_cvat_shape_is_named(tmp_path: Path, shapes: str, said: str) -> 
 # --- Label Studio
 
 
-def test_label_studio_regions(tmp_path: Path) -> None:
+def studio_regions() -> list[dict[str, Any]]:
     brush = np.zeros((H, W, 4), np.uint8)
     brush[30:36, 50:58] = 255
     size = {"original_width": W, "original_height": H, "image_rotation": 0}
@@ -592,7 +692,11 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     ]
     for region, name in zip(regions, ("car", "tree", "bush", "sign", "nose"), strict=True):
         region["value"][region["type"]] = [name]
-    tasks = []
+    return regions
+
+
+def test_label_studio_regions(tmp_path: Path) -> None:
+    tasks, regions = [], studio_regions()
     for n, name in enumerate("ab"):
         picture(tmp_path / "upload" / f"{name}.png")
         cancelled = {"result": [], "was_cancelled": True}
@@ -609,6 +713,40 @@ def test_label_studio_regions(tmp_path: Path) -> None:
     assert abs(found["bush"] - np.pi * 32) < 5
     kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
     assert "keypoint (2)" in kinds["shapes-left-out"].message
+
+
+@pytest.mark.parametrize("has_labels_apart", [False, True])
+def test_label_studios_json_min(tmp_path: Path, has_labels_apart: bool) -> None:
+    """A record as its converter makes it: each control's values, with the image's size."""
+    regions, records = studio_regions(), []
+    controls: dict[str, list[dict[str, Any]]] = {}
+    for region in regions:
+        kind, value = region["type"], dict(region["value"])
+        value |= {"original_width": W, "original_height": H}
+        if has_labels_apart:
+            label = value.pop(kind)
+            controls.setdefault("label", []).append(value | {"labels": label})
+        controls.setdefault(kind.removesuffix("labels"), []).append(value)
+    tasks = []
+    for n, name in enumerate("ab"):
+        picture(tmp_path / "upload" / f"{name}.png")
+        about = {"image": f"/data/upload/4/0a1b2c3d-{name}.png", "id": n, "annotator": 1}
+        made = {"updated_at": "2024-05-02T09:00:00Z", "lead_time": 4.5}
+        old = {"annotation_id": 8, "created_at": "2024-05-01T09:00:00Z"}
+        records.append(about | {"polygon": controls["polygon"]} | old | made)
+        new = {"annotation_id": 9, "created_at": "2024-05-02T09:00:00Z", "quality": "good"}
+        records.append(about | controls | new | made)
+        tasks.append({"data": {"image": about["image"]}, "annotations": [{"result": regions}]})
+    about = {"image": "/data/upload/4/0a1b2c3d-c.png", "annotation_id": None}
+    put(tmp_path / "export.json", [*records, about])  # and one that nobody has labeled
+    dataset, labels_hw = labels(tmp_path)
+    assert dataset.kind == "label-studio"
+    left_out = next(f for f in check_dataset(tmp_path).findings if f.kind == "shapes-left-out")
+    assert "keypoint (2)" in left_out.message
+    put(tmp_path / "export.json", tasks)
+    other, expected = labels(tmp_path)
+    assert dataset.names == other.names == ("background", "bush", "car", "sign", "tree")
+    assert np.array_equal(labels_hw, expected)
 
 
 def test_label_studio_regions_without_ids_keep_their_labels(tmp_path: Path) -> None:
@@ -723,6 +861,53 @@ def test_datumaro_shapes(tmp_path: Path) -> None:
 
 
 # --- what holds for all
+
+
+# --- IDD
+
+
+def test_idds_polygons_are_the_masks_of_its_script(tmp_path: Path, command: Any) -> None:
+    rng = np.random.default_rng(5)
+    # (name, the value that createLabels.py --id-type level3Id writes)
+    named = [("road", 0), ("parking", 1), ("rail track", 3), ("animal", 4), ("autorickshaw", 8)]
+    named += [("cargroup", 9), ("train", 12), ("polegroup", 20), ("tunnel", 23), ("sky", 25)]
+    named += [("fallback background", 25), ("license plate", 255), ("out of roi", 255)]
+    expected = {}
+    for split in ("train", "val"):
+        drawn = Image.new("L", (W, H), 255)
+        objects = []
+        for name, value in named:
+            points = rng.uniform(-5, 60, (rng.integers(3, 9), 2)).round(2).tolist()
+            deleted = int(rng.integers(3) == 0)
+            objects.append({"label": name, "polygon": points, "deleted": deleted, "draw": True})
+            if not deleted:
+                ImageDraw.Draw(drawn).polygon([(x, y) for x, y in points], fill=value)
+        expected[split] = np.asarray(drawn)
+        content = {"imgHeight": H, "imgWidth": W, "objects": objects}
+        picture(tmp_path / f"leftImg8bit/{split}/201/frame0029_leftImg8bit.jpg")
+        put(tmp_path / f"gtFine/{split}/201/frame0029_gtFine_polygons.json", content)
+    picture(tmp_path / "leftImg8bit/test/3/frame0001_leftImg8bit.jpg")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.kind, len(dataset.names)) == ("idd-polygons", 26)
+    for split, mask in expected.items():
+        (pair,) = dataset.pairs(split)
+        assert pair.name == "201/frame0029"
+        assert np.array_equal(dataset.read_labels(pair), mask)
+    assert command("check", tmp_path)[0] == 0
+    # Cityscapes has the same tree.
+    for path in tmp_path.rglob("*_polygons.json"):
+        path.write_text(path.read_text().replace("autorickshaw", "car"))
+    with pytest.raises(RequestError, match="but no labels; expected gtFine"):
+        open_dataset(tmp_path)
+
+
+def test_a_polygon_that_is_no_class_of_idd_is_named(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        objects = [{"label": n, "polygon": BOTH[0]} for n in ("autorickshaw", "rickshaw")]
+        picture(tmp_path / f"leftImg8bit/{split}/0/a_leftImg8bit.png")
+        put(tmp_path / f"gtFine/{split}/0/a_gtFine_polygons.json", {"objects": objects})
+    with pytest.raises(DataError, match=r"'rickshaw', which is none; .*'autorickshaw'"):
+        labels(tmp_path, "a_leftImg8bit")
 
 
 def test_masks_refuse_to_ignore_what_nobody_labeled(small_data: Path) -> None:

@@ -178,7 +178,7 @@ def test_masks_of_0_and_255_are_not_scored_as_one_class(colored: Path) -> None:
 def test_a_split_without_a_scored_pixel_is_an_error(colored: Path) -> None:
     for file in (colored / "labels/val").iterdir():
         write_png(file, np.full(read_image(file).shape[:2], 255, np.uint8))
-    with pytest.raises(DataError, match="every pixel of the 4 images of 'val' is ignored"):
+    with pytest.raises(DataError, match="every pixel of 4 images of 'val' is ignored"):
         run(colored)
 
 

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
-from shape_doors import LIST, REPLACED
+from shape_doors import EMBEDDED, LIST, REPLACED
 from shape_doors import read as read_shapes
 from shape_doors import seeds as shape_seeds
 
@@ -599,6 +599,13 @@ DOORS: dict[str, Door] = {
         functools.partial(shape_seeds, "yolo", LIST),
         functools.partial(read_shapes, "yolo", place=LIST),
         [*YAML_WORDS, b"../", b"/"],
+        share=50,
+    ),
+    "labelme-embedded": Door(
+        ".json",
+        functools.partial(shape_seeds, "labelme", EMBEDDED),
+        functools.partial(read_shapes, "labelme", place=EMBEDDED),
+        [*JSON_WORDS, b"imageData", b"="],
         share=50,
     ),
 }

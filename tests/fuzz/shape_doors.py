@@ -30,14 +30,22 @@ REPLACED = {
     "label-studio": "train.json",
     "supervisely": "train/ann/a.png.json",
     "datumaro": "annotations/train.json",
+    "idd-polygons": "gtFine/train/201/frame0029_gtFine_polygons.json",
 }
 LIST = "data.yaml"  # of YOLO, which is replaced likewise
+EMBEDDED = "train/embedded.json"  # of labelme, whose image is in it alone
 
 
 @functools.cache
 def template(kind: str) -> Path:
     root = Path(tempfile.mkdtemp(prefix="briskseg-fuzz-")) / "set"
     WRITE[kind](root)
+    if kind == "labelme":
+        content = json.loads((root / "train" / "a.json").read_bytes())
+        picture = io.BytesIO()
+        Image.new("RGB", SIZE[::-1]).save(picture, "PNG")
+        content |= {"imagePath": "gone", "imageData": base64.b64encode(picture.getvalue()).decode()}
+        (root / EMBEDDED).write_text(json.dumps(content))
     return root
 
 
@@ -48,7 +56,7 @@ def seeds(kind: str, place: str | None = None) -> Sequence[bytes]:
 
 
 def read(kind: str, path: Path, place: str | None = None) -> object:
-    """Open the set with the case in the file's place, and read all labels."""
+    """Open the set with the case in the file's place, and read all labels and embedded images."""
     root = template(kind)
     file = root / (place or REPLACED[kind])
     whole = file.read_bytes()
@@ -57,7 +65,9 @@ def read(kind: str, path: Path, place: str | None = None) -> object:
         dataset = open_dataset(root)
         pairs = [pair for split in dataset.splits for pair in dataset.pairs(split)]
         assert all(pair.image.is_relative_to(root) for pair in pairs)
-        return [(dataset.scan_labels(pair), dataset.read_labels(pair)) for pair in pairs]
+        embedded = [pair for pair in pairs if pair.image.suffix == ".json"]
+        images = [(dataset.scan_image(pair), dataset.read_image(pair)) for pair in embedded]
+        return images, [(dataset.scan_labels(pair), dataset.read_labels(pair)) for pair in pairs]
     finally:
         file.write_bytes(whole)
 
@@ -93,6 +103,11 @@ def _more(kind: str, whole: str) -> list[str]:
             ',9"/><mask label="car" rle="3,2,1,4" left="5" top="3" width="5" height="2"/>'
         )
         return [whole.replace("</image>", f"{shapes}</image>", 1)]
+    if kind == "label-studio":  # JSON_MIN
+        box = {"x": 9, "y": 9, "width": 30, "height": 30, "rectanglelabels": ["car"]}
+        outline = {"points": [[5, 5], [90, 5], [90, 90]], "polygonlabels": ["sky"]}
+        record = {"image": "a.png", "id": 1, "shape": [box, outline], "annotation_id": 1}
+        return [json.dumps([record | {"created_at": "2024", "lead_time": 1}])]
     if kind == "supervisely":
         content = json.loads(whole)
         data = base64.b64encode(zlib.compress(_png())).decode()

@@ -305,7 +305,7 @@ def test_other_images_than_the_run_began_with(
         min((tmp_path / "data" / part / "train").iterdir()).unlink()
     done = command(*words, "--resume")
     assert done.status == 2
-    assert "begun with 8 images in train, and 7 are there now" in done.err
+    assert "begun with 8 images in train, and now it has 7" in done.err
 
 
 def test_several_seeds_and_their_spread(

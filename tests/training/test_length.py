@@ -136,7 +136,7 @@ def test_without_a_recipe_one_is_chosen_and_said(
     few = draw_dataset(tmp_path / "few", train=5, val=1, size_hw=(48, 64), seed=1)
     done = command("train", "--data", few, *small[:-1], tmp_path / "of-few")
     assert done.status == 0, done.err
-    assert "the recipe fast-scnn, in batches of 5: there are 5 images" in done.err
+    assert "the recipe fast-scnn, in batches of 5: train has 5 images" in done.err
     nothing = command("train")
     assert nothing.status == 2
     assert "name a recipe, or data with --data DIR" in nothing.err

@@ -243,7 +243,7 @@ def test_images_of_the_data_set_are_no_images_without_labels(
     words += [f"--set={change}" for change in SMALL] + [f"--set=training.teacher={taught}"]
     done = command(*words, f"--set=data.unlabeled_images={folder}", "--set=training.steps=1")
     assert done.status == 0, done.err
-    assert f"{len(pairs)} of {len(pairs) + 1} are left out" in done.err
+    assert f"{len(pairs)} of {len(pairs) + 1} images are left out" in done.err
 
 
 def test_another_teacher_than_the_run_began_with_is_refused(

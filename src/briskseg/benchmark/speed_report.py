@@ -25,15 +25,15 @@ PERCENTILES = (50, 95, 99)
 class Report:
     """speed: what was timed. cards: of each model. image: what was run on. work: of each
     timing's network, None without torch. answer: of `--budget`, None where none was asked.
-    found: sentences on what was not made, or is not what it seems. scores: with `--all`, the
-    mIoU of every timing's candidate, None where it is not known."""
+    search_notes: of the search for candidates, what was not made, or is not what it seems.
+    scores: with `--all`, the mIoU of every timing's candidate, None where it is not known."""
 
     speed: Speed
     cards: Mapping[str, Card]
     image: str
     work: Mapping[tuple[str, tuple[int, int]], Work | None]
     answer: Answer | None = None
-    found: Sequence[str] = ()
+    search_notes: Sequence[str] = ()
     scores: Scores = field(default_factory=dict)
 
     @functools.cached_property
@@ -55,7 +55,7 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader must know to believe the numbers."""
-        notes = [*self.found]
+        notes = [*self.search_notes]
         widest = max(self.speed.timings, key=lambda timing: timing.spread)
         if widest.spread > BUSY:
             notes.append(

@@ -10,6 +10,7 @@ import typer
 from briskseg.cli import app, console
 from briskseg.cli.options import PlotOption
 from briskseg.core.errors import RequestError, nearest
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.core.types import Floats
@@ -113,9 +114,10 @@ def _print_curves(found: Comparison) -> None:
     agreement = found.agreement
     for which, curve in (("A", found.a), ("B", found.b)):
         positions, _ = curve.along(found.axis)
-        points = f"{len(positions)} points, {span(positions)}"
+        points = f"{counted(len(positions), 'point')}, {span(positions)}"
         print(f"{which}  {curve.log}: {curve.key} at {points}")
-    compared = f"compared at {len(agreement.positions)} points, {span(agreement.positions)}"
+    places = agreement.positions
+    compared = f"compared at {counted(len(places), 'point')}, {span(places)}"
     if agreement.interpolated:
         compared += f"; B interpolated at {agreement.interpolated}"
     if found.window is not None:
@@ -143,7 +145,7 @@ def _print_curves(found: Comparison) -> None:
 
 
 def _print_scores(scores: ScoreDifference) -> None:
-    print(f"\nscores on {scores.images} images of '{scores.split}', in percent")
+    print(f"\nscores on {counted(scores.images, 'image')} of '{scores.split}', in percent")
     rows = []
     for name, one in [("mean", scores.miou), *scores.classes.items()]:
         difference = "-" if one.difference is None else f"{100 * one.difference:+.2f}"

@@ -10,6 +10,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
@@ -72,7 +73,7 @@ def convert(
         done = convert_weights(file, label_set, out)
         card, written = done.card, done.out
         dropped = ", the last one (ignored pixels) left out" if done.void_dropped else ""
-        recognized = f"{done.found.layout.title}; {done.found.classes} classes{dropped}"
+        recognized = f"{done.found.layout.title}; {counted(done.found.classes, 'class')}{dropped}"
     print(f"recognized  {recognized}")
     _print_card(card)
     print(f"wrote       {written}")
@@ -82,7 +83,8 @@ def _print_card(card: Card) -> None:
     size, names = card.input.size, card.labels.names
     sized = f"resized to {size[0]}x{size[1]}" if size else "as they are"
     mean, std = (" ".join(f"{x:g}" for x in xs) for xs in (card.input.mean, card.input.std))
-    print(f"network     {card.network.name}, {len(names)} classes: {names[0]} ... {names[-1]}")
+    classes = f"{counted(len(names), 'class')}: {names[0]} ... {names[-1]}"
+    print(f"network     {card.network.name}, {classes}")
     print(f"images      {sized}; mean {mean}, std {std} (RGB in [0, 1])")
     if card.license:
         print(f"license     {card.license}")

@@ -12,6 +12,7 @@ import typer
 from briskseg.cli import app, console
 from briskseg.cli.options import ClassesOption, read_size
 from briskseg.core.errors import RequestError
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -170,7 +171,8 @@ def _print(done: Export, ran: Ran) -> None:
         print(f"ran      {ran}, beside the network itself")
         print(
             f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
-            f"on {agreement.images} images{', and in every label' if agreement.labels else ''}"
+            f"on {counted(agreement.images, 'image')}"
+            f"{', and in every label' if agreement.labels else ''}"
         )
     if done.scored is not None:
         _print_int8(done.scored)
@@ -187,7 +189,10 @@ def _print_int8(scored: Scored) -> None:
     from briskseg.export.int8 import left_in_float
 
     float32, int8 = scored.float32, scored.int8
-    print(f"int8     {left_in_float(scored.in_float)}; IoU on {len(int8.per_image)} images:")
+    print(
+        f"int8     {left_in_float(scored.in_float)}; IoU on "
+        f"{counted(len(int8.per_image), 'image')}:"
+    )
     rows = []
     for name, *both in (
         ("mIoU", float32.miou, int8.miou),

@@ -12,6 +12,7 @@ import typer
 
 from briskseg.cli import app, console, options
 from briskseg.core.errors import BriskError, DataError, Interrupted, RequestError
+from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from briskseg.runtime.inputs import Input
@@ -218,8 +219,11 @@ def label_stream(
         stream = Stream(predictor, label_set, opened, base, shown, smooth, flicker)
         report = stream.run(progress)
     if report.ended == "interrupted" and not report.live:
-        of = f" of {report.total}" if report.total >= report.frames else ""
-        text = f"interrupted: {report.frames}{of} frames of {report.name} were labeled"
+        many = counted(report.frames, "frame")
+        if report.total >= report.frames:
+            many = f"{report.frames} of {counted(report.total, 'frame')}"
+        were = "was" if report.frames == 1 else "were"
+        text = f"interrupted: {many} of {report.name} {were} labeled"
         if not report.frames:
             text = f"interrupted before the first frame of {report.name} was labeled"
         elif report.paths:
@@ -234,7 +238,9 @@ def _notify(text: str) -> None:
 
 def report_text(report: StreamReport) -> str:
     """What became of a stream, and each stage's time, for people."""
-    parts = [f"{report.frames} frames in {report.seconds:.1f} s, {report.rate:.1f} frames/s"]
+    parts = [
+        f"{counted(report.frames, 'frame')} in {report.seconds:.1f} s, {report.rate:.1f} frames/s"
+    ]
     if report.live:
         parts.append(f"{report.dropped} dropped")
     if report.latency is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app, console
+from briskseg.core.wording import counted
 
 
 @app.command()
@@ -29,7 +30,7 @@ def recipes(
     for each in list_recipes():
         recipe = load_recipe(each)
         epochs, steps = recipe.training.epochs, recipe.training.steps
-        length = f"{epochs} epochs" if epochs else f"{steps} steps"
+        length = counted(epochs, "epoch") if epochs else counted(steps or 0, "step")
         if isinstance(recipe, Recipe) and recipe.training.stages:
             length = f"{len(recipe.training.stages)} x {length}"
         table.add_row(each, length, recipe_text(each).splitlines()[0].lstrip("# "))

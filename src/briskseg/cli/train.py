@@ -136,7 +136,7 @@ def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[st
     each = images // processes.world
     fitted = [f"training.batch={each}"] if 0 < each < described.training.batch else []
     if processes.is_first:
-        batch = f", in batches of {each}: there are {images} images" if fitted else ""
+        batch = f", in batches of {each}: train has {counted(images, 'image')}" if fitted else ""
         _notify(f"trains the recipe {recipe}{batch} (see: briskseg recipes)")
     return recipe, fitted
 

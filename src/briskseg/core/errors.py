@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from briskseg.core.wording import counted
+
 _SHOWN = 5  # unknown values or colors of a file, in a message
 
 
@@ -79,7 +81,9 @@ class UnknownLabelError(DataError):
         self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
         self.fix_hint = fix_hint
         what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
-        listed = ", ".join(f"{key} ({n} pixels)" for key, n in [*self.unknown.items()][:_SHOWN])
+        listed = ", ".join(
+            f"{key} ({counted(n, 'pixel')})" for key, n in [*self.unknown.items()][:_SHOWN]
+        )
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         super().__init__(
             f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "

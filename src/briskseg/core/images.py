@@ -48,43 +48,48 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
-def read_image(path: Path) -> Array:
+def read_image(path: Path, data: bytes | None = None) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
-    states more pixels than `max_pixels()`.
+    states more pixels than `max_pixels()`. data: the image's bytes, where `path` is a file that
+    holds them among other things.
     """
-    with opened(path) as picture:
-        return decode_image(picture, path)
+    with opened(path, data=data) as picture:
+        return decode_image(picture, path, data)
 
 
-def decode_image(picture: Image.Image, path: Path) -> Array:
+def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) -> Array:
     """As `read_image`, of a file that is `opened`: its header is not read again."""
     size_hw, orientation = _header(picture, path)
-    data = np.fromfile(path, np.uint8)
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(encoded(path, data), how)
     except cv2.error:
         image = None
-    if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
+    if image is None and picture.format == "AVIF":  # which OpenCV is seldom built with
         image = np.asarray(picture.convert("RGB"))
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
 
 
-def sixteen_bit_range(path: Path) -> tuple[int, int] | None:
+def encoded(path: Path, data: bytes | None = None) -> Array:
+    """The bytes of an image as OpenCV takes them, (bytes,) uint8; data: as of `read_image`."""
+    return np.fromfile(path, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+
+
+def sixteen_bit_range(path: Path, data: bytes | None = None) -> tuple[int, int] | None:
     """The lowest and the highest value of an image of more than 8 bits a channel; None of others.
 
     Raises DataError as `read_image`.
     """
-    with opened(path) as picture:
-        bands = stored_bands(path) if picture.format == "TIFF" else None
+    with opened(path, data=data) as picture:
+        bands = stored_bands(path, data) if picture.format == "TIFF" else None
         if not (is_16_bit(raw_mode(picture) or picture.mode) or (bands and bands[1] > 8)):
             return None
-    data = np.fromfile(path, np.uint8)
-    stored = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    stored = cv2.imdecode(encoded(path, data), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     return None if stored is None else (int(stored.min()), int(stored.max()))
 
 
@@ -124,12 +129,13 @@ def upright(stored: Array, orientation: int) -> Array:
     return stored if turn is None else turn(stored)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
     """The upright image's (height, width) in pixels, from the file's header: no pixel is decoded.
 
-    Raises DataError naming the file when it is missing, empty or no image.
+    Raises DataError naming the file when it is missing, empty or no image. data: as of
+    `read_image`.
     """
-    with opened(path) as picture:
+    with opened(path, data=data) as picture:
         (height, width), orientation = _header(picture, path)
     return (width, height) if orientation >= 5 else (height, width)
 

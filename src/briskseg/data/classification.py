@@ -19,6 +19,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import read_image, resize_image
 from briskseg.core.types import Image
+from briskseg.core.wording import counted
 from briskseg.data.matching import image_files
 from briskseg.recipe import CropPart
 
@@ -62,7 +63,7 @@ def open_class_folders(root: str | Path) -> ClassFolders:
     classes = tuple(sorted(folder.name for folder in folders))
     if len(classes) < 2:
         raise RequestError(
-            f"{root}/train holds {len(classes)} class folder(s), expected two or more: "
+            f"{root}/train holds {counted(len(classes), 'class folder')}, expected two or more: "
             "train/CLASS/NAME.jpg"
         )
     unknown = [f.name for f in (root / "val").iterdir() if f.is_dir() and f.name not in classes]

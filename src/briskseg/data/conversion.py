@@ -13,7 +13,6 @@ splits.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,12 +22,14 @@ import numpy as np
 
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
-from briskseg.data.check.fixed_copy import refuse_out
+from briskseg.data.check.file_findings import SUFFIXES
+from briskseg.data.check.fixed_copy import copy_image, refuse_out
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.shape_dataset import BACKGROUND
@@ -71,8 +72,7 @@ def convert_dataset(
         labels_hw = dataset.read_labels(pair)
         if dataset.size(pair) != labels_hw.shape:
             dataset.read(pair)  # which says so
-        image = out / target.images.format(split) / f"{stem}{pair.image.suffix}"
-        shutil.copyfile(pair.image, image)
+        image = _copy_image(dataset, pair, out / target.images.format(split) / stem)
         return split, target.write(dataset, out, image, labels_hw)
 
     written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
@@ -86,6 +86,17 @@ def convert_dataset(
         where = error.filename or out
         raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
     return {split: len(done) for split, done in written.items()}
+
+
+def _copy_image(dataset: Dataset, pair: Pair, stem: Path) -> Path:
+    """Copy the image as it is stored; the file, whose suffix says its type."""
+    data, suffix = dataset.embedded_image(pair), pair.image.suffix
+    if data is not None:
+        with opened(pair.image, data=data) as picture:
+            suffix = SUFFIXES.get(picture.format or "", (".png",))[0]
+    path = stem.with_name(f"{stem.name}{suffix}")
+    copy_image(pair, data, path)
+    return path
 
 
 def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:

@@ -37,7 +37,8 @@ Unlabeled = Literal["background", "ignored"]
 class Pair:
     """An image and its labels; the name is unique within a split.
 
-    image, label: the files that hold them, for messages and for telling whether they have changed.
+    image, label: the files that hold them, for messages and for telling whether they have changed;
+    one file where the label file holds the image too.
     What is in them is known to the data set alone. is_shared: whether other pairs have their labels
     in the same file.
     """
@@ -56,12 +57,14 @@ class Pair:
 @dataclass(frozen=True)
 class Unmatched:
     """A file that is half of no pair; problem says why, as in "image without label". listed: the
-    line of a split's list that names it, and what is wrong there; "" where no list does."""
+    line of a split's list that names it, and what is wrong there; "" where no list does. damage:
+    what is wrong with the file itself, which may be why its other half is not known."""
 
     problem: str
     split: str
     path: Path
     listed: str = ""
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,12 @@ class Dataset:
 
     def read_image(self, pair: Pair) -> Image:
         """The image, (H, W, 3) uint8 RGB, upright. Raises DataError naming a damaged file."""
-        return read_image(pair.image)
+        return read_image(pair.image, self.embedded_image(pair))
+
+    def embedded_image(self, pair: Pair) -> bytes | None:
+        """The bytes of an image that lies in the pair's label file; None where it is a file of its
+        own. Raises DataError naming a damaged file."""
+        return None
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8: class indices, 255 ignored.
@@ -160,11 +168,15 @@ class Dataset:
 
         Raises DataError naming a file that is missing or damaged.
         """
-        return image_size(pair.image)
+        return image_size(pair.image, self.embedded_image(pair))
 
     def scan_image(self, pair: Pair) -> ImageStats | FileProblem:
         """What `check` must know of the image; what cannot be read is a problem, no error."""
-        return image_stats(pair.image)
+        try:
+            data = self.embedded_image(pair)
+        except DataError as error:
+            return FileProblem("damaged-file", pair.image, str(error))
+        return image_stats(pair.image, data)
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """What `check` must know of the labels; what cannot be read is a problem, no error."""

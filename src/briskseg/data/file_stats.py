@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stor
 from briskseg.core.images import decode_image, orientation_of, sixteen_bit_range
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
+from briskseg.data.blends import blended_share
 
 LOOK = 12  # cells a side, of an image's gradients
 
@@ -59,7 +60,8 @@ class LabelStats:
     ImageStats'. clear: transparent pixels. palette: the color of each index that is used, where
     there is a palette. is_decoded: whether the histogram holds class indices and 255, as of a
     format whose label files are no pictures. left_out: how many shapes of each kind are no areas.
-    crowds: how many of each class are ignored because they are marked as crowds.
+    crowds: how many of each class are ignored because they are marked as crowds. blended:
+    `blended_share` of indices.
     """
 
     height: int
@@ -76,6 +78,7 @@ class LabelStats:
     is_decoded: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
     crowds: dict[str, int] = field(default_factory=dict)
+    blended: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,29 +94,29 @@ class FileProblem:
     is_listed: dict[str, bool] = field(default_factory=dict)
 
 
-def image_stats(path: Path) -> ImageStats | FileProblem:
-    """Decode an image as training does and reduce it."""
-    if problem := _seen_at_once(path):
+def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProblem:
+    """Decode an image as training does and reduce it; data: as of `read_image`."""
+    if data is None and (problem := _seen_at_once(path)):
         return problem
     try:
-        with opened(path) as picture:
-            image_hwc = decode_image(picture, path)
-            form, mode = picture.format or "", _stored_mode(picture, path)
+        with opened(path, data=data) as picture:
+            image_hwc = decode_image(picture, path, data)
+            form, mode = picture.format or "", _stored_mode(picture, path, data)
             orientation = orientation_of(picture)
-        extremes = sixteen_bit_range(path) if is_16_bit(mode) else None
+        extremes = sixteen_bit_range(path, data) if is_16_bit(mode) else None
         extremes = extremes or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
-        return _problem(path, error)
+        return _problem(path, error, data)
     height, width = image_hwc.shape[:2]
     about = (orientation, form, mode, *extremes, _digest(image_hwc), look_of(image_hwc))
     return ImageStats(height, width, *about)
 
 
-def _stored_mode(picture: Image.Image, path: Path) -> str:
+def _stored_mode(picture: Image.Image, path: Path, data: bytes | None) -> str:
     """As Pillow names how pixels are stored; of a TIFF also what that name hides: more than 8 bits,
     or a fourth band that is not said to be alpha."""
     mode = raw_mode(picture) or picture.mode
-    bands = stored_bands(path) if picture.format == "TIFF" else None
+    bands = stored_bands(path, data) if picture.format == "TIFF" else None
     if bands and bands[0] == 4 and picture.mode == "RGB":
         mode = "RGBX"
     return f"{mode};16" if bands and bands[1] == 16 and not is_16_bit(mode) else mode
@@ -131,7 +134,10 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         return _problem(path, error)
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
-    histogram, distinct = _histogram(packed_colors(pixels) if is_color else pixels)
+    values, lengths = _runs(packed_colors(pixels) if is_color else pixels)
+    histogram, distinct = _histogram(values, lengths)
+    is_index = not is_color and mask.palette is None and values.dtype == np.uint8
+    blended = blended_share(values, lengths) if is_index else 0.0
     palette = None
     if mask.palette is not None:
         red, green, blue = mask.palette[[*histogram]].astype(int).T
@@ -139,7 +145,8 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         palette = dict(zip(histogram, colors, strict=True))
     height, width = pixels.shape[:2]
     about = (is_color, mask.form, mode, mask.is_lossy, clear, palette)
-    return LabelStats(height, width, histogram, distinct, _digest(pixels), *about)
+    stats = LabelStats(height, width, histogram, distinct, _digest(pixels), *about)
+    return replace(stats, blended=blended)
 
 
 def decoded_stats(
@@ -158,7 +165,7 @@ def decoded_stats(
     except DataError as error:
         return FileProblem("damaged-file", path, str(error))
     height, width = labels_hw.shape
-    counted = (*_histogram(labels_hw), _digest(labels_hw))
+    counted = (*_histogram(*_runs(labels_hw)), _digest(labels_hw))
     return LabelStats(height, width, *counted, is_decoded=True)
 
 
@@ -207,20 +214,24 @@ def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
     return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3], clear
 
 
-def _histogram(values_hw: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
-    """The pixels of each value, of many the most frequent; and how many values there are."""
+def _runs(values_hw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The value and the length of each run of equal pixels, row after row. Masks are made of long
+    runs: counting these spares most of the work."""
     if values_hw.dtype == np.bool_:
         values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
-    # Masks are made of long runs: counting these spares most of the work.
     flat = values_hw.ravel()
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
-    lengths = np.diff(np.append(starts, len(flat)))
-    if flat.dtype == np.uint8:
-        counts = np.bincount(flat[starts], weights=lengths)
+    return flat[starts], np.diff(np.append(starts, len(flat)))
+
+
+def _histogram(of_runs: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
+    """The pixels of each value, of many the most frequent; and how many values there are."""
+    if of_runs.dtype == np.uint8:
+        counts = np.bincount(of_runs, weights=lengths)
         values = np.flatnonzero(counts)
         sums = counts[values].astype(np.int64)
     else:
-        values, where = np.unique(flat[starts], return_inverse=True)
+        values, where = np.unique(of_runs, return_inverse=True)
         sums = np.bincount(where, weights=lengths).astype(np.int64)
     distinct = len(values)
     if distinct > _ALL:  # before they become Python's numbers: a photo has millions
@@ -264,13 +275,13 @@ def _seen_at_once(path: Path) -> FileProblem | None:
     return None
 
 
-def _problem(path: Path, error: DataError) -> FileProblem:
+def _problem(path: Path, error: DataError, data: bytes | None = None) -> FileProblem:
     """Which kind of problem a file has that could not be read."""
     if isinstance(error, ContentError):
         return FileProblem(error.kind, path, error.found, error.fix_hint)
     message = str(error)
     try:
-        with opened(path) as picture:
+        with opened(path, data=data) as picture:
             mode = picture.mode
     except DataError as again:
         is_large = "read at once" in str(again)

@@ -18,6 +18,7 @@ from briskseg.data import (
     coco,
     cvat,
     datumaro,
+    idd,
     label_studio,
     labelme,
     supervisely,
@@ -34,6 +35,7 @@ from briskseg.data.masks.published_sets import PUBLISHED
 FORMATS: dict[str, Format] = {
     "streets": format_of(STREETS),
     **{layout.name: format_of(layout) for layout in PUBLISHED},
+    "idd-polygons": idd.FORMAT,
     "cityscapes": cityscapes.FORMAT,
     "camvid": camvid.FORMAT,
     "supervisely": supervisely.FORMAT,
@@ -141,7 +143,10 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
     parts = []
     for problem in dict.fromkeys(file.problem for file in unmatched):
         some = (file for file in unmatched if file.problem == problem)
-        files = [file.listed or str(file.path.relative_to(root)) for file in some]
+        files = [
+            file.listed or file.damage.removeprefix(f"{root}/") or str(file.path.relative_to(root))
+            for file in some
+        ]
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (

@@ -17,6 +17,7 @@ from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import binary_cure
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
+from briskseg.core.wording import counted
 from briskseg.data.dataset import Dataset, MaskDataset, Pair
 from briskseg.data.file_stats import LabelStats
 from briskseg.data.stats_cache import StatsCache
@@ -117,8 +118,8 @@ def refuse_binary_masks(dataset: Dataset) -> None:
 
 def _binary_masks(first: Path, names: Sequence[str], ignored: int) -> DataError:
     return DataError(
-        f"{first}: 0/255 masks: of the two classes only '{names[0]}' occurs, and 255 ({ignored} "
-        f"pixels in all) is ignored; {binary_cure(names)}"
+        f"{first}: 0/255 masks: of the two classes only '{names[0]}' occurs, and 255 "
+        f"({counted(ignored, 'pixel')} in all) is ignored; {binary_cure(names)}"
     )
 
 

@@ -1,9 +1,14 @@
-"""Label Studio's JSON export: a list of tasks, with the images anywhere below the folder.
+"""Label Studio's JSON and JSON_MIN exports: a list of tasks, with the images anywhere below the
+folder.
 
 Polygons, rectangles and ellipses in percent, and brush masks; key points, lines and text are left
 out. A later region lies over an earlier one. Of a task that several people labeled, the last
 annotation that was not cancelled counts; predictions do not. The classes are those of classes.txt,
 else the labels in alphabetical order.
+
+JSON_MIN has a record for each annotation, where the regions lie under the names of the labeling
+interface's controls: those of a control in their order, the controls in the record's. It does not
+say what a region is, which its numbers tell.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -41,15 +47,13 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     names: set[str] = set()
     files = _files(root)
     for path in files:
-        for task in read_json(path).entries():
-            if not any(_annotations(task)):
-                continue  # nobody has labeled it yet
+        for task in _labeled(read_json(path).entries()):
             stated = _stated_images(task)
             image = next((i for name in stated if (i := pairs.images.find(name))), None)
             split = split_of(path.stem, pairs.folder_of(image) if image else "")
             pairs.add(split, image, path, task, stated[0] if stated else "?")
             if image is not None and listed is None:
-                names |= {name for _, kind, name in _regions(task) if kind in _DRAW and name}
+                names |= {r.name for r in _regions(task) if r.kind in _DRAW and r.name}
     found = listed or classes_of(root, sorted(names))
     return pairs.dataset("label-studio", found, _drawing, files)
 
@@ -57,11 +61,11 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
 def _drawing(pair: Pair, task: Entry) -> Drawing:
     """The regions of a task."""
     regions = [*_regions(task)]
-    sizes = (region.size("original_height", "original_width") for region, _, _ in regions)
+    sizes = (region.entry.size("original_height", "original_width") for region in regions)
     drawing = Drawing(next(filter(None, sizes), None) or image_size(pair.image))
-    for region, kind, name in regions:
+    for _, value, kind, name in regions:
         if kind in _DRAW and name is not None:
-            drawing.add(name, region["value"], _DRAW[kind])
+            drawing.add(name, value, _DRAW[kind])
         else:
             drawing.left_out[kind] += 1
     return drawing
@@ -73,12 +77,39 @@ def _files(root: Path) -> list[Path]:
 
 def _is_export(text: str) -> bool:
     starts = text.lstrip("\ufeff \n\r\t").startswith("[")
-    return starts and '"data"' in text and '"annotations"' in text
+    is_json = '"data"' in text and '"annotations"' in text
+    return starts and (is_json or ('"annotation_id"' in text and '"lead_time"' in text))
+
+
+def _labeled(tasks: list[Entry]) -> list[Entry]:
+    """The tasks that somebody has labeled; of the records of JSON_MIN the newest of each task."""
+    found: dict[int | str, Entry] = {}
+    for number, task in enumerate(tasks):
+        key: int | str = number
+        if _is_flat(task):
+            if task["annotation_id"].value is None:
+                continue
+            key = key if (stated := task["id"].value) is None else str(stated)
+            if key in found and _made(task) <= _made(found[key]):
+                continue
+        elif not any(_annotations(task)):
+            continue
+        found[key] = task
+    return [*found.values()]
+
+
+def _is_flat(task: Entry) -> bool:
+    """Whether a task is a record of JSON_MIN."""
+    return task["annotations"].value is None and task["data"].value is None
+
+
+def _made(record: Entry) -> str:
+    return str(record["created_at"].value or "")
 
 
 def _stated_images(task: Entry) -> list[str]:
     """The names that an image of the task may have here."""
-    data = task["data"].value
+    data = (task if _is_flat(task) else task["data"]).value
     found = []
     for value in data.values() if isinstance(data, dict) else ():
         if not isinstance(value, str):
@@ -97,9 +128,21 @@ def _annotations(task: Entry) -> Iterator[Entry]:
             yield annotation
 
 
-def _regions(task: Entry) -> Iterator[tuple[Entry, str, str | None]]:
-    """Each region of the task's last annotation, what it is, and its label, which may stand in
-    another entry of the region's id."""
+class Region(NamedTuple):
+    """entry: with the size of the image. value: with the shape. kind: what it is. name: its label,
+    None where it has none."""
+
+    entry: Entry
+    value: Entry
+    kind: str
+    name: str | None
+
+
+def _regions(task: Entry) -> Iterator[Region]:
+    """Each region of the task's last annotation; its label may stand in another entry of its id."""
+    if _is_flat(task):
+        yield from _flat_regions(task)
+        return
     annotation = [*_annotations(task)][-1:]
     entries = annotation[0]["result"].entries() if annotation else []
     keys = [
@@ -107,17 +150,49 @@ def _regions(task: Entry) -> Iterator[tuple[Entry, str, str | None]]:
     ]
     labels: dict[int | str, str] = {}
     for region, key in zip(entries, keys, strict=True):
-        value = region["value"].value
-        for name, said in value.items() if isinstance(value, dict) else ():
-            if name.endswith("labels") and isinstance(said, list) and said:
-                labels.setdefault(key, Entry(said[0], region.where).text())
+        if (name := _label(region["value"])) is not None:
+            labels.setdefault(key, name)
     seen = set()
     for region, key in zip(entries, keys, strict=True):
         kind = region["type"].text().removesuffix("labels")
         # What is said of a region is not its shape.
         if kind and kind not in ("choices", "textarea") and (key, kind) not in seen:
             seen.add((key, kind))
-            yield region, kind, labels.get(key)
+            yield Region(region, region["value"], kind, labels.get(key))
+
+
+# What tells the kind of a region that does not say it, the first that is there.
+_TELLING = {"rle": "brush", "points": "polygon", "radiusX": "ellipse", "height": "rectangle"}
+_TELLING |= {"x": "keypoint", "vertices": "vector"}
+
+
+def _flat_regions(record: Entry) -> Iterator[Region]:
+    """The regions of a record of JSON_MIN. Where labels are a control of their own, each region
+    stands there with its label and under its shape's control without one."""
+    found = []
+    for key, values in record.value.items():
+        if isinstance(values, list):
+            some = [value for value in record[key].entries() if isinstance(value.value, dict)]
+            for value in some:
+                told = (kind for telling, kind in _TELLING.items() if telling in value.value)
+                if kind := next(told, ""):
+                    found.append(Region(value, value, kind, _label(value)))
+    labeled = [_shape(region) for region in found if region.name is not None]
+    for region in found:
+        if region.name is not None or _shape(region) not in labeled:
+            yield region
+
+
+def _shape(region: Region) -> dict[str, Any]:
+    return {k: v for k, v in region.value.value.items() if not k.endswith("labels")}
+
+
+def _label(value: Entry) -> str | None:
+    """The first label that a region's value names."""
+    for name, said in value.value.items() if isinstance(value.value, dict) else ():
+        if name.endswith("labels") and isinstance(said, list) and said:
+            return Entry(said[0], value.where).text()
+    return None
 
 
 def _of_pixels(value: Entry, size_hw: Size, *keys: str) -> list[float]:
@@ -196,5 +271,5 @@ _DRAW = {"polygon": _polygon, "rectangle": _rectangle, "ellipse": _ellipse, "bru
 FORMAT = Format(
     lambda root: bool(_files(root)),
     find,
-    ("NAME.json, Label Studio's JSON export, with the images in the folder or below it",),
+    ("NAME.json, Label Studio's JSON or JSON_MIN export, with the images in the folder or below",),
 )

@@ -4,7 +4,7 @@ Polygons, rectangles (oriented ones too), circles, masks, and lines of `LINE_WID
 are left out. A later shape lies over an earlier one, as in labelme's own masks. The classes are
 those of classes.txt or labels.txt in the root, else the shapes' labels in alphabetical order.
 Group ids and flags say nothing about pixels. The image is `imagePath`, or the file of the JSON
-file's name; embedded image data are not read.
+file's name, or where neither is there `imageData`, the image embedded in the JSON file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
+    ShapeDataset,
     classes_of,
     listed_classes,
     refuse_class_set,
@@ -40,6 +41,14 @@ from briskseg.data.shape_dataset import (
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 
 _POINTS = {"point", "points"}  # which are no areas
+
+
+class Labelme(ShapeDataset):
+    """A data set of labelme's, whose images may be embedded in the JSON files."""
+
+    def embedded_image(self, pair: Pair) -> bytes | None:
+        """`imageData`, decoded, where the pair has no other image."""
+        return _embedded(pair, read_json(pair.label)) if pair.image == pair.label else None
 
 
 def recognizes(root: Path) -> bool:
@@ -57,7 +66,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     names: set[str] = set()
     others = []
     for path in files_below(root, {".json"}):
-        stated = None
+        stated, damage, has_image = None, "", False
         folder = pairs.folder_of(path)
         try:
             content = read_json(path)
@@ -65,17 +74,22 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
                 others.append((path, folder))
                 continue
             stated = content.value.get("imagePath")
+            has_image = bool(content.value.get("imageData"))
             if listed is None:
                 names |= _names(content)
-        except DataError:
-            pass  # reading the labels says it again
-        pairs.add(split_of(folder), _image(pairs.images, path, folder, stated), path)
+        except DataError as error:
+            damage = str(error)  # which reading the labels says too, where there is an image
+        image = _image(pairs.images, path, folder, stated)
+        if image is None and has_image:
+            image = path
+        pairs.add(split_of(folder), image, path, damage=damage)
     for path, folder in others:  # an index of the files, or what was meant as an image's labels
         image = _image(pairs.images, path, folder, None)
         if image is not None and image not in pairs.content:
             pairs.add(split_of(folder), image, path)
     pairs.rest_is_unlabeled()
-    return pairs.dataset("labelme", listed or classes_of(root, sorted(names)), _drawing)
+    classes_found = listed or classes_of(root, sorted(names))
+    return pairs.dataset("labelme", classes_found, _drawing, form=Labelme)
 
 
 def _drawing(pair: Pair, _: None) -> Drawing:
@@ -86,7 +100,8 @@ def _drawing(pair: Pair, _: None) -> Drawing:
             f'{pair.label}: is not labelme\'s: it has no "shapes"; save it again in labelme, or '
             "remove it and label the image"
         )
-    drawing = Drawing(content.size("imageHeight", "imageWidth") or image_size(pair.image))
+    stated = content.size("imageHeight", "imageWidth")
+    drawing = Drawing(stated or image_size(pair.image, _embedded(pair, content)))
     for shape in content["shapes"].entries():
         kind = _kind(shape)
         if kind in _POINTS:
@@ -94,6 +109,11 @@ def _drawing(pair: Pair, _: None) -> Drawing:
         else:
             drawing.add(shape["label"].text(), shape, _DRAW.get(kind, _unknown))
     return drawing
+
+
+def _embedded(pair: Pair, content: Entry) -> bytes | None:
+    """The bytes of the image, where it is in the JSON file."""
+    return base64_bytes(content["imageData"]) if pair.image == pair.label else None
 
 
 def _has_shapes(content: Entry) -> bool:

@@ -19,6 +19,7 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.core.types import Labels
+from briskseg.core.wording import counted
 from briskseg.data.annotations import ImageIndex
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, LabelStats, decoded_stats
@@ -100,8 +101,7 @@ class ShapeDataset(Dataset):
 
     def of_classes(self, names: tuple[str, ...]) -> Dataset:
         """Ignores unlabeled pixels where the model has all classes but `background`."""
-        lacks_background = self.names[0] == BACKGROUND and self.names[1:] == names
-        return self.ignoring_unlabeled() if lacks_background else self
+        return self.ignoring_unlabeled() if (BACKGROUND, *names) == self.names else self
 
     def scan_settings(self) -> dict[str, Any]:
         """The classes, and what each name and a pixel in no shape are of."""
@@ -219,14 +219,15 @@ class PairList:
         label: Path,
         content: Any = None,
         name: str = "",
+        damage: str = "",
     ) -> None:
         """A pair, or labels whose image is not there. split: None where the data say none. name:
-        the image's, as a file of many states it."""
+        the image's, as a file of many states it. damage: of the label file."""
         where = split or "all"
         if image is None:
             shown = printable(name.replace("\\", "/").rsplit("/", 1)[-1])[:100] or "?"
             missing = label.parent / shown if self.is_shared else label
-            self.unmatched.append(Unmatched("label without image", where, missing))
+            self.unmatched.append(Unmatched("label without image", where, missing, "", damage))
         elif image in self.content:
             twice = image if self.is_shared else label
             self.unmatched.append(Unmatched("name used twice", where, twice))
@@ -246,10 +247,11 @@ class PairList:
         draw: Callable[[Pair, Any], Drawing],
         lists: Sequence[Path] = (),
         absent_is_empty: bool = False,
+        form: type[ShapeDataset] = ShapeDataset,
     ) -> Found:
-        """What was collected, as a data set; the arguments are `ShapeDataset`'s."""
+        """What was collected, as a data set; the arguments are `ShapeDataset`'s, form its class."""
         rest = [path for path in self.images.by_path.values() if path not in self.content]
-        return ShapeDataset(
+        return form(
             kind,
             self.root,
             classes.labels,
@@ -283,7 +285,7 @@ class PairList:
         found = {split: _shortly_named(pairs) for split, pairs in self._found.items()}
         if len(found) > 1 and "all" in found:
             raise RequestError(
-                f"{self.root}: {len(found['all'])} images are in no split "
+                f"{self.root}: {counted(len(found['all']), 'image is', 'images are')} in no split "
                 f"({found['all'][0].image.name} first) and others are in "
                 f"{', '.join(split for split in found if split != 'all')}; name folders, files or "
                 "subsets train, val or test, or none of them"

@@ -16,6 +16,7 @@ from briskseg.core.metrics.confusion import ABSENT_RULE, ConfusionMatrix
 from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, miou_interval
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Progress
+from briskseg.core.wording import counted
 from briskseg.data import Dataset
 from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.masks.class_files import has_own_list, list_in_order
@@ -149,8 +150,9 @@ def evaluate(
         per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, predicted_hw)))
     if not scorer.confusion.counts.any():
         raise DataError(
-            f"{dataset.root}: every pixel of the {len(pairs)} images of '{split}' is ignored, so "
-            "there is nothing to score; look at the label files and at the value for ignored"
+            f"{dataset.root}: every pixel of {counted(len(pairs), 'image')} of '{split}' is "
+            "ignored, so there is nothing to score; look at the label files and at the value for "
+            "ignored"
         )
     windows = predictor if isinstance(predictor, WindowPredictor) else None
     return Evaluation(
@@ -176,8 +178,8 @@ def _check_classes(known: Sequence[str], dataset: Dataset) -> None:
     for index, (ours, theirs) in enumerate(zip_longest(known, wanted)):
         if ours != theirs:
             raise RequestError(
-                f"the model knows {len(known)} classes ({', '.join(known)}), the data has "
-                f"{len(wanted)} ({', '.join(wanted)}); the first difference is class {index}: "
+                f"the model knows {counted(len(known), 'class')} ({', '.join(known)}), the data "
+                f"has {len(wanted)} ({', '.join(wanted)}); the first difference is class {index}: "
                 f"{_named(ours)} against {_named(theirs)}; {_fix_hint(known, dataset)}"
             )
 

@@ -132,7 +132,7 @@ def quantize(
     sensitive: list[str] = []
     best: Scored | None = None
     for number in IN_FLOAT:
-        told(f"quantizing on {len(images)} images, {left_in_float(number)}")
+        told(f"quantizing on {counted(len(images), 'image')}, {left_in_float(number)}")
         quantized = _quantized(model, images, sensitive[:number])
         told("scoring int8")
         scored = Scored(float32, score(quantized), number)

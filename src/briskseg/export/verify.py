@@ -13,6 +13,7 @@ import numpy.typing as npt
 from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits
+from briskseg.core.wording import counted
 from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.decode.enlargement import Enlargement, enlarge
 
@@ -66,7 +67,7 @@ def verify(
         raise _refusal(
             path,
             f"its logits differ from the network's by up to {largest:.2g} of their standard "
-            f"deviation, expected at most {BOUND:g} ({len(shown)} images of {of})",
+            f"deviation, expected at most {BOUND:g} ({counted(len(shown), 'image')} of {of})",
         )
     return Agreement(largest, len(shown), runs.labels is not None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from briskseg.core.wording import counted
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.classification import ClassFolders, open_class_folders
 from briskseg.recipe import AnyRecipe, Recipe
@@ -97,6 +98,8 @@ def _train(
         recipe, deadline = decide_length(recipe, task, machine, folder, session)
         task.set_length(recipe.training)
     if resume is not None and resume.step >= resume.steps:
-        session.say(f"{folder.path} has all its {resume.steps} steps: none is left to train")
+        session.say(
+            f"{folder.path} has all its {counted(resume.steps, 'step')}: none is left to train"
+        )
     Loop(task, machine, folder, session, deadline).run(resume)
     return task

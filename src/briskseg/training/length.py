@@ -20,6 +20,7 @@ import torch
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import write_whole
+from briskseg.core.wording import counted
 from briskseg.recipe import AnyRecipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.machine import Machine
@@ -88,7 +89,7 @@ def decide_length(
         write_whole(folder.length, json.dumps(length) + "\n")
         whole = steps * len(costs.steps)
         session.say(
-            f"{session.minutes:g} minutes are enough for {whole} steps, "
+            f"{session.minutes:g} minutes are enough for {counted(whole, 'step')}, "
             f"{whole / per_epoch:.1f} epochs"
         )
     return decided, Deadline(deadline, costs.end, costs.validation)

@@ -122,9 +122,10 @@ class SegmentationTask(Task):
         budget = MemoryBudget(data.cache_gb)
         unlabeled: list[Pair] = []
         if data.unlabeled_images:
-            unlabeled, left_out = find_unlabeled(Path(data.unlabeled_images), self.dataset)
-            if left_out:
-                session.say(left_out)
+            found = find_unlabeled(Path(data.unlabeled_images), self.dataset)
+            unlabeled = found.pairs
+            if said := found.said():
+                session.say(said)
         progress = session.counted("read")
         train_store = ImageStore(self.dataset, "train", budget, unlabeled)
         val_store = ImageStore(self.dataset, "val", budget)

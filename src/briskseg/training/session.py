@@ -12,6 +12,7 @@ from typing import Any
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import remove_parts, write_whole
 from briskseg.core.types import Progress
+from briskseg.core.wording import counted
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.lock import locked
 from briskseg.runs.run_folder import RunFolder
@@ -224,12 +225,12 @@ def refuse_other_samples(
         )
     if resume.images != batches.samples:
         raise RequestError(
-            f"the run was begun with {resume.images} images in train, and {batches.samples} are "
-            "there now; put them back as they were, or begin a new run with --out"
+            f"the run was begun with {counted(resume.images, 'image')} in train, and now it has "
+            f"{batches.samples}; put them back as they were, or begin a new run with --out"
         )
     if resume.processes != batches.world:
         raise RequestError(
-            f"the run was begun on {resume.processes} device(s), and is resumed on "
+            f"the run was begun on {counted(resume.processes, 'device')}, and is resumed on "
             f"{batches.world}; resume it with --devices {resume.processes}, or begin a new run "
             "with --out"
         )

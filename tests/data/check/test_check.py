@@ -118,7 +118,7 @@ def test_images_in_two_splits(write_folder):
     val = len([*root.glob("images/val/*")])
     finding = found(check_dataset(root))["val-in-train"]
     assert (finding.severity, finding.count, files(finding)) == ("error", 1, same)
-    assert f"1 of the {val} images of val lie in train too" in finding.message
+    assert f"1 image of val's {val} lies in train too" in finding.message
     assert "remove these images from train, or split anew" in finding.fix_hint
     for number in range(val, 21):
         if number == 20:  # a twentieth is an error, less is none

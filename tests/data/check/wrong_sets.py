@@ -384,6 +384,15 @@ def blended_values(root: Path) -> None:
     change(part(root)[:1], lambda labels: cv2.GaussianBlur(labels, (5, 5), 1))
 
 
+def blended_labels(root: Path) -> None:
+    write_classes(root, dict(zip(CAMVID11.names, CAMVID11.colors, strict=True)))
+    for number, path in enumerate(part(root)):
+        image, labels = draw_scene(300 + number, (150, 200) if number == 0 else (240, 320))
+        labels[labels == 255] = 0
+        save(cv2.resize(image, (320, 240)), root / "images" / path.relative_to(root / "labels"))
+        save(cv2.resize(labels, (320, 240)), path)  # bilinearly; those of this size are unchanged
+
+
 def unknown_values(root: Path) -> None:
     change(part(root)[:1], remap(0, 1, 9))
 
@@ -561,6 +570,7 @@ CASES = (
     ),
     Case("stretched-values", stretched_values),
     Case("blended-values", blended_values, lost=1, keeps=False),
+    Case("blended-labels", blended_labels, keeps=False),
     Case("unknown-values", unknown_values, lost=1),
     Case("index-as-rgb", index_as_rgb),
     Case("channels-swapped", channels_swapped),

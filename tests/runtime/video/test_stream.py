@@ -175,7 +175,7 @@ def test_what_came_before_a_source_broke_off_is_kept(tmp_path: Path) -> None:
             raise DataError("camera:0 gave no more after 4 frames")
 
     source = Source([n / 10 for n in range(9)], between=between)
-    with pytest.raises(DataError, match=r"after 4 frames; the 4 labeled are in .*a_color.mp4"):
+    with pytest.raises(DataError, match=r"after 4 frames; 4 labeled frames are in .*a_color.mp4"):
         Stream(predict, LABELS, source, tmp_path / "a").run()
     assert read_times(tmp_path / "a_overlay.mp4") == pytest.approx([0, 0.1, 0.2, 0.3])
     assert source.closed
@@ -190,7 +190,9 @@ def test_a_camera_that_is_unplugged(
     monkeypatch.setattr("cv2.VideoCapture", lambda index: device)
     done = command("predict", weights_file, "camera:0", "--out", tmp_path)
     assert done.status == 1
-    found = re.search(r"camera:0 gave no more after 6 frames.*; the (\d) labeled are in", done.err)
+    found = re.search(
+        r"camera:0 gave no more after 6 frames.*; (\d) labeled frames are in", done.err
+    )
     assert found
     monkeypatch.undo()
     # read from a file they come faster than the rate at which they are written
@@ -203,7 +205,9 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
             for number, frame in enumerate(super().__iter__()):
                 yield frame if number < 2 else Frame(frame.image_hwc[:30], frame.seconds)
 
-    with pytest.raises(DataError, match=r"frame 3 is 48x30, expected 48x32 .*; the 2 labeled"):
+    with pytest.raises(
+        DataError, match=r"frame 3 is 48x30, expected 48x32 .*; 2 labeled frames are"
+    ):
         Stream(predict, LABELS, Changing([0, 0.1, 0.2, 0.3]), tmp_path / "a").run()
     assert len(read_times(tmp_path / "a_color.mp4")) == 2
 

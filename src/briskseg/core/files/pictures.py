@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin, features
 
@@ -28,22 +30,30 @@ _PILLOWS: ProcessSetting[int | None] = ProcessSetting(
 
 
 @contextmanager
-def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image.Image]:
+def opened(
+    path: Path, what: str = "an image", hint: str = "", data: bytes | None = None
+) -> Iterator[Image.Image]:
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
-    what, hint: for the message. Raises DataError naming a file that is missing, empty, no regular
+    what, hint: for the message. data: the picture's bytes, where `path` is a file that holds them
+    among other things. Raises DataError naming a file that is missing, empty, no regular
     file, damaged, or of more than `max_pixels()` pixels, ContentError for one that is something
     else or has other bands than are read.
     """
     bound = max_pixels()
     ending = f"; {hint}" if hint else ""
     try:
-        check_file(path, bound, ending)
-        if path.suffix.lower() in {".tif", ".tiff"}:  # before Pillow logs what it does not read
-            _check_bands(path)
+        if data is None:
+            check_file(path, bound, ending)
+        else:
+            _check_bytes(path, len(data), bound, ending)
+        # before Pillow logs what it does not read
+        if path.suffix.lower() in {".tif", ".tiff"} or data is not None:
+            _check_bands(path, data)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
         pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
-        with _PILLOWS.changed(pillows), Image.open(path, formats=FORMATS) as picture:
+        source = path if data is None else io.BytesIO(data)
+        with _PILLOWS.changed(pillows), Image.open(source, formats=FORMATS) as picture:
             if picture.width * picture.height > bound:
                 raise too_many_pixels(path, picture.width, picture.height, bound)
             yield picture
@@ -57,6 +67,8 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
+        if data is not None:
+            raise DataError(f"{path}: the image embedded in it is damaged{ending}") from error
         check_content(path, what)
         raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
 
@@ -71,6 +83,10 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
         raise DataError(f"{path}: no regular file, expected a picture{ending}")
     if size == 0:
         raise DataError(f"{path}: the file is empty{ending or '; restore it, or remove it'}")
+    _check_bytes(path, size, bound, ending)
+
+
+def _check_bytes(path: Path, size: int, bound: int, ending: str) -> None:
     if size > bound * _BYTES_A_PIXEL + _BESIDE:
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
@@ -90,11 +106,11 @@ def raw_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def stored_bands(path: Path) -> tuple[int, int, bool] | None:
+def stored_bands(path: Path, data: bytes | None = None) -> tuple[int, int, bool] | None:
     """A TIFF's bands, the bits of one, and whether it holds floating-point numbers; None for what
-    is no TIFF or says nothing of its bands."""
+    is no TIFF or says nothing of its bands. data: as of `opened`."""
     try:
-        with path.open("rb") as file:
+        with _stream(path, data) as file:
             header = file.read(8)
             if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
                 header += file.read(8)
@@ -107,14 +123,18 @@ def stored_bands(path: Path) -> tuple[int, int, bool] | None:
         return None
 
 
-def _check_bands(path: Path) -> None:
+def _stream(path: Path, data: bytes | None) -> BinaryIO:
+    return path.open("rb") if data is None else io.BytesIO(data)
+
+
+def _check_bands(path: Path, data: bytes | None) -> None:
     """Raise ContentError for a TIFF whose bands are not read, which Pillow and OpenCV call damaged:
     2 are gray and alpha where the file says so, of 4 the last one is dropped."""
-    bands, bits, is_float = stored_bands(path) or (1, 8, False)
+    bands, bits, is_float = stored_bands(path, data) or (1, 8, False)
     if is_float and bands > 1:
         found = f"stores {bands} bands of {bits}-bit floating-point numbers, which have no scale"
         raise ContentError("image-mode", f"{path}: {found}", "save it with 8 or 16 bits a band")
-    if bands > 4 or (bands == 2 and not _has_alpha(path)):
+    if bands > 4 or (bands == 2 and not _has_alpha(path, data)):
         raise ContentError(
             "image-mode",
             f"{path}: {bands} bands, and 3 are taken (red, green, blue; or one, gray)",
@@ -122,9 +142,9 @@ def _check_bands(path: Path) -> None:
         )
 
 
-def _has_alpha(path: Path) -> bool:
+def _has_alpha(path: Path, data: bytes | None) -> bool:
     try:
-        with Image.open(path, formats=("TIFF",)) as picture:
+        with _stream(path, data) as file, Image.open(file, formats=("TIFF",)) as picture:
             return picture.mode == "LA"
     except Exception:  # Pillow knows two bands as nothing else
         return False

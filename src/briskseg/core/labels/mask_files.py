@@ -14,6 +14,7 @@ from PIL import Image
 from briskseg.core.errors import DataError
 from briskseg.core.files.pictures import opened, raw_mode
 from briskseg.core.types import Array
+from briskseg.core.wording import counted
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
 _SPREAD = {"L;2": 85, "L;4": 17}
@@ -98,7 +99,8 @@ def without_alpha(mask: Array, path: Path) -> Array:
     clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
     if clear:
         raise DataError(
-            f"{path}: {clear} pixels of the labels are transparent, which says nothing about their "
-            "class; save the file without an alpha channel"
+            f"{path}: {counted(clear, 'pixel')} of the labels {'is' if clear == 1 else 'are'} "
+            "transparent, which says nothing about their class; save the file without an alpha "
+            "channel"
         )
     return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
 from briskseg.core.types import Floats
+from briskseg.core.wording import counted
 
 ABSENT_RULE = (
     "a class that was predicted but is not in the labels has IoU 0 and counts in the mean; one "
@@ -78,7 +79,7 @@ class ConfusionMatrix:
         if strange.any():
             value = n + int(np.flatnonzero(strange)[0])
             raise DataError(
-                f"the truth holds the value {value} in {strange[value - n]} pixels, "
+                f"the truth holds the value {value} in {counted(strange[value - n], 'pixel')}, "
                 f"expected a class 0..{n - 1} or {IGNORED} (ignored); correct the label file, or "
                 "name the class set it was made with"
             )
@@ -86,7 +87,8 @@ class ConfusionMatrix:
         if strange.any():
             value = n + int(np.flatnonzero(strange)[-1])
             raise ValueError(
-                f"the prediction holds the value {value} in {strange[value - n]} pixels, "
+                f"the prediction holds the value {value} in "
+                f"{counted(strange[value - n], 'pixel')}, "
                 f"expected a class 0..{n - 1}"
             )
 

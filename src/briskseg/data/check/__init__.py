@@ -50,6 +50,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     label_findings.label_forms,
     label_findings.unknown_labels,
     label_findings.mixed_binary_masks,
+    label_findings.blended_labels,
     class_findings.unlisted,
     class_findings.ignored_files,
     class_findings.crowds_only,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import FileCounts, Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.masks.layout import split_of
@@ -42,7 +43,7 @@ def account(scan: Scan) -> Accounts:
     """Look at every file below the data's folder; no file is opened."""
     dataset, pairs = scan.dataset, [item.pair for item in scan.pairs]
     images = {pair.image for pair in pairs}
-    labels = {pair.label for pair in pairs} - images
+    labels = {pair.label for pair in pairs}
     lists = {*dataset.lists} - images - labels
     halves = {file.path: file.problem for file in scan.unmatched}
     halves |= dict.fromkeys(dataset.unlisted, _UNLISTED)
@@ -53,7 +54,8 @@ def account(scan: Scan) -> Accounts:
     suspects: dict[str, list[Path]] = {}
     for path in walk(dataset.root):
         if path in images or path in labels or path in lists:
-            found["images" if path in images else "labels" if path in labels else "lists"] += 1
+            found["labels" if path in labels else "images" if path in images else "lists"] += 1
+            found["embedded"] += path in images and path in labels
             continue
         reason = halves.get(path) or (
             _BESIDE if path in beside else _reason(scan, path, with_files)
@@ -61,7 +63,8 @@ def account(scan: Scan) -> Accounts:
         unread[reason] += 1
         if path not in halves and reason not in _HARMLESS:
             suspects.setdefault(reason, []).append(path)
-    counts = FileCounts(found["images"], found["labels"], found["lists"], dict(unread))
+    sorts = found["images"], found["labels"], found["lists"]
+    counts = FileCounts(*sorts, dict(unread), found["embedded"])
     return Accounts(counts, suspects)
 
 
@@ -90,7 +93,7 @@ def unread_files(scan: Scan, accounts: Accounts) -> Iterator[Finding]:
         return
     total = accounts.counts
     reasons = "; ".join(f"{len(some)} {reason}" for reason, some in accounts.suspects.items())
-    message = f"{len(paths)} files are not read: {reasons}"
+    message = f"{counted(len(paths), 'file is', 'files are')} not read: {reasons}"
     types = sorted({p.suffix.lower() for p in paths} & UNREAD_SUFFIXES)
     fix_hint = ""
     if types:

@@ -10,6 +10,7 @@ import numpy as np
 from briskseg.core import plots
 from briskseg.core.labels import LabelSet
 from briskseg.core.types import Floats
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import CheckReport
 
 _COLORS = {"train": plots.BLUE, "val": plots.ORANGE, "test": plots.GREEN}
@@ -76,7 +77,7 @@ def _bars(
     height = _BAR_INCHES / (_GAP_INCHES + _BAR_INCHES * len(report.splits))
     rows = np.arange(len(lengths)) + height * (number - (len(report.splits) - 1) / 2)
     color = _COLORS.get(split, plots.PURPLE)
-    label = f"{split}: {report.splits[split].pairs} pairs"
+    label = f"{split}: {counted(report.splits[split].pairs, 'pair')}"
     bars = axes.barh(rows, lengths, height, left=left, color=color, label=label)
     axes.bar_label(bars, texts, padding=3)
 

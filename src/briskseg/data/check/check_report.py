@@ -58,12 +58,13 @@ def finding(
 @dataclass(frozen=True)
 class FileCounts:
     """The files below a folder. images, labels, lists: those that were read. unread: the number of
-    all others by the reason."""
+    all others by the reason. embedded: how many of the label files hold their image too."""
 
     images: int = 0
     labels: int = 0
     lists: int = 0
     unread: dict[str, int] = field(default_factory=dict)
+    embedded: int = 0
 
     @property
     def total(self) -> int:
@@ -72,7 +73,8 @@ class FileCounts:
 
     def __str__(self) -> str:
         read = self.images + self.labels + self.lists
-        parts = [counted(self.images, "image"), counted(self.labels, "label file")]
+        with_image = f", {self.embedded} of them with an image inside" if self.embedded else ""
+        parts = [counted(self.images, "image"), f"{counted(self.labels, 'label file')}{with_image}"]
         parts += [counted(self.lists, "list")] if self.lists else []
         text = f"{counted(self.total, 'file')}: {read} read ({', '.join(parts)})"
         unread = self.total - read

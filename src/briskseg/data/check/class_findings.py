@@ -126,7 +126,7 @@ def crowds_only(scan: Scan) -> Iterator[Finding]:
     """Classes all of whose objects are marked as crowds."""
     found = _crowds_only(scan)
     if found:
-        listed = ", ".join(f"{name} ({n} objects)" for name, n in found.items())
+        listed = ", ".join(f"{name} ({counted(n, 'object')})" for name, n in found.items())
         files = [
             item.pair.labels_at
             for item in scan.pairs

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import PairStats, Scan
 from briskseg.data.file_stats import looks_array
@@ -37,20 +38,26 @@ def duplicates(scan: Scan) -> Iterator[Finding]:
             conflicting.append(items)
     trained, images = _val_in_train(across), sum(item.split == "val" for item in scan.pairs)
     if trained and len(trained) >= MEANINGLESS * images:
-        message = f"{len(trained)} of the {images} images of val lie in train too, pixel for pixel"
+        message = (
+            f"{counted(len(trained), 'image')} of val's {images} "
+            f"{'lies' if len(trained) == 1 else 'lie'} in train too, pixel for pixel"
+        )
         groups = [items for items in across if _val_in_train([items])]
         yield finding("val-in-train", _files(groups), message, count=len(trained))
         across = [items for items in across if not _val_in_train([items])]
     if across:
         splits_named = " and ".join(dict.fromkeys(item.split for item in across[0]))
-        message = f"{len(across)} images lie in more than one split, pixel for pixel"
+        many = counted(len(across), "image lies", "images lie")
+        message = f"{many} in more than one split, pixel for pixel"
         hint = "keep each in one split: a score on images that were trained on is too high"
         yield finding("duplicates", _files(across), f"{message} ({splits_named})", hint)
     if within:
-        message = f"{len(within)} images occur several times in one split"
+        many = counted(len(within), "image occurs", "images occur")
+        message = f"{many} several times in one split"
         yield finding("repeated-images", _files(within), message)
     if conflicting:
-        message = f"{len(conflicting)} images occur several times, with differing labels"
+        many = counted(len(conflicting), "image occurs", "images occur")
+        message = f"{many} several times, with differing labels"
         yield finding("conflicting-labels", _files(conflicting), message)
 
 
@@ -75,20 +82,23 @@ def look_alikes(scan: Scan) -> Iterator[Finding]:
     items = [item for item in scan.pairs if item.image is not None and item.image.look]
     found = [alike for alike in _neighbors(items) if alike.differ]
     if found:
-        what = "pairs of neighboring video frames lie in different splits"
-        yield _alike_finding("video-neighbors", found, what)
+        frames = "of neighboring video frames"
+        many = counted(len(found), f"pair {frames} lies", f"pairs {frames} lie")
+        yield _alike_finding("video-neighbors", found, f"{many} in different splits")
     videos = {alike.videos for alike in found}
     near = [alike for alike in _near(items) if alike.differ and alike.videos not in videos]
     if near:
-        what = "images lie in more than one split in another form"
-        yield _alike_finding("near-duplicates", near, what)
+        many = counted(len(near), "image lies", "images lie")
+        yield _alike_finding(
+            "near-duplicates", near, f"{many} in more than one split in another form"
+        )
 
 
 def _alike_finding(kind: str, found: list[_Alike], what: str) -> Finding:
     """A finding that names the two that are closest."""
     one, other, _ = max(found, key=lambda alike: alike.cosine)
     message = (
-        f"{len(found)} {what}, such as {one.pair.image.name} in {one.split} and "
+        f"{what}, such as {one.pair.image.name} in {one.split} and "
         f"{other.pair.image.name} in {other.split}"
     )
     files = [item.pair.image for alike in found for item in (alike.one, alike.other)]

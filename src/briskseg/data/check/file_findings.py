@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
@@ -25,8 +27,9 @@ SUFFIXES = {
 
 def unpaired(scan: Scan) -> Iterator[Finding]:
     """Halves of pairs, and names that differ."""
-    for problem in dict.fromkeys(file.problem for file in scan.unmatched):
-        files = [file for file in scan.unmatched if file.problem == problem]
+    whole = [file for file in scan.unmatched if not file.damage]
+    for problem in dict.fromkeys(file.problem for file in whole):
+        files = [file for file in whole if file.problem == problem]
         message = {
             "image without label": "images without a label file of their name",
             "label without image": "label files without an image of their name",
@@ -69,13 +72,17 @@ def unlisted_images(scan: Scan) -> Iterator[Finding]:
     """Images that no annotation file names."""
     dataset = scan.dataset
     if dataset.unlisted:
-        message = f"{len(dataset.unlisted)} images are named by no annotation file and not read"
+        many = counted(len(dataset.unlisted), "image is", "images are")
+        message = f"{many} named by no annotation file and not read"
         yield finding("unlisted-images", dataset.unlisted, message)
 
 
 def unreadable(scan: Scan) -> Iterator[Finding]:
     """Files that could not be read, by the kind of damage."""
     by_kind: dict[str, list[FileProblem]] = defaultdict(list)
+    for file in scan.unmatched:
+        if file.damage:
+            by_kind["damaged-file"].append(FileProblem("damaged-file", file.path, file.damage))
     for item in scan.pairs:
         for problem in item.problems:
             if problem.kind == "class-not-listed":
@@ -94,7 +101,8 @@ def wrong_suffixes(scan: Scan) -> Iterator[Finding]:
     for item in scan.pairs:
         for stats, path in ((item.image, item.pair.image), (item.label, item.pair.label)):
             form = "" if stats is None else stats.form  # "" too for labels that are no picture
-            if form and path.suffix.lower() not in SUFFIXES.get(form, ()):
+            is_embedded = path.suffix.lower() not in IMAGE_SUFFIXES  # in a file that says no type
+            if form and not is_embedded and path.suffix.lower() not in SUFFIXES.get(form, ()):
                 wrong.append((path, form))
     if wrong:
         path, form = wrong[0]

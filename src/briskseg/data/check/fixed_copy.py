@@ -19,6 +19,7 @@ from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.label_findings import diagnose
 from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
+from briskseg.data.dataset import Pair
 from briskseg.data.masks.layout import SPLITS
 
 # Images of these kinds are written anew; all others are copied byte for byte.
@@ -174,17 +175,27 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
         labels_hw = _labels(scan, item, plan)
         is_other = image.orientation != 1 or image.form not in SUFFIXES
         rewrites = plan.kinds & _REWRITTEN or is_other
-        image_hwc = repair_image(pair.image, plan, shift, image.orientation) if rewrites else None
+        data = scan.dataset.embedded_image(pair)
+        image_hwc = None
+        if rewrites:
+            image_hwc = repair_image(pair.image, data, plan, shift, image.orientation)
     except DataError as error:
         return [Change("left out", scan.named(pair.labels_at), str(error))]
     stem = out / "images" / item.split / pair.name
     if image_hwc is not None:
         write_png(_beside(stem, ".png"), image_hwc)
     else:
-        suffix = SUFFIXES[image.form][0]
-        shutil.copyfile(pair.image, _beside(stem, suffix))
+        copy_image(pair, data, _beside(stem, SUFFIXES[image.form][0]))
     write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
     return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
+
+
+def copy_image(pair: Pair, data: bytes | None, to: Path) -> None:
+    """Copy the image of a pair as it is stored; data: its bytes, where they lie in another file."""
+    if data is None:
+        shutil.copyfile(pair.image, to)
+    else:
+        to.write_bytes(data)
 
 
 def _beside(stem: Path, suffix: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from briskseg.core.files.pictures import is_16_bit
 from briskseg.core.images import dark_image
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import PairStats, Scan
 from briskseg.data.file_stats import ImageStats
@@ -123,7 +124,8 @@ def sizes(scan: Scan) -> Iterator[Finding]:
     known = Counter((f.image.width, f.image.height) for f in scan.pairs if f.image is not None)
     if len(known) > 1:
         (width, height), most = known.most_common(1)[0]
-        message = f"{len(known)} image sizes; {most} images are {width}x{height} (width x height)"
+        these = counted(most, "image is", "images are")
+        message = f"{len(known)} image sizes; {these} {width}x{height} (width x height)"
         yield finding("sizes-vary", (), message, count=known.total() - most)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.fix_hints import FixHint, binary_hint, hint_for_colors, hint_for_values
+from briskseg.core.wording import counted
 from briskseg.data.check.check_report import KINDS, Finding, finding
 from briskseg.data.check.image_findings import WITH_ALPHA
 from briskseg.data.check.scan import PairStats, Scan
@@ -41,12 +42,25 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
     for kind, paths in by_kind.items():
         message = {
             "lossy-labels": "label files are JPEG or lossy WebP, so their values are not exact",
-            "transparent-labels": f"{clear} pixels of label files are transparent",
+            "transparent-labels": f"label files have {counted(clear, 'transparent pixel')}",
             "alpha-labels": "label files have an alpha channel, opaque throughout",
             "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
             "palette-labels": "palette files are read by index, as their colors are no classes'",
         }[kind]
         yield finding(kind, paths, message)
+
+
+def blended_labels(scan: Scan) -> Iterator[Finding]:
+    """Masks whose borders are blends of indices that are all classes."""
+    blended = [f for f in scan.pairs if f.label is not None and f.label.blended and not f.unknown]
+    if blended:
+        first = blended[0]
+        assert first.label is not None
+        message = (
+            f"masks were resized with interpolation; in {first.pair.label.name} "
+            f"{first.label.blended:.0%} of the borders between areas are blends of their values"
+        )
+        yield finding("blended-labels", [item.pair.label for item in blended], message)
 
 
 def left_out_shapes(scan: Scan) -> Iterator[Finding]:
@@ -58,8 +72,9 @@ def left_out_shapes(scan: Scan) -> Iterator[Finding]:
             kinds.update(item.label.left_out)
             images.append(item.pair.labels_at)
     if kinds:
-        counted = ", ".join(f"{printable(kind)} ({n})" for kind, n in kinds.most_common(SHOWN))
-        message = f"{sum(kinds.values())} shapes are no areas and are left out: {counted}"
+        listed = ", ".join(f"{printable(kind)} ({n})" for kind, n in kinds.most_common(SHOWN))
+        many = counted(kinds.total(), "shape is no area and is", "shapes are no areas and are")
+        message = f"{many} left out: {listed}"
         yield finding("shapes-left-out", images, message)
 
 
@@ -81,11 +96,15 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
         if kind == "binary-masks":
             white = sum(_white(item) for item in diagnosis.items)
             name = scan.dataset.labels.names[-1]
-            message = f"0/255 masks: '{name}' never occurs, 255 does instead ({white} pixels)"
+            message = (
+                f"0/255 masks: '{name}' never occurs, 255 does instead ({counted(white, 'pixel')})"
+            )
         elif kind == "ambiguous-labels":
             message = "labels fit the classes as they are, but those of files beside them do not"
         else:
-            listed = ", ".join(f"{value} ({n} pixels)" for value, n in unknown.most_common(SHOWN))
+            listed = ", ".join(
+                f"{value} ({counted(n, 'pixel')})" for value, n in unknown.most_common(SHOWN)
+            )
             more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
             what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
             message = f"label {what} of no class: {listed}{more}"

@@ -102,6 +102,12 @@ LABEL_KINDS: dict[str, Kind] = {
         "A blend may also be another class's index, so it cannot be repaired",
         _AGAIN,
     ),
+    "blended-labels": warning(
+        "unchanged",
+        "thin lines of other classes lie along most borders, and their values between those of the "
+        "areas: the mask was resized with interpolation, which made other classes of blends",
+        _AGAIN,
+    ),
     "unknown-values": error("left out", "values are no class and not ignored", _REPAINT),
     "index-as-rgb": error(
         "repaired",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.images import read_image, resize_labels, upright
+from briskseg.core.images import encoded, read_image, resize_labels, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask
@@ -61,13 +61,15 @@ def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
     return labels_hw
 
 
-def repair_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.NDArray[np.uint8]:
-    """image_hwc, (H, W, 3) uint8 RGB, upright; shift: the bits to drop of a dark 16-bit
-    image. orientation: EXIF's."""
+def repair_image(
+    path: Path, data: bytes | None, plan: Plan, shift: int, orientation: int
+) -> npt.NDArray[np.uint8]:
+    """image_hwc, (H, W, 3) uint8 RGB, upright. data: as of `read_image`. shift: the bits to drop
+    of a dark 16-bit image. orientation: EXIF's."""
     if "dark-images" not in plan.kinds:
-        return np.asarray(read_image(path), np.uint8)
+        return np.asarray(read_image(path, data), np.uint8)
     how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    stored = cv2.imdecode(np.fromfile(path, np.uint8), how)
+    stored = cv2.imdecode(encoded(path, data), how)
     if stored is None:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)

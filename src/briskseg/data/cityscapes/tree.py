@@ -136,8 +136,7 @@ def _truth(root: Path) -> tuple[str, str]:
     raise RequestError(
         f"{root}: {IMAGES} is there, but no labels; expected "
         "gtFine/SPLIT/CITY/*_gtFine_labelIds.png (or _labelTrainIds, or the same in gtCoarse); "
-        "unpack the labels beside the images, or make them of IDD's polygons with its "
-        "createLabels.py --id-type level3Id"
+        "unpack the labels beside the images"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
 from briskseg.data.masks.class_files import no_classes
 from briskseg.data.masks.layout import (
@@ -154,8 +155,8 @@ def _refuse_stray(layout: Layout, root: Path, tree: _Tree) -> None:
     if has_splits and flat:
         first = min(path.name for paths in flat.values() for path in paths)
         raise RequestError(
-            f"{root}: {len(flat)} files lie beside the split folders ({first} first); move "
-            "them into a split, or all files out of the split folders"
+            f"{root}: {counted(len(flat), 'file lies', 'files lie')} beside the split folders "
+            f"({first} first); move them into a split, or all files out of the split folders"
         )
 
 

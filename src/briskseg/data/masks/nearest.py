@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import folders, has_needs, split_of
 from briskseg.data.masks.own_layouts import FOLDER, LAYOUTS
@@ -53,8 +54,8 @@ def what_to_move(root: Path) -> str:
         used |= {id(images), id(labels)}
         split = split_of(images.folder.relative_to(root).as_posix()) or ""
         said.append(
-            f"{_name(root, images)} holds {len(images.files)} images and {_name(root, labels)} "
-            "their masks"
+            f"{_name(root, images)} holds {counted(len(images.files), 'image')} and "
+            f"{_name(root, labels)} their masks"
         )
         moves += [_move(root, "images", split, images), _move(root, "labels", split, labels)]
     return (

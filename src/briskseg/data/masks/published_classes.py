@@ -56,6 +56,21 @@ IDD = """
 24 vegetation 107 142 35
 25 sky 70 130 180
 """
+# What else its polygons are named: the class of level 3 of each, and what none of them is.
+IDD_MERGED = {
+    "parking": "drivable fallback",
+    "rail track": "non-drivable fallback",
+    "animal": "person",
+    "caravan": "vehicle fallback",
+    "trailer": "vehicle fallback",
+    "train": "vehicle fallback",
+    "polegroup": "pole",
+    "tunnel": "bridge",
+    "fallback background": "sky",
+}
+IDD_IGNORED = frozenset(
+    {"unlabeled", "ego vehicle", "rectification border", "out of roi", "license plate"}
+)
 
 # Jiang et al., "RELLIS-3D dataset", 2021: the ids of the masks. The benchmark has void and dirt,
 # which hardly occurs, ignored.

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from briskseg.core.errors import WeightsError
+from briskseg.core.wording import counted
 from briskseg.models import create_model
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
@@ -54,8 +55,8 @@ def load_erfnet_encoder(names: Names, network: Network, path: Path) -> str:
     whose, mismatch, tensors = min(compared, key=lambda item: len(item[1]))
     if mismatch.are_of_another_network:
         raise WeightsError(
-            f"{path} holds {len(tensors)} tensors ({first_names(tensors)} ...), but no encoder "
-            f"of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
+            f"{path} holds {counted(len(tensors), 'tensor')} ({first_names(tensors)} ...), but no "
+            f"encoder of ERFNet, expected that of one of these: {'; '.join(ENCODERS)}"
         )
     if mismatch:
         raise WeightsError(

@@ -14,6 +14,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
+from briskseg.core.wording import counted
 from briskseg.models.weights.paddle_file import read_paddle
 from briskseg.models.weights.pickled import StandIn, module_tensors, read_pickled
 
@@ -62,7 +63,8 @@ def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> d
     if len(sets) > 1:
         keys = [*sets]
         listed = ", ".join(
-            f"'{printable('.'.join(key)[:100])}' ({len(sets[key])} tensors)" for key in keys
+            f"'{printable('.'.join(key)[:100])}' ({counted(len(sets[key]), 'tensor')})"
+            for key in keys
         )
         raise WeightsError(
             f"{path} holds several sets of tensors: {listed}, expected one; keep the network's, as "

@@ -14,6 +14,7 @@ from briskseg.core.card import NetworkCard
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.safe_names import printable
 from briskseg.core.types import Array
+from briskseg.core.wording import counted
 from briskseg.models import create_model
 from briskseg.models.network import Network
 
@@ -83,8 +84,8 @@ def network_of(card: NetworkCard, found: Shapes, path: Path, again: str) -> Netw
         ) from None
     if mismatch := differences(shapes_of(network.state_dict()), found):
         raise WeightsError(
-            f"{path} is not the {card.name} with {card.classes} classes that its card names: "
-            f"{mismatch}; {again}"
+            f"{path} is not the {card.name} with {counted(card.classes, 'class')} that its card "
+            f"names: {mismatch}; {again}"
         )
     return network
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError
 from briskseg.core.labels import CITYSCAPES, LabelSet
+from briskseg.core.wording import counted
 from briskseg.models import create_model
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors
@@ -56,7 +57,7 @@ def convert(path: Path, labels: LabelSet | None, out: Path | None = None) -> Con
 
 def _check_labels(labels: LabelSet | None, found: Comparison, path: Path) -> tuple[LabelSet, bool]:
     """The labels, which must fit the file, and whether its last output is to be left out."""
-    has = f"{path} ({found.layout.title}) has {found.classes} classes, but"
+    has = f"{path} ({found.layout.title}) has {counted(found.classes, 'class')}, but"
     if labels is None:
         raise RequestError(
             f"{has} not their names; give them: --labels cityscapes|camvid11|camvid32|FILE, FILE "

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.wording import counted
 from briskseg.models import MODELS, create_model
 from briskseg.models.encoders.erfnet_encoder import compare_classifier
 from briskseg.models.network import Network
@@ -78,8 +79,8 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
         titles = (MODELS[layout.network].title for layout in LAYOUTS.values())
         known = "; ".join(dict.fromkeys(titles))
         raise WeightsError(
-            f"{path} holds {len(shapes)} tensors ({first_names(shapes)} ...), but not the "
-            f"weights of a network that is known here: {known}"
+            f"{path} holds {counted(len(shapes), 'tensor')} ({first_names(shapes)} ...), but not "
+            f"the weights of a network that is known here: {known}"
         )
     raise WeightsError(
         f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "

@@ -10,6 +10,7 @@ import numpy as np
 
 from briskseg.core.card import load_weights
 from briskseg.core.errors import RequestError
+from briskseg.core.wording import counted
 from briskseg.runs.compare.agreement import Agreement, Rule, agree
 from briskseg.runs.compare.curve import UNITS, Axis, Curve, align, smoothed
 from briskseg.runs.compare.logs import Log
@@ -42,8 +43,9 @@ class Comparison:
         if len(found.not_finite):
             i = int(np.searchsorted(found.positions, found.not_finite[0]))
             return (
-                f"NOT EQUAL: {self.a.key} is no finite number at {len(found.not_finite)} points, "
-                f"first at {self.position(found.not_finite[0])} "
+                f"NOT EQUAL: {self.a.key} is no finite number at "
+                f"{counted(len(found.not_finite), 'point')}, first "
+                f"at {self.position(found.not_finite[0])} "
                 f"(A {found.a[i]:g}, B {found.b[i]:g})"
             )
         parts = [

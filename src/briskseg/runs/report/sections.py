@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from briskseg.core.wording import counted
 from briskseg.runs.report.charts import curves
 from briskseg.runs.report.film import MOST_TALL, film_gif
 from briskseg.runs.report.run_content import Run, open_picture
@@ -97,9 +98,9 @@ def class_section(run: Run) -> str:
         for name, one in ranked
     )
     note = (
-        f"On {len(run.scores.images)} images of {run.scores.split}. A class that is neither in the "
-        "labels nor predicted has no IoU (-) and is left out of the mean; one that is predicted "
-        "but not in the labels has IoU 0 and counts."
+        f"On {counted(len(run.scores.images), 'image')} of {run.scores.split}. A class that is "
+        "neither in the labels nor predicted has no IoU (-) and is left out of the mean; one that "
+        "is predicted but not in the labels has IoU 0 and counts."
     )
     return _section("IoU by class", note, f'<div class="bars">{rows}</div>')
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.files.atomic import write_whole
+from briskseg.core.wording import counted
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import read_file, sha256
 from briskseg.runtime.predictor import Predictor
@@ -51,7 +52,7 @@ class Config(NamedTuple):
     threads: int | None
 
     def __str__(self) -> str:
-        threads = "" if self.threads is None else f", {self.threads} threads"
+        threads = "" if self.threads is None else f", {counted(self.threads, 'thread')}"
         return f"{self.file.name} with {self.backend}{threads}"
 
 

@@ -19,6 +19,7 @@ from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
+from briskseg.core.wording import counted
 from briskseg.runtime.inputs import Input
 
 # The rate of what states none, in frames/s.
@@ -123,7 +124,9 @@ class Camera:
             begun = begun if done else now
             done += 1
             yield Frame(image_hwc, now - begun)
-        raise DataError(f"{self.name} gave no more after {done} frames, as when it is unplugged")
+        raise DataError(
+            f"{self.name} gave no more after {counted(done, 'frame')}, as when it is unplugged"
+        )
 
     def close(self) -> None:
         self._capture.release()
@@ -160,7 +163,9 @@ class LiveStream:
             self._reconnect(done)
 
     def _reconnect(self, done: int) -> None:
-        self._notify(f"{self.name} gave no more after {done} frames; reaching for it again")
+        self._notify(
+            f"{self.name} gave no more after {counted(done, 'frame')}; reaching for it again"
+        )
         self._capture.release()
         for wait in _WAITS_S:
             time.sleep(wait)
@@ -169,8 +174,8 @@ class LiveStream:
                 self._notify(f"{self.name} is back")
                 return
         raise DataError(
-            f"{self.name} gave no more after {done} frames, and could not be reached again within "
-            f"{sum(_WAITS_S):.0f} s; look after the camera and the network"
+            f"{self.name} gave no more after {counted(done, 'frame')}, and could not be reached "
+            f"again within {sum(_WAITS_S):.0f} s; look after the camera and the network"
         )
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from briskseg.core.errors import BriskError, DataError
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Image, Labels, Progress
+from briskseg.core.wording import counted
 from briskseg.runtime.video.flicker import FlickerMeter
 from briskseg.runtime.video.pipeline import Ahead, StageTimes
 from briskseg.runtime.video.recording import Recording
@@ -141,7 +142,8 @@ class Stream:
             ended = "interrupted"
         except DataError as error:
             files = " and ".join(map(str, self._recording.written))
-            done = f"; the {self._frames} labeled are in {files}" if files else ""
+            many = counted(self._frames, "labeled frame is", "labeled frames are")
+            done = f"; {many} in {files}" if files else ""
             raise DataError(f"{error}{done}") from error
         except OSError as error:
             raise BriskError(f"{self._source.name}: {error}") from error

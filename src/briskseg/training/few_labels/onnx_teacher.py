@@ -18,6 +18,7 @@ from torch import Tensor
 from briskseg.core.errors import RequestError
 from briskseg.core.exported import has_card
 from briskseg.core.types import Image
+from briskseg.core.wording import counted
 from briskseg.training.task import Normalize
 
 CERTAIN = 1e4  # the logit of a class that is given as a label
@@ -92,9 +93,9 @@ class OnnxTeacher:
         if found.dtype.kind == "f" and found.ndim == 3:
             if len(found) != classes:
                 raise RequestError(
-                    f"training.teacher: {self.path} has {len(found)} classes and no card that "
-                    f"names them, and the data has {classes}; name a file of the same classes, or "
-                    "one that `briskseg export` wrote"
+                    f"training.teacher: {self.path} has {counted(len(found), 'class')} and no card "
+                    f"that names them, and the data has {classes}; name a file of the same "
+                    "classes, or one that `briskseg export` wrote"
                 )
             return torch.from_numpy(found).float()
         if found.dtype.kind in "iu" and found.squeeze().ndim == 2:

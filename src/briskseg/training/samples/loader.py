@@ -28,6 +28,7 @@ from briskseg.core.images import IMAGE_SUFFIXES, read_image, resize_image
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Image, Progress
+from briskseg.core.wording import counted
 from briskseg.data import Dataset, Pair
 from briskseg.data.frequencies import ClassPixels, count_labels
 from briskseg.training.samples.augment import Augmenter, AugmentParams
@@ -133,9 +134,24 @@ class ImageStore:
         return image, np.full(image.shape[:2], IGNORED, np.uint8)
 
 
-def find_unlabeled(folder: Path, dataset: Dataset) -> tuple[list[Pair], str]:
-    """The images in a folder and below it, each as a pair named unlabeled/NAME, without those that
-    are pairs of the data set; and a sentence on these, "" where there are none.
+class UnlabeledImages(NamedTuple):
+    """pairs: the images that are learned from, each as a pair named unlabeled/NAME. own: how many
+    images of the folder are left out, as they are in pairs of the data set."""
+
+    pairs: list[Pair]
+    own: int
+
+    def said(self) -> str:
+        """A sentence on those that are left out, "" where there are none."""
+        if not self.own:
+            return ""
+        of = f"{self.own} of {counted(len(self.pairs) + self.own, 'image')}"
+        is_are = "is" if self.own == 1 else "are"
+        return f"data.unlabeled_images: {of} {is_are} left out, as the data set's own"
+
+
+def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
+    """The images in a folder and below it, without those that are in pairs of the data set.
 
     An image of val would make the score too good, one of train would be learned from twice.
     Raises RequestError where the folder is not there or holds no other image.
@@ -147,10 +163,8 @@ def find_unlabeled(folder: Path, dataset: Dataset) -> tuple[list[Pair], str]:
         what = "is no folder" if not folder.is_dir() else "holds no image"
         what = "holds images of the data set alone" if files else what
         raise RequestError(f"data.unlabeled_images: {folder} {what}; name a folder of images")
-    left_out = len(files) - len(new)
-    said = f"data.unlabeled_images: {left_out} of {len(files)} are left out, as the data set's own"
     pairs = [Pair(f"unlabeled/{p.relative_to(folder).as_posix()}", p, p) for p in new]
-    return pairs, said if left_out else ""
+    return UnlabeledImages(pairs, len(files) - len(new))
 
 
 class TrainingSamples:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briskseg.core.errors import RequestError
+from briskseg.core.wording import counted
 from briskseg.data.frequencies import PixelCounts
 
 Indices = NDArray[np.int64]
@@ -73,9 +74,9 @@ class EpochBatches:
     ) -> None:
         if samples < batch * world:
             raise RequestError(
-                f"a step takes training.batch={batch} images on each of {world} device(s), but the "
-                f"train split has only {samples}; give at most --set training.batch="
-                f"{max(1, samples // world)}"
+                f"a step takes training.batch={batch} images on each of "
+                f"{counted(world, 'device')}, but the train split has only {samples}; give "
+                f"at most --set training.batch={max(1, samples // world)}"
             )
         self.samples, self.batch, self.seed = samples, batch, seed
         self.rank, self.world, self.balance = rank, world, balance

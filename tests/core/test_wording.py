@@ -1,0 +1,19 @@
+"""Sentences count: one thing is no "1 things"."""
+
+import pytest
+
+from briskseg.core.wording import counted
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((1, "image"), "1 image"),
+        ((0, "image"), "0 images"),
+        ((2, "class"), "2 classes"),
+        ((1, "file is", "files are"), "1 file is"),
+        ((3, "file is", "files are"), "3 files are"),
+    ],
+)
+def test_numbers_of_things(given: tuple[int, str], said: str) -> None:
+    assert counted(*given) == said
