@@ -17,7 +17,13 @@ from PIL import ExifTags, Image
 
 from briskseg.core.errors import BriskError, ContentError, DataError
 from briskseg.core.files.atomic import write_whole
-from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_bands
+from briskseg.core.files.pictures import (
+    is_16_bit,
+    opened,
+    opened_bytes,
+    raw_mode,
+    stored_bands,
+)
 from briskseg.core.types import Array
 
 IMAGE_SUFFIXES = frozenset(
@@ -59,15 +65,27 @@ def read_image(path: Path) -> Array:
         return decode_image(picture, path)
 
 
+def read_image_bytes(content: bytes, name: str, bound: int) -> Array:
+    """As `read_image`, of a picture's bytes; `name` is how messages call it.
+
+    bound: the most pixels it may have, by its header. Raises PixelsError for more, DataError.
+    """
+    with opened_bytes(content, name, bound) as picture:
+        return _decoded(picture, Path(name), np.frombuffer(content, np.uint8))
+
+
 def decode_image(picture: Image.Image, path: Path) -> Array:
     """As `read_image`, of a file that is `opened`: its header is not read again."""
+    return _decoded(picture, path, np.fromfile(path, np.uint8))
+
+
+def _decoded(picture: Image.Image, path: Path, data: Array) -> Array:
     size_hw, orientation = _header(picture, path)
-    data = np.fromfile(path, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
-    if image is None and path.suffix.lower() == ".avif":  # which OpenCV is seldom built with
+    if image is None and picture.format == "AVIF":  # which OpenCV is seldom built with
         image = np.asarray(picture.convert("RGB"))
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
@@ -178,7 +196,7 @@ def write_png(path: Path, array: Array, palette: Array | None = None) -> None:
     there whole or as it was. Raises BriskError naming it where it cannot be encoded or written.
     """
     if palette is None:
-        write_picture(path, _encoded(path, ".png", array))
+        write_picture(path, png_bytes(array, str(path)))
         return
     written = io.BytesIO()
     try:
@@ -205,6 +223,14 @@ def write_picture(path: Path, encoded: bytes) -> None:
             f"{path} cannot be written: {error.strerror or error}; make room and look at the "
             "folder's permissions, or name another folder"
         ) from error
+
+
+def png_bytes(array: Array, name: str = "the picture") -> bytes:
+    """The content of a PNG file of (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 values.
+
+    Raises BriskError, calling it `name`, where it cannot be encoded.
+    """
+    return _encoded(Path(name), ".png", array)
 
 
 def _encoded(path: Path, suffix: str, array: Array, *how: int) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin, features
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
-from briskseg.core.errors import ContentError, DataError, Interrupted
+from briskseg.core.errors import ContentError, DataError, Interrupted, PixelsError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
@@ -18,6 +20,8 @@ AVIF = ("AVIF",) if "avif" in features.modules and features.check("avif") else (
 
 # Pillow knows many more, some of which start other programs (EPS) or read other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *AVIF)
+
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how such files begin
 
 _BYTES_A_PIXEL = 8  # RGBA of 16 bits, not compressed
 _BESIDE = 64 * 1024 * 1024  # bytes for what a file says beside its pixels
@@ -40,25 +44,66 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
     try:
         check_file(path, bound, ending)
         if path.suffix.lower() in {".tif", ".tiff"}:  # before Pillow logs what it does not read
-            _check_bands(path)
-        # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
-        pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
-        with _PILLOWS.changed(pillows), Image.open(path, formats=FORMATS) as picture:
+            with path.open("rb") as file:
+                _check_bands(path, file)
+        with _by_pillow(path, bound) as picture:
             if picture.width * picture.height > bound:
                 raise too_many_pixels(path, picture.width, picture.height, bound)
             yield picture
     except (DataError, Interrupted):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(
-            f"{path}: more than the {bound} pixels that are read at once; cut it into tiles or "
-            "make it smaller"
-        ) from None
+        raise _bomb(path, bound) from None
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
         check_content(path, what)
         raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
+
+
+@contextmanager
+def opened_bytes(content: bytes, name: str, bound: int) -> Iterator[Image.Image]:
+    """As `opened`, of a picture in memory; `name` is how messages call it.
+
+    bound: pixels. Raises PixelsError for more of them, DataError and ContentError as `opened`.
+    """
+    path = Path(name)
+    try:
+        if not content:
+            raise DataError(f"{name}: no bytes, expected a picture; send its file")
+        if content[:4] in _TIFFS:
+            _check_bands(path, io.BytesIO(content))
+        with _by_pillow(io.BytesIO(content), bound) as picture:
+            if picture.width * picture.height > bound:
+                raise too_many_pixels(path, picture.width, picture.height, bound, is_ours=False)
+            yield picture
+    except (DataError, Interrupted):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _bomb(path, bound) from None
+    except Exception as error:
+        check_content(path, "an image", content)
+        # Pillow would name the object that holds the bytes, by its address
+        found = "of no kind that is read" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(
+            f"{name}: cannot be read as an image ({found}); send a whole PNG, JPEG or WebP file"
+        ) from error
+
+
+@contextmanager
+def _by_pillow(source: Path | BinaryIO, bound: int) -> Iterator[Image.Image]:
+    """A picture by Pillow, which warns from 89.5 million pixels on and refuses twice that, whatever
+    we allow."""
+    pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
+    with _PILLOWS.changed(pillows), Image.open(source, formats=FORMATS) as picture:
+        yield picture
+
+
+def _bomb(path: Path, bound: int) -> PixelsError:
+    return PixelsError(
+        f"{path}: more than the {bound} pixels that are read at once; cut it into tiles or "
+        "make it smaller"
+    )
 
 
 def check_file(path: Path, bound: int, ending: str = "") -> None:
@@ -95,26 +140,33 @@ def stored_bands(path: Path) -> tuple[int, int, bool] | None:
     is no TIFF or says nothing of its bands."""
     try:
         with path.open("rb") as file:
-            header = file.read(8)
-            if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
-                header += file.read(8)
-            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-            file.seek(tags.next)
-            tags.load(file)
+            return _bands_in(file)
+    except OSError:
+        return None
+
+
+def _bands_in(file: BinaryIO) -> tuple[int, int, bool] | None:
+    try:
+        header = file.read(8)
+        if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
+            header += file.read(8)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+        file.seek(tags.next)
+        tags.load(file)
         bits, kinds = tags.get(258, (1,)), tags.get(339, (1,))
         return int(tags.get(277, 1)), int(bits[0]), kinds[0] == 3
     except Exception:  # no TIFF, or a damaged one
         return None
 
 
-def _check_bands(path: Path) -> None:
+def _check_bands(path: Path, file: BinaryIO) -> None:
     """Raise ContentError for a TIFF whose bands are not read, which Pillow and OpenCV call damaged:
     2 are gray and alpha where the file says so, of 4 the last one is dropped."""
-    bands, bits, is_float = stored_bands(path) or (1, 8, False)
+    bands, bits, is_float = _bands_in(file) or (1, 8, False)
     if is_float and bands > 1:
         found = f"stores {bands} bands of {bits}-bit floating-point numbers, which have no scale"
         raise ContentError("image-mode", f"{path}: {found}", "save it with 8 or 16 bits a band")
-    if bands > 4 or (bands == 2 and not _has_alpha(path)):
+    if bands > 4 or (bands == 2 and not _has_alpha(file)):
         raise ContentError(
             "image-mode",
             f"{path}: {bands} bands, and 3 are taken (red, green, blue; or one, gray)",
@@ -122,9 +174,10 @@ def _check_bands(path: Path) -> None:
         )
 
 
-def _has_alpha(path: Path) -> bool:
+def _has_alpha(file: BinaryIO) -> bool:
+    file.seek(0)
     try:
-        with Image.open(path, formats=("TIFF",)) as picture:
+        with Image.open(file, formats=("TIFF",)) as picture:
             return picture.mode == "LA"
     except Exception:  # Pillow knows two bands as nothing else
         return False
