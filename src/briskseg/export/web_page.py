@@ -36,7 +36,9 @@ INPUT, LOGITS = "images", "logits"  # of an ONNX file of ours
 MOST_THREADS = 4  # more take each other's cache, and a phone has seldom more fast cores
 
 # In the page that a server gives, with the network and without.
-_PLACES = """<label class="setting" for="place">Labels from <select id="place">{}</select></label>"""
+_PLACES = (
+    """<label class="setting" for="place">Labels from <select id="place">{}</select></label>"""
+)
 _OPTIONS = {"browser": "this browser", "server": "the server"}
 _HERE = "Everything is computed in this page; no picture leaves this device"
 _NOWHERE = f"{_HERE}, and the page asks nothing of any server."

@@ -36,7 +36,7 @@ def create_app(engine: Engine, page: Callable[[], str]) -> Starlette:
         waiting=lambda: max(0, gate.accepted - engine.running), streams=lambda: gate.streams
     )
     site = Site(engine, gate, metrics)
-    routes = [
+    routes: list[Route | WebSocketRoute] = [
         Route("/", _page_of(page)),
         Route("/segment", segment, methods=["POST"]),
         Route("/segment/batch", segment_batch, methods=["POST"]),

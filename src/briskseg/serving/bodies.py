@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -10,6 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from briskseg.serving.refusals import Refused
 from briskseg.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _MAX_PARTS = 64  # of a form, files and fields
 
@@ -21,9 +25,7 @@ def stated_length(request: Request, settings: Settings) -> int | None:
     """
     packed = request.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
-        raise Refused(
-            415, "the body is packed by Content-Encoding; send it as it is", "body"
-        )
+        raise Refused(415, "the body is packed by Content-Encoding; send it as it is", "body")
     text = request.headers.get("content-length")
     if text is None:
         return None
@@ -116,7 +118,7 @@ class _Form:
         self._is_file = False
         self._pieces: list[bytes] = []
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),

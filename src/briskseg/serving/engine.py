@@ -126,5 +126,5 @@ class Engine:
             watch.lap(stage)
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):
     """The network cannot be run on an image of this size: a fault of the server's."""

@@ -3,16 +3,18 @@
 In: binary messages, each an encoded image. Out, for each frame that is labeled: a text message,
 JSON with `frame` (its number, from 0), `dropped` (how many gave way so far), `height`, `width` and
 `ms` of each stage, and then a binary message, the PNG; with `?as=runs` the labels are in the JSON,
-and no PNG follows. A frame that is no image gets a text message with `frame`, `dropped` and `error`.
+and no PNG follows. A frame that is no image gets a text with `frame`, `dropped` and `error`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from briskseg.serving.engine import Engine, Failed, Stopwatch
@@ -57,8 +59,7 @@ async def segment_frames(websocket: WebSocket) -> None:
     view = chosen_view(websocket.query_params, "", VIEWS)
     with site.gate.stream():
         await websocket.accept()
-        with suppress(WebSocketDisconnect):
-            await _label(websocket, site, view)
+        await _label(websocket, site, view)
 
 
 def _check_origin(websocket: WebSocket) -> None:
@@ -70,22 +71,22 @@ def _check_origin(websocket: WebSocket) -> None:
 
 async def _label(websocket: WebSocket, site: Site, view: str) -> None:
     newest = Newest()
-    tasks = {
-        asyncio.ensure_future(job)
-        for job in (
-            _receive(websocket, newest),
-            _answer(websocket, site, newest, view),
-            _wait_for_end(websocket, site.gate),
-        )
-    }
+    jobs = (
+        _receive(websocket, newest),
+        _answer(websocket, site, newest, view),
+        _wait_for_end(websocket, site.gate),
+    )
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        async with anyio.create_task_group() as group:
+
+            async def run(job: Coroutine[None, None, None]) -> None:
+                with suppress(WebSocketDisconnect):
+                    await job
+                group.cancel_scope.cancel()  # with one of them the others end
+
+            for job in jobs:
+                group.start_soon(run, job)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         site.metrics.dropped(newest.dropped)
 
 

@@ -14,7 +14,6 @@ from starlette.websockets import WebSocket
 
 from briskseg.serving.engine import Failed
 from briskseg.serving.refusals import Refused
-from briskseg.serving.settings import Token
 from briskseg.serving.site import Site
 
 # Whoever watches over the server asks these without a token.
@@ -114,4 +113,3 @@ class _Answer:
             await error.response()(scope, receive, self)
         else:
             await WebSocket(scope, receive, self).send_denial_response(error.response())
-

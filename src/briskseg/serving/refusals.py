@@ -6,10 +6,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from briskseg.core.files.safe_names import printable
+
 RETRY_S = 1  # after which a busy server is asked again
 
 
-class Refused(Exception):  # noqa: N818  it is no mistake of ours
+class Refused(Exception):
     """A request that is not done. status: of HTTP. message: what was found, what was expected, what
     to do. reason: a word for the metrics."""
 
@@ -29,7 +31,7 @@ class Refused(Exception):  # noqa: N818  it is no mistake of ours
 async def answer_unknown(request: Request, error: Exception) -> Response:
     """The answer where no such path is served, or not by this method."""
     assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path[:200]}"
+    what = printable(f"{request.method} {request.scope['path'][:200]}")
     found = {404: "is not served here", 405: "is not how this path is asked"}
     message = f"{what} {found.get(error.status_code, error.detail)}; /openapi.json lists what is"
     return JSONResponse({"error": message}, error.status_code, error.headers)

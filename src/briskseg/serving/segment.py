@@ -8,6 +8,7 @@ import zipfile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from briskseg.core.files.safe_names import printable
 from briskseg.serving.bodies import form_files, is_form
 from briskseg.serving.engine import Engine, Stopwatch
 from briskseg.serving.refusals import Refused
@@ -51,7 +52,8 @@ async def segment_batch(request: Request) -> Response:
     if not is_form(kind):
         raise Refused(
             415,
-            f"Content-Type: {kind[:100]}, expected multipart/form-data with a file for each image",
+            f"Content-Type: {printable(kind[:100])}, expected multipart/form-data with a file for "
+            "each image",
             "form",
         )
 

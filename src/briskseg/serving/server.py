@@ -1,4 +1,4 @@
-"""The process that serves: its socket, its signals, and an end at which nothing accepted is lost."""
+"""The process that serves: its socket, its signals, and an end that loses nothing accepted."""
 
 from __future__ import annotations
 

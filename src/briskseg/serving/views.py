@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.datastructures import QueryParams
 
 from briskseg.core.errors import BriskError, nearest
+from briskseg.core.files.safe_names import printable
 from briskseg.core.images import png_bytes
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.types import Image, Labels
@@ -33,10 +34,14 @@ def chosen_view(query: QueryParams, accept: str, types: Mapping[str, str]) -> st
     """
     for key in query:
         if key != "as":
-            raise Refused(400, f"unknown parameter '{key[:100]}'; {nearest(key, ['as'])}")
+            raise Refused(
+                400, f"unknown parameter '{printable(key[:100])}'; {nearest(key, ['as'])}"
+            )
     view = query.get("as")
     if view is not None and view not in types:
-        raise Refused(400, f"as={view[:100]} is no kind of answer; {nearest(view, types)}")
+        raise Refused(
+            400, f"as={printable(view[:100])} is no kind of answer; {nearest(view, types)}"
+        )
     offers: dict[str, str] = {}
     for name in [view] if view else types:
         offers.setdefault(types[name], name)
@@ -44,8 +49,8 @@ def chosen_view(query: QueryParams, accept: str, types: Mapping[str, str]) -> st
     if found is None:
         raise Refused(
             406,
-            f"Accept: {accept[:100]} takes none of {', '.join(offers)}; name one of them, or leave "
-            "the header out",
+            f"Accept: {printable(accept[:100])} takes none of {', '.join(offers)}; name one of "
+            "them, or leave the header out",
         )
     return offers[found]
 
