@@ -218,6 +218,10 @@ def export(
         folder = Path() if file.parent == weights_folder() else file.parent
         out = folder / f"{file.stem}{'' if int8 is None else '-int8'}{chosen.suffix}"
     _check_out(out, chosen)
+    if to == "ovms":
+        from briskseg.export.model_repository import read_ovms
+
+        read_ovms(out)
     if ready is not None:
         from briskseg.export.model_repository import copy_onnx
         from briskseg.export.web_page import write_page

@@ -24,6 +24,7 @@ from briskseg.core.files.limits import MAX_LIST_BYTES, check_size, parse_json
 from briskseg.export import Export
 from briskseg.runtime.backends.onnx_backend import OnnxBackend
 
+_OVMS = "config.json"
 _PBTXT = """# {summary}
 name: {name}
 backend: "onnxruntime"
@@ -73,16 +74,21 @@ def write_triton(done: Export) -> None:
 
 def write_ovms(done: Export) -> None:
     """Write config.json at the top of the folder, or add the model to the one that is there."""
-    folder, file = done.file.parents[1], done.out / "config.json"
+    folder = done.file.parents[1]
     config = {"name": folder.name, "base_path": folder.name}
     # Else it computes in bfloat16 where the processor does, and labels are others.
     entry = {"config": {**config, "plugin_config": {"INFERENCE_PRECISION_HINT": "f32"}}}
-    whole = _read_ovms(file) if file.exists() else {"model_config_list": []}
+    whole = read_ovms(done.out)
     whole["model_config_list"].append(entry)
-    _write(file, json.dumps(whole, indent=2) + "\n")
+    _write(done.out / _OVMS, json.dumps(whole, indent=2) + "\n")
 
 
-def _read_ovms(file: Path) -> dict[str, list[object]]:
+def read_ovms(out: Path) -> dict[str, list[object]]:
+    """What config.json in a folder lists, or nothing where there is none. Raises RequestError for a
+    file that is something else."""
+    file = out / _OVMS
+    if not file.exists():
+        return {"model_config_list": []}
     try:
         check_size(file, MAX_LIST_BYTES, RequestError)
         whole = parse_json(file.read_bytes())
