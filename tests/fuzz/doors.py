@@ -25,8 +25,10 @@ from unittest.mock import patch
 
 import cv2
 import numpy as np
+import serve_doors
 from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
 from PIL import Image
+from serve_doors import read as send_to_server
 from shape_doors import EMBEDDED, LIST, REPLACED
 from shape_doors import read as read_shapes
 from shape_doors import seeds as shape_seeds
@@ -584,6 +586,16 @@ DOORS: dict[str, Door] = {
     "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
+    **{
+        f"serve-{kind}": Door(
+            ".body", made, functools.partial(send_to_server, kind, make_card), words
+        )
+        for kind, made, words in (
+            ("image", images, []),
+            ("form", lambda: serve_doors.forms(images()), serve_doors.WORDS),
+            ("tensor", serve_doors.tensors, [*JSON_WORDS, b"\n"]),
+        )
+    },
     **{
         kind: Door(
             Path(place).suffix,

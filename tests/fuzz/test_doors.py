@@ -22,6 +22,9 @@ NEEDS = {
     "onnx": "onnx",
     "events": "tensorboard",
     "run-folder": "matplotlib",
+    "serve-image": "uvicorn",
+    "serve-form": "uvicorn",
+    "serve-tensor": "uvicorn",
 }
 
 share = st.floats(0, 1, exclude_max=True)

@@ -68,6 +68,7 @@ VERBS: tuple[str, ...] = (
     "predict",
     "report",
     "export",
+    "serve",
     "bench",
     "convert",
     "models",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _Model = Annotated[
     Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
 ]
+_To = Annotated[
+    str, typer.Option(help="The format: onnx, openvino, litert, keras, web, triton, ovms.")
+]
 _Size = Annotated[
     str | None,
     typer.Option(
@@ -49,9 +52,9 @@ _MaxClassLoss = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="The file to write, of web the folder; by default the weights file with the format's "
-        "suffix, and of a shipped name, which belongs to the package, here. A file that is there "
-        "is not overwritten."
+        help="The file to write, of web, triton and ovms the folder; by default the weights file "
+        "with the format's suffix, and of a shipped name, which belongs to the package, here. A "
+        "file that is there is not overwritten."
     ),
 ]
 
@@ -59,7 +62,7 @@ _Out = Annotated[
 @app.command()
 def export(
     model: _Model,
-    to: Annotated[str, typer.Option(help="The format: onnx, openvino, litert, keras, web.")],
+    to: _To,
     size: _Size = None,
     data: _Data = None,
     classes: ClassesOption = None,
@@ -90,6 +93,9 @@ def export(
     videos: it opens from a double click or from any server, asks nothing of any, and sends nothing.
     MODEL may be an .onnx file, which is taken as it is; of weights that lie beside the .onnx file
     made of them, as shipped ones do, that is taken, without torch.
+
+    triton, ovms: a folder that Triton Inference Server or OpenVINO Model Server loads models from,
+    with the ONNX file and what the server reads of it (docs/serve.md). MODEL as for web.
 
     The file is run beside the network on drawn images and on those of --data, and deleted where
     any logit differs by more than 1e-4 of their standard deviation, or a label is another where the

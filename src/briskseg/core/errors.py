@@ -6,6 +6,7 @@ BriskError                 exit status 1: the work failed
 │   └── MissingExtraError  an optional package is not installed
 ├── DataError              an image, a label file or a data set is damaged or does not fit
 │   ├── ContentError       a file is of another kind than its name says, or than is read
+│   ├── PixelsError        an image has more pixels than are read at once
 │   └── UnknownLabelError  a label file holds values or colors that are no class
 ├── WeightsError           a weights file is damaged, not recognized, or lacks its card
 ├── TrainingError          a run cannot go on: it diverged, or its folder is not usable
@@ -66,6 +67,10 @@ class ContentError(DataError):
     def __init__(self, kind: str, found: str, fix_hint: str) -> None:
         self.kind, self.found, self.fix_hint = kind, found, fix_hint
         super().__init__(f"{found}; {fix_hint}")
+
+
+class PixelsError(DataError):
+    """An image, a label file or a frame has more pixels than are read at once."""
 
 
 class UnknownLabelError(DataError):

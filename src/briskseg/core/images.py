@@ -53,8 +53,7 @@ def read_image(path: Path, data: bytes | None = None) -> Array:
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
-    states more pixels than `max_pixels()`. data: the image's bytes, where `path` is a file that
-    holds them among other things.
+    states more pixels than `max_pixels()`. data: as of `opened`.
     """
     with opened(path, data=data) as picture:
         return decode_image(picture, path, data)
@@ -184,7 +183,7 @@ def write_png(path: Path, array: Array, palette: Array | None = None) -> None:
     there whole or as it was. Raises BriskError naming it where it cannot be encoded or written.
     """
     if palette is None:
-        write_picture(path, _encoded(path, ".png", array))
+        write_picture(path, png_bytes(array, str(path)))
         return
     written = io.BytesIO()
     try:
@@ -211,6 +210,14 @@ def write_picture(path: Path, encoded: bytes) -> None:
             f"{path} cannot be written: {error.strerror or error}; make room and look at the "
             "folder's permissions, or name another folder"
         ) from error
+
+
+def png_bytes(array: Array, name: str = "the picture") -> bytes:
+    """The content of a PNG file of (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 values.
+
+    Raises BriskError, calling it `name`, where it cannot be encoded.
+    """
+    return _encoded(Path(name), ".png", array)
 
 
 def _encoded(path: Path, suffix: str, array: Array, *how: int) -> bytes:

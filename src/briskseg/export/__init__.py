@@ -51,7 +51,8 @@ class Format(NamedTuple):
     beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
         file; `suffix` then is only how its name ends where the user names none. backend: what runs
         it when it is checked, where that is not the format itself. budget: bytes above which it is
-        said to be large; 0: none.
+        said to be large; 0: none. config: of a server's model repository, "module:function" that
+        writes what the server reads beside the ONNX file.
     """
 
     suffix: str
@@ -64,6 +65,7 @@ class Format(NamedTuple):
     inside: str = ""
     backend: str = ""
     budget: int = 0
+    config: str = ""
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -105,6 +107,19 @@ FORMATS = {
         backend="onnx",
         budget=9_000_000,
     ),
+    **{
+        to: Format(
+            f"-{to}",
+            title,
+            "onnx_file:write_onnx",
+            _TAKES,
+            _GIVES,
+            any_size=True,
+            backend="onnx",
+            config=f"model_repository:write_{to}",
+        )
+        for to, title in (("triton", "ONNX for Triton"), ("ovms", "ONNX for OpenVINO Model Server"))
+    },
 }
 
 
@@ -167,7 +182,7 @@ def export(
     int8: Int8 | None = None,
 ) -> Export:
     """Write the network in `model`, a run folder or a .safetensors file, in the format `to`; for a
-    page an .onnx file of ours is taken too, and taken where it lies beside its weights.
+    page or a server an .onnx file of ours is taken too, and taken where it lies beside its weights.
 
     The file takes images of `size_hw`; by default of any size, or where the format needs one, of
     the card's `input.size`. `out` is by default the weights file with the format's suffix, of
@@ -185,21 +200,35 @@ def export(
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
     from briskseg.runtime.backends import EXPORTED
-    from briskseg.runtime.model_files import find_weights, is_exported, sha256, weights_folder
+    from briskseg.runtime.model_files import (
+        find_weights,
+        is_exported,
+        model_name,
+        sha256,
+        weights_folder,
+    )
 
     if int8 is not None:
         refuse_int8_of(to)
-    ready = _onnx_file(model, size_hw) if to == "web" else None
+    if chosen.config:
+        chosen = chosen._replace(inside=f"{model_name(model)}/1/model.onnx")
+    ready = _onnx_file(model, size_hw) if to == "web" or chosen.config else None
     file = ready if ready is not None and is_exported(model) else find_weights(model)
     if out is None:
         folder = Path() if file.parent == weights_folder() else file.parent
         out = folder / f"{file.stem}{'' if int8 is None else '-int8'}{chosen.suffix}"
     _check_out(out, chosen)
+    if to == "ovms":
+        from briskseg.export.model_repository import read_ovms
+
+        read_ovms(out)
     if ready is not None:
+        from briskseg.export.model_repository import copy_onnx
         from briskseg.export.web_page import write_page
 
-        card, exported = write_page(ready, out / chosen.inside)
-        return Export(out, chosen, card, exported, None)
+        write_ready = copy_onnx if chosen.config else write_page
+        card, exported = write_ready(ready, out / chosen.inside)
+        return _configured(Export(out, chosen, card, exported, None))
     from briskseg.runtime.backends.torch_backend import TorchBackend
 
     backend, card = TorchBackend.open(file, device="cpu")
@@ -225,7 +254,15 @@ def export(
         precision="float32",
         weights=sha256(file),
     )
-    return _write(backend, card, exported, chosen, out, images, int8)
+    return _configured(_write(backend, card, exported, chosen, out, images, int8))
+
+
+def _configured(done: Export) -> Export:
+    """The same, with what a server reads beside the file, where it is for one."""
+    if done.format.config:
+        module, _, function = done.format.config.partition(":")
+        getattr(importlib.import_module(f"briskseg.export.{module}"), function)(done)
+    return done
 
 
 def _onnx_file(model: Path, size_hw: tuple[int, int] | None) -> Path | None:
@@ -275,7 +312,7 @@ def _write(
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 BOUND = 1e-3
 MARGIN = 1e-3  # likewise: where the two best logits are nearer, either label is right
 # The same where the file resizes images itself: OpenCV rounds some of their levels otherwise.
-RESIZED_MARGIN, RESIZED_SIZES = 0.2, ((3, 2), (4, 5))  # sizes as fractions of the network's
+# A network that draws thin things turns a level more or less into another label here and there.
+RESIZED_MARGIN, RESIZED_SHARE = 0.2, 1e-3
+RESIZED_SIZES = ((3, 2), (4, 5))  # as fractions of the network's
 SEEDS = (0, 1)  # of the streets that are drawn
 ANY_SIZE = ((96, 128), (61, 93))  # what is drawn for a file that takes any size
 
@@ -89,7 +91,7 @@ def verify_resizing(
         image = resize_image(draw_scene(0)[0], (height, width))
         logits = enlargement.uncropped(coarse(resize_image(image, size_hw)), size_hw)
         expected = enlarge(logits, (height, width), enlargement.align_corners)
-        _check_labels(expected, runs.labels(image), path, RESIZED_MARGIN)
+        _check_labels(expected, runs.labels(image), path, RESIZED_MARGIN, RESIZED_SHARE)
 
 
 def _drawn(size_hw: tuple[int, int]) -> list[Image]:
@@ -107,9 +109,14 @@ def _difference(expected: Logits, found: Logits, path: Path) -> float:
 
 
 def _check_labels(
-    expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path, margin: float = MARGIN
+    expected: Logits,
+    labels_hw: npt.NDArray[np.uint8],
+    path: Path,
+    margin: float = MARGIN,
+    share: float = 0.0,
 ) -> None:
-    """The label of each pixel must be that of its best logit, or of one within `margin` of it."""
+    """The label of each pixel, but for a `share` of them, must be that of its best logit, or of one
+    within `margin` of it."""
     if labels_hw.shape != expected.shape[1:] or labels_hw.max() >= expected.shape[0]:
         raise _refusal(
             path,
@@ -118,7 +125,7 @@ def _check_labels(
         )
     chosen = np.take_along_axis(expected, labels_hw[None].astype(np.intp), axis=0)[0]
     wrong = np.count_nonzero(chosen < expected.max(axis=0) - margin * expected.std())
-    if wrong:
+    if wrong > share * labels_hw.size:
         raise _refusal(
             path,
             f"{wrong} of {labels_hw.size} labels are not the network's, where its two best logits "

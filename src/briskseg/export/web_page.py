@@ -27,12 +27,25 @@ from briskseg.core.files.atomic import write_whole
 from briskseg.core.onnx_pruning import prune
 from briskseg.export import Runs, web_runtime
 from briskseg.runtime.backends.onnx_backend import OnnxBackend
+from briskseg.runtime.model_files import find_files
 
 if TYPE_CHECKING:
     from briskseg.models.network import Network
 
 INPUT, LOGITS = "images", "logits"  # of an ONNX file of ours
 MOST_THREADS = 4  # more take each other's cache, and a phone has seldom more fast cores
+
+# In the page that a server gives, with the network and without.
+_PLACES = (
+    """<label class="setting" for="place">Labels from <select id="place">{}</select></label>"""
+)
+_OPTIONS = {"browser": "this browser", "server": "the server"}
+_HERE = "Everything is computed in this page; no picture leaves this device"
+_NOWHERE = f"{_HERE}, and the page asks nothing of any server."
+_SERVED = (
+    "With labels from this browser no picture leaves this device; with labels from the server "
+    "pictures go to the server that this page came from, and nowhere else."
+)
 
 _IN_PAGE = ("support.js", "sources.js", "view.js", "saving.js", "page.js", "controls.js")
 _IN_WORKER = ("resize.js", "decode.js", "smoothing.js", "worker.js")
@@ -84,27 +97,64 @@ def _check_runtime() -> None:
 
 def page(model: bytes, card: Card, exported: Exported) -> str:
     """The whole page, for a serialized ONNX file of ours."""
-    worker, script = (_scripts(names) for names in (_IN_WORKER, _IN_PAGE))
-    style = _source("page.css")
+    config = _config(card, exported)
+    return _page(card, config, _content(model), {"places": "", "footer": _NOWHERE})
+
+
+def served_page(model: Path | None, card: Card) -> str:
+    """The page that a server of ours gives: its user chooses whether the browser labels, or the
+    server.
+
+    model: what is served. Where it has no ONNX file, or this package no ONNX Runtime Web, or with
+    None, the server alone labels.
+    """
+    files = find_files(model) if model is not None and not web_runtime.fault() else []
+    onnx = next((file for file in files if file.suffix.lower() == ".onnx"), None)
+    config: dict[str, object] = {"labels": _labels(card), "size": card.input.size}
+    content, places = dict.fromkeys(("module", "wasm", "network"), ""), ["server"]
+    if onnx is not None:
+        config = _config(card, read_exported(onnx)[1])
+        content, places = _content(onnx.read_bytes()), ["browser", "server"]
+    options = "".join(f'<option value="{place}">{_OPTIONS[place]}</option>' for place in places)
+    texts = {"places": _PLACES.format(options), "footer": _SERVED}
+    return _page(card, config, content, texts, is_served=True)
+
+
+def _page(
+    card: Card,
+    config: Mapping[str, object],
+    content: Mapping[str, str],
+    texts: Mapping[str, str],
+    is_served: bool = False,
+) -> str:
+    """content: of the runtime and the network; texts: those that depend on who gives the page."""
+    style, script = _source("page.css"), _scripts(_IN_PAGE)
     size = card.input.size
     seen = "of any size" if size is None else f"at {size[0]}x{size[1]}"
     return _filled(
         _source("page.html"),
         {
-            "policy": _policy(style, script),
+            "policy": _policy(style, script, is_served),
             "title": escape(f"{card.network.name}, {card.network.classes} classes"),
             "summary": escape(f"Every pixel's class, from pictures seen {seen}"),
             "about": _about(card),
             "style": style,
             "licence": _source("onnxruntime-web.LICENSE"),
-            "config": json.dumps(_config(card, exported)).replace("<", "\\u003c"),
-            "module": _packed((web_runtime.FOLDER / web_runtime.MODULE).read_bytes()),
-            "wasm": _packed((web_runtime.FOLDER / web_runtime.WASM).read_bytes()),
-            "network": _packed(prune(model, LOGITS, NETWORK_IMAGES)),
-            "worker": worker,
+            "config": json.dumps(config).replace("<", "\\u003c"),
+            "worker": _scripts((*_IN_WORKER, "server.js") if is_served else _IN_WORKER),
             "script": script,
+            **content,
+            **texts,
         },
     )
+
+
+def _content(model: bytes) -> dict[str, str]:
+    return {
+        "module": _packed((web_runtime.FOLDER / web_runtime.MODULE).read_bytes()),
+        "wasm": _packed((web_runtime.FOLDER / web_runtime.WASM).read_bytes()),
+        "network": _packed(prune(model, LOGITS, NETWORK_IMAGES)),
+    }
 
 
 def _about(card: Card) -> str:
@@ -121,7 +171,7 @@ def _about(card: Card) -> str:
 def _config(card: Card, exported: Exported) -> dict[str, object]:
     resizes = card.input.size is not None and exported.size is None
     return {
-        "labels": {"names": card.labels.names, "colors": card.labels.colors},
+        "labels": _labels(card),
         "size": card.input.size,
         "enlargement": {"factor": exported.factor, "alignCorners": exported.align_corners},
         "input": NETWORK_IMAGES if resizes else INPUT,
@@ -130,14 +180,20 @@ def _config(card: Card, exported: Exported) -> dict[str, object]:
     }
 
 
-def _policy(style: str, script: str) -> str:
-    """What the page may do: run this script and what it makes itself, and ask nobody anything."""
+def _labels(card: Card) -> dict[str, object]:
+    return {"names": card.labels.names, "colors": card.labels.colors}
+
+
+def _policy(style: str, script: str, is_served: bool) -> str:
+    """What the page may do: run this script and what it makes itself, and ask nobody anything; one
+    that is served, its server."""
     own = f"'{_hash(script)}'"
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src {own} blob: 'wasm-unsafe-eval'",
             "worker-src blob:",
+            *(["connect-src 'self'"] if is_served else []),
             f"style-src '{_hash(style)}'",
             "img-src blob: data:",
             "media-src blob: mediastream:",

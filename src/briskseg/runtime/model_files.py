@@ -11,6 +11,7 @@ from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.exported import Exported, read_exported
 from briskseg.core.files.contents import other_content
+from briskseg.core.files.safe_names import file_stem
 from briskseg.runtime.backends import EXPORTED, WEIGHTS
 
 ACCEPTED = (
@@ -32,6 +33,12 @@ def find_files(path: Path) -> list[Path]:
     beside = _beside(weights)
     digest = sha256(weights) if beside else ""
     return [*(file for file in beside if _made_of(file) == digest), weights]
+
+
+def model_name(path: Path) -> str:
+    """What a model is called where programs ask for it by name: the run's name, the file's without
+    ending, or the shipped name."""
+    return file_stem(path.resolve().name if path.is_dir() else path.stem)
 
 
 def is_exported(path: Path) -> bool:

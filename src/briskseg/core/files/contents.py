@@ -74,14 +74,25 @@ def other_content(path: Path, expected: Collection[str] = ()) -> Content | None:
             start = file.read(_LOOKED_AT)
     except OSError:
         return None
+    return _other_start(start, expected)
+
+
+def _other_start(start: bytes, expected: Collection[str] = ()) -> Content | None:
     for pattern, content in _BY_START:
         if pattern.match(start):
             return None if content.name in expected else content
     return None
 
 
-def check_content(path: Path, wanted: str) -> None:
-    """Raise ContentError where `other_content` sees something else than what is wanted."""
-    if content := other_content(path):
+def check_content(path: Path, wanted: str, content_bytes: bytes | None = None) -> None:
+    """Raise ContentError where `other_content` sees something else than what is wanted.
+
+    content_bytes: of a file in memory, which `path` only names.
+    """
+    if content_bytes is None:
+        content = other_content(path)
+    else:
+        content = _other_start(content_bytes[:_LOOKED_AT])
+    if content:
         found = f"{path}: {content.found}, expected {wanted}"
         raise ContentError(content.kind, found, content.fix_hint)

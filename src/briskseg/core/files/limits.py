@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.errors import BriskError, DataError, RequestError
+from briskseg.core.errors import BriskError, DataError, PixelsError, RequestError
 
 # Enough for any camera and most map tiles; beyond it one picture fills a machine's memory.
 MAX_PIXELS = 89_000_000
@@ -41,12 +41,17 @@ def max_pixels() -> int:
     return int(text)
 
 
-def too_many_pixels(path: Path, width: float, height: float, bound: int) -> DataError:
-    """The error for an image of more than `bound` pixels, by what its header says."""
-    return DataError(
+def too_many_pixels(
+    path: Path, width: float, height: float, bound: int, is_ours: bool = True
+) -> PixelsError:
+    """The error for an image of more than `bound` pixels, by what its header says.
+
+    is_ours: whether who reads the message can allow more.
+    """
+    more = f", or allow more: {MAX_PIXELS_VARIABLE}=N" if is_ours else ""
+    return PixelsError(
         f"{path}: {width:.0f}x{height:.0f} is {width * height:.0f} pixels, more than the {bound} "
-        f"that are read at once; cut it into tiles or make it smaller, or allow more: "
-        f"{MAX_PIXELS_VARIABLE}=N"
+        f"that are read at once; cut it into tiles or make it smaller{more}"
     )
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin, features
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
-from briskseg.core.errors import ContentError, DataError, Interrupted
+from briskseg.core.errors import ContentError, DataError, Interrupted, PixelsError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
@@ -31,46 +31,52 @@ _PILLOWS: ProcessSetting[int | None] = ProcessSetting(
 
 @contextmanager
 def opened(
-    path: Path, what: str = "an image", hint: str = "", data: bytes | None = None
+    path: Path,
+    what: str = "an image",
+    hint: str = "",
+    data: bytes | None = None,
+    bound: int | None = None,
 ) -> Iterator[Image.Image]:
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
-    what, hint: for the message. data: the picture's bytes, where `path` is a file that holds them
-    among other things. Raises DataError naming a file that is missing, empty, no regular
-    file, damaged, or of more than `max_pixels()` pixels, ContentError for one that is something
-    else or has other bands than are read.
+    what, hint: for the message. data: the picture's bytes, where `path` only names them: a file
+    that holds them among other things, or what was sent. bound: pixels, by default `max_pixels()`.
+    Raises DataError naming a file that is missing, empty, no regular file or damaged, PixelsError
+    for more pixels, ContentError for a file that is something else or has other bands than are
+    read.
     """
-    bound = max_pixels()
+    most = max_pixels() if bound is None else bound
     ending = f"; {hint}" if hint else ""
     try:
         if data is None:
-            check_file(path, bound, ending)
+            check_file(path, most, ending)
         else:
-            _check_bytes(path, len(data), bound, ending)
+            _check_bytes(path, len(data), most, ending)
         # before Pillow logs what it does not read
         if path.suffix.lower() in {".tif", ".tiff"} or data is not None:
             _check_bands(path, data)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
-        pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
+        pillows = most if Image.MAX_IMAGE_PIXELS is None else max(most, Image.MAX_IMAGE_PIXELS)
         source = path if data is None else io.BytesIO(data)
         with _PILLOWS.changed(pillows), Image.open(source, formats=FORMATS) as picture:
-            if picture.width * picture.height > bound:
-                raise too_many_pixels(path, picture.width, picture.height, bound)
+            if picture.width * picture.height > most:
+                raise too_many_pixels(path, picture.width, picture.height, most, bound is None)
             yield picture
     except (DataError, Interrupted):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(
-            f"{path}: more than the {bound} pixels that are read at once; cut it into tiles or "
+        raise PixelsError(
+            f"{path}: more than the {most} pixels that are read at once; cut it into tiles or "
             "make it smaller"
         ) from None
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
-        if data is not None:
-            raise DataError(f"{path}: the image embedded in it is damaged{ending}") from error
-        check_content(path, what)
-        raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
+        check_content(path, what, data)
+        # Pillow would name the object that holds the bytes, by its address
+        is_unnamed = data is not None and isinstance(error, UnidentifiedImageError)
+        why = "damaged, or of no kind that is read" if is_unnamed else error
+        raise DataError(f"{path}: cannot be read as {what} ({why}){ending}") from error
 
 
 def check_file(path: Path, bound: int, ending: str = "") -> None:
@@ -87,6 +93,8 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
 
 
 def _check_bytes(path: Path, size: int, bound: int, ending: str) -> None:
+    if size == 0:
+        raise DataError(f"{path}: no bytes, expected a picture{ending}")
     if size > bound * _BYTES_A_PIXEL + _BESIDE:
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"

@@ -67,6 +67,7 @@ function listen() {
     if (target.files.length) openFile(target.files[0]);
     target.value = ""; // so that the same file can be opened again
   });
+  element("place")?.addEventListener("change", relabel);
   document.addEventListener("keydown", press);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();

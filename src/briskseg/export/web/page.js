@@ -2,6 +2,7 @@
 // While the worker labels one picture of a camera, the next waits; older ones give way to newer.
 
 const config = JSON.parse(element("config").textContent);
+config.address = location.href;
 const view = new View(config.labels);
 const times = new Times();
 const worker = whatIsMissing() ? null : new Worker(addressOfWorker());
@@ -52,7 +53,7 @@ function begin() {
 
 const answers = {
   opened({ threads, ms }) {
-    const many = threads === 1 ? "one thread" : `${threads} threads`;
+    const many = { 0: "the server labels", 1: "one thread" }[threads] ?? `${threads} threads`;
     say(`Ready in ${(ms / 1000).toFixed(1)} s; ${many}`);
     isReady = true;
     take();
@@ -114,9 +115,19 @@ function take() {
     return;
   }
   sent = { source, frame, read: performance.now() - began };
-  const smooth = source.isLive ? Number(element("smooth").value) : 1;
-  const message = { kind: "frame", data: data.buffer, width, height, smooth };
+  const { isLive } = source;
+  const smooth = isLive ? Number(element("smooth").value) : 1;
+  const place = element("place")?.value ?? "browser";
+  const message = { kind: "frame", data: data.buffer, width, height, smooth, isLive, place };
   worker.postMessage(message, [data.buffer]);
+}
+
+// Label what is shown again: by something else, it may have other labels.
+function relabel() {
+  complain("");
+  times.clear();
+  isFresh = Boolean(source);
+  take();
 }
 
 function use(opened) {

@@ -1,6 +1,6 @@
 // What is shown: the picture with the classes' colors over it, the legend, the times.
 
-const STAGES = ["read", "resize", "network", "decode", "smooth", "draw"];
+const STAGES = ["read", "encode", "server", "resize", "network", "decode", "smooth", "draw"];
 const MEAN_OF = 12; // frames
 const LEGEND_EVERY = 250; // ms, so that moving numbers can be read
 

@@ -1,15 +1,20 @@
 // The page's worker: holds the network, takes pictures, gives labels. Nothing here uses the network
-// of the machine: all that is needed comes from the page.
+// of the machine: all that is needed comes from the page. (A page that a server gives has server.js
+// besides, which asks that server.)
 //
-// open {config, module, wasm, network} -> opened {threads, ms} or failed {message}
-// frame {data, width, height, smooth} -> labels {labels, counts, width, height, ms} or
-//     failed {message}. data: an ArrayBuffer of RGBA; ms: of each stage, by name.
+// open {config, module, wasm, network} -> opened {threads, ms} or failed {message}; threads: 0 in a
+//     page without the network.
+// frame {data, width, height, smooth, isLive, place} -> labels {labels, counts, width, height, ms}
+//     or failed {message}. data: an ArrayBuffer of RGBA; ms: of each stage, by name.
 // restart {} : the next frame begins a new stream.
 
 const smoother = new Smoother();
 let session = null;
 let runtime = null;
 let config = null;
+
+// Where labels come from: a function each, of a picture and the frame's watch.
+const PLACES = { browser: labelsFromHere };
 
 self.onmessage = async ({ data: message }) => {
   try {
@@ -31,6 +36,11 @@ function describe(error) {
 async function open(message) {
   const began = performance.now();
   config = message.config;
+  const threads = message.network ? await openNetwork(message) : 0;
+  self.postMessage({ kind: "opened", threads, ms: performance.now() - began });
+}
+
+async function openNetwork(message) {
   const packed = [message.module, message.wasm, message.network];
   const [module, wasm, network] = await Promise.all(packed.map(unpacked));
   const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
@@ -45,7 +55,7 @@ async function open(message) {
     enableCpuMemArena: true,
   });
   URL.revokeObjectURL(address);
-  self.postMessage({ kind: "opened", threads, ms: performance.now() - began });
+  return threads;
 }
 
 // Base64 of gzip -> its content.
@@ -55,25 +65,31 @@ async function unpacked(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function label({ data, width, height, smooth }) {
+async function label({ data, width, height, smooth, isLive, place }) {
   const watch = new Stopwatch();
-  const picture = { data: new Uint8ClampedArray(data), width, height };
-  const seen = config.size ?? [height, width];
-  const rgb = resized(picture, ...seen);
-  watch.lap("resize");
-  const logits = await run(rgb, seen);
-  watch.lap("network");
-  let labels = labelsOf(logits, config.enlargement, seen, height, width);
-  watch.lap("decode");
+  const picture = { data: new Uint8ClampedArray(data), width, height, isLive };
+  let labels = await PLACES[place](picture, watch);
   if (smooth > 1) {
     labels = smoother.next(labels, smooth);
     watch.lap("smooth");
   } else {
     smoother.reset();
   }
-  const counts = counted(labels, logits.classes);
+  const counts = counted(labels, config.labels.names.length);
   const found = { kind: "labels", labels, counts, width, height, ms: watch.ms };
   self.postMessage(found, [labels.buffer]);
+}
+
+async function labelsFromHere(picture, watch) {
+  const { width, height } = picture;
+  const seen = config.size ?? [height, width];
+  const rgb = resized(picture, ...seen);
+  watch.lap("resize");
+  const logits = await run(rgb, seen);
+  watch.lap("network");
+  const labels = labelsOf(logits, config.enlargement, seen, height, width);
+  watch.lap("decode");
+  return labels;
 }
 
 async function run(rgb, [height, width]) {

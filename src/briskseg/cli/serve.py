@@ -1,0 +1,124 @@
+"""briskseg serve: a network behind HTTP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from briskseg.cli import app, options
+from briskseg.core.wording import counted
+
+_Host = Annotated[
+    str, typer.Option(help="The address to listen at; 0.0.0.0 is every one of this machine.")
+]
+_Port = Annotated[
+    int, typer.Option(min=0, max=65535, help="The port to listen at; 0 takes a free one.")
+]
+_TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Answer only who sends the token in this file (Authorization: Bearer)."
+    ),
+]
+_Workers = Annotated[
+    int, typer.Option(min=1, max=256, help="Threads that decode, label and encode at once.")
+]
+_Queue = Annotated[
+    int, typer.Option(min=0, max=65536, help="Requests that may wait; further ones get a 503.")
+]
+_MaxBody = Annotated[
+    int, typer.Option(min=1, max=1024, metavar="MB", help="Of a request's body, in 2^20 bytes.")
+]
+_MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1 << 30,
+        metavar="N",
+        help="Of an image; by default 33 million, or 8 million where the network sees images at "
+        "their own size.",
+    ),
+]
+_Timeout = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        max=3600,
+        metavar="S",
+        help="Seconds in which a body must have come, and in which a worker must be free for it.",
+    ),
+]
+
+
+@app.command()
+def serve(
+    model: options.ModelArgument,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    token_file: _TokenFile = None,
+    workers: _Workers = 2,
+    queue: _Queue = 64,
+    max_body: _MaxBody = 32,
+    max_pixels: _MaxPixels = None,
+    timeout: _Timeout = 30.0,
+    window: options.WindowOption = None,
+    stride: options.StrideOption = None,
+    backend: options.BackendOption = "auto",
+    threads: options.ThreadsOption = None,
+) -> None:
+    """Label images that others send, over HTTP.
+
+    POST /segment takes an image and answers a PNG of class indices, of the image's size;
+    ?as=color, overlay or runs answers something else. /segment/batch takes several, the websocket
+    /segment/frames a camera's. /v2/models/NAME/infer speaks KServe's protocol, as Triton's clients
+    do. / is a page that labels what it is shown; /openapi.json lists the rest.
+
+    SIGTERM and Ctrl-C end it once what was accepted is answered.
+
+    Examples: briskseg serve fast-scnn-camvid11
+
+    curl --data-binary @street.jpg localhost:8000/segment > labels.png
+    """
+    from briskseg.runtime.model_files import model_name
+    from briskseg.serving.server import bind
+    from briskseg.serving.server import serve as serve_predictor
+    from briskseg.serving.settings import Settings, Token, default_pixels
+
+    token = None if token_file is None else Token.read(token_file)
+    with bind(host, port) as bound:
+        predictor = options.load_model(model, backend, threads, window, stride)
+        has_windows = window is not None
+        settings = Settings(
+            workers=workers,
+            queue=queue,
+            body=max_body << 20,
+            pixels=max_pixels or default_pixels(predictor.card, has_windows),
+            timeout=timeout,
+            token=token,
+        )
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}/"
+
+        def begun() -> None:
+            print(f"serving {predictor.ran} at {address}", flush=True)
+            if token is None and not _is_local(host):
+                print(
+                    "note: whoever reaches this machine can ask; --token-file lets in only who "
+                    "knows the token",
+                    file=sys.stderr,
+                )
+
+        def page() -> str:
+            from briskseg.export.web_page import served_page
+
+            return served_page(None if has_windows else model, predictor.card)
+
+        answered = serve_predictor(predictor, model_name(model), settings, bound, page, begun)
+    print(f"ended; {counted(answered, 'request')} answered")
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,136 @@
+"""The predictor and the threads that call it: everything that takes long runs here."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from briskseg.core.errors import BriskError, DataError, PixelsError
+from briskseg.core.files.pictures import opened
+from briskseg.core.images import decode_image
+from briskseg.core.types import Image, Labels
+from briskseg.runtime.predictor import Predictor
+from briskseg.serving.metrics import Metrics
+from briskseg.serving.refusals import RETRY_S, Refused
+from briskseg.serving.settings import MAX_SIDE, Settings
+
+Result = TypeVar("Result")
+
+_WHOLE = "send a whole PNG, JPEG or WebP file"
+
+
+class Stopwatch:
+    """The milliseconds of each stage of one request, told to the metrics too."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.ms: dict[str, float] = {}
+        self._metrics = metrics
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """The stage that began with the one before ends now."""
+        now = time.perf_counter()
+        self.ms[stage] = self.ms.get(stage, 0.0) + 1e3 * (now - self._last)
+        self._metrics.stage(stage, now - self._last)
+        self._last = now
+
+
+Work = Callable[["Engine", Stopwatch], Result]
+
+
+class Engine:
+    """Runs work in `settings.workers` threads, which share one predictor.
+
+    name: of the model. A predictor takes calls from several threads; while one thread has the
+    network, the others decode and encode.
+    """
+
+    def __init__(self, predictor: Predictor, name: str, settings: Settings) -> None:
+        self.predictor, self.name, self.settings = predictor, name, settings
+        self.label_set = predictor.card.labels.to_label_set()
+        self.running = 0  # works that a thread has begun with
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="predictor")
+        predictor.on_stage_end = self._stage_ended
+
+    def warm_up(self) -> None:
+        """Run the network once, so that the first request need not wait for it."""
+        self.predictor(np.zeros((*(self.predictor.card.input.size or (64, 64)), 3), np.uint8))
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self._pool.shutdown()
+
+    async def run(self, work: Work[Result], watch: Stopwatch) -> Result:
+        """What `work` gives, in one of the threads.
+
+        Raises Refused for what is wrong with the request, and where no thread was free in time.
+        """
+        loop = asyncio.get_running_loop()
+        latest = time.monotonic() + self.settings.timeout
+        return await loop.run_in_executor(
+            self._pool, functools.partial(self._run, work, watch, latest)
+        )
+
+    def _run(self, work: Work[Result], watch: Stopwatch, latest: float) -> Result:
+        with self._lock:
+            self.running += 1
+        self._thread.watch = watch
+        try:
+            watch.lap("wait")
+            if time.monotonic() > latest:
+                raise Refused(
+                    503,
+                    f"no worker was free for {self.settings.timeout:g} s; ask again in {RETRY_S} s",
+                    "late",
+                )
+            return work(self, watch)
+        except PixelsError as error:
+            raise Refused(413, str(error), "pixels") from None
+        except DataError as error:
+            raise Refused(400, str(error), "image") from None
+        except MemoryError:
+            raise Refused(
+                413, "the memory is not enough for this request; send smaller images", "memory"
+            ) from None
+        finally:
+            self._thread.watch = None
+            with self._lock:
+                self.running -= 1
+
+    def read(self, content: bytes, name: str = "the image") -> Image:
+        """A picture's pixels, (H, W, 3) uint8 RGB. Raises DataError, calling it `name`."""
+        path, pixels = Path(name), self.settings.pixels
+        with opened(path, hint=_WHOLE, data=content, bound=pixels) as picture:
+            image_hwc = decode_image(picture, path, content)
+        if max(image_hwc.shape) > MAX_SIDE:
+            height, width = image_hwc.shape[:2]
+            raise PixelsError(
+                f"{name}: {width}x{height}, expected sides of at most {MAX_SIDE} pixels; cut it "
+                "into tiles"
+            )
+        return image_hwc
+
+    def labels(self, image_hwc: Image) -> Labels:
+        """The labels of an image, at its size."""
+        try:
+            return self.predictor(image_hwc)
+        except BriskError as error:  # which names files of this machine
+            raise Failed(f"{image_hwc.shape[1]}x{image_hwc.shape[0]}") from error
+
+    def _stage_ended(self, stage: str) -> None:
+        if (watch := getattr(self._thread, "watch", None)) is not None:
+            watch.lap(stage)
+
+
+class Failed(Exception):
+    """The network cannot be run on an image of this size: a fault of the server's."""

@@ -1,0 +1,104 @@
+"""The process that serves: its socket, its signals, and an end that loses nothing accepted."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from briskseg.core.errors import MissingExtraError, RequestError
+from briskseg.runtime.predictor import Predictor
+from briskseg.serving.settings import Settings
+
+try:
+    import uvicorn
+
+    from briskseg.serving.app import create_app
+    from briskseg.serving.engine import Engine
+    from briskseg.serving.gate import Gate
+except ModuleNotFoundError as error:
+    raise MissingExtraError(str(error.name), "serving", "serve") from error
+
+_GRACE_S = 1.0  # for clients that keep connections open to hear that this one ends
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with this address; it does not listen yet. Raises RequestError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(
+            f"cannot listen at {host} port {port}: {reason}; name another --port or --host"
+        ) from None
+    return bound
+
+
+def serve(
+    predictor: Predictor,
+    name: str,
+    settings: Settings,
+    bound: socket.socket,
+    page: Callable[[], str],
+    begun: Callable[[], None],
+) -> int:
+    """Serve until a signal (SIGTERM, Ctrl-C) ends it; how many requests were answered.
+
+    name: of the model. page: gives the HTML page at /. begun: called once requests are taken. What
+    was accepted before the signal is still answered; a second signal ends it at once.
+    """
+    engine = Engine(predictor, name, settings)
+    engine.warm_up()
+    app = create_app(engine, page)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",  # what concerns the operator, the guard logs
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=settings.frame,
+        ws_per_message_deflate=False,  # images are packed already
+        timeout_graceful_shutdown=int(settings.timeout),
+    )
+    server = _Server(config, app.state.site.gate, begun)
+    server.run(sockets=[bound])
+    engine.close()
+    return server.server_state.total_requests
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which on a signal first answers what was accepted, and refuses what comes then
+    with a sentence instead of a closed door."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, begun: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._gate, self._begun = gate, begun
+        self._is_asked_to_end = False
+        self._earliest_end = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._begun()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._is_asked_to_end:
+            self.should_exit = True
+            self.force_exit = sig == signal.SIGINT
+        self._is_asked_to_end = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._is_asked_to_end:
+            if not self._gate.draining.is_set():
+                self._gate.draining.set()
+                self._earliest_end = time.monotonic() + _GRACE_S
+            if not self._gate.accepted and time.monotonic() >= self._earliest_end:
+                self.should_exit = True
+        return await super().on_tick(counter)

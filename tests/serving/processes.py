@@ -1,0 +1,60 @@
+"""`briskseg serve` as a process of its own, at a port of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MODEL = "fast-scnn-camvid11"
+COMMAND = (sys.executable, "-c", "from briskseg.cli import main; main()", "serve")
+PATIENCE = 120  # s
+
+
+class Server:
+    """A server that takes requests. address: of its root, without the slash."""
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self.process, self.address = process, address
+        self.port = int(address.rpartition(":")[2])
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def ended(self) -> tuple[int, str, str]:
+        """Its exit status, and what it printed since it began, once it has ended."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+    def memory_mb(self) -> float:
+        """Its resident memory."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def serving(*options: object, model: object = MODEL) -> Iterator[Server]:
+    """A server of the shipped network in ONNX Runtime, with one thread."""
+    words = [*COMMAND, model, "--port", 0, "--backend", "onnx", "--threads", 1, *options]
+    process = subprocess.Popen(
+        [*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    late = threading.Timer(PATIENCE, process.kill)
+    late.start()
+    try:
+        line = process.stdout.readline()
+        late.cancel()
+        address = re.search(r"http://\S+:\d+", line)
+        assert address, line + process.stderr.read()
+        yield Server(process, address[0])
+    finally:
+        late.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
