@@ -34,6 +34,7 @@ web: .venv/installed
 
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/run.py --cases $(CASES)
+	$(BIN)/python tests/fuzz/serve.py --cases $(CASES)
 
 compat: .venv/installed .venv-oldest/installed
 	$(BIN)/python tests/compat/write_files.py build/compat

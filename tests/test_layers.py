@@ -23,6 +23,7 @@ ALLOWED = {
     "training": {"core", "data", "evaluation", "models", "recipe", "runs", "runtime"},
     "export": {"core", "data", "evaluation", "models", "runtime"},
     "benchmark": {"core", "data", "evaluation", "export", "runtime"},
+    "serving": {"core", "runtime"},
     "runs": {"core", "recipe"},
     "cli": {
         "benchmark",
@@ -34,6 +35,7 @@ ALLOWED = {
         "recipe",
         "runs",
         "runtime",
+        "serving",
         "training",
     },
 }
@@ -72,6 +74,11 @@ HEAVY = {
     "keras": {"export/keras_file.py"},
     "h5py": {"export/keras_reader.py"},
     "matplotlib": {"core/plots.py"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "anyio": {"serving/frames.py"},
+    "prometheus_client": {"serving/metrics.py"},
+    "python_multipart": {"serving/bodies.py"},
     "tkinter": {"runtime/video/window.py"},
     "tensorboard": {"runs/compare/tensorboard_.py", "training/loggers.py"},
 }

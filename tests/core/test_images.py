@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from briskseg.core.errors import BriskError, DataError, Interrupted
+from briskseg.core.errors import BriskError, ContentError, DataError, Interrupted, PixelsError
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import (
     image_size,
     read_image,
+    read_image_bytes,
     resize_image,
     resize_labels,
     write_jpeg,
@@ -161,3 +162,26 @@ def test_an_interrupt_while_reading_is_not_taken_for_damage(tmp_path, picture):
     Image.fromarray(picture).save(tmp_path / "a.png")
     with pytest.raises(Interrupted, match="stop"), opened(tmp_path / "a.png"):
         raise Interrupted("stop")  # as the handler of a signal does, wherever the thread is
+
+
+def test_bytes_are_read_as_their_file_is(tmp_path):
+    """Of every kind, turned ones and such with alpha among them; what is refused is refused."""
+    rng = np.random.default_rng(2)
+    photo = Image.fromarray(rng.integers(0, 256, (9, 13, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    made = [(photo, kind, {"exif": exif}) for kind in ("PNG", "JPEG", "TIFF", "WEBP")]
+    made += [(photo, kind, {}) for kind in ("BMP", "PPM")]
+    made += [(photo.convert(mode), "PNG", {}) for mode in ("L", "LA", "RGBA", "P", "I;16")]
+    made += [(photo.convert("CMYK"), "JPEG", {}), (photo.convert("LA"), "TIFF", {})]
+    for number, (picture, kind, how) in enumerate(made):
+        file = tmp_path / f"{number}.{kind.lower()}"
+        picture.save(file, kind, **how)
+        found = read_image_bytes(file.read_bytes(), "it", 117)
+        assert np.array_equal(found, read_image(file)), (kind, picture.mode)
+        with pytest.raises(PixelsError, match=r"^it: .*more than the 116 "):
+            read_image_bytes(file.read_bytes(), "it", 116)
+    floats = tmp_path / "floats.tif"
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(floats)
+    with pytest.raises(ContentError, match=r"^it: stores floating-point"):
+        read_image_bytes(floats.read_bytes(), "it", 117)

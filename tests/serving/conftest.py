@@ -18,8 +18,11 @@ from briskseg.core.images import png_bytes
 from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.predictor import Predictor
 
-pytest.importorskip("uvicorn", reason="SERVE IS NOT TESTED: pip install '.[serve]'")
-pytest.importorskip("httpx2", reason="SERVE IS NOT TESTED: pip install '.[dev]'")
+
+@pytest.fixture(scope="session", autouse=True)
+def _can_be_tested() -> None:
+    pytest.importorskip("uvicorn", reason="SERVE IS NOT TESTED: pip install '.[serve]'")
+    pytest.importorskip("httpx2", reason="SERVE IS NOT TESTED: pip install '.[dev]'")
 
 
 def client_of(predictor: Predictor, page: Callable[[], str] = str, **settings: Any) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 MODEL = "fast-scnn-camvid11"
 COMMAND = (sys.executable, "-c", "from briskseg.cli import main; main()", "serve")
@@ -20,17 +21,19 @@ PATIENCE = 120  # s
 class Server:
     """A server that takes requests. address: of its root, without the slash."""
 
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self.process, self.address = process, address
-        self.port = int(address.rpartition(":")[2])
+    def __init__(self, process: subprocess.Popen[str], address: str, said: IO[str]) -> None:
+        """said: its standard error, as a file: what decoders say would fill a pipe."""
+        self.process, self.address, self._said = process, address, said
+        self.port = int(address.rpartition(":")[2] or 0)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def ended(self) -> tuple[int, str, str]:
         """Its exit status, and what it printed since it began, once it has ended."""
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out, err
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        self._said.seek(0)
+        return self.process.returncode, out, self._said.read()
 
     def memory_mb(self) -> float:
         """Its resident memory."""
@@ -42,19 +45,21 @@ class Server:
 def serving(*options: object, model: object = MODEL) -> Iterator[Server]:
     """A server of the shipped network in ONNX Runtime, with one thread."""
     words = [*COMMAND, model, "--port", 0, "--backend", "onnx", "--threads", 1, *options]
-    process = subprocess.Popen(
-        [*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    late = threading.Timer(PATIENCE, process.kill)
-    late.start()
-    try:
-        line = process.stdout.readline()
-        late.cancel()
-        address = re.search(r"http://\S+:\d+", line)
-        assert address, line + process.stderr.read()
-        yield Server(process, address[0])
-    finally:
-        late.cancel()
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            [*map(str, words)], stdout=subprocess.PIPE, stderr=said, text=True
+        ) as process,
+    ):
+        late = threading.Timer(PATIENCE, process.kill)
+        late.start()
+        try:
+            line = process.stdout.readline()
+            late.cancel()
+            server = Server(process, line.strip().rpartition(" at ")[2].rstrip("/"), said)
+            assert server.address, server.ended()
+            yield server
+        finally:
+            late.cancel()
+            if process.poll() is None:
+                process.kill()

@@ -79,6 +79,18 @@ def test_the_server_labels_a_camera(served, server, predictor):
     assert served.problems == []
 
 
+def test_the_browser_s_user_types_the_token_once(browser, pictures, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef")
+    with serving("--token-file", file) as server:
+        browser.open(server.address.replace("://", "://anyone:0123456789abcdef@"))
+        browser.wait_ready()
+        choose(browser, "server")
+        show(browser, pictures / "own.png")
+        assert "server" in browser.text("times")
+        assert not browser.text("problem")
+
+
 def test_a_server_s_fault_is_said(browser):
     with serving() as server:
         browser.open(f"{server.address}/")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +84,7 @@ def serve(
 
     curl --data-binary @street.jpg localhost:8000/segment > labels.png
     """
+    from briskseg.core.process_settings import opencv_silenced
     from briskseg.runtime.model_files import model_name
     from briskseg.serving.server import bind
     from briskseg.serving.server import serve as serve_predictor
@@ -116,7 +119,11 @@ def serve(
 
             return served_page(None if has_windows else model, predictor.card)
 
-        answered = serve_predictor(predictor, model_name(model), settings, bound, page, begun)
+        # Whoever sends damaged images would fill the log with what is said of them here.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)
+        with opencv_silenced():
+            answered = serve_predictor(predictor, model_name(model), settings, bound, page, begun)
     print(f"ended; {counted(answered, 'request')} answered")
 
 

@@ -67,8 +67,8 @@ class Engine:
         self.predictor(np.zeros((*(self.predictor.card.input.size or (64, 64)), 3), np.uint8))
 
     def close(self) -> None:
-        """Wait for the threads."""
-        self._pool.shutdown()
+        """Wait for what the threads have begun with; the rest is given up."""
+        self._pool.shutdown(cancel_futures=True)
 
     async def run(self, work: Work[Result], watch: Stopwatch) -> Result:
         """What `work` gives, in one of the threads.

@@ -21,11 +21,15 @@ class Refused(Exception):
 
     def response(self) -> Response:
         """As an answer."""
-        headers = {"Retry-After": str(RETRY_S)} if self.status == 503 else {}
+        answer = JSONResponse({"error": self.message}, self.status)
+        if self.status == 503:
+            answer.headers["Retry-After"] = str(RETRY_S)
         if self.status == 401:
-            # With Basic a browser asks its user for the token: as the password, of any user.
-            headers["WWW-Authenticate"] = 'Bearer, Basic realm="briskseg", charset="UTF-8"'
-        return JSONResponse({"error": self.message}, self.status, headers)
+            # With Basic a browser asks its user for the token: as the password, of any user. In
+            # one header both would be legal, and Chromium would see neither.
+            answer.headers.append("WWW-Authenticate", "Bearer")
+            answer.headers.append("WWW-Authenticate", 'Basic realm="briskseg", charset="UTF-8"')
+        return answer
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:
