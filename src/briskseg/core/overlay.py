@@ -26,8 +26,9 @@ def overlay(image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: Label
         raise ValueError(f"the image is {image_hwc.shape}, its labels are {labels_hw.shape}")
     colors_hwc = label_set.colorize(labels_hw)
     picture = cv2.addWeighted(image_hwc, 0.5, colors_hwc, 0.5, 0)
-    ignored = labels_hw == IGNORED
-    picture[ignored] = image_hwc[ignored]
+    if labels_hw.max(initial=0) == IGNORED:  # a mask costs as much as all else here
+        ignored = labels_hw == IGNORED
+        picture[ignored] = image_hwc[ignored]
     return np.asarray(picture, dtype=np.uint8)
 
 
