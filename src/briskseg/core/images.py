@@ -207,6 +207,11 @@ def write_picture(path: Path, encoded: bytes) -> None:
         ) from error
 
 
+def encode_png(array: Array, name: str) -> bytes:
+    """The bytes that `write_png` would write, without a palette. name: for the error."""
+    return _encoded(Path(name), ".png", array)
+
+
 def _encoded(path: Path, suffix: str, array: Array, *how: int) -> bytes:
     try:
         stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.ndim == 3 else array

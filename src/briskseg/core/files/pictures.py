@@ -61,6 +61,11 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
         raise DataError(f"{path}: cannot be read as {what} ({error}){ending}") from error
 
 
+def most_bytes(pixels: int) -> int:
+    """The most bytes that a file of a picture of so many pixels may have."""
+    return pixels * _BYTES_A_PIXEL + _BESIDE
+
+
 def check_file(path: Path, bound: int, ending: str = "") -> None:
     """Raise DataError for a file that cannot hold a picture of at most `bound` pixels."""
     try:
@@ -71,7 +76,7 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
         raise DataError(f"{path}: no regular file, expected a picture{ending}")
     if size == 0:
         raise DataError(f"{path}: the file is empty{ending or '; restore it, or remove it'}")
-    if size > bound * _BYTES_A_PIXEL + _BESIDE:
+    if size > most_bytes(bound):
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
         )
