@@ -38,8 +38,8 @@ class Image:
 
 @dataclass(frozen=True)
 class Shard:
-    """What is labeled in one go. number: from 0 on. name: of its files in the output, without ending. Either a tar's
-    location, or images."""
+    """What is labeled in one go. number: from 0 on. name: of its files in the output, without
+    ending. Either a tar's location, or images."""
 
     number: int
     name: str
