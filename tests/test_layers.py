@@ -24,6 +24,7 @@ ALLOWED = {
     "export": {"core", "data", "evaluation", "models", "runtime"},
     "benchmark": {"core", "data", "evaluation", "export", "runtime"},
     "runs": {"core", "recipe"},
+    "scale": {"core", "runtime"},
     "cli": {
         "benchmark",
         "core",
@@ -34,6 +35,7 @@ ALLOWED = {
         "recipe",
         "runs",
         "runtime",
+        "scale",
         "training",
     },
 }
@@ -72,6 +74,9 @@ HEAVY = {
     "keras": {"export/keras_file.py"},
     "h5py": {"export/keras_reader.py"},
     "matplotlib": {"core/plots.py"},
+    "pyarrow": {"scale/parquet_files.py"},
+    "fsspec": {"scale/storage.py"},
+    "ray": {"scale/ray_tasks.py"},
     "tkinter": {"runtime/video/window.py"},
     "tensorboard": {"runs/compare/tensorboard_.py", "training/loggers.py"},
 }

@@ -22,6 +22,7 @@ NEEDS = {
     "onnx": "onnx",
     "events": "tensorboard",
     "run-folder": "matplotlib",
+    "label-manifest": "pyarrow",
 }
 
 share = st.floats(0, 1, exclude_max=True)

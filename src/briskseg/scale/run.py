@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.files.limits import parse_json
 from briskseg.core.parallel import available_threads, thread_map
 from briskseg.core.types import Progress
 from briskseg.runtime.backends import BACKENDS
@@ -218,7 +219,7 @@ def _begun(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
         if storage.create(JOB, text.encode()):
             return config
     try:
-        begun = json.loads(storage.read(JOB))
+        begun = parse_json(storage.read(JOB))
         model = dict(begun["model"])
         source = str(begun["source"])
     except (ValueError, LookupError, TypeError):
