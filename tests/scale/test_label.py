@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -251,3 +253,54 @@ def test_wrong_requests_are_said_in_a_sentence(
     assert done.status == 2
     assert said in done.err
     assert not Path("out").exists()
+
+
+def test_a_model_that_gives_labels_alone_has_no_confidence(
+    command, weights_file: Path, photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """As exported files of some networks do at the size that they run at."""
+    from briskseg.runtime.backends.torch_backend import TorchBackend
+
+    def labels(self: TorchBackend, image_hwc: np.ndarray, at_own_size: bool) -> np.ndarray:
+        return image_hwc[..., 0] % 3
+
+    monkeypatch.setattr(TorchBackend, "run", labels)
+    out = tmp_path / "out"
+    done = command("label", photos, "--model", weights_file, "--out", out, "--workers", 1)
+    assert "note: 22 have no confidence: model.safetensors with torch in float32 gives" in done.err
+    rows = manifest(out)
+    assert {row["confidence"] for row in rows.values()} == {None}
+    image = read_image(photos / "01.png")
+    assert rows["01.png"]["histogram"] == np.bincount((image[..., 0] % 3).ravel()).tolist()
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "out"
+    words = ("label", photos, "--model", weights_file, "--out", out, "--workers", 1)
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, allowed[1]))  # a manifest has more
+    try:
+        done = command(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert done.status == 1
+    assert "File too large; make room, and give the same command again" in done.err
+    assert not any(out.glob("manifest/*"))
+    assert command(*words).out.startswith("22 of 23 images labeled")
+
+
+def test_a_package_that_is_not_installed_is_named(
+    weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from briskseg.cli import main; main()"
+    words = ["label", str(photos), "--model", str(weights_file), "--out", str(tmp_path / "out")]
+    line = [sys.executable, "-c", code, *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "briskseg: briskseg label needs the package 'pyarrow', which is not installed; install it "
+        "with: pip install 'briskseg[label]'\n"
+    )

@@ -88,7 +88,8 @@ def label(
 
     briskseg label photos --model runs/first --out labels --ray auto
     """
-    from briskseg.scale.run import Job, failure, read_part
+    from briskseg.scale.job import Job
+    from briskseg.scale.run import failure, read_part
     from briskseg.scale.run import label as label_job
 
     if ray is not None and (workers or part):

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from briskseg.core.errors import BriskError
 from briskseg.core.images import encode_png
 from briskseg.core.types import Labels
 from briskseg.scale.parquet_files import LabelsWriter, Row, runs_of
@@ -21,7 +20,8 @@ from briskseg.scale.storage import Storage
 
 
 class Output(Protocol):
-    """Made with (storage, scratch folder, the shard's name, facts for the files)."""
+    """Made with storage, scratch folder, the shard's name, and facts for the files. Its methods
+    raise OSError where the scratch folder cannot be written, BriskError where the storage."""
 
     def __init__(
         self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
@@ -49,7 +49,7 @@ class PngOutput:
     def encode(self, labels_hw: Labels, target: str, row: Row) -> None:
         row.file = f"{target}.png"
         made = self._scratch / f"{next(self._numbers)}.png"
-        _write(made, encode_png(labels_hw, row.file))
+        made.write_bytes(encode_png(labels_hw, row.file))
         self._storage.put(made, row.file)
 
     def add(self, row: Row, encoded: Any) -> None:
@@ -92,10 +92,7 @@ class TarOutput:
     def _append(self, name: str, data: bytes) -> None:
         info = tarfile.TarInfo(name)  # of no time and no owner
         info.size = len(data)
-        try:
-            self._tar.addfile(info, io.BytesIO(data))
-        except OSError as error:
-            raise _failed(self._made, error) from error
+        self._tar.addfile(info, io.BytesIO(data))
 
 
 class ParquetOutput:
@@ -113,31 +110,11 @@ class ParquetOutput:
         return runs_of(labels_hw)
 
     def add(self, row: Row, encoded: Any) -> None:
-        try:
-            self._writer.add(row, encoded)
-        except OSError as error:
-            raise _failed(self._made, error) from error
+        self._writer.add(row, encoded)
 
     def close(self) -> None:
-        try:
-            self._writer.close()
-        except OSError as error:
-            raise _failed(self._made, error) from error
+        self._writer.close()
         self._storage.put(self._made, self._name)
 
 
 OUTPUTS: dict[str, type[Output]] = {"png": PngOutput, "tar": TarOutput, "parquet": ParquetOutput}
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise _failed(path, error) from error
-
-
-def _failed(path: Path, error: OSError) -> BriskError:
-    return BriskError(
-        f"{path} cannot be written: {error.strerror or error}; make room, and give the same "
-        "command again to go on"
-    )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import BriskError, DataError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.files.pictures import most_bytes
 from briskseg.core.files.safe_names import check_file_name, printable
@@ -83,22 +83,26 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
     something cannot be written or reached; nothing is lost then.
     """
     predictor = _predictor(work.file, work.backend, work.threads)
-    classes = len(predictor.card.labels.names)
-    facts = {"classes": predictor.card.labels.names, **predictor.ran._asdict()}
-    facts["file"] = Path(work.file).name
-    storage = open_storage(work.out)
+    try:
+        rows = _written(work, shard, predictor, note)
+    except OSError as error:
+        raise BriskError(
+            f"{error.filename or work.out} cannot be written: {error.strerror or error}; make "
+            "room, and give the same command again to go on"
+        ) from error
+    failed = [(row.image, row.error) for row in rows if row.error is not None]
+    unsure = sum(row.error is None and row.confidence is None for row in rows)
+    return Done(len(rows), failed, unsure)
+
+
+def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list[Row]:
+    """Write the shard's labels and manifest; its rows."""
+    storage, classes = open_storage(work.out), predictor.card.labels.names
+    facts = predictor.ran._asdict() | {"classes": classes, "file": Path(work.file).name}
     rows: list[Row] = []
     with storage.scratch(shard.number) as scratch, _items(shard, scratch, work.to) as items:
         output = OUTPUTS[work.to](storage, scratch, shard.name, facts)
         note(len(items), 0)
-
-        def read(item: _Item) -> tuple[_Item, Image | DataError]:
-            try:
-                for part in PurePosixPath(item.name).parts:
-                    check_file_name(Path(part))
-                return item, item.read()
-            except DataError as error:
-                return item, error
 
         def infer(found: tuple[_Item, Image | DataError]) -> _Labeled:
             item, image = found
@@ -107,12 +111,12 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
             return _Labeled(item, *predictor.with_confidence(image))
 
         def encode(labeled: _Labeled) -> tuple[Row, object]:
-            row = _row(labeled, classes)
+            row = _row(labeled, len(classes))
             if labeled.labels_hw is None:
                 return row, None
             return row, output.encode(labeled.labels_hw, labeled.item.target, row)
 
-        with closing(pipelined(items, read, infer, encode)) as done:
+        with closing(pipelined(items, _image_of, infer, encode)) as done:
             for row, encoded in done:
                 if row.error is None:
                     output.add(row, encoded)
@@ -122,9 +126,16 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
         made = scratch / "manifest.parquet"
         write_manifest(made, rows, facts)
         storage.put(made, f"{MANIFEST}/{manifest_name(shard)}")
-    failed = [(row.image, row.error) for row in rows if row.error is not None]
-    unsure = sum(row.error is None and row.confidence is None for row in rows)
-    return Done(len(rows), failed, unsure)
+    return rows
+
+
+def _image_of(item: _Item) -> tuple[_Item, Image | DataError]:
+    try:
+        for part in PurePosixPath(item.name).parts:
+            check_file_name(Path(part))
+        return item, item.read()
+    except DataError as error:
+        return item, error
 
 
 class _Labeled(NamedTuple):

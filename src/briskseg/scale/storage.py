@@ -70,6 +70,9 @@ class Storage(Protocol):
     def names(self, folder: str) -> set[str]:
         """Of the files and folders in a folder below it, but hidden ones; none without it."""
 
+    def has(self, name: str) -> bool:
+        """Whether there is this file."""
+
     def read(self, name: str) -> bytes:
         """A file's bytes."""
 
@@ -105,6 +108,9 @@ class LocalStorage:
         except OSError as error:
             raise _failed(self.folder / folder, "read", error) from error
         return {name for name in found if not name.startswith(".")}
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).is_file()
 
     def read(self, name: str) -> bytes:
         try:
@@ -181,6 +187,11 @@ class RemoteStorage:
                 return set()
         names = {str(path).rstrip("/").rpartition("/")[2] for path in found}
         return {name for name in names if not name.startswith(".")}
+
+    def has(self, name: str) -> bool:
+        with self._failing(name, "read"):
+            self._file_system.invalidate_cache()
+            return bool(self._file_system.exists(f"{self._path}/{name}"))
 
     def read(self, name: str) -> bytes:
         with self._failing(name, "read"):
