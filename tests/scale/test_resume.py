@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from tests.scale.conftest import contents
 
+from briskseg.core.types import Image
+from briskseg.runtime.predictor import Predictor
+
 pytest.importorskip("pyarrow")
 
 # A process that dies, as by `kill -9`, before the file with this number becomes what it is to be.
@@ -123,3 +126,28 @@ def is_group_there(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("to", ["png", "tar", "parquet"])
+def test_ctrl_c_in_this_process_leaves_nothing_half_written(
+    command, weights_file: Path, photos: Path, tmp_path: Path, monkeypatch, to: str
+) -> None:
+    line = [*words(weights_file, photos, tmp_path / "out"), "--workers", "1", "--to", to]
+    predict, seen = Predictor.with_confidence, []
+
+    def pressed(self: Predictor, image_hwc: Image) -> object:
+        seen.append(image_hwc)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        return predict(self, image_hwc)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "with_confidence", pressed)
+        done = command(*line)
+    assert done.status == 130
+    assert "interrupted: 4 images are done" in done.err
+    assert not list((tmp_path / "out").glob(".work/*"))
+    assert command(*line).status == 1
+    fresh = [tmp_path / "other" if word == str(tmp_path / "out") else word for word in line]
+    assert command(*fresh).status == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "other")

@@ -11,7 +11,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from briskseg.core.images import encode_png
 from briskseg.core.types import Labels
@@ -20,8 +20,11 @@ from briskseg.scale.storage import Storage
 
 
 class Output(Protocol):
-    """Made with storage, scratch folder, the shard's name, and facts for the files. Its methods
-    raise OSError where the scratch folder cannot be written, BriskError where the storage."""
+    """A context: at its end what was made is put where it belongs, unless an exception ends it.
+
+    Made with storage, scratch folder, the shard's name, and facts for the files. Raises OSError
+    where the scratch folder cannot be written, BriskError where the storage.
+    """
 
     def __init__(
         self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
@@ -33,8 +36,9 @@ class Output(Protocol):
 
     def add(self, row: Row, encoded: Any) -> None: ...
 
-    def close(self) -> None:
-        """Put what was made where it belongs."""
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None: ...
 
 
 class PngOutput:
@@ -55,7 +59,10 @@ class PngOutput:
     def add(self, row: Row, encoded: Any) -> None:
         pass
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         pass
 
 
@@ -67,7 +74,7 @@ class TarOutput:
         self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
     ) -> None:
         self._storage, self._name, self._made = storage, f"{shard}.tar", scratch / "labels.tar"
-        self._tar = tarfile.open(self._made, "w")  # noqa: SIM115 (closed by `close`)
+        self._tar = tarfile.open(self._made, "w")  # noqa: SIM115 (`__exit__` closes it)
 
     def encode(self, labels_hw: Labels, target: str, row: Row) -> bytes:
         row.file, row.member = self._name, f"{target}.png"
@@ -85,9 +92,13 @@ class TarOutput:
         self._append(row.member, encoded)
         self._append(f"{row.member.removesuffix('.png')}.json", json.dumps(facts).encode())
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._tar.close()
-        self._storage.put(self._made, self._name)
+        if kind is None:
+            self._storage.put(self._made, self._name)
 
     def _append(self, name: str, data: bytes) -> None:
         info = tarfile.TarInfo(name)  # of no time and no owner
@@ -112,9 +123,13 @@ class ParquetOutput:
     def add(self, row: Row, encoded: Any) -> None:
         self._writer.add(row, encoded)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._writer.close()
-        self._storage.put(self._made, self._name)
+        if kind is None:
+            self._storage.put(self._made, self._name)
 
 
 OUTPUTS: dict[str, type[Output]] = {"png": PngOutput, "tar": TarOutput, "parquet": ParquetOutput}

@@ -101,13 +101,13 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
     facts = predictor.ran._asdict() | {"classes": classes, "file": Path(work.file).name}
     rows: list[Row] = []
     with storage.scratch(shard.number) as scratch, _items(shard, scratch, work.to) as items:
-        output = OUTPUTS[work.to](storage, scratch, shard.name, facts)
+        opened = OUTPUTS[work.to](storage, scratch, shard.name, facts)
         note(len(items), 0)
 
         def infer(found: tuple[_Item, Image | DataError]) -> _Labeled:
             item, image = found
             if isinstance(image, DataError):
-                return _Labeled(item, None, None, str(image))
+                return _Labeled(item, None, None, printable(str(image)))
             return _Labeled(item, *predictor.with_confidence(image))
 
         def encode(labeled: _Labeled) -> tuple[Row, object]:
@@ -116,13 +116,12 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
                 return row, None
             return row, output.encode(labeled.labels_hw, labeled.item.target, row)
 
-        with closing(pipelined(items, _image_of, infer, encode)) as done:
+        with opened as output, closing(pipelined(items, _image_of, infer, encode)) as done:
             for row, encoded in done:
                 if row.error is None:
                     output.add(row, encoded)
                 rows.append(row)
                 note(0, 1)
-        output.close()
         made = scratch / "manifest.parquet"
         write_manifest(made, rows, facts)
         storage.put(made, f"{MANIFEST}/{manifest_name(shard)}")

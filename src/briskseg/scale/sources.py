@@ -54,7 +54,7 @@ def find_shards(source: str, out: str, shard_size: int | None, dots: bool = True
     a shard, None: by their number. dots: whether names may keep dots but the last.
     Raises RequestError for what is not there, holds neither images nor tars, or holds both.
     """
-    found = sorted(_files(source, out), key=lambda pair: pair[1])
+    found = sorted(_files(source, out), key=lambda pair: pair[::-1])
     tars = [pair for pair in found if pair[1].lower().endswith(".tar")]
     images = [pair for pair in found if _suffix(pair[1]) in IMAGE_SUFFIXES]
     if tars and images:
