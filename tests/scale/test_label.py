@@ -171,14 +171,17 @@ def test_lists_and_patterns_name_the_same_images(
     chosen = sorted((photos / "sub" / "deep").iterdir())
     lines = [f"photos/sub/deep/{path.name}" for path in chosen[1:]]
     listed.write_text("\n".join(["# chosen", str(chosen[0]), "", *lines, lines[0]]) + "\n")
-    for name, source in (("a", listed), ("b", photos / "sub" / "**" / "*.png")):
+    (tmp_path / "link").symlink_to(photos)
+    patterns = [("b", photos / "sub/**/*.png"), ("c", tmp_path / "link/sub/**/*.png")]
+    for name, source in (("a", listed), *patterns):
         out = tmp_path / name
         done = command("label", source, "--model", weights_file, "--out", out, "--workers", 1)
         assert done.status == 0, done.err
         masks = out.rglob("*.png")
         assert {path.name for path in masks} == {path.name for path in chosen}
     assert (tmp_path / "a" / chosen[0].name).is_file()  # below the folder that holds all
-    assert (tmp_path / "b" / "deep" / chosen[0].name).is_file()  # below where the pattern begins
+    for name in "bc":  # below where the pattern begins
+        assert (tmp_path / name / "deep" / chosen[0].name).is_file()
 
 
 def test_output_within_the_source_is_no_source(command, weights_file: Path, photos: Path) -> None:

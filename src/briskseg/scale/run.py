@@ -115,6 +115,7 @@ def label(
         for done in running:
             found.add(done, now=True)
             found.seconds = time.perf_counter() - started
+    found.failed.sort()  # in whichever order the shards became done
     storage.finish()
     return found
 

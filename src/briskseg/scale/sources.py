@@ -212,7 +212,7 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
     excluded = None if out is None else str(out.resolve())
     if path.is_dir():
         root = path.resolve()
-        for folder, folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root, onerror=_raise_unlisted):
             folders[:] = [each for each in folders if f"{folder}{os.sep}{each}" != excluded]
             below = Path(folder).relative_to(root)
             for name in names:
@@ -220,16 +220,20 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
     elif path.exists():
         yield str(path.resolve()), path.name
     elif glob.has_magic(str(path)):
-        root = Path(_root(path.absolute().as_posix())).resolve()
+        root = Path(_root(path.absolute().as_posix()))
         for found in glob.iglob(str(path), recursive=True):
             file = Path(found).absolute()
-            inside = excluded is not None and file.is_relative_to(excluded)
+            inside = excluded is not None and file.resolve().is_relative_to(excluded)
             if not inside and file.is_file():
-                yield str(file), Path(os.path.relpath(file, root)).as_posix()
+                yield str(file), file.relative_to(root).as_posix()
     else:
         raise RequestError(
             f"{path} is not there, expected a folder, a pattern, a list file (.txt) or tars"
         )
+
+
+def _raise_unlisted(error: OSError) -> None:
+    raise RequestError(f"{error.filename} cannot be listed: {error.strerror}; look at its rights")
 
 
 def _root(pattern: str) -> str:
