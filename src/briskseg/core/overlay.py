@@ -53,10 +53,9 @@ def with_legend(
     cell = chip + text_px * 2 + longest
     columns = min(len(names), max(1, (width - text_px) // cell))
     rows = -(-len(names) // columns)
-    paper = np.full(
-        (height + rows * line + text_px, max(width, cell + text_px), 3), PAPER, np.uint8
-    )
+    paper = np.empty((height + rows * line + text_px, max(width, cell + text_px), 3), np.uint8)
     paper[:height, :width] = image_hwc
+    paper[height:] = paper[:height, width:] = PAPER
     for number, (index, name) in enumerate(zip(listed, names, strict=True)):
         column, row = divmod(number, rows)  # down each column, as one reads a list
         x, y = text_px + column * cell, height + text_px // 2 + row * line

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from briskseg.core.errors import BriskError, DataError
@@ -66,7 +67,7 @@ def write_predictions(
     Raises BriskError where `out` cannot be written.
     """
     picture = overlay(image_hwc, labels_hw, label_set)
-    present = np.flatnonzero(np.bincount(labels_hw.reshape(-1)))
+    present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256]))
     base = out / source.name
     written = {
         base.with_name(f"{base.name}_labels.png"): labels_hw,
