@@ -8,7 +8,8 @@ read a JPEG, label it, draw, and write NAME_labels.png, NAME_color.png and NAME_
 
 Then what each stage takes alone, in one thread (inference in the backend's own), and what share of
 the rate that the slowest of them allows the pipeline reaches; and of the rate that this machine's
-processors allow, were they busy with nothing else.
+processors allow, were they busy with nothing else. Where each way kept fewer processors busy than
+it could, others were at work on the machine: measure again.
 """
 
 from __future__ import annotations
@@ -101,26 +102,29 @@ def main() -> None:
         draw_folder(folder, asked.images, (height, width))
         inputs = find_inputs([str(folder)], out)
         seconds: dict[str, list[float]] = {}
+        used: dict[str, float] = {}
         for way in ways(predictor, inputs[:2], out).values():
             way()  # what is first used is loaded
         for _ in range(asked.rounds):
             for name, way in ways(predictor, inputs, out).items():
-                started = time.perf_counter()
+                started, before = time.perf_counter(), time.process_time()
                 way()
                 seconds.setdefault(name, []).append(time.perf_counter() - started)
+                used[name] = used.get(name, 0.0) + time.process_time() - before
         alone = stages(predictor, inputs[0], out)
     print(f"{asked.images} images of {asked.size}, {predictor.ran}")
     serial = seconds["one after the other"]
     for name, took in seconds.items():
         ratio = statistics.median(s / t for s, t in zip(serial, took, strict=True))
         rate = asked.images / statistics.median(took)
-        print(f"{name:26}{rate:8.2f} images/s   {ratio:.2f} x one after the other")
-    for name, (wall, used) in alone.items():
-        print(f"  {name:24}{1e3 * wall:8.1f} ms alone, {1e3 * used:.1f} ms of processors")
+        kept = f"{used[name] / sum(took):.2f} processors busy"
+        print(f"{name:26}{rate:8.2f} images/s   {ratio:.2f} x one after the other, {kept}")
+    for name, (wall, own) in alone.items():
+        print(f"  {name:24}{1e3 * wall:8.1f} ms alone, {1e3 * own:.1f} ms of processors")
     rate = asked.images / statistics.median(seconds["pipeline"])
     slowest = max(alone, key=lambda name: alone[name][0])
     processors = available_threads()
-    busy = sum(used for _, used in alone.values()) / processors
+    busy = sum(own for _, own in alone.values()) / processors
     print(f"of what the slowest stage, {slowest}, allows: {rate * alone[slowest][0]:.0%}")
     print(f"of what {processors} processors allow: {rate * busy:.0%}")
 
