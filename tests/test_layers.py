@@ -25,6 +25,7 @@ ALLOWED = {
     "benchmark": {"core", "data", "evaluation", "export", "runtime"},
     "serving": {"core", "runtime"},
     "runs": {"core", "recipe"},
+    "scale": {"core", "runtime"},
     "cli": {
         "benchmark",
         "core",
@@ -36,6 +37,7 @@ ALLOWED = {
         "runs",
         "runtime",
         "serving",
+        "scale",
         "training",
     },
 }
@@ -79,6 +81,9 @@ HEAVY = {
     "anyio": {"serving/frames.py"},
     "prometheus_client": {"serving/metrics.py"},
     "python_multipart": {"serving/bodies.py"},
+    "pyarrow": {"scale/parquet_files.py"},
+    "fsspec": {"scale/storage.py"},
+    "ray": {"scale/ray_tasks.py"},
     "tkinter": {"runtime/video/window.py"},
     "tensorboard": {"runs/compare/tensorboard_.py", "training/loggers.py"},
 }

@@ -203,10 +203,10 @@ def test_ctrl_c_says_how_many_images_there_are(
 
     write = predictions.write_predictions
 
-    def until_two(predictor, source, out) -> list[Path]:
+    def until_two(source, *more) -> list[Path]:
         if source.path.name == "b.png":  # the third
             raise KeyboardInterrupt
-        return write(predictor, source, out)
+        return write(source, *more)
 
     monkeypatch.setattr(predictions, "write_predictions", until_two)
     out = tmp_path / "out"

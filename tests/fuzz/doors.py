@@ -14,6 +14,7 @@ import os
 import pickle
 import random
 import struct
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -26,7 +27,15 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import serve_doors
-from mutations import Change, changed, changed_json, changed_within, random_changes, with_checksums
+from mutations import (
+    Change,
+    changed,
+    changed_json,
+    changed_within,
+    random_changes,
+    tar_sums,
+    with_checksums,
+)
 from PIL import Image
 from serve_doors import read as send_to_server
 from shape_doors import EMBEDDED, LIST, REPLACED
@@ -529,6 +538,58 @@ def read_run_folder(path: Path) -> object:
     return page
 
 
+def tars() -> list[bytes]:
+    from mutations import tarred
+
+    photo = images()[1]
+    return [
+        tarred(kind, photo)
+        for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+    ]
+
+
+def read_tar(path: Path) -> object:
+    from briskseg.scale.sources import distinct_targets
+    from briskseg.scale.tar_files import opened_tar
+
+    found: list[object] = []
+    with opened_tar(path) as tar:
+        targets = distinct_targets((member.name for member in tar.images), dots=True)
+        assert len({target.casefold() for target in targets}) == len(targets)
+        assert all(
+            (path.parent / target).resolve().is_relative_to(path.parent) for target in targets
+        )
+        for member in tar.images:
+            try:
+                data = tar.read(member, 1 << 20)
+                path.with_name("member.jpg").write_bytes(data)
+                found.append(read_image(path.with_name("member.jpg")).shape)
+            except BriskError as error:
+                found.append(str(error))
+        if tar.fault:
+            raise BriskError(tar.fault)
+    return found
+
+
+def manifests() -> list[bytes]:
+    from briskseg.scale.parquet_files import Row, write_manifest
+
+    rows = [Row("a.jpg", "/a.jpg", 3, 2, [6, 0], 0.5, "a.png"), Row("b.jpg", "/b", error="no")]
+    return [_written(lambda path: write_manifest(path, rows, {"classes": ["a", "b"]}), "m.parquet")]
+
+
+def read_manifest(path: Path) -> object:
+    from briskseg.scale.parquet_files import read_rows
+
+    return read_rows(path.read_bytes(), str(path))
+
+
+def read_image_list(path: Path) -> object:
+    from briskseg.scale.sources import find_shards
+
+    return find_shards(str(path), str(path.with_name("out")), None)
+
+
 JSON_WORDS = [b'"', b"{", b"}", b"[", b"]", b":", b",", b"true", b'"\\ud800"', b"1e308", b"-0.0"]
 XML_WORDS = [
     b"<",
@@ -586,6 +647,17 @@ DOORS: dict[str, Door] = {
     "stats-cache": Door(".json", stats_caches, read_stats_cache, JSON_WORDS, share=50),
     "video": Door(".mp4", videos, read_video, share=20),
     "run-folder": Door(".zip", run_files, read_run_folder, [*JSON_WORDS, *YAML_WORDS], share=1),
+    "tar-shard": Door(
+        ".tar", tars, read_tar, [b"../", b"/", b".jpg", b"/../up.jpg", b"7777777"], mend=tar_sums
+    ),
+    "label-manifest": Door(".parquet", manifests, read_manifest, [b"PAR1"], share=20),
+    "label-list": Door(
+        ".txt",
+        lambda: [b"# mine\na.jpg\n/b/c.png\nb/c.png\n", b"a.tar\n../{0..9}.tar\n"],
+        read_image_list,
+        [b"../", b"/", b".jpg", b"://"],
+        share=50,
+    ),
     **{
         f"serve-{kind}": Door(
             ".body", made, functools.partial(send_to_server, kind, make_card), words

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -150,3 +151,36 @@ def changed_within(data: bytes, changes: Sequence[Change], words: Sequence[bytes
     place = changes[0].pick % len(content)
     content[place] = (content[place][0], changed(content[place][1], changes, words))
     return zipped(content)
+
+
+def tarred(kind: int, photo: bytes) -> bytes:
+    """A tar of this format: photographs, one of a long name, a link and a class."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=kind) as tar:
+        folder = "f" * 90 + "/"
+        for name, data in (("0.jpg", photo), ("0.cls", b"1"), (f"{folder}long.jpg", photo)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        for name, of in (("soft.jpg", tarfile.SYMTYPE), ("hard.jpg", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = (
+                of,
+                "/etc/passwd" if kind == tarfile.USTAR_FORMAT else "l" * 150,
+            )
+            tar.addfile(info)
+        last = tarfile.TarInfo("9" * 120 + ".jpg" if kind != tarfile.USTAR_FORMAT else "9.jpg")
+        last.size = len(photo)
+        tar.addfile(last, io.BytesIO(photo))
+    return written.getvalue()
+
+
+def tar_sums(data: bytes) -> bytes:
+    """The tar with each header's sum as its bytes have it now, so that it is read on."""
+    mended = bytearray(data)
+    for start in range(0, len(data) - 511, 512):
+        header = mended[start : start + 512]
+        if header[257:262] == b"ustar":
+            total = sum(header) - sum(header[148:156]) + 8 * 32
+            mended[start + 148 : start + 156] = f"{total:06o}\0 ".encode()
+    return bytes(mended)

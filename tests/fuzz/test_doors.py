@@ -25,6 +25,7 @@ NEEDS = {
     "serve-image": "uvicorn",
     "serve-form": "uvicorn",
     "serve-tensor": "uvicorn",
+    "label-manifest": "pyarrow",
 }
 
 share = st.floats(0, 1, exclude_max=True)

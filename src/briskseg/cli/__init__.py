@@ -66,6 +66,7 @@ VERBS: tuple[str, ...] = (
     "evaluate",
     "compare",
     "predict",
+    "label",
     "report",
     "export",
     "serve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from briskseg.core.errors import BriskError, DataError, Interrupted, RequestErro
 from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
+    from briskseg.core.types import Image, Labels
     from briskseg.runtime.inputs import Input
     from briskseg.runtime.predictor import Predictor
     from briskseg.runtime.video.stream import StreamReport
@@ -163,30 +164,33 @@ def _label_images(
     predictor: Predictor, images: list[tuple[Input, Path | None]], out: Path
 ) -> list[dict[str, Any]]:
     """Write every image's predictions, or its label ids to its target; what became of each."""
-    from briskseg.core.parallel import thread_map
     from briskseg.data.cityscapes.submission import write_label_ids
-    from briskseg.runtime.predictions import write_predictions
+    from briskseg.runtime import predictions
 
-    def labeled(image: tuple[Input, Path | None]) -> dict[str, Any]:
-        source, target = image
-        try:
-            if target is None:
-                return _result(source, write_predictions(predictor, source, out))
-            write_label_ids(predictor, source.path, target)
-            return _result(source, [target])
-        except DataError as error:
-            return _result(source, [], error=str(error))
+    label_set, targets = predictor.card.labels.to_label_set(), dict(images)
+
+    def write(source: Input, image_hwc: Image, labels_hw: Labels) -> list[Path]:
+        target = targets[source]
+        if target is None:
+            return predictions.write_predictions(source, image_hwc, labels_hw, label_set, out)
+        write_label_ids(labels_hw, target)
+        return [target]
 
     results: list[dict[str, Any]] = []
     try:
-        # Two at once: while the network has one, another is read or written.
-        with console.counter("labeling", "images") as progress:
-            for result in thread_map(labeled, images, threads=2, progress=progress):
-                results.append(result)
+        with (
+            console.counter("labeling", "images") as progress,
+            closing(predictions.label_images(predictor, [*targets], write, progress)) as done,
+        ):
+            for source, files in zip(targets, done, strict=True):
+                if isinstance(files, DataError):
+                    results.append(_result(source, [], error=str(files)))
+                else:
+                    results.append(_result(source, files))
     except KeyboardInterrupt:
         failed = [result["error"] for result in results if "error" in result]
-        done = f"{len(results) - len(failed)} of {len(images)} images were labeled"
-        raise Interrupted("\n".join([f"interrupted: {done}, in {out}", *failed])) from None
+        ready = f"{len(results) - len(failed)} of {len(images)} images were labeled"
+        raise Interrupted("\n".join([f"interrupted: {ready}, in {out}", *failed])) from None
     return results
 
 

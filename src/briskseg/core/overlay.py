@@ -26,8 +26,9 @@ def overlay(image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: Label
         raise ValueError(f"the image is {image_hwc.shape}, its labels are {labels_hw.shape}")
     colors_hwc = label_set.colorize(labels_hw)
     picture = cv2.addWeighted(image_hwc, 0.5, colors_hwc, 0.5, 0)
-    ignored = labels_hw == IGNORED
-    picture[ignored] = image_hwc[ignored]
+    if labels_hw.max(initial=0) == IGNORED:  # a mask costs as much as all else here
+        ignored = labels_hw == IGNORED
+        picture[ignored] = image_hwc[ignored]
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -52,10 +53,9 @@ def with_legend(
     cell = chip + text_px * 2 + longest
     columns = min(len(names), max(1, (width - text_px) // cell))
     rows = -(-len(names) // columns)
-    paper = np.full(
-        (height + rows * line + text_px, max(width, cell + text_px), 3), PAPER, np.uint8
-    )
+    paper = np.empty((height + rows * line + text_px, max(width, cell + text_px), 3), np.uint8)
     paper[:height, :width] = image_hwc
+    paper[height:] = paper[:height, width:] = PAPER
     for number, (index, name) in enumerate(zip(listed, names, strict=True)):
         column, row = divmod(number, rows)  # down each column, as one reads a list
         x, y = text_px + column * cell, height + text_px // 2 + row * line

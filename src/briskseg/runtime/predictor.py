@@ -17,6 +17,7 @@ from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.backends import Backend, CoarseBackend
+from briskseg.runtime.decode.confidence import mean_confidence
 from briskseg.runtime.decode.enlargement import Enlargement
 
 
@@ -50,6 +51,7 @@ class Predictor:
         self.card = card
         self.ran = ran
         self._coarse = backend if isinstance(backend, CoarseBackend) else None
+        self._enlargement = self._coarse.enlargement if self._coarse else Enlargement(None)
         self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
     def __call__(self, image_hwc: Image) -> Labels:
@@ -62,18 +64,47 @@ class Predictor:
         The image is resized to the card's `input.size`, where it names one; the logits, at the size
         at which the network computes them, are resized bilinearly to `size_hw`, in one step.
         """
+        found, seen_hw = self._found(image_hwc, size_hw)
+        return self._decoded(found, seen_hw, size_hw)
+
+    def with_confidence(self, image_hwc: Image) -> tuple[Labels, float | None]:
+        """As a call, and the mean confidence in [0, 1]: the winning class's softmax probability,
+        averaged over the cells of the logits as the network computes them. None where the file
+        gives labels alone, as some do at the size that it runs at."""
+        size_hw = checked_size(image_hwc)
+        found, seen_hw = self._found(image_hwc, size_hw)
+        confidence = None
+        if found.ndim == 3:
+            factor = self._enlargement.factor or 1
+            height, width = (-(-side // factor) for side in seen_hw)  # the rest is padding
+            confidence = mean_confidence(np.asarray(found[:, :height, :width], np.float32))
+        return self._decoded(found, seen_hw, size_hw), confidence
+
+    def _found(
+        self, image_hwc: Image, size_hw: tuple[int, int]
+    ) -> tuple[Labels | Logits, tuple[int, int]]:
+        """What the network gives for labels of `size_hw`, and the size at which it saw the image.
+
+        Labels (H, W) of that size, or logits (C, h, w), to be read before the thread's next call.
+        """
         image_hwc, seen_hw = self._resized(image_hwc, None)
-        coarse, enlargement = self._coarse, Enlargement(None)
         found: Labels | Logits
-        if coarse is None:
+        if self._coarse is None:
             found = self.backend.infer(image_hwc)
         else:
-            found, enlargement = coarse.run(image_hwc, seen_hw == size_hw), coarse.enlargement
+            found = self._coarse.run(image_hwc, seen_hw == size_hw)
         self.on_stage_end("inference")
+        return found, seen_hw
+
+    def _decoded(
+        self, found: Labels | Logits, seen_hw: tuple[int, int], size_hw: tuple[int, int]
+    ) -> Labels:
+        """Labels of `size_hw` from what `_found` gave."""
         if found.ndim == 2:
             labels_hw = np.asarray(found, dtype=np.uint8)
         else:
-            labels_hw = enlargement.labels(np.asarray(found, np.float32), seen_hw, size_hw)
+            logits_chw = np.asarray(found, np.float32)
+            labels_hw = self._enlargement.labels(logits_chw, seen_hw, size_hw)
         self.on_stage_end("decode")
         return labels_hw
 

@@ -65,6 +65,10 @@ class WindowPredictor(Predictor):
             labels_hw[top : top + rows] = decode_labels(band_chw, (rows, size_hw[1]))
         return labels_hw
 
+    def with_confidence(self, image_hwc: Image) -> tuple[Labels, float | None]:
+        """As a predictor's; no confidence, as no single logits stand behind a pixel."""
+        return self(image_hwc), None
+
     def bands(
         self, image_hwc: Image, network_hw: tuple[int, int], size_hw: tuple[int, int]
     ) -> Iterator[Band]:

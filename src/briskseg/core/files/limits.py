@@ -21,6 +21,9 @@ MAX_INPUT_PIXELS = 1 << 25
 
 MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
 MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
+# Of a tar: what lists it takes some 700 bytes a member, and shards hold thousands.
+MAX_TAR_MEMBERS = 1 << 18
+MAX_TAR_HEADER_BYTES = 1024 * 1024  # of a member's name and other facts
 # Of a file of tensors; the largest network here has 50 MB.
 MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
 

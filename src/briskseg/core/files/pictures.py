@@ -79,6 +79,11 @@ def opened(
         raise DataError(f"{path}: cannot be read as {what} ({why}){ending}") from error
 
 
+def most_bytes(pixels: int) -> int:
+    """The most bytes that a file of a picture of so many pixels may have."""
+    return pixels * _BYTES_A_PIXEL + _BESIDE
+
+
 def check_file(path: Path, bound: int, ending: str = "") -> None:
     """Raise DataError for a file that cannot hold a picture of at most `bound` pixels."""
     try:
@@ -95,7 +100,7 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
 def _check_bytes(path: Path, size: int, bound: int, ending: str) -> None:
     if size == 0:
         raise DataError(f"{path}: no bytes, expected a picture{ending}")
-    if size > bound * _BYTES_A_PIXEL + _BESIDE:
+    if size > most_bytes(bound):
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
         )

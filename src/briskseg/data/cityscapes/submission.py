@@ -7,15 +7,15 @@ handed in, and refuses two that fit; so nothing else may be written beside them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from briskseg.core.errors import BriskError, RequestError
-from briskseg.core.images import read_image, write_png
+from briskseg.core.images import write_png
 from briskseg.core.labels import CITYSCAPES
 from briskseg.core.labels.cityscapes_table import to_label_ids
-from briskseg.core.types import Image, Labels
+from briskseg.core.types import Labels
 
 # City, sequence and frame, by which an image is known.
 _IMAGE = re.compile(r"([^_]+_\d{6}_\d{6})(?:_.*)?")
@@ -65,15 +65,14 @@ def server_paths(inputs: Sequence[NamedInput], out: Path) -> list[Path]:
     return [path for _, path in paths.values()]
 
 
-def write_label_ids(predict: Callable[[Image], Labels], image: Path, target: Path) -> None:
-    """Predict on an image and write its label ids, of the image's full size, to `target`.
+def write_label_ids(labels_hw: Labels, target: Path) -> None:
+    """Write the label ids of an image's labels (H, W) uint8, of its full size, to `target`.
 
-    Raises DataError for a damaged image, BriskError where `target` cannot be written.
+    Raises BriskError where it cannot be written.
     """
-    ids_hw = to_label_ids(predict(read_image(image)))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_png(target, ids_hw)
+        write_png(target, to_label_ids(labels_hw))
     except OSError as error:
         raise BriskError(f"{target} cannot be written: {error.strerror or error}") from None
 

@@ -30,8 +30,7 @@ class TorchBackend:
 
     def __init__(self, network: Network, expects: InputCard, device: str = "auto") -> None:
         if device == "auto":
-            found = torch.accelerator.current_accelerator(check_available=True)
-            device = "cpu" if found is None else str(found)
+            device = accelerator() or "cpu"
         self.device = torch.device(device)
         self.network = network.to(self.device, torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()
@@ -77,6 +76,12 @@ class TorchBackend:
         plain = np.require(image_hwc, requirements=["C", "W"])
         image_nchw = torch.from_numpy(plain).to(self.device).permute(2, 0, 1)[None]
         return image_nchw * self._scale + self._shift
+
+
+def accelerator() -> str | None:
+    """The device that networks run on by default here, where it is not the CPU."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return None if found is None else str(found)
 
 
 def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""Labeling in bulk: shards in, shards out, by processes, array jobs or a Ray cluster."""

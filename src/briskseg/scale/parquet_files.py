@@ -1,0 +1,131 @@
+"""The Parquet files that `label` writes: manifests, a row an image, and labels as run lengths."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from briskseg.core.errors import BriskError, MissingExtraError
+from briskseg.core.types import Labels
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ModuleNotFoundError as error:
+    raise MissingExtraError("pyarrow", "briskseg label", "label") from error
+
+
+@dataclass
+class Row:
+    """An image in the manifest.
+
+    image, source: its name below what was named, or in its tar; the file or tar that it lies in.
+    width, height in pixels. histogram: pixels of each class. confidence: the mean of the winning
+    class's probability, None where the model gives labels alone. file: where its labels lie, from
+    the output folder on, and `member`, their name in a tar. error: why there are none, else None.
+    """
+
+    image: str
+    source: str
+    width: int | None = None
+    height: int | None = None
+    histogram: list[int] | None = None
+    confidence: float | None = None
+    file: str | None = None
+    member: str | None = None
+    error: str | None = None
+
+
+_MANIFEST = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("histogram", pa.list_(pa.int64())),
+        ("confidence", pa.float32()),
+        ("file", pa.string()),
+        ("member", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+_LABELS = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        ("values", pa.list_(pa.uint8())),
+        ("lengths", pa.list_(pa.int32())),
+        ("histogram", pa.list_(pa.int64())),
+        ("confidence", pa.float32()),
+    ]
+)
+
+
+def write_manifest(path: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
+    """Write a shard's rows. facts: the classes and what labeled, as JSON in the file's metadata."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_MANIFEST)
+    pq.write_table(table.replace_schema_metadata(_metadata(facts)), path, compression="zstd")
+
+
+def read_rows(data: bytes, name: str) -> tuple[int, list[tuple[str, str]], int]:
+    """Of a manifest: its rows; image and reason of those that failed; how many of the others have
+    no confidence. Raises BriskError for a file that is no manifest."""
+    try:
+        columns = ["image", "error", "confidence"]
+        table = pq.read_table(io.BytesIO(data), columns=columns).to_pydict()
+    except Exception as error:  # pyarrow has several
+        raise BriskError(
+            f"{name} cannot be read as a manifest ({error}); remove it, and give the same command "
+            "again: its images are labeled again"
+        ) from error
+    images, errors, confidences = (table[column] for column in columns)
+    failed = [(i, e) for i, e in zip(images, errors, strict=True) if e is not None]
+    return len(images), failed, confidences.count(None) - len(failed)
+
+
+def runs_of(labels_hw: Labels) -> tuple[Any, Any]:
+    """Labels (H, W) uint8 as run lengths, row after row: `np.repeat(values, lengths)` gives the
+    pixels back; uint8 values and int32 lengths."""
+    flat = labels_hw.reshape(-1)
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size)
+    return flat[starts], lengths.astype(np.int32)
+
+
+class LabelsWriter:
+    """A Parquet shard of labels; `add` its images in order, then `close`."""
+
+    _GROUP = 64  # images in a row group, which are held in memory
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        schema = _LABELS.with_metadata(_metadata(facts))
+        self._schema, self._rows = schema, list[dict[str, Any]]()
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def add(self, row: Row, runs: tuple[Any, Any]) -> None:
+        shared = ("image", "width", "height", "histogram", "confidence")
+        values, lengths = runs
+        own = {"values": values, "lengths": lengths}
+        self._rows.append({name: getattr(row, name) for name in shared} | own)
+        if len(self._rows) == self._GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows = []
+
+
+def _metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {"briskseg": json.dumps(facts, sort_keys=True)}

@@ -1,0 +1,53 @@
+"""Shards as tasks of a Ray cluster; those of a node that dies are done again by others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from briskseg.core.errors import BriskError, MissingExtraError, RequestError
+from briskseg.scale.shard_work import Done, Work, label_shard
+from briskseg.scale.sources import Shard
+
+try:
+    import ray
+except ModuleNotFoundError as error:
+    raise MissingExtraError("ray", "--ray", "ray") from error
+
+_LOOK_EVERY_S = 1.0
+
+
+def run_on_ray(address: str, work: Work, shards: Sequence[Shard]) -> Iterator[Done]:
+    """The shards as they become done, a task each of as many processors as `work.threads`.
+
+    address: as `ray.init` takes it: HOST:PORT, `auto`, `ray://...`. Every node has briskseg, and
+    reaches source, model and output under the same names. Raises RequestError where no cluster
+    answers, BriskError for what fails in a task.
+    """
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except Exception as error:  # it has several, one of each library that it is made of
+        raise RequestError(f"--ray {address}: no cluster answers there: {error}") from None
+    try:
+        task = ray.remote(num_cpus=work.threads, max_retries=-1)(_label)
+        shared = ray.put(work)
+        waiting = [task.remote(shared, shard) for shard in shards]
+        while waiting:
+            ready, waiting = ray.wait(waiting, timeout=_LOOK_EVERY_S)
+            for done in ray.get(ready):
+                if isinstance(done, str):
+                    raise BriskError(done)
+                yield done
+    except ray.exceptions.RayError as error:
+        raise BriskError(
+            f"the Ray cluster failed: {error}; give the same command again to go on"
+        ) from error
+    finally:
+        ray.shutdown()
+
+
+def _label(work: Work, shard: Shard) -> Done | str:
+    """On a node: what became of the shard, or the message of what stopped it."""
+    try:
+        return label_shard(work, shard)
+    except BriskError as error:
+        return str(error)

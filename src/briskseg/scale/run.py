@@ -1,0 +1,213 @@
+"""A whole job of `label`, or one part of it: planned, gone on with, and summed up.
+
+OUT/job.json      what the job is; another one in the same folder is refused
+OUT/manifest/     part-NUMBER.parquet, a file a shard, a row an image; the shard is done then
+OUT/...           the labels
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.parallel import available_threads, thread_map
+from briskseg.core.types import Progress
+from briskseg.runtime.backends import BACKENDS
+from briskseg.runtime.predictor import Ran
+from briskseg.scale.job import Job, begin
+from briskseg.scale.outputs import OUTPUTS
+from briskseg.scale.parquet_files import read_rows
+from briskseg.scale.shard_work import MANIFEST, Done, Work, manifest_name
+from briskseg.scale.sources import Shard, find_shards
+from briskseg.scale.storage import Storage, is_url, local_path, open_storage
+from briskseg.scale.workers import run_here, run_workers
+
+_KEPT_FAILURES = 1000  # in a report; the manifest has all
+
+
+@dataclass
+class Report:
+    """What became of a job, or of a part: shards and images in all, and done now; failed: (image,
+    reason); unsure: images without a confidence, though labeled."""
+
+    ran: Ran
+    shards: int = 0
+    images: int = 0
+    shards_now: int = 0
+    images_now: int = 0
+    failures: int = 0
+    unsure: int = 0
+    seconds: float = 0.0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, done: Done, now: bool) -> None:
+        self.images += done.images
+        self.failures += len(done.failed)
+        self.unsure += done.unsure
+        self.failed += done.failed[: _KEPT_FAILURES - len(self.failed)]
+        self.shards_now += now
+        self.images_now += done.images * now
+
+    @property
+    def labeled(self) -> int:
+        return self.images - self.failures
+
+    def to_json(self) -> dict[str, Any]:
+        rate = self.images_now / self.seconds if self.seconds else 0.0
+        return {
+            "ran": self.ran._asdict(),
+            "shards": self.shards,
+            "images": self.images,
+            "labeled": self.labeled,
+            "failed": self.failures,
+            "without_confidence": self.unsure,
+            "done_before": {
+                "shards": self.shards - self.shards_now,
+                "images": self.images - self.images_now,
+            },
+            "seconds": self.seconds,
+            "images_per_second": rate,
+            "failures": [{"image": image, "error": error} for image, error in self.failed],
+        }
+
+
+def label(
+    job: Job,
+    *,
+    workers: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    ray: str | None = None,
+    retry: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Report], None] = lambda report: None,
+) -> Report:
+    """Label what is not labeled yet; what became of all of it.
+
+    workers: processes; None: by the processors. part: (K, N), the shards whose number leaves K when
+    divided by N, so K from 0 to N-1 or from 1 to N. ray: a cluster's address. retry: do shards
+    again in which images failed.
+    report: called with the report before the work, and it goes on being filled.
+    Raises RequestError for an impossible job, and one that is not the folder's; BriskError where
+    something cannot be written, reached or computed: then and on Ctrl-C what is written stays, and
+    the same call goes on.
+    """
+    shards = find_shards(job.source, job.out, job.shard_size, dots=job.to != "tar")
+    _check_names(shards, job)
+    storage = open_storage(job.out)
+    config = begin(storage, job, shards)
+    out = job.out if is_url(job.out) else str(local_path(job.out).resolve())
+    work = Work(str(config.file.resolve()), config.backend, job.threads, out, job.to)
+    own = [shard for shard in shards if shard.number % part[1] == part[0] % part[1]]
+    precision = BACKENDS[config.backend].precision_of(config.file)
+    found = Report(Ran(str(config.file), config.backend, precision), shards=len(own))
+    before = _done_before(storage, own, retry)
+    for done in before.values():
+        found.add(done, now=False)
+    report(found)
+    todo = [shard for shard in own if shard.number not in before]
+    started = time.perf_counter()
+    workers = workers or _usual_workers(work)
+    with closing(_run(work, todo, workers, ray, progress)) as running:
+        for done in running:
+            found.add(done, now=True)
+            found.seconds = time.perf_counter() - started
+    found.failed.sort()  # in whichever order the shards became done
+    storage.finish()
+    return found
+
+
+def _run(
+    work: Work, shards: Sequence[Shard], workers: int, ray: str | None, progress: Progress | None
+) -> Generator[Done, None, None]:
+    known = sum(len(shard.images) for shard in shards)  # none of tars, which are opened later
+
+    def show(begun: int, images: int, done: int) -> None:
+        if progress is not None and done:
+            progress(done, known or max(done, round(images * len(shards) / begun)))
+
+    if not shards:
+        return
+    if ray is not None:
+        from briskseg.scale.ray_tasks import run_on_ray
+
+        images = 0
+        for begun, done in enumerate(run_on_ray(ray, work, shards), start=1):
+            images += done.images
+            yield done
+            show(begun, images, images)
+        return
+    if workers > 1:
+        yield from run_workers(work, shards, min(workers, len(shards)), show)
+        return
+    counts = [0, 0, 0]
+
+    def note(images: int, done: int) -> None:
+        counts[0] += done == 0
+        counts[1] += images
+        counts[2] += done
+        show(*counts)
+
+    yield from run_here(work, shards, note)
+
+
+def _usual_workers(work: Work) -> int:
+    """One that feeds an accelerator; else as many as keep the processors busy."""
+    if work.backend == "torch":
+        from briskseg.runtime.backends.torch_backend import accelerator
+
+        if accelerator() is not None:
+            return 1
+    return max(1, available_threads() // work.threads)
+
+
+def _check_names(shards: Sequence[Shard], job: Job) -> None:
+    """Raise RequestError for labels that would lie among the manifest."""
+    if job.to not in OUTPUTS:
+        raise RequestError(f"--to {job.to}, expected {' or '.join(OUTPUTS)}")
+    names = [shard.name for shard in shards if shard.tar]
+    if job.to == "png":
+        names += (image.target for shard in shards for image in shard.images)
+    for name in names if job.to != "parquet" else ():
+        if name.casefold().startswith(f"{MANIFEST}/"):
+            raise RequestError(
+                f"{job.source} has a folder '{name.partition('/')[0]}', where the manifest goes; "
+                "rename it, or name the folders beside it by a pattern"
+            )
+
+
+def _done_before(storage: Storage, shards: Sequence[Shard], retry: bool) -> dict[int, Done]:
+    """The shards whose manifest is there, by number; with `retry` but for those with failures."""
+    there = storage.names(MANIFEST)
+    written = [shard for shard in shards if manifest_name(shard) in there]
+
+    def read(shard: Shard) -> Done:
+        name = f"{MANIFEST}/{manifest_name(shard)}"
+        return Done(*read_rows(storage.read(name), name))
+
+    read_all = thread_map(read, written, threads=8)
+    found = {shard.number: done for shard, done in zip(written, read_all, strict=True)}
+    return {number: done for number, done in found.items() if not (retry and done.failed)}
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """`3/64` as numbers."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 0 <= int(number) <= int(of) > 0):
+        raise RequestError(
+            f"--part {text} is no part, expected K/N as in 3/64, K from 1 to N (or from 0 to N-1)"
+        )
+    return int(number), int(of)
+
+
+def failure(found: Report, out: str) -> BriskError:
+    """The error to end with where images failed."""
+    shown = "\n".join(f"{image}: {error}" for image, error in found.failed[:10])
+    more = f"\n... and {found.failures - 10} more" if found.failures > 10 else ""
+    return BriskError(
+        f"{found.failures} of {found.images} images failed, and {out}/{MANIFEST} says why; once "
+        f"they are mended, --retry labels them:\n{shown}{more}"
+    )
