@@ -70,6 +70,7 @@ VERBS: tuple[str, ...] = (
     "export",
     "bench",
     "convert",
+    "push",
     "models",
     "recipes",
     "data",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from briskseg.runtime.predictor import Ran
 
 _Model = Annotated[
-    Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
+    Path,
+    typer.Argument(help="A run folder, a .safetensors file, a shipped name or hf://OWNER/NAME."),
 ]
 _Size = Annotated[
     str | None,
