@@ -137,4 +137,4 @@ def without_tokens(text: str) -> str:
 
         if token := get_token():
             text = text.replace(token, "***")
-    return re.sub(r"\bhf_\w{4,}|(?i:\bbearer) \S+", "***", text)
+    return re.sub(r"\bhf_[A-Za-z0-9]{16,}|(?i:\bbearer) \S+", "***", text)
