@@ -116,6 +116,8 @@ def _recognized(error: Exception, folder: RunFolder) -> tuple[str, str] | None:
 
 
 def _saved(folder: RunFolder) -> str:
+    if not folder.path.is_dir():  # of several machines the first has it
+        return "what was saved is kept where the first process runs"
     unreadable = False
     left = [folder.last_checkpoint, folder.previous_checkpoint]
     while left:
