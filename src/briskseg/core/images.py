@@ -62,7 +62,7 @@ def read_image(path: Path) -> Array:
 def decode_image(picture: Image.Image, path: Path) -> Array:
     """As `read_image`, of a file that is `opened`: its header is not read again."""
     size_hw, orientation = _header(picture, path)
-    data = np.fromfile(path, np.uint8)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
@@ -83,7 +83,7 @@ def sixteen_bit_range(path: Path) -> tuple[int, int] | None:
         bands = stored_bands(path) if picture.format == "TIFF" else None
         if not (is_16_bit(raw_mode(picture) or picture.mode) or (bands and bands[1] > 8)):
             return None
-    data = np.fromfile(path, np.uint8)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
     stored = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     return None if stored is None else (int(stored.min()), int(stored.max()))
 

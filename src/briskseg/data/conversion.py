@@ -1,10 +1,11 @@
-"""A data set of any format written as another: the folder layout, labelme's files, or COCO's.
+"""A data set of any format written as another: the folder layout, labelme's files, COCO's, shards.
 
     folder    images/SPLIT/NAME.ext, labels/SPLIT/NAME.png (class indices, 255 ignored), classes.txt
     labelme   SPLIT/NAME.ext, SPLIT/NAME.json (polygons), labels.txt
     coco      images/SPLIT/NAME.ext, annotations/instances_SPLIT.json (run lengths)
+    shards    SPLIT-000000.tar (NAME.ext, NAME.labels.png), classes.txt
 
-All three hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
+All hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
 where the data have none, they are read back with `unlabeled="ignored"`; and they ignore a class
 named ignore, void or unlabeled. Images are copied byte for byte, under their stems and in their
 splits.
@@ -13,8 +14,8 @@ splits.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ import numpy as np
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.safe_names import file_stem
+from briskseg.core.files.tar_members import copy_file
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
@@ -32,6 +34,7 @@ from briskseg.data.check.fixed_copy import refuse_out
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.shape_dataset import BACKGROUND
+from briskseg.data.shard_writer import write_shards
 
 # labelme's own names for both, which every shape format here reads as such.
 _IGNORE_LABEL, _BACKGROUND_LABEL = "__ignore__", "_background_"
@@ -59,12 +62,15 @@ def convert_dataset(
     hold 0 and 255; BriskError where
     something cannot be written.
     """
-    if to not in TARGETS:
-        raise RequestError(f"no format '{to}' to convert to; {nearest(to, TARGETS)}")
+    if to not in WRITTEN:
+        raise RequestError(f"no format '{to}' to convert to; {nearest(to, WRITTEN)}")
     refuse_out(dataset.root, out, "OUT")
     refuse_binary_masks(dataset)
-    target = TARGETS[to]
     jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
+    if to == SHARDS:
+        with _writing(out):
+            return write_shards(dataset, out, jobs, progress)
+    target = TARGETS[to]
 
     def write(job: tuple[str, str, Pair]) -> tuple[str, Any]:
         split, stem, pair = job
@@ -72,20 +78,26 @@ def convert_dataset(
         if dataset.size(pair) != labels_hw.shape:
             dataset.read(pair)  # which says so
         image = out / target.images.format(split) / f"{stem}{pair.image.suffix}"
-        shutil.copyfile(pair.image, image)
+        copy_file(pair.image, image)
         return split, target.write(dataset, out, image, labels_hw)
 
     written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
-    try:
+    with _writing(out):
         for split in dataset.splits:
             (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
         for split, done in thread_map(write, jobs, progress=progress):
             written[split].append(done)
         target.finish(dataset, out, written)
+    return {split: len(done) for split, done in written.items()}
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         where = error.filename or out
         raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
-    return {split: len(done) for split, done in written.items()}
 
 
 def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:
@@ -248,3 +260,5 @@ TARGETS = {
     "labelme": Target("{}", _write_labelme, _finish_labelme),
     "coco": Target("images/{}", _write_coco, _finish_coco),
 }
+SHARDS = "shards"  # written in order, one after the other
+WRITTEN = (*TARGETS, SHARDS)

@@ -20,6 +20,7 @@ from briskseg.data import (
     datumaro,
     label_studio,
     labelme,
+    shards,
     supervisely,
     yolo,
 )
@@ -46,6 +47,7 @@ FORMATS: dict[str, Format] = {
     "lists": split_lists.FORMAT,
     **{layout.name: format_of(layout) for layout in LAYOUTS},
     "folder": format_of(FOLDER),
+    "shards": shards.FORMAT,
 }
 
 

@@ -43,7 +43,11 @@ def opened(path: Path, what: str = "an image", hint: str = "") -> Iterator[Image
             _check_bands(path)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
         pillows = bound if Image.MAX_IMAGE_PIXELS is None else max(bound, Image.MAX_IMAGE_PIXELS)
-        with _PILLOWS.changed(pillows), Image.open(path, formats=FORMATS) as picture:
+        with (
+            _PILLOWS.changed(pillows),
+            path.open("rb") as file,
+            Image.open(file, formats=FORMATS) as picture,
+        ):
             if picture.width * picture.height > bound:
                 raise too_many_pixels(path, picture.width, picture.height, bound)
             yield picture
@@ -124,7 +128,7 @@ def _check_bands(path: Path) -> None:
 
 def _has_alpha(path: Path) -> bool:
     try:
-        with Image.open(path, formats=("TIFF",)) as picture:
+        with path.open("rb") as file, Image.open(file, formats=("TIFF",)) as picture:
             return picture.mode == "LA"
     except Exception:  # Pillow knows two bands as nothing else
         return False

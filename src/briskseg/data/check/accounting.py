@@ -53,7 +53,9 @@ def account(scan: Scan) -> Accounts:
     suspects: dict[str, list[Path]] = {}
     for path in walk(dataset.root):
         if path in images or path in labels or path in lists:
-            found["images" if path in images else "labels" if path in labels else "lists"] += 1
+            is_archive = path in lists and path.suffix.lower() == ".tar"
+            kind = "images" if path in images else "labels" if path in labels else "lists"
+            found["archives" if is_archive else kind] += 1
             continue
         reason = halves.get(path) or (
             _BESIDE if path in beside else _reason(scan, path, with_files)
@@ -61,7 +63,9 @@ def account(scan: Scan) -> Accounts:
         unread[reason] += 1
         if path not in halves and reason not in _HARMLESS:
             suspects.setdefault(reason, []).append(path)
-    counts = FileCounts(found["images"], found["labels"], found["lists"], dict(unread))
+    counts = FileCounts(
+        found["images"], found["labels"], found["lists"], dict(unread), found["archives"]
+    )
     return Accounts(counts, suspects)
 
 

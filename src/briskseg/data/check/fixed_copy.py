@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import BriskError, DataError, RequestError
+from briskseg.core.files.tar_members import copy_file
 from briskseg.core.images import write_png
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
@@ -182,7 +182,7 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
         write_png(_beside(stem, ".png"), image_hwc)
     else:
         suffix = SUFFIXES[image.form][0]
-        shutil.copyfile(pair.image, _beside(stem, suffix))
+        copy_file(pair.image, _beside(stem, suffix))
     write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
     return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
 

@@ -67,7 +67,7 @@ def repair_image(path: Path, plan: Plan, shift: int, orientation: int) -> npt.ND
     if "dark-images" not in plan.kinds:
         return np.asarray(read_image(path), np.uint8)
     how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    stored = cv2.imdecode(np.fromfile(path, np.uint8), how)
+    stored = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), how)
     if stored is None:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
