@@ -230,6 +230,6 @@ def refuse_other_samples(
     if resume.processes != batches.world:
         raise RequestError(
             f"the run was begun on {resume.processes} device(s), and is resumed on "
-            f"{batches.world}; resume it with --devices {resume.processes}, or begin a new run "
-            "with --out"
+            f"{batches.world}; resume it on as many (--devices {resume.processes}, or started by "
+            "torchrun or srun), or begin a new run with --out"
         )
