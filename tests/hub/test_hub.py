@@ -301,4 +301,12 @@ def test_what_cannot_be_pushed(
     assert "expected a run folder" in command("push", tmp_path / "none", "me/x").err
     shutil.copyfile(run_folder / "recipe.yaml", tmp_path / "recipe.yaml")
     assert "no validation of it has finished" in command("push", tmp_path, "me/x").err
+    (tmp_path / "mine").write_text("private")
+    (run_folder / "model.bin").symlink_to(tmp_path / "mine")
+    done = command("push", run_folder, "me/x")
+    assert done.status == 2
+    assert "is a link to a file outside of the run folder" in done.err
+    (run_folder / "model.bin").unlink()
+    (run_folder / "scores.json").unlink()
+    assert "has no scores.json yet" in command("push", run_folder, "me/x", "--dry-run").err
     assert hub.repos == {}

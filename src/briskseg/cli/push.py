@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def push(
     from briskseg.hub.client import Repository
     from briskseg.hub.push import README, contents
     from briskseg.hub.push import push as push_files
+    from briskseg.runs.run_folder import RunFolder
     from briskseg.runtime.model_files import find_files
 
     target = Repository.from_id(repository)
@@ -54,6 +56,8 @@ def push(
     if not is_quiet:
         for name, size in sizes.items():
             print(f"{name:<24}{size / 1e6:>9.2f} MB")
+    if RunFolder(run).scores.name not in files:
+        print("note: the run has no scores.json yet, so its card states none", file=sys.stderr)
     if dry_run:
         readme = files[README]
         assert isinstance(readme, bytes)

@@ -52,12 +52,9 @@ def contents(
         files[model.name] = model
         if (beside := model.with_suffix(".bin")).is_file():  # OpenVINO's numbers
             files[beside.name] = beside
-    for name, file in files.items():
-        if isinstance(file, Path) and file.stat().st_size > MAX_DOWNLOAD_BYTES:
-            raise RequestError(
-                f"{file} has {file.stat().st_size} bytes, and `load` takes at most "
-                f"{MAX_DOWNLOAD_BYTES} from the Hub; move {name} out of the run to leave it out"
-            )
+    for file in files.values():
+        if isinstance(file, Path):
+            _check_file(file, run_folder)
     if run.recipe is not None:
         recipe = without_own_folders(run.folder.read_recipe())
         files[run.folder.recipe.name] = recipe.to_yaml().encode()
@@ -68,6 +65,20 @@ def contents(
     scores = None if run.scores_nothing else run.scores
     files[README] = model_card(repository, run.card, scores, [*files]).encode()
     return files
+
+
+def _check_file(file: Path, run_folder: Path) -> None:
+    if not file.resolve().is_relative_to(run_folder.resolve()):
+        # whoever made the run could otherwise have a file of the user's own published
+        raise RequestError(
+            f"{file} is a link to a file outside of the run folder, expected a file in it; replace "
+            "it by a copy, or remove it"
+        )
+    if (size := file.stat().st_size) > MAX_DOWNLOAD_BYTES:
+        raise RequestError(
+            f"{file} has {size} bytes, and `load` takes at most {MAX_DOWNLOAD_BYTES} from the Hub; "
+            "move it out of the run to leave it out"
+        )
 
 
 def without_own_folders(recipe: AnyRecipe) -> AnyRecipe:
