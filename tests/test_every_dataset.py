@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def cityscapes(root: Path) -> None:
 
 def streets(root: Path) -> None:
     draw_dataset(root, train=1, val=1, size_hw=SIZE, seed=0)
+
+
+def shards(root: Path) -> None:
+    """As any program that writes tar archives does."""
+    from PIL import Image
+
+    root.mkdir()
+    (root / "classes.txt").write_text("road\ncar\nsky\n")
+    for number, split in enumerate(("train", "val")):
+        image, mask = root / "a.jpg", root / "a.png"
+        write_image(image, number, SIZE)
+        Image.fromarray(indices(3, 255)).save(mask)
+        with tarfile.open(root / f"{split}-000000.tar", "w") as tar:
+            for file in (image, mask):
+                tar.add(file, file.name)
+                file.unlink()
 
 
 BOX, TRIANGLE = ((4, 6), (20, 30)), ((22, 3), (46, 3), (46, 36))  # x, y
@@ -185,6 +202,7 @@ WRITE: dict[str, Callable[[Path], None]] = {
     "cityscapes": cityscapes,
     "camvid": camvid,
     "folder": folder,
+    "shards": shards,
     "labelme": labelme,
     "coco": coco,
     "yolo": yolo,
@@ -247,7 +265,10 @@ def test_true_labels_score_1(dataset: Dataset) -> None:
 
 def test_a_damaged_label_file_is_named(dataset: Dataset) -> None:
     pair = dataset.pairs("train")[0]
-    pair.label.write_bytes(DAMAGED.get(dataset.kind, b""))
+    if dataset.kind == "shards":
+        damage_member(dataset.root / "train-000000.tar", "a.png")
+    else:
+        pair.label.write_bytes(DAMAGED.get(dataset.kind, b""))
     with pytest.raises(DataError, match=pair.label.name):
         open_dataset(dataset.root).read_labels(pair)
     if pair.is_shared:  # nothing is left to be checked
@@ -256,17 +277,26 @@ def test_a_damaged_label_file_is_named(dataset: Dataset) -> None:
     assert pair.label.relative_to(dataset.root) in report.findings[0].files
 
 
+def damage_member(archive: Path, name: str) -> None:
+    with tarfile.open(archive) as tar:
+        found = tar.getmember(name)
+    with archive.open("r+b") as file:
+        file.seek(found.offset_data)
+        file.write(bytes(found.size))
+
+
 def test_check_accounts_for_every_file(dataset: Dataset) -> None:
     (dataset.root / "notes.md").write_text("mine")
     files = check_dataset(dataset.root).files
     there = sum(path.is_file() for path in dataset.root.rglob("*"))
     assert files.total == there
-    assert files.images + files.labels + files.lists + sum(files.unread.values()) == there
+    assert files.read + sum(files.unread.values()) == there
     assert files.unread["no picture"] >= 1
     if dataset.kind in SHAPES:
         assert files.lists == sum(path.name in LISTS for path in dataset.root.rglob("*"))
     else:
         assert files.images == files.labels
+    assert files.archives == (2 if dataset.kind == "shards" else 0)
 
 
 def test_a_class_that_a_list_ignores_is_ignored_in_shapes(tmp_path: Path) -> None:

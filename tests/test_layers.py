@@ -18,6 +18,7 @@ ALLOWED = {
     "recipe": {"core"},
     "models": {"core"},
     "data": {"core", "recipe"},
+    "hub": {"core", "data", "recipe", "runs"},
     "runtime": {"core"},
     "evaluation": {"core", "data", "runtime"},
     "training": {"core", "data", "evaluation", "models", "recipe", "runs", "runtime"},
@@ -32,6 +33,7 @@ ALLOWED = {
         "data",
         "evaluation",
         "export",
+        "hub",
         "models",
         "recipe",
         "runs",
@@ -44,6 +46,7 @@ ALLOWED = {
 # A file that may import more than its folder.
 MORE = {
     "runtime/backends/torch_backend.py": {"models"},
+    "runtime/model_files.py": {"hub"},
     "benchmark/layers.py": {"models"},
     "benchmark/untrained.py": {"models"},
 }
@@ -73,6 +76,7 @@ HEAVY = {
     "litert_torch": {"export/litert_file.py"},
     "ai_edge_litert": {"runtime/backends/litert_backend.py", "export/litert_metadata.py"},
     "flatbuffers": {"export/litert_metadata.py"},
+    "huggingface_hub": {"hub/client.py"},
     "keras": {"export/keras_file.py"},
     "h5py": {"export/keras_reader.py"},
     "matplotlib": {"core/plots.py"},

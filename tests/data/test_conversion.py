@@ -99,7 +99,7 @@ def test_what_cannot_be_converted_is_named(tmp_path: Path) -> None:
     source = open_dataset(tmp_path / "set")
     with pytest.raises(RequestError, match="lie in one another"):
         convert_dataset(source, tmp_path / "set" / "out")
-    with pytest.raises(RequestError, match="choices: folder, labelme, coco"):
+    with pytest.raises(RequestError, match="choices: folder, labelme, coco, shards"):
         convert_dataset(source, tmp_path / "out", "voc")
     (tmp_path / "binary").mkdir()
     for part in ("images", "labels"):

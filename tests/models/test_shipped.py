@@ -8,8 +8,9 @@ import pytest
 import briskseg
 from briskseg.core.card import read_card
 from briskseg.core.exported import read_exported
+from briskseg.core.files import sha256
 from briskseg.data.synthetic import draw_scene
-from briskseg.runtime.model_files import sha256, shipped_files, weights_folder
+from briskseg.runtime.model_files import shipped_files, weights_folder
 
 MOST_BYTES = 30_000_000  # of all shipped files together
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from tests.training.conftest import rows
 
@@ -103,35 +104,128 @@ def losses(run: Path) -> list[float]:
     return [float(row["loss"]) for row in rows(run) if row["loss"]]
 
 
-def test_two_processes_train_as_one_does_with_the_same_images_a_step(
-    streets: Path, tmp_path: Path, command: Callable
-) -> None:
-    data = tmp_path / "data"
+@pytest.fixture(scope="module")
+def masked(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The streets with labels of which each process has another number."""
+    data = tmp_path_factory.mktemp("masked") / "data"
     shutil.copytree(streets, data)
-    for file in (data / "labels").rglob("*.png"):  # each process divides by its labeled pixels
+    for number, file in enumerate(sorted((data / "labels").rglob("*.png"))):
         labels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        write_png(file, np.where(labels == 255, 0, labels).astype(np.uint8))
-    one = command(*words(data, tmp_path / "one", "training.batch=4"))
+        labels[: 12 * (number % 4)] = 255
+        write_png(file, labels)
+    return data
+
+
+@pytest.fixture(scope="module")
+def on_two(masked: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run on two processes here that nothing disturbs, and what it said."""
+    out = tmp_path_factory.mktemp("runs") / "two"
+    done = run(*words(masked, out, *SMALL), "--devices", "2")
+    assert done.returncode == 0, done.stderr
+    return out, done.stderr
+
+
+SMALL = ("training.batch=2", "training.epochs=3")
+
+
+def test_two_processes_train_as_one_does_with_the_same_images_a_step(
+    masked: Path, on_two: tuple[Path, str], tmp_path: Path, command: Callable
+) -> None:
+    two, said = on_two
+    one = command(*words(masked, tmp_path / "one", "training.batch=4", "training.epochs=3"))
     assert one.status == 0, one.err
-    two = words(data, tmp_path / "two", "training.batch=2")
-    two_done = run(*two, "--devices", "2")
-    assert two_done.returncode == 0, two_done.stderr
-    pairs = zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True)
+    pairs = zip(losses(tmp_path / "one"), losses(two), strict=True)
     apart = [abs(one - two) / one for one, two in pairs]
     assert apart[0] < 1e-6  # the same images, normalized and averaged over both processes
     assert apart[1] < 1e-4  # the same gradients
     assert max(apart) < 2e-2  # float32 gradients of a deep network are off by percents, on one too
     scored = [
-        [float(row["val_loss"]) for row in rows(tmp_path / name) if row["val_loss"]]
-        for name in ("one", "two")
+        [float(row["val_loss"]) for row in rows(path) if row["val_loss"]]
+        for path in (tmp_path / "one", two)
     ]
     assert scored[1] == pytest.approx(scored[0], rel=1e-3)
-    assert two_done.stderr.count("epoch 1: val mIoU") == 1  # one process speaks
-    assert [row["samples"] for row in rows(tmp_path / "two") if row["loss"]][:2] == ["4", "8"]
-    assert (tmp_path / "two" / "scores.json").is_file()
-    refused = command(*words(data, tmp_path / "two", "training.batch=2"), "--resume")
+    compared = command("compare", tmp_path / "one", two)
+    assert compared.status == 0, compared.out
+    assert "EQUAL within the rule" in compared.out
+    assert said.count("epoch 1: val mIoU") == 1  # one process speaks
+    assert [row["samples"] for row in rows(two) if row["loss"]][:2] == ["4", "8"]
+    assert (two / "scores.json").is_file()
+    assert len([*(two / "film").glob("image-*.png")]) > 0
+    refused = command(*words(masked, two, *SMALL), "--resume")
     assert refused.status == 2
     assert "begun on 2 devices" in refused.err
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_two_machines_one_killed_and_the_run_ends_as_if_it_had_not_been(
+    masked: Path, on_two: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Two agents of torchrun, each with a folder of its own, as machines that share no disk; then
+    the tasks of a step of SLURM go on with the run."""
+    hosts = [tmp_path / "host0", tmp_path / "host1"]
+    train, port = words(masked, Path("run"), *SMALL), free_port()
+    agents = []
+    for rank, host in enumerate(hosts):
+        host.mkdir()
+        place = f"--nnodes=2 --nproc-per-node=1 --node-rank={rank} --rdzv-backend=static"
+        place += f" --master-addr=127.0.0.1 --master-port={port} --redirects=3 --log-dir=said"
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *place.split(), "--no-python"]
+        agents.append(begin(host, *torchrun, BRISKSEG, *train))
+    last = hosts[0] / "run" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 300
+    while not last.exists():
+        assert time.monotonic() < deadline
+        assert [agent.poll() for agent in agents] == [None, None]
+        time.sleep(0.02)
+    (worker,) = (pid for pid in children(agents[1].pid) if b"briskseg" in command_line(pid))
+    os.kill(worker, signal.SIGKILL)
+    assert all(agent.wait(timeout=60) for agent in agents)
+    (said,) = (file.read_text() for file in (hosts[0] / "said").rglob("stderr.log"))
+    assert (
+        "another process of the run ended; the run is kept up to step 3; then go on with:" in said
+    )
+    assert re.search(r"torchrun ... --no-python \S*briskseg train demo --out run ", said)
+    assert "Traceback" not in said
+    step = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_LOCALID": "0",
+        "MASTER_PORT": str(free_port()),
+    }
+    tasks = [
+        begin(host, BRISKSEG, *train, "--resume", SLURM_PROCID=str(n), SLURM_NODEID=str(n), **step)
+        for n, host in enumerate(hosts)
+    ]
+    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    assert not (hosts[1] / "run").exists()  # the first has the run
+    weights = [folder / "model.safetensors" for folder in (hosts[0] / "run", on_two[0])]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert losses(hosts[0] / "run") == losses(on_two[0])
+
+
+def begin(host: Path, *words: str | Path, **env: str) -> subprocess.Popen[bytes]:
+    here = {**os.environ, "OMP_NUM_THREADS": "1", **env}
+    with (host / "out.txt").open("w") as out:
+        return subprocess.Popen(words, cwd=host, env=here, stdout=out, stderr=out)
+
+
+def test_a_task_that_is_shown_one_gpu_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TASK.items():
+        monkeypatch.setenv(name, value)
+    assert launched().gpu(4) == 1
+    with pytest.raises(RequestError, match="2 processes on this machine need a GPU each, and it"):
+        launched().gpu(1)
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")
+    assert launched().gpu(1) == 0
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

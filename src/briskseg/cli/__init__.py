@@ -72,6 +72,7 @@ VERBS: tuple[str, ...] = (
     "serve",
     "bench",
     "convert",
+    "push",
     "models",
     "recipes",
     "data",

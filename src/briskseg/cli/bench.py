@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _Models = Annotated[
     list[str] | None,
-    typer.Argument(help="Run folders, weights, exported files or shipped names."),
+    typer.Argument(help="Run folders, weights, exported files, shipped names or hf://OWNER/NAME."),
 ]
 _All = Annotated[
     bool,

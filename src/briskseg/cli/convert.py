@@ -55,6 +55,13 @@ def convert(
 
     Example: briskseg convert erfnet_pretrained.pth --labels cityscapes
     """
+    from briskseg.hub.client import repository_of
+
+    if repository_of(file.as_posix()) is not None:
+        raise RequestError(
+            "convert takes a file, and a repository's model is ours already: name it where a MODEL "
+            "is asked for, as in `briskseg export`; published weights download yourself first"
+        )
     is_keras = file.suffix == ".keras"
     if is_keras and labels is not None:
         raise RequestError(f"{file} has its classes in its card; leave --labels out")

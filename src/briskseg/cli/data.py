@@ -120,28 +120,29 @@ def show(
 def convert(
     source: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
     out: Annotated[Path, typer.Argument(help="Where to; a new or an empty folder.")],
-    to: Annotated[str, typer.Option(help="folder (masks), labelme or coco.")] = "folder",
+    to: Annotated[str, typer.Option(help="folder (masks), labelme, coco or shards.")] = "folder",
     classes: ClassesOption = None,
     unlabeled: UnlabeledOption = None,
     seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
 ) -> None:
-    """Write a data set in another format: masks in the folder layout, labelme's files or COCO's.
+    """Write a data set in another format: masks in the folder layout, labelme's files, COCO's, or
+    shards, tar archives as WebDataset's, for data of very many files.
 
     Images keep their names and splits; every pixel keeps its class. Nothing needs converting to be
-    trained on: this is for other programs.
+    trained on: this is for other programs and other disks.
 
     Example: briskseg data convert data/labelme data/masks
     """
     from briskseg.data import open_dataset
-    from briskseg.data.conversion import TARGETS, convert_dataset
+    from briskseg.data.conversion import WRITTEN, convert_dataset
 
-    if to not in TARGETS:
-        raise RequestError(f"--to {to}; {nearest(to, TARGETS)}")
+    if to not in WRITTEN:
+        raise RequestError(f"--to {to}; {nearest(to, WRITTEN)}")
     dataset = open_dataset(source, classes, seed, unlabeled=read_unlabeled(unlabeled))
     with console.counter("writing") as progress:
         written = convert_dataset(dataset, out, to, progress)
     console.warn_of_dark([pair.image for some in dataset.splits.values() for pair in some])
     print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
-    is_sure = to == "folder" or dataset.names[0] == "background"
+    is_sure = to in ("folder", "shards") or dataset.names[0] == "background"
     option = "" if is_sure else " --unlabeled ignored"
     print(f"look at it: briskseg check {quote(str(out))}{option}")

@@ -71,18 +71,19 @@ def evaluate(
     from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate as score
     from briskseg.runtime.backends import BACKENDS
-    from briskseg.runtime.model_files import is_exported
+    from briskseg.runtime.model_files import as_named, is_exported
 
+    local = options.fetched_model(model, backend or "auto")
     if backend is None:  # a run's score is its weights' score, though a faster file lie beside them
-        usual = BACKENDS["torch"].installed() and not is_exported(model)
+        usual = BACKENDS["torch"].installed() and not is_exported(local)
         backend = "torch" if usual else "auto"
-    predictor = options.load_model(model, backend, threads, window, stride)
+    predictor = options.load_model(local, backend, threads, window, stride)
     dataset = open_dataset(data, classes, unlabeled=options.read_unlabeled(unlabeled))
     with console.counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     console.warn_of_dark([pair.image for pair in dataset.pairs(split)])
     if not console.is_stdout(json_file):
-        _print(result, f"{model} ({predictor.ran})")
+        _print(result, f"{as_named(model)} ({predictor.ran})")
         card = predictor.card
         if split == "val" and card.has_seen_val and card.training.get("data") == dataset.kind:
             print(
@@ -90,7 +91,7 @@ def evaluate(
                 "scores say\nnothing about new ones."
             )
     ran = predictor.ran._asdict()
-    console.write_json(json_file, {**result.to_json(), "model": str(model), "ran": ran})
+    console.write_json(json_file, {**result.to_json(), "model": as_named(model), "ran": ran})
 
 
 def _print(result: Evaluation, ran: str) -> None:

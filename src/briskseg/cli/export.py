@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from briskseg.runtime.predictor import Ran
 
 _Model = Annotated[
-    Path, typer.Argument(help="A run folder, a .safetensors file, or a shipped name.")
+    Path,
+    typer.Argument(help="A run folder, a .safetensors file, a shipped name or hf://OWNER/NAME."),
 ]
 _To = Annotated[
     str, typer.Option(help="The format: onnx, openvino, litert, keras, web, triton, ovms.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from briskseg.cli import console
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.plots import check_figure_file
 
@@ -19,7 +20,7 @@ ModelArgument = Annotated[
     Path,
     typer.Argument(
         help="A run folder, a .safetensors, .onnx, .xml or .tflite file, or a name that "
-        "`briskseg models` lists."
+        "`briskseg models` lists, or hf://OWNER/NAME on the Hugging Face Hub."
     ),
 ]
 BackendOption = Annotated[
@@ -89,6 +90,17 @@ def read_size(text: str, option: str) -> tuple[int, int]:
     return int(sides[1]), int(sides[2])
 
 
+def fetched_model(model: Path, backend: str) -> Path:
+    """A model of the Hub as the file that this backend runs, with a bar while it is downloaded; any
+    other as it is."""
+    if not model.as_posix().startswith("hf:/"):
+        return model
+    from briskseg.runtime.model_files import fetched
+
+    with console.counter(f"fetching {model.name}", "MB") as progress:
+        return fetched(model, backend, progress)
+
+
 def load_model(
     model: Path, backend: str, threads: int | None, window: str | None, stride: str | None
 ) -> Predictor:
@@ -104,6 +116,7 @@ def load_model(
 
     from briskseg.runtime.load import load
 
+    model = fetched_model(model, backend)
     with Console(stderr=True).status("loading; the first time here backends are measured"):
         predictor = load(model, backend, threads)
     if window_hw is None:

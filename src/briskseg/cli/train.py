@@ -91,7 +91,7 @@ def train(
     _refuse(described, run, processes, minutes, repeat, resume, is_unchecked)
     from briskseg.training.stopping import Stop
 
-    stop = Stop(_resume_command(context, recipe, run), _say_it_saves)
+    stop = Stop(_resume_command(context, recipe, run, processes.launcher), _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.fit import fit
         from briskseg.training.repeat import repeat as train_seeds
@@ -262,7 +262,11 @@ def _sum_up(run: Path, is_pretraining: bool) -> None:
     print(f"      briskseg predict {quoted} IMAGE")
 
 
-def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
+# What starts the command where several processes are; its own options are not ours to know.
+_LAUNCHERS = {"torchrun": "torchrun ... --no-python ", "srun": "srun ... "}
+
+
+def _resume_command(context: typer.Context, recipe: str, run: Path, launcher: str) -> str:
     """The command that goes on with this run: its options, with the recipe and the folder named."""
     words = ["briskseg" if shutil.which("briskseg") else sys.argv[0], "train", recipe]
     words += ["--out", str(run)]
@@ -273,4 +277,4 @@ def _resume_command(context: typer.Context, recipe: str, run: Path) -> str:
         for each in value if isinstance(value, (list, tuple)) else [value]:
             number = f"{each:g}" if isinstance(each, float) else str(each)
             words += [option.opts[0]] if each is True else [option.opts[0], number]
-    return shlex.join([*words, "--resume"])
+    return _LAUNCHERS.get(launcher, "") + shlex.join([*words, "--resume"])

@@ -76,7 +76,7 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
 
 def encoded(path: Path, data: bytes | None = None) -> Array:
     """The bytes of an image as OpenCV takes them, (bytes,) uint8; data: as of `read_image`."""
-    return np.fromfile(path, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    return np.frombuffer(path.read_bytes() if data is None else data, np.uint8)
 
 
 def sixteen_bit_range(path: Path, data: bytes | None = None) -> tuple[int, int] | None:

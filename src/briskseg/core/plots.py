@@ -89,6 +89,13 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_picture(path, written.getvalue())
 
 
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file, without the date."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png")
+    return written.getvalue()
+
+
 def inline_svg(figure: Figure) -> str:
     """An <svg> element for an HTML page: no background, and text in the page's font and color."""
     from matplotlib import rc_context

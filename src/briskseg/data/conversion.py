@@ -1,10 +1,11 @@
-"""A data set of any format written as another: the folder layout, labelme's files, or COCO's.
+"""A data set of any format written as another: the folder layout, labelme's files, COCO's, shards.
 
     folder    images/SPLIT/NAME.ext, labels/SPLIT/NAME.png (class indices, 255 ignored), classes.txt
     labelme   SPLIT/NAME.ext, SPLIT/NAME.json (polygons), labels.txt
     coco      images/SPLIT/NAME.ext, annotations/instances_SPLIT.json (run lengths)
+    shards    SPLIT-000000.tar (NAME.ext, NAME.labels.png), classes.txt
 
-All three hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
+All hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
 where the data have none, they are read back with `unlabeled="ignored"`; and they ignore a class
 named ignore, void or unlabeled. Images are copied byte for byte, under their stems and in their
 splits.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,17 +24,16 @@ import numpy as np
 
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files.atomic import write_whole
-from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
-from briskseg.data.check.file_findings import SUFFIXES
-from briskseg.data.check.fixed_copy import copy_image, refuse_out
+from briskseg.data.check.fixed_copy import refuse_out, stored_image
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.shape_dataset import BACKGROUND
+from briskseg.data.shard_writer import write_shards
 
 # labelme's own names for both, which every shape format here reads as such.
 _IGNORE_LABEL, _BACKGROUND_LABEL = "__ignore__", "_background_"
@@ -60,43 +61,43 @@ def convert_dataset(
     hold 0 and 255; BriskError where
     something cannot be written.
     """
-    if to not in TARGETS:
-        raise RequestError(f"no format '{to}' to convert to; {nearest(to, TARGETS)}")
+    if to not in WRITTEN:
+        raise RequestError(f"no format '{to}' to convert to; {nearest(to, WRITTEN)}")
     refuse_out(dataset.root, out, "OUT")
     refuse_binary_masks(dataset)
-    target = TARGETS[to]
     jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
+    if to == SHARDS:
+        with _writing(out):
+            return write_shards(dataset, out, jobs, progress)
+    target = TARGETS[to]
 
     def write(job: tuple[str, str, Pair]) -> tuple[str, Any]:
         split, stem, pair = job
         labels_hw = dataset.read_labels(pair)
         if dataset.size(pair) != labels_hw.shape:
             dataset.read(pair)  # which says so
-        image = _copy_image(dataset, pair, out / target.images.format(split) / stem)
+        content, suffix = stored_image(dataset, pair)
+        image = out / target.images.format(split) / f"{stem}{suffix}"
+        image.write_bytes(content)
         return split, target.write(dataset, out, image, labels_hw)
 
     written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
-    try:
+    with _writing(out):
         for split in dataset.splits:
             (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
         for split, done in thread_map(write, jobs, progress=progress):
             written[split].append(done)
         target.finish(dataset, out, written)
-    except OSError as error:
-        where = error.filename or out
-        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
     return {split: len(done) for split, done in written.items()}
 
 
-def _copy_image(dataset: Dataset, pair: Pair, stem: Path) -> Path:
-    """Copy the image as it is stored; the file, whose suffix says its type."""
-    data, suffix = dataset.embedded_image(pair), pair.image.suffix
-    if data is not None:
-        with opened(pair.image, data=data) as picture:
-            suffix = SUFFIXES.get(picture.format or "", (".png",))[0]
-    path = stem.with_name(f"{stem.name}{suffix}")
-    copy_image(pair, data, path)
-    return path
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or out
+        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
 
 
 def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:
@@ -259,3 +260,5 @@ TARGETS = {
     "labelme": Target("{}", _write_labelme, _finish_labelme),
     "coco": Target("images/{}", _write_coco, _finish_coco),
 }
+SHARDS = "shards"  # written in order, one after the other
+WRITTEN = (*TARGETS, SHARDS)

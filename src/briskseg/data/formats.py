@@ -21,6 +21,7 @@ from briskseg.data import (
     idd,
     label_studio,
     labelme,
+    shards,
     supervisely,
     yolo,
 )
@@ -48,6 +49,7 @@ FORMATS: dict[str, Format] = {
     "lists": split_lists.FORMAT,
     **{layout.name: format_of(layout) for layout in LAYOUTS},
     "folder": format_of(FOLDER),
+    "shards": shards.FORMAT,
 }
 
 

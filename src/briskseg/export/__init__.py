@@ -186,9 +186,9 @@ def export(
 
     The file takes images of `size_hw`; by default of any size, or where the format needs one, of
     the card's `input.size`. `out` is by default the weights file with the format's suffix, of
-    shipped weights in the working folder; a file that is there already is not overwritten. The new
-    file is run beside the network, on drawn streets and on `images`, before it gets its name, so a
-    file that disagrees never is there.
+    shipped weights and of the Hub's in the working folder; a file that is there already is not
+    overwritten. The new file is run beside the network, on drawn streets and on `images`, before it
+    gets its name, so a file that disagrees never is there.
 
     int8: quantize the convolutions; the file, NAME-int8.xml, is scored on data and refused where it
     loses more than the bounds.
@@ -199,14 +199,9 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
+    from briskseg.core.files import sha256
     from briskseg.runtime.backends import EXPORTED
-    from briskseg.runtime.model_files import (
-        find_weights,
-        is_exported,
-        model_name,
-        sha256,
-        weights_folder,
-    )
+    from briskseg.runtime.model_files import default_name, find_weights, is_exported, model_name
 
     if int8 is not None:
         refuse_int8_of(to)
@@ -215,8 +210,7 @@ def export(
     ready = _onnx_file(model, size_hw) if to == "web" or chosen.config else None
     file = ready if ready is not None and is_exported(model) else find_weights(model)
     if out is None:
-        folder = Path() if file.parent == weights_folder() else file.parent
-        out = folder / f"{file.stem}{'' if int8 is None else '-int8'}{chosen.suffix}"
+        out = default_name(model, file, f"{'' if int8 is None else '-int8'}{chosen.suffix}")
     _check_out(out, chosen)
     if to == "ovms":
         from briskseg.export.model_repository import read_ovms

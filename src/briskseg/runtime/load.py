@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from briskseg.core.errors import RequestError, nearest
-from briskseg.runtime.backends import BACKENDS
+from briskseg.core.errors import RequestError
+from briskseg.runtime.backends import BACKENDS, check_backend
 from briskseg.runtime.backends.autotune import autotune
 from briskseg.runtime.model_files import find_files
 from briskseg.runtime.predictor import Predictor, Ran
 
 
 def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
-    """The predictor of a run folder, a weights or exported file, or a shipped name.
+    """The predictor of a run folder, a weights or exported file, a shipped name, or a repository on
+    the Hub (hf://OWNER/NAME or hf://OWNER/NAME@REVISION), of which one file is downloaded.
 
     Exported files that lie beside the weights and were made of them are candidates too; the
     predictor's `ran` says what was taken.
@@ -22,11 +23,10 @@ def load(path: str | Path, backend: str = "auto", threads: int | None = None) ->
     Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
     without a card, MissingExtraError where nothing that is installed runs the file.
     """
-    if backend != "auto" and backend not in BACKENDS:
-        raise RequestError(f"unknown backend '{backend}'; {nearest(backend, ['auto', *BACKENDS])}")
+    check_backend(backend)
     if threads is not None and threads < 1:
         raise RequestError(f"threads is {threads}, expected at least 1")
-    config = autotune(find_files(Path(path)), backend, threads)
+    config = autotune(find_files(Path(path), backend), backend, threads)
     return open_file(config.file, config.backend, config.threads)
 
 

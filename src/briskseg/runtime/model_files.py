@@ -1,8 +1,8 @@
-"""What a user names -> the files that run it: weights, exported files, a run folder, a name."""
+"""What a user names -> the files that run it: weights, exported files, a run folder, a name, a
+repository on the Hub."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from shlex import quote
 
@@ -10,23 +10,27 @@ from briskseg.core import run_names
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.exported import Exported, read_exported
+from briskseg.core.files import sha256
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.safe_names import file_stem
-from briskseg.runtime.backends import EXPORTED, WEIGHTS
+from briskseg.core.types import Progress
+from briskseg.runtime.backends import BACKENDS, EXPORTED, WEIGHTS, check_backend
 
 ACCEPTED = (
     f"a run folder (runs/NAME), a {', '.join((WEIGHTS, *EXPORTED[:-1]))} or {EXPORTED[-1]} file, "
-    "or a name that `briskseg models` lists"
+    "a name that `briskseg models` lists, or hf://OWNER/NAME"
 )
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 
 
-def find_files(path: Path) -> list[Path]:
+def find_files(path: Path, backend: str = "auto") -> list[Path]:
     """The files that `path` means, each a full network: exported ones, then weights.
 
-    `path` is a file, a run folder or a shipped name. Exported files that lie beside weights count
-    where they were made of these. Raises RequestError for anything else.
+    `path` is a file, a run folder, a shipped name or hf://OWNER/NAME, of which the one file that
+    the backend runs is fetched. Exported files that lie beside weights count where they were made
+    of these. Raises RequestError for anything else.
     """
+    path = fetched(path, backend)
     if is_exported(path):
         return [path]
     weights = find_weights(path)
@@ -53,11 +57,61 @@ def read_file(path: Path) -> tuple[Card, Exported | None]:
     return read_exported(path) if path.suffix.lower() in EXPORTED else (read_card(path), None)
 
 
+def fetched(path: Path, backend: str = "auto", progress: Progress | None = None) -> Path:
+    """The file that the backend runs of the repository that `path` names (hf://OWNER/NAME), in the
+    Hub client's cache; of "auto" the weights, where torch is not installed the ONNX file. Any other
+    path is given back. progress: is told of megabytes.
+
+    Raises RequestError for a backend that runs neither, and as `hub.pull`.
+    """
+    from briskseg.hub.client import repository_of
+
+    repository = repository_of(path.as_posix())
+    if repository is None:
+        return path
+    from briskseg.hub.pull import pull
+
+    check_backend(backend)
+    if backend == "auto":
+        suffixes = [WEIGHTS, ".onnx"] if BACKENDS["torch"].installed() else [".onnx"]
+    else:
+        suffixes = [s for s in BACKENDS[backend].files if s in (WEIGHTS, ".onnx")]
+    if not suffixes:
+        raise RequestError(
+            f"{repository.address}: the backend {backend} runs "
+            f"{' or '.join(BACKENDS[backend].files)} files, and of a repository weights and ONNX "
+            "files are loaded; download the file yourself, and name that"
+        )
+    stem = Path(run_names.WEIGHTS).stem
+    return pull(repository, [f"{stem}{suffix}" for suffix in suffixes], progress)
+
+
+def as_named(path: Path) -> str:
+    """A model as its user named it: paths lose a slash of hf://OWNER/NAME."""
+    from briskseg.hub.client import repository_of
+
+    repository = repository_of(path.as_posix())
+    return str(path) if repository is None else repository.address
+
+
+def default_name(model: Path, file: Path, ending: str) -> Path:
+    """Where a file that is made of a model goes if nobody says: beside `file`, which `model` means;
+    of what is not the user's own (shipped, or in the Hub's cache) in the working folder."""
+    from briskseg.hub.client import repository_of
+
+    if (repository := repository_of(model.as_posix())) is not None:
+        return Path(f"{repository.name}{ending}")
+    folder = Path() if file.parent == weights_folder() else file.parent
+    return folder / f"{file.stem}{ending}"
+
+
 def find_weights(path: Path) -> Path:
-    """The weights file that `path` means: itself, a run folder's best, or shipped weights.
+    """The weights file that `path` means: itself, a run folder's best, shipped weights, or those in
+    the repository hf://OWNER/NAME.
 
     Raises RequestError for anything else.
     """
+    path = fetched(path, "torch")
     if path.is_dir():
         return _weights_of_run(path)
     if not path.exists():
@@ -138,9 +192,3 @@ def _made_of(exported: Path) -> str | None:
         return read_exported(exported)[1].weights
     except BriskError:
         return None
-
-
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file's bytes."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import RequestError
+from briskseg.core.files import sha256
 from briskseg.core.files.limits import parse_json
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.backends.autotune import Config, autotune
-from briskseg.runtime.model_files import find_files, read_file, sha256
+from briskseg.runtime.model_files import find_files, read_file
 from briskseg.scale.sources import Shard, digest
 from briskseg.scale.storage import Storage
 

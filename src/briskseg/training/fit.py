@@ -54,16 +54,16 @@ def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path
     session = session or RunSession()
     session = replace(session, began=session.began or time.monotonic())
     with session.stop:
+        processes = session.processes or launched(session.devices)
         data: Dataset | ClassFolders
         if isinstance(recipe, Recipe):
             how = recipe.data
             data = open_dataset(root, how.classes, how.split_seed, unlabeled=how.unlabeled)
             data = data.training_on(how.train_splits)
-            if not folder.is_begun():
+            if processes.is_first and not folder.is_begun():
                 refuse_misfits(recipe, data)
         else:
             data = open_class_folders(root)
-        processes = session.processes or launched(session.devices)
         machine = choose_machine(recipe.training.precision, session.device, processes)
         with opened_run(folder, recipe, session, machine, fit) as resume:
             task = _train(recipe, folder, session, data, machine, resume)
@@ -81,9 +81,11 @@ def _train(
     machine: Machine,
     resume: ResumePoint | None,
 ) -> Task:
-    is_decided = machine.processes.from_first(folder.length.is_file())
-    if is_decided:
-        recipe = with_recorded_length(recipe, folder, session.minutes)
+    recorded = None  # the folder is the first's; others may not see it
+    if machine.is_first and folder.length.is_file():
+        recorded = with_recorded_length(recipe, folder, session.minutes)
+    recorded = machine.processes.from_first(recorded)
+    is_decided, recipe = recorded is not None, recorded or recipe
     torch.manual_seed(recipe.training.seed)
     task: Task
     if isinstance(recipe, Recipe):

@@ -116,6 +116,12 @@ def _recognized(error: Exception, folder: RunFolder) -> tuple[str, str] | None:
 
 
 def _saved(folder: RunFolder) -> str:
+    try:
+        folder.path.stat()
+    except FileNotFoundError:  # of several machines the first has it
+        return "what was saved is kept where the first process runs"
+    except OSError:
+        pass  # there, and not to be read: said below
     unreadable = False
     left = [folder.last_checkpoint, folder.previous_checkpoint]
     while left:

@@ -121,7 +121,7 @@ def measure(task: Task, machine: Machine, seconds: float) -> Costs:
         def take(batch: Batch, stage: int = stage) -> None:
             step(batch.images, batch.labels, stage).item()  # waits for the device
 
-        steps.append(_median_s(take, train, machine, most))
+        steps.append(_median_s(take, train, machine, most, together=True))
     task.network.load_state_dict(before)
     task.eval()
     last = len(task.stages) - 1
@@ -141,9 +141,16 @@ def measure(task: Task, machine: Machine, seconds: float) -> Costs:
 
 
 def _median_s(
-    take: Callable[[Batch], None], batches: Iterable[Batch], machine: Machine, most: float
+    take: Callable[[Batch], None],
+    batches: Iterable[Batch],
+    machine: Machine,
+    most: float,
+    together: bool = False,
 ) -> float:
-    """Seconds that a batch takes to come and to be worked on, once caches are filled."""
+    """Seconds that a batch takes to come and to be worked on, once caches are filled.
+
+    together: processes wait for one another in each batch, so all must stop at the same one.
+    """
     seconds = []
     began = last = time.monotonic()
     for batch in islice(batches, WARM + TIMED):
@@ -151,7 +158,8 @@ def _median_s(
         now = time.monotonic()
         seconds.append(now - last)
         last = now
-        if now - began > most and len(seconds) > 1:
+        is_late = now - began > most and len(seconds) > 1
+        if machine.processes.any(is_late)[0] if together else is_late:
             break
     timed = seconds[WARM:] or seconds[-1:]
     return sorted(timed)[len(timed) // 2]

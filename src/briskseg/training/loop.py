@@ -189,8 +189,9 @@ class Loop:
             done = 0 if resume is None else resume.step
             since = done if self.session.resume else None
             self.log.loggers = make_loggers(self.training.loggers, self.folder, since)
-        if resume is not None:
-            self.load_state_dict(load_checkpoint(resume.path))
+        if resume is not None:  # from the first: others may not see its folder
+            state = load_checkpoint(resume.path) if self.machine.is_first else None
+            self.load_state_dict(self.processes.from_first(state))
         self.task.train()
         if self.processes.world > 1:
             self.step.model = nn.parallel.DistributedDataParallel(

@@ -52,12 +52,7 @@ def choose_machine(precision: str, device: str, processes: Processes) -> Machine
     if kind not in here:
         raise RequestError(f"there is no device '{kind}' here; this machine has: {', '.join(here)}")
     if kind == "cuda":
-        gpus = torch.cuda.device_count()
-        if processes.local_world > gpus:
-            raise RequestError(
-                f"{processes.local_world} processes on this machine need a GPU each, and it has "
-                f"{gpus}; set --devices {gpus}"
-            )
+        gpu = processes.gpu(torch.cuda.device_count())
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # in hardware: emulated bf16 is slower than float32
@@ -72,6 +67,6 @@ def choose_machine(precision: str, device: str, processes: Processes) -> Machine
         )
     if kind != "cuda":
         return Machine(torch.device(kind), precision, processes)
-    torch.cuda.set_device(processes.local_rank)
+    torch.cuda.set_device(gpu)
     torch.backends.cudnn.benchmark = True  # sizes stay the same from step to step
-    return Machine(torch.device(kind, processes.local_rank), precision, processes)
+    return Machine(torch.device(kind, gpu), precision, processes)

@@ -40,7 +40,8 @@ class ProcessLost(TrainingError):
 class Processes:
     """rank: this process's, from 0, of `world`. local_rank, local_world: the same on this machine.
     launcher: "torchrun", "srun", "devices" (`--devices`), or "" where there is one process alone.
-    port: of "devices", where the first process listens."""
+    port: of "devices", where the first process listens. has_own_gpu: each process is shown one GPU
+    and no other, so that all of them call theirs number 0."""
 
     rank: int = 0
     world: int = 1
@@ -48,11 +49,27 @@ class Processes:
     local_world: int = 1
     launcher: str = ""
     port: int = 0
+    has_own_gpu: bool = False
 
     @property
     def is_first(self) -> bool:
         """Whether this is the process that writes the run folder and speaks."""
         return self.rank == 0
+
+    def gpu(self, found: int) -> int:
+        """The number of this process's GPU among the `found` ones that it sees.
+
+        Raises RequestError where there is none for each process.
+        """
+        if self.has_own_gpu and found == 1:
+            return 0
+        if self.local_world > found:
+            raise RequestError(
+                f"{self.local_world} processes on this machine need a GPU each, and it has {found};"
+                f" start {found} of them there"
+                + (f", with --devices {found}" if self.launcher == "devices" else "")
+            )
+        return self.local_rank
 
     def any(self, *wishes: bool) -> tuple[bool, ...]:
         """What any of the processes wishes; all must ask at the same step."""
@@ -109,7 +126,9 @@ def launched(devices: int = 1) -> Processes:
         # Only a step of several tasks: an allocation alone, as salloc's or sbatch's, sets
         # SLURM_NTASKS and SLURM_PROCID=0 for a single process too.
         rank, world = int(env["SLURM_PROCID"]), int(env["SLURM_STEP_NUM_TASKS"])
-        found = Processes(rank, world, int(env["SLURM_LOCALID"]), _slurm_local_world(), "srun")
+        local = int(env["SLURM_LOCALID"]), _slurm_local_world()
+        own_gpu = {"SLURM_GPUS_PER_TASK", "SLURM_GPU_BIND"} & env.keys()
+        found = Processes(rank, world, *local, "srun", has_own_gpu=bool(own_gpu))
     else:
         launcher = "devices" if devices > 1 else ""
         return Processes(0, devices, 0, devices, launcher)
@@ -151,9 +170,7 @@ def connected(
 
     backend = "nccl" if device == "cuda" else "gloo"
     if processes.launcher != "devices":
-        if processes.launcher == "srun":
-            _set_slurm_address()
-        dist.init_process_group(backend, rank=processes.rank, world_size=processes.world)
+        _connect(processes, backend)
         others = None
     else:
         is_first = processes.is_first
@@ -179,6 +196,27 @@ def connected(
             dist.destroy_process_group()
         if others is not None:
             others.is_over = True
+
+
+def _connect(processes: Processes, backend: str) -> None:
+    """Find the other processes where a launcher has started them.
+
+    Raises TrainingError where they are not all there in time.
+    """
+    import torch.distributed as dist
+
+    if processes.launcher == "srun":
+        _set_slurm_address()
+    address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    try:
+        dist.init_process_group(backend, rank=processes.rank, world_size=processes.world)
+    except Exception as error:  # of the store, of the network, of the backend
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no answer"
+        raise TrainingError(
+            f"process {processes.rank} of {processes.world} could not meet the others at {address} "
+            f"({reason}); see what the first process says, that the same command runs on every "
+            "machine, and that they reach that address"
+        ) from error
 
 
 def _set_slurm_address() -> None:

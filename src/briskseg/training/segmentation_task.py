@@ -112,8 +112,9 @@ class SegmentationTask(Task):
         self._compiled: dict[str, Callable[..., Any]] = {}  # methods of the network, by name
         by_output = {"encoder": -1.0, "logits": -1.0}
         self.best = {"best": by_output, "scores": score_before(recipe, dataset)}
-        names = [pair.name for pair in dataset.pairs("val")]
-        shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))]
+        # The first process shows, and so some of those that it validates.
+        names = [pair.name for pair in dataset.pairs("val")][:: machine.processes.world]
+        shown = names[:: max(1, math.ceil(len(names) / FILM_IMAGES))] if machine.is_first else []
         self._film = {name: k for k, name in enumerate(shown)}
 
     def _read(self, machine: Machine, session: RunSession) -> PixelCounts:

@@ -231,6 +231,6 @@ def refuse_other_samples(
     if resume.processes != batches.world:
         raise RequestError(
             f"the run was begun on {counted(resume.processes, 'device')}, and is resumed on "
-            f"{batches.world}; resume it with --devices {resume.processes}, or begin a new run "
-            "with --out"
+            f"{batches.world}; resume it on as many (--devices {resume.processes}, or started by "
+            "torchrun or srun), or begin a new run with --out"
         )

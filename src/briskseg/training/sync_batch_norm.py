@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from briskseg.training.machine import Machine
 
@@ -30,14 +29,31 @@ def synced(network: nn.Module, machine: Machine) -> nn.Module:
     return network
 
 
+class _Summed(torch.autograd.Function):
+    """Added up over all processes, and so is its gradient; torch.distributed's own has none."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _reduced(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _reduced(gradient)
+
+
+def _reduced(x: Tensor) -> Tensor:
+    x = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(x)
+    return x
+
+
 class _SyncBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         full = x.float()
         sums = torch.stack([full.sum((0, 2, 3)), full.square().sum((0, 2, 3))])
-        # torch.distributed's own has no gradient; this one's is added up over the processes too
-        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        sums = _Summed.apply(sums)  # type: ignore[no-untyped-call]
         count = x.numel() // x.shape[1] * dist.get_world_size()  # batches are of one size
         mean = sums[0] / count
         variance = sums[1] / count - mean.square()

@@ -26,6 +26,9 @@ MAX_TAR_MEMBERS = 1 << 18
 MAX_TAR_HEADER_BYTES = 1024 * 1024  # of a member's name and other facts
 # Of a file of tensors; the largest network here has 50 MB.
 MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
+MAX_TAR_MEMBERS = 4_000_000  # of a data set in archives
+MAX_TAR_HEADER_BYTES = 1024 * 1024  # of a file's name and attributes in an archive
+MAX_DOWNLOAD_BYTES = 512 * 1024 * 1024  # of a network that `load` fetches from the Hub
 
 
 def max_pixels() -> int:

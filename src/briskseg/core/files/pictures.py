@@ -57,8 +57,11 @@ def opened(
             _check_bands(path, data)
         # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
         pillows = most if Image.MAX_IMAGE_PIXELS is None else max(most, Image.MAX_IMAGE_PIXELS)
-        source = path if data is None else io.BytesIO(data)
-        with _PILLOWS.changed(pillows), Image.open(source, formats=FORMATS) as picture:
+        with (
+            _PILLOWS.changed(pillows),
+            _stream(path, data) as file,
+            Image.open(file, formats=FORMATS) as picture,
+        ):
             if picture.width * picture.height > most:
                 raise too_many_pixels(path, picture.width, picture.height, most, bound is None)
             yield picture

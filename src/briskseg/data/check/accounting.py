@@ -54,7 +54,9 @@ def account(scan: Scan) -> Accounts:
     suspects: dict[str, list[Path]] = {}
     for path in walk(dataset.root):
         if path in images or path in labels or path in lists:
-            found["labels" if path in labels else "images" if path in images else "lists"] += 1
+            is_archive = path in lists and path.suffix.lower() == ".tar"
+            kind = "labels" if path in labels else "images" if path in images else "lists"
+            found["archives" if is_archive else kind] += 1
             found["embedded"] += path in images and path in labels
             continue
         reason = halves.get(path) or (
@@ -64,7 +66,7 @@ def account(scan: Scan) -> Accounts:
         if path not in halves and reason not in _HARMLESS:
             suspects.setdefault(reason, []).append(path)
     sorts = found["images"], found["labels"], found["lists"]
-    counts = FileCounts(*sorts, dict(unread), found["embedded"])
+    counts = FileCounts(*sorts, dict(unread), found["embedded"], found["archives"])
     return Accounts(counts, suspects)
 
 

@@ -58,26 +58,33 @@ def finding(
 @dataclass(frozen=True)
 class FileCounts:
     """The files below a folder. images, labels, lists: those that were read. unread: the number of
-    all others by the reason. embedded: how many of the label files hold their image too."""
+    all others by the reason. embedded: how many of the label files hold their image too. archives:
+    those that were read, in which images and labels lie."""
 
     images: int = 0
     labels: int = 0
     lists: int = 0
     unread: dict[str, int] = field(default_factory=dict)
     embedded: int = 0
+    archives: int = 0
+
+    @property
+    def read(self) -> int:
+        """Those that were read."""
+        return self.images + self.labels + self.lists + self.archives
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.images + self.labels + self.lists + sum(self.unread.values())
+        return self.read + sum(self.unread.values())
 
     def __str__(self) -> str:
-        read = self.images + self.labels + self.lists
         with_image = f", {self.embedded} of them with an image inside" if self.embedded else ""
         parts = [counted(self.images, "image"), f"{counted(self.labels, 'label file')}{with_image}"]
+        parts = [counted(self.archives, "archive")] if self.archives else parts
         parts += [counted(self.lists, "list")] if self.lists else []
-        text = f"{counted(self.total, 'file')}: {read} read ({', '.join(parts)})"
-        unread = self.total - read
+        text = f"{counted(self.total, 'file')}: {self.read} read ({', '.join(parts)})"
+        unread = self.total - self.read
         reasons = "; ".join(f"{n} {reason}" for reason, n in self.unread.items())
         return f"{text}, {unread} not read ({reasons})" if unread else f"{text}, none left over"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import BriskError, DataError, RequestError
+from briskseg.core.files.pictures import opened
 from briskseg.core.images import write_png
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
@@ -19,7 +19,7 @@ from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.label_findings import diagnose
 from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
-from briskseg.data.dataset import Pair
+from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.masks.layout import SPLITS
 
 # Images of these kinds are written anew; all others are copied byte for byte.
@@ -185,17 +185,19 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
     if image_hwc is not None:
         write_png(_beside(stem, ".png"), image_hwc)
     else:
-        copy_image(pair, data, _beside(stem, SUFFIXES[image.form][0]))
+        stored = pair.image.read_bytes() if data is None else data
+        _beside(stem, SUFFIXES[image.form][0]).write_bytes(stored)
     write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
     return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
 
 
-def copy_image(pair: Pair, data: bytes | None, to: Path) -> None:
-    """Copy the image of a pair as it is stored; data: its bytes, where they lie in another file."""
+def stored_image(dataset: Dataset, pair: Pair) -> tuple[bytes, str]:
+    """The image of a pair as it is stored, and the suffix of its type."""
+    data = dataset.embedded_image(pair)
     if data is None:
-        shutil.copyfile(pair.image, to)
-    else:
-        to.write_bytes(data)
+        return pair.image.read_bytes(), pair.image.suffix
+    with opened(pair.image, data=data) as picture:
+        return data, SUFFIXES.get(picture.format or "", (".png",))[0]
 
 
 def _beside(stem: Path, suffix: str) -> Path:

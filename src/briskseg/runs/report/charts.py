@@ -35,14 +35,29 @@ def curves(run: Run) -> dict[str, str]:
     return charts
 
 
+def curves_png(run: Run) -> bytes:
+    """Loss and validation scores side by side, as a PNG file for pages that take no SVG.
+
+    Raises MissingExtraError without matplotlib.
+    """
+    draws = [_draw_loss, _draw_scores] if run.validations else [_draw_loss]
+    with plots.new_figure(4.4 * len(draws), 2.9) as figure:
+        for number, draw in enumerate(draws, start=1):
+            _fill(figure.add_subplot(1, len(draws), number), run, draw)
+        return plots.png(figure)
+
+
 def _svg(run: Run, draw: Callable[[plots.Axes, Run], None]) -> str:
     with plots.new_figure(4.4, 2.9) as figure:
-        axes = figure.add_subplot()
-        draw(axes, run)
-        axes.set_xlabel("epoch" if _epochs_per_step(run) else "step")
-        axes.locator_params(axis="x", integer=True)
-        axes.grid()
+        _fill(figure.add_subplot(), run, draw)
         return plots.inline_svg(figure)
+
+
+def _fill(axes: plots.Axes, run: Run, draw: Callable[[plots.Axes, Run], None]) -> None:
+    draw(axes, run)
+    axes.set_xlabel("epoch" if _epochs_per_step(run) else "step")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid()
 
 
 def _draw_loss(axes: plots.Axes, run: Run) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from briskseg.core.errors import BriskError
+from briskseg.core.errors import BriskError, RequestError, nearest
 from briskseg.core.exported import read_exported
 from briskseg.core.types import Image, Labels, Logits
 
@@ -110,6 +110,12 @@ BACKENDS = {
 EXPORTED: tuple[str, ...] = tuple(
     dict.fromkeys(suffix for kind in BACKENDS.values() for suffix in kind.files[:1] if kind.export)
 )
+
+
+def check_backend(name: str) -> None:
+    """Raises RequestError where it is neither a backend nor "auto"."""
+    if name not in ("auto", *BACKENDS):
+        raise RequestError(f"unknown backend '{name}'; {nearest(name, ['auto', *BACKENDS])}")
 
 
 def backends_here(names: Iterable[str] = BACKENDS) -> list[str]:

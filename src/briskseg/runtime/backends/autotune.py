@@ -27,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
-from briskseg.core.files import cache_folder
+from briskseg.core.files import cache_folder, sha256
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.wording import counted
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
-from briskseg.runtime.model_files import read_file, sha256
+from briskseg.runtime.model_files import read_file
 from briskseg.runtime.predictor import Predictor
 
 # Which backend is fastest depends on the size, so they are measured at the one that runs. Where

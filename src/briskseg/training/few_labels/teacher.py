@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from briskseg.core.errors import RequestError
+from briskseg.core.files import sha256
 from briskseg.data import Dataset
 from briskseg.models import create_model
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe, TeacherPart
 from briskseg.runtime.backends.torch_backend import TorchBackend
-from briskseg.runtime.model_files import sha256
 from briskseg.training.few_labels.onnx_teacher import OnnxTeacher
 from briskseg.training.losses.distillation import distillation
 from briskseg.training.preflight import teacher_file

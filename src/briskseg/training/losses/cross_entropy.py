@@ -1,8 +1,13 @@
-"""Cross entropy over labeled pixels, weighted by class."""
+"""Cross entropy over labeled pixels, weighted by class.
+
+Of several processes each divides by what all of them have labeled, on average: the mean of their
+losses, and so of their gradients, is that of one process with all the images.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -54,5 +59,11 @@ def sigmoid_cross_entropy(
 
 
 def _divided(total: Tensor, by: Tensor) -> Tensor:
-    """0 / 0 is 0 here."""
-    return total / by.float().clamp_min(torch.finfo(torch.float32).tiny)
+    """0 / 0 is 0 here. by: this process's."""
+    by = by.detach().float()
+    # Not in validation, where one process has an image more than another.
+    if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
+        by = by.clone()
+        dist.all_reduce(by)
+        by = by / dist.get_world_size()
+    return total / by.clamp_min(torch.finfo(torch.float32).tiny)

@@ -1,0 +1,177 @@
+"""Files in an uncompressed tar archive, read where they lie: nothing is extracted."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from briskseg.core.errors import DataError
+from briskseg.core.files.contents import other_content
+from briskseg.core.files.limits import MAX_TAR_HEADER_BYTES, MAX_TAR_MEMBERS
+from briskseg.core.files.safe_names import check_file_name, printable
+
+# The class of the system's paths; `Path` itself cannot be derived from before Python 3.12.
+if TYPE_CHECKING:
+    _SystemPath = Path
+else:
+    _SystemPath = type(Path())
+
+
+class Member(NamedTuple):
+    """A file in an archive: its name there, and where its bytes lie."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class TarMember(_SystemPath):
+    """A file in an archive as a path that can be read: ARCHIVE/NAME, as of a folder of that name.
+
+    It opens, and has a size, as a file has; its time of change is its archive's. Paths that are
+    made from it (`parent`, `with_suffix`) are plain ones, of files that are not there.
+    """
+
+    _archive: Path | None = None
+    _offset = _size = 0
+
+    @classmethod
+    def of(cls, archive: Path, member: Member) -> TarMember:
+        """The member of this archive."""
+        path = cls(archive, member.name)
+        path._archive, path._offset, path._size = archive, member.offset, member.size
+        return path
+
+    def __reduce__(self) -> Any:
+        if self._archive is None:
+            return Path, (str(self),)
+        name = self.relative_to(self._archive).as_posix()
+        return TarMember.of, (self._archive, Member(name, self._offset, self._size))
+
+    def open(self, mode: str = "r", *how: Any, **more: Any) -> IO[Any]:  # type: ignore[override]
+        if self._archive is None:
+            return super().open(mode, *how, **more)
+        if mode != "rb":
+            raise OSError(30, "a file in an archive can only be read, as bytes", str(self))
+        return io.BufferedReader(_Window(self._archive, self._offset, self._size))
+
+    def read_bytes(self) -> bytes:
+        with self.open("rb") as file:
+            content: bytes = file.read()
+        return content
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self._archive is None:
+            return super().stat(follow_symlinks=follow_symlinks)
+        found = self._archive.stat()
+        parts = list(found)
+        parts[6] = self._size
+        times = {name: getattr(found, name) for name in ("st_mtime_ns", "st_mtime")}
+        return os.stat_result(parts, times)
+
+    def exists(self, **how: Any) -> bool:
+        return super().exists(**how) if self._archive is None else self._archive.exists()
+
+    def is_file(self, **how: Any) -> bool:
+        return super().is_file(**how) if self._archive is None else self._archive.is_file()
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file; it has no number of its own that a library could read past."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._offset, self._size, self._at = offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = max(0, min(len(view), self._size - self._at))
+        self._file.seek(self._offset + self._at)
+        done = self._file.readinto(view[:wanted]) or 0
+        self._at += done
+        return done
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def read_members(archive: Path) -> Iterator[Member]:
+    """The files in an archive, in its order; headers alone are read.
+
+    Raises DataError for what is no uncompressed archive or is cut off, has more files than
+    MAX_TAR_MEMBERS, or holds anything but files and folders under names that lie in it.
+    """
+    if (content := other_content(archive)) is not None:
+        raise DataError(content.sentence(archive, "an uncompressed .tar archive"))
+    try:
+        with archive.open("rb") as file, _opened(file) as tar:
+            length = os.fstat(file.fileno()).st_size
+            for number, info in enumerate(tar):
+                tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+                if number >= MAX_TAR_MEMBERS:
+                    raise DataError(
+                        f"{archive}: more than {MAX_TAR_MEMBERS} files; write several archives"
+                    )
+                if info.isdir():
+                    continue
+                _check(archive, info)
+                if not 0 <= info.offset_data <= info.offset_data + info.size <= length:
+                    raise tarfile.ReadError(f"{printable(info.name[:100])} is cut off")
+                yield Member(info.name.removeprefix("./"), info.offset_data, info.size)
+    except OSError as error:
+        raise DataError(f"{archive}: cannot be read ({error.strerror or error})") from None
+    except (tarfile.TarError, ValueError, EOFError, IndexError, OverflowError) as error:
+        raise DataError(
+            f"{archive}: is damaged or no uncompressed .tar archive ({error}); copy it again"
+        ) from None
+
+
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    headers: Any = _Headers(file)
+    return tarfile.open(fileobj=headers, mode="r:", errorlevel=2)
+
+
+class _Headers:
+    """A file of which only headers are read: a longer piece would fill the memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_TAR_HEADER_BYTES:
+            raise ValueError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+
+def _check(archive: Path, info: tarfile.TarInfo) -> None:
+    """Raise DataError for what is no plain file, or has a name that leads elsewhere."""
+    shown = printable(info.name[:100])
+    if not info.isreg() or info.issparse():
+        kind = "a link" if info.issym() or info.islnk() else "no plain file"
+        raise DataError(f"{archive}: '{shown}' is {kind}, expected files alone; write it anew")
+    name = PurePosixPath(info.name)
+    if name.is_absolute() or ".." in name.parts or "\\" in info.name or not name.name:
+        raise DataError(
+            f"{archive}: the name '{shown}' leads out of the archive, expected names within it; "
+            "write it anew"
+        )
+    check_file_name(archive / name)
