@@ -87,6 +87,14 @@ FORMATS = {
         takes="images (1, {height}, {width}, 3), uint8, RGB",
         gives="logits (1, {small}, {classes}), float32, {enlarging}",
     ),
+    "ncnn": Format(
+        ".ncnn.param",
+        "ncnn",
+        "ncnn_file:write_ncnn",
+        takes="in0, an image as Mat::from_pixels makes it of {height}x{width} RGB: 0 to 255",
+        gives="out0, logits ({classes}, {small}), float32, {enlarging}",
+        beside=".bin",
+    ),
     "keras": Format(
         ".keras",
         "Keras 3",
@@ -207,8 +215,8 @@ def export(
         size_hw = card.input.size
         if size_hw is None:
             raise RequestError(
-                f"{file} takes images of any size, but a {chosen.title} file takes one size; name "
-                "it: --size HxW, as in --size 512x1024"
+                f"{file} takes images of any size, but a file for {chosen.title} takes one size; "
+                "name it: --size HxW, as in --size 512x1024"
             )
     try:
         size_hw = size_hw and fits(size_hw)
@@ -289,7 +297,7 @@ def _check_out(out: Path, chosen: Format) -> None:
                 f"--out {out} is a file or named as one, expected a folder, into which "
                 f"{chosen.inside} is written; name another"
             )
-    elif out.suffix != chosen.suffix:
+    elif not out.name.endswith(chosen.suffix):
         raise RequestError(
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"

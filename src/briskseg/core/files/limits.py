@@ -23,6 +23,7 @@ MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
 MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
 # Of a file of tensors; the largest network here has 50 MB.
 MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
+MAX_NCNN_BYTES = 2 * 1024 * 1024 * 1024  # of a .ncnn.bin; its text is bounded as others are
 
 
 def max_pixels() -> int:
