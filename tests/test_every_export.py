@@ -96,6 +96,25 @@ def test_the_file_gives_the_same_and_so_does_what_the_documentation_has_a_phone_
     assert np.mean(labels != briskseg.load(done.out)(image)) < rounding
 
 
+def test_core_mls_program_computes_the_same_by_its_operations_documentation(weights, tmp_path):
+    import torch
+
+    if importlib.util.find_spec("coremltools") is None:
+        pytest.skip("CORE ML IS NOT TESTED: pip install 'briskseg[coreml]' is missing")
+    from tests.export.mil import run
+
+    size = (37, 51)
+    done = export(weights, "coreml", tmp_path / "model.mlpackage", size)
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image_nchw = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    backend = briskseg.load(weights, "torch").backend
+    expected = backend.run(image, at_own_size=False)
+    if done.exported.factor == 1:
+        expected = expected[:, : size[0], : size[1]]
+    found = run(done.out, image_nchw)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-4 * expected.std())
+
+
 NO_KERAS = ("segformer_b0", "efficientvit_b0")  # attention
 
 

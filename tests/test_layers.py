@@ -59,7 +59,6 @@ HEAVY = {
         "export/keras_operations.py",
         "export/keras_reader.py",
         "export/coreml_file.py",
-        "export/fixed_program.py",
         "export/litert_file.py",
         "export/ncnn_file.py",
         "export/onnx_file.py",

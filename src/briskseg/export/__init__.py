@@ -38,13 +38,14 @@ class Runs(NamedTuple):
     labels: Callable[[Image], npt.NDArray[np.uint8]] | None = None
 
 
-Writer = Callable[["Network", Card, Exported, Path], Runs]
+Writer = Callable[["Network", Card, Exported, Path], Runs | None]
 
 
 class Format(NamedTuple):
     """A kind of file, or of a folder of one file, that `export` writes.
 
-    writer: "module:function" in briskseg.export; it writes the file and returns what runs it.
+    writer: "module:function" in briskseg.export; it writes the file and returns what runs it, None
+        where nothing here does; `unrun` then says so.
     takes, gives: what goes in and comes out, to be filled with height, width, classes, `small`, the
         height and width of the logits, and `enlarging`, what they need yet.
     any_size: whether a file can take images of any size.
@@ -64,6 +65,7 @@ class Format(NamedTuple):
     inside: str = ""
     backend: str = ""
     budget: int = 0
+    unrun: str = ""
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -95,6 +97,15 @@ FORMATS = {
         gives="out0, logits ({classes}, {small}), float32, {enlarging}",
         beside=".bin",
     ),
+    "coreml": Format(
+        ".mlpackage",
+        "Core ML",
+        "coreml_file:write_coreml",
+        takes="image, {height}x{width}, RGB",
+        gives="logits (1, {classes}, {small}), float32, {enlarging}",
+        unrun="Core ML runs on a Mac or an iPhone alone. What was written is what was meant, read "
+        "back; that it computes the same is to be seen there: benchmarks/coreml.py",
+    ),
     "keras": Format(
         ".keras",
         "Keras 3",
@@ -125,7 +136,7 @@ class Export:
     format: Format
     card: Card
     exported: Exported
-    agreement: Agreement | None  # None of an ONNX file that was compared when it was written
+    agreement: Agreement | None  # None of what does not run here, or was compared before
     scored: Scored | None = None  # int8 beside float32
 
     @property
@@ -135,8 +146,9 @@ class Export:
 
     @property
     def size_bytes(self) -> int:
-        """Of the file, without one that belongs to it."""
-        return self.file.stat().st_size
+        """Of the file, without one that belongs to it; of a folder, of all that is in it."""
+        files = [*self.file.rglob("*")] if self.file.is_dir() else [self.file]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it; scores are shares in [0, 1]."""
@@ -271,8 +283,9 @@ def _write(
             file = out / chosen.inside
             part = Path(folder) / file.name
             runs = write(backend.network, card, exported, part)
-            agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
-            if exported.size is None and card.input.size is not None and runs.labels is not None:
+            seen_hw = exported.size or card.input.size
+            agreement = runs and verify(backend.infer, runs, seen_hw, out, images)
+            if exported.size is None and card.input.size is not None and runs and runs.labels:
                 coarse = functools.partial(backend.run, at_own_size=False)
                 verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
             del runs  # a file that is in use cannot be moved, or written over, everywhere
