@@ -58,6 +58,9 @@ def test_the_command_says_that_it_was_not_run(phone, command, tmp_path):
     done = command("export", *words)
     assert done.status == 2
     assert f"{out} is there already; remove it, or name another file with --out" in done.err
+    done = command("evaluate", out, "--data", "streets")
+    assert done.status == 2
+    assert "is Core ML's, which runs on Apple's systems alone, expected a run fol" in done.err
 
 
 def test_an_operation_without_counterpart_is_named(phone, tmp_path, monkeypatch):

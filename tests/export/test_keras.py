@@ -65,8 +65,8 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
     [
         (
             ["--to", "kers"],
-            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, keras, "
-            "web\n",
+            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, ncnn, "
+            "coreml, keras, web\n",
         ),
         (
             ["--to", "keras"],

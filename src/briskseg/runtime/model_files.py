@@ -51,6 +51,11 @@ def find_weights(path: Path) -> Path:
 
     Raises RequestError for anything else.
     """
+    if path.suffix.lower() == ".mlpackage":
+        raise RequestError(
+            f"{path} is Core ML's, which runs on Apple's systems alone, expected {ACCEPTED}; name "
+            "the weights that it was exported from"
+        )
     if path.is_dir():
         return _weights_of_run(path)
     if not path.exists():
