@@ -58,7 +58,9 @@ _Out = Annotated[
 @app.command()
 def export(
     model: _Model,
-    to: Annotated[str, typer.Option(help="onnx, openvino, litert, ncnn, coreml, keras or web.")],
+    to: Annotated[
+        str, typer.Option(help="The format: onnx, openvino, litert, ncnn, coreml, keras, web.")
+    ],
     size: _Size = None,
     data: _Data = None,
     classes: ClassesOption = None,

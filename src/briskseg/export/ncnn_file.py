@@ -21,8 +21,8 @@ from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, Exported
 from briskseg.core.ncnn_param import UnknownLayerError, compact_json, read_param
-from briskseg.export import Runs
 from briskseg.export.deployed import Deployed, crop
+from briskseg.export.formats import Runs
 from briskseg.models.network import Network, extended_side
 
 
