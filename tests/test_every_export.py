@@ -64,24 +64,24 @@ np.save("labels.npy", labels_of(np.load("frame.npy")))
 """
 
 
-@pytest.fixture(scope="module")
-def phone_code():
-    """The Python code of docs/phone.md, for a Raspberry Pi."""
-    if importlib.util.find_spec("litert_torch") is None:
-        pytest.skip("LITERT IS NOT TESTED: pip install 'briskseg[litert-export]' is missing")
-    page = (Path(__file__).parents[1] / "docs" / "phone.md").read_text("utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-    return code
-
-
-def test_litert_gives_the_same_and_so_does_what_the_documentation_has_a_phone_do(
-    weights, phone_code, tmp_path
+@pytest.mark.parametrize(
+    ("to", "package", "suffix", "rounding"),
+    # ncnn, left to itself, rounds to half precision
+    [("litert", "litert_torch", ".tflite", 1e-3), ("ncnn", "pnnx", ".ncnn.param", 2e-2)],
+)
+def test_the_file_gives_the_same_and_so_does_what_the_documentation_has_a_phone_do(
+    weights, to, package, suffix, rounding, tmp_path
 ):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{to.upper()} IS NOT TESTED: 'briskseg[{to}-export]' is not installed")
     size = (37, 51)
-    done = export(weights, "litert", tmp_path / "model.tflite", size)
+    done = export(weights, to, tmp_path / f"model{suffix}", size)
     assert done.agreement.difference < 1e-4
-    compare(weights, done.out, "litert", [size])
-    exported, code = done.exported, phone_code
+    compare(weights, done.out, to, [size])
+    exported = done.exported
+    page = (Path(__file__).parents[1] / "docs" / "phone.md").read_text("utf-8")
+    *of_each, enlarging = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    code = dict(zip(("litert", "ncnn"), of_each, strict=True))[to] + enlarging
     constants = "FACTOR, ALIGN_CORNERS = "
     assert f"{constants}None, False\n" in code
     code = code.replace(
@@ -93,7 +93,26 @@ def test_litert_gives_the_same_and_so_does_what_the_documentation_has_a_phone_do
     subprocess.run([sys.executable, "phone.py"], cwd=tmp_path, check=True, capture_output=True)
     labels = np.load(tmp_path / "labels.npy")
     assert labels.dtype == np.uint8
-    assert np.mean(labels != briskseg.load(done.out)(image)) < 1e-3  # rounding
+    assert np.mean(labels != briskseg.load(done.out)(image)) < rounding
+
+
+def test_core_mls_program_computes_the_same_by_its_operations_documentation(weights, tmp_path):
+    import torch
+
+    if importlib.util.find_spec("coremltools") is None:
+        pytest.skip("CORE ML IS NOT TESTED: pip install 'briskseg[coreml]' is missing")
+    from tests.export.mil import run
+
+    size = (37, 51)
+    done = export(weights, "coreml", tmp_path / "model.mlpackage", size)
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image_nchw = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    backend = briskseg.load(weights, "torch").backend
+    expected = backend.run(image, at_own_size=False)
+    if done.exported.factor == 1:
+        expected = expected[:, : size[0], : size[1]]
+    found = run(done.out, image_nchw)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-4 * expected.std())
 
 
 NO_KERAS = ("segformer_b0", "efficientvit_b0")  # attention

@@ -112,9 +112,9 @@ def test_all_ignored_has_no_score_rather_than_zero() -> None:
     ("truth", "predicted", "error", "message"),
     [
         (hw(3, 3, 0), hw(0, 0, 0), DataError, "truth holds the value 3 in 2 pixels.*0..2 or 255"),
-        (hw(254), hw(0), DataError, "truth holds the value 254 in 1 pixels"),
-        (hw(0, 0), hw(0, 3), ValueError, "prediction holds the value 3 in 1 pixels.*0..2"),
-        (hw(255), hw(255), ValueError, "prediction holds the value 255 in 1 pixels"),
+        (hw(254), hw(0), DataError, "truth holds the value 254 in 1 pixel"),
+        (hw(0, 0), hw(0, 3), ValueError, "prediction holds the value 3 in 1 pixel.*0..2"),
+        (hw(255), hw(255), ValueError, "prediction holds the value 255 in 1 pixel"),
         (np.array([[-1]]), hw(0), DataError, "truth holds the value -1"),
         (hw(0), np.array([[256]]), ValueError, "prediction holds the value 256"),
         (np.array([[0.5]]), hw(0), ValueError, "the truth is float64, expected integers"),

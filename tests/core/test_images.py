@@ -1,5 +1,7 @@
 """Images are read upright and in RGB; files that cannot be read are named."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from briskseg.core.files.pictures import opened
 from briskseg.core.images import (
     image_size,
     read_image,
-    read_image_bytes,
     resize_image,
     resize_labels,
     write_jpeg,
@@ -177,11 +178,12 @@ def test_bytes_are_read_as_their_file_is(tmp_path):
     for number, (picture, kind, how) in enumerate(made):
         file = tmp_path / f"{number}.{kind.lower()}"
         picture.save(file, kind, **how)
-        found = read_image_bytes(file.read_bytes(), "it", 117)
+        found = read_image(Path("it"), file.read_bytes())
         assert np.array_equal(found, read_image(file)), (kind, picture.mode)
-        with pytest.raises(PixelsError, match=r"^it: .*more than the 116 "):
-            read_image_bytes(file.read_bytes(), "it", 116)
+        too_many = pytest.raises(PixelsError, match=r"^it: .*more than the 116 ")
+        with too_many, opened(Path("it"), data=file.read_bytes(), bound=116):
+            pass
     floats = tmp_path / "floats.tif"
     Image.fromarray(np.zeros((4, 4), np.float32)).save(floats)
     with pytest.raises(ContentError, match=r"^it: stores floating-point"):
-        read_image_bytes(floats.read_bytes(), "it", 117)
+        read_image(Path("it"), floats.read_bytes())

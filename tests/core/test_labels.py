@@ -169,13 +169,13 @@ def test_index_masks_decode_as_a_table_says(classes, data):
         (
             LabelSet(("sky", "road", "car")),
             np.uint8([[0, 3, 3, 7]]),
-            "m.png: values 3 (2 pixels), 7 (1 pixels) of no class; expected 0..2 for the classes, "
+            "m.png: values 3 (2 pixels), 7 (1 pixel) of no class; expected 0..2 for the classes, "
             "255 for ignored; add the missing classes to the class list, or renumber the masks",
         ),
         (
             LabelSet(("no", "yes"), ignored=()),
             np.uint8([[0, 255]]),
-            "m.png: value 255 (1 pixels) of no class; expected 0..1 for the classes, nothing "
+            "m.png: value 255 (1 pixel) of no class; expected 0..1 for the classes, nothing "
             "ignored; this looks like a 0/255 mask: write 1 instead of 255 (`mask // 255`)",
         ),
         (
@@ -189,10 +189,10 @@ def test_index_masks_decode_as_a_table_says(classes, data):
             "values 0 to 2 are 3 classes, and the list has 2: add the missing one",
         ),
         (CITYSCAPES, np.uint8([[7, 26, 33]]), "this looks like Cityscapes label ids"),
-        (LabelSet(("no", "yes")), np.int32([[0, -1]]), "value -1 (1 pixels) of no class"),
-        (LabelSet(("no", "yes")), np.int32([[0, 1 << 20]]), "value 1048576 (1 pixels)"),
+        (LabelSet(("no", "yes")), np.int32([[0, -1]]), "value -1 (1 pixel) of no class"),
+        (LabelSet(("no", "yes")), np.int32([[0, 1 << 20]]), "value 1048576 (1 pixel)"),
         (LabelSet(("no", "yes")), np.float32([[0.5]]), "floating-point numbers"),
-        (ROAD_CAR, np.uint8([[[128, 64, 129]]]), "color (128, 64, 129) (1 pixels) of no class"),
+        (ROAD_CAR, np.uint8([[[128, 64, 129]]]), "color (128, 64, 129) (1 pixel) of no class"),
         (ROAD_CAR, np.uint8([[[128, 0, 64]]]), "in the order blue, green, red"),
         (ROAD_CAR, np.uint8([[[1, 1, 1], [0, 0, 0]]]), "an index mask saved as RGB"),
         (ROAD_CAR, np.zeros((2, 2, 3), np.uint16), "labels of shape (2, 2, 3) and type uint16"),

@@ -69,9 +69,9 @@ def test_a_keras_file_where_ours_is_wanted_is_told_the_way(exported):
     with pytest.raises(RequestError) as caught:
         briskseg.load(path)
     assert str(caught.value) == (
-        f"{path} is a Keras file, expected a run folder (runs/NAME), a .safetensors, .onnx, .xml "
-        "or .tflite file, or a name that `briskseg models` lists; make one with: briskseg convert "
-        f"{path}"
+        f"{path} is a Keras file, expected a run folder (runs/NAME), a .safetensors, .onnx, .xml, "
+        ".tflite or .ncnn.param file, or a name that `briskseg models` lists; make one with: "
+        f"briskseg convert {path}"
     )
 
 

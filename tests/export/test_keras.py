@@ -65,12 +65,12 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
     [
         (
             ["--to", "kers"],
-            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, keras, "
-            "web, triton, ovms\n",
+            "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, ncnn, "
+            "coreml, keras, web, triton, ovms\n",
         ),
         (
             ["--to", "keras"],
-            "{model} takes images of any size, but a Keras 3 file takes one size; name it: "
+            "{model} takes images of any size, but a file for Keras 3 takes one size; name it: "
             "--size HxW, as in --size 512x1024\n",
         ),
         (["--to", "keras", "--size", "32"], "--size 32 is no size, expected HxW as in 512x1024\n"),

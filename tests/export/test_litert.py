@@ -153,7 +153,7 @@ def test_damaged_files_and_those_of_others_are_one_sentence(phone, tmp_path):
 
 def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monkeypatch):
     for words, message in (
-        ((), "but a LiteRT file takes one size; name it: --size HxW"),
+        ((), "but a file for LiteRT takes one size; name it: --size HxW"),
         (("--size", "99999x99999"), "--size asks for images of 99999x99999, expected at most"),
         (("--size", "32x48", "--out", "x.onnx"), "ends in '.onnx', expected .tflite"),
         (("--int8",), "int8 files are OpenVINO's, found --to litert; write --to openvino"),

@@ -400,6 +400,47 @@ def litert_files() -> list[bytes]:
     return [written.getvalue()]
 
 
+def ncnn_files() -> list[bytes]:
+    """A text and its .bin, in a zip."""
+    from briskseg.core.ncnn_param import Param, compact_json, read_param
+
+    layers = read_param(
+        "7767517\n7 8\nInput in0 0 1 in0\nMemoryData scale 0 1 1 0=1 1=1 2=3\n"
+        "BinaryOp mul_0 2 1 in0 1 2 0=2\n"
+        "Convolution conv_0 1 1 2 3 0=2 1=3 11=3 12=1 13=2 14=1 2=1 3=2 4=1 5=1 6=54 9=1\n"
+        "Split split_0 1 2 3 4 5\nConcat concat_0 2 1 4 5 6 0=0\n"
+        "Crop crop_0 1 1 6 out0 -23310=2,4,4 -23311=2,1,2 -23309=2,0,0\n"
+    ).layers
+    ours = {key: compact_json(text) for key, text in _described().items()}
+    weights = np.ones(3, "<f4").tobytes() + bytes(4) + np.ones(56, "<f4").tobytes()
+    from mutations import zipped
+
+    text = Param(layers, ours).text().encode()
+    return [zipped([("x.ncnn.param", text), ("x.ncnn.bin", weights)])]
+
+
+def read_ncnn(path: Path) -> object:
+    """All that is looked at before ncnn itself gets a text, which is written anew, and its .bin."""
+    from briskseg.core.exported import read_exported
+    from briskseg.core.ncnn_param import check_bin, read_param
+
+    param = path.with_name("x.ncnn.param")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in ("x.ncnn.param", "x.ncnn.bin"):
+                path.with_name(name).write_bytes(archive.read(name))
+    except Exception as error:
+        raise BriskError("no pair of files came in") from error
+    read_exported(param)
+    read = read_param(param.read_text("utf-8"))
+    assert read_param(read.text()) == read
+    try:
+        check_bin(param.with_suffix(".bin"), read.layers)
+    except ValueError:  # which the backend says in a sentence
+        return "another's"
+    return read
+
+
 def openvino_files() -> list[bytes]:
     from xml.sax.saxutils import quoteattr
 
@@ -676,6 +717,7 @@ DOORS: dict[str, Door] = {
     "keras": Door(".keras", keras_files, read_keras_file, JSON_WORDS, share=50),
     "onnx": Door(".onnx", onnx_files, read_onnx, JSON_WORDS),
     "litert": Door(".tflite", litert_files, read_exported_file, JSON_WORDS),
+    "ncnn": Door(".zip", ncnn_files, read_ncnn, [b"0=1 ", b"-23300=2,1,2 ", *JSON_WORDS]),
     "openvino": Door(".xml", openvino_files, read_exported_file, [*JSON_WORDS, *XML_WORDS]),
     "metrics": Door(".csv", tables, lambda path: read_csv(path, "loss"), [b",", b'"']),
     "mmengine": Door(".json", mmengine_logs, lambda path: read_mmengine(path, "loss"), JSON_WORDS),

@@ -135,7 +135,7 @@ def test_what_is_hostile_or_damaged_is_a_row_and_the_rest_is_done(
 def test_a_tar_of_too_many_members_is_refused(
     command, weights_file: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("briskseg.scale.tar_files.MAX_TAR_MEMBERS", 2)
+    monkeypatch.setattr("briskseg.scale.tar_files.MAX_SHARD_MEMBERS", 2)
     good = png_bytes(draw(1))
     tar = write_tar(tmp_path / "a.tar", [(f"{n}.png", good) for n in range(3)])
     out = tmp_path / "out"

@@ -49,7 +49,8 @@ def test_an_image_comes_as_it_likes(client, street_png):
 def test_colors_and_overlays_are_the_files_of_predict(client, predictor, street, tmp_path):
     write_png(tmp_path / "a.png", street)
     (source,) = find_inputs([str(tmp_path / "a.png")], tmp_path / "out")
-    written = write_predictions(predictor, source, tmp_path / "out")
+    label_set = predictor.card.labels.to_label_set()
+    written = write_predictions(source, street, predictor(street), label_set, tmp_path / "out")
     for view, file in zip(("labels", "color", "overlay"), written, strict=True):
         answer = client.post(f"/segment?as={view}", content=(tmp_path / "a.png").read_bytes())
         assert answer.headers["content-type"] == "image/png"

@@ -9,6 +9,7 @@ from pathlib import Path
 from briskseg.benchmark.speed import Candidate
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError, RequestError, nearest
+from briskseg.core.exported import suffix_of
 from briskseg.core.parallel import available_threads
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import find_files, read_file
@@ -77,7 +78,7 @@ def find_all(
 
 def _lacks_onnx(files: Sequence[File], backends: Sequence[str]) -> bool:
     """Whether a backend that runs ONNX files has none in float32 to run."""
-    suffixes = {file.path.suffix.lower() for file in files if file.precision == "float32"}
+    suffixes = {suffix_of(file.path) for file in files if file.precision == "float32"}
     kinds = [BACKENDS[name] for name in backends]
     return any(".onnx" in kind.files and suffixes.isdisjoint(kind.files) for kind in kinds)
 
@@ -99,7 +100,7 @@ def find_candidates(
     for backend in backends:
         kind = BACKENDS[backend]
         for suffix in kind.files:  # its own format first
-            for file in (file for file in files if file.path.suffix.lower() == suffix):
+            for file in (file for file in files if suffix_of(file.path) == suffix):
                 for size in _sizes(model, file, sizes):
                     found.setdefault((backend, kind.computes_in(file.precision), size), file)
     return [

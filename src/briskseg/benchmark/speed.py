@@ -18,6 +18,7 @@ import numpy as np
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
+from briskseg.core.exported import suffix_of
 from briskseg.core.types import Progress
 from briskseg.runtime.predictor import Ran
 
@@ -154,7 +155,7 @@ def _measure_group(
                     image=str(images[one.size_hw]),
                 )
                 files = [one.path]
-                if one.path.suffix.lower() == ".xml":  # whose weights lie in a second file
+                if suffix_of(one.path) in (".xml", ".ncnn.param"):  # their weights lie in a second
                     files.append(one.path.with_suffix(".bin"))
                 size = sum(file.stat().st_size for file in files)
                 running.append((Timing(one, size), worker))

@@ -33,7 +33,7 @@ _Size = Annotated[
     typer.Option(
         metavar="HxW",
         help="Height and width of the images that the file will take; by default any, or for "
-        "litert and keras the input size in the model's card.",
+        "litert, ncnn, coreml and keras the input size in the model's card.",
     ),
 ]
 _Data = Annotated[
@@ -85,6 +85,14 @@ def export(
     (1, H, W, 3), uint8 RGB, of one size, and gives logits (1, h, w, classes) as large as the
     network computes them. The card is inside, and `predict` and `evaluate` take it too.
 
+    ncnn: a .ncnn.param file with its .ncnn.bin, for ncnn on phones and boards (docs/phone.md), of
+    one size too: in0, an image as Mat::from_pixels makes it, RGB, to out0, the logits (classes, h,
+    w). The card is inside, and `predict` and `evaluate` take it.
+
+    coreml: an .mlpackage for iPhones and Macs (docs/phone.md), of one size too: an image, RGB, to
+    logits (1, classes, h, w). Core ML runs on Apple's systems alone: the file is read back, and
+    that it computes what the network does is for you to see there.
+
     keras: a .keras file of standard layers, which Keras 3 loads on torch, JAX or TensorFlow with
     no need of briskseg, in the version of Keras that wrote it or a later one. It takes images
     (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
@@ -98,9 +106,9 @@ def export(
     triton, ovms: a folder that Triton Inference Server or OpenVINO Model Server loads models from,
     with the ONNX file and what the server reads of it (docs/serve.md). MODEL as for web.
 
-    The file is run beside the network on drawn images and on those of --data, and deleted where
-    any logit differs by more than 1e-4 of their standard deviation, or a label is another where the
-    two best logits are more than 1e-3 of it apart.
+    Every file but coreml's is run beside the network on drawn images and on those of --data, and
+    deleted where any logit differs by more than 1e-3 of their standard deviation, or a label is
+    another where the two best logits are more than 1e-3 of it apart.
 
     With --int8 (openvino) the convolutions compute in int8, calibrated on 48 images of the
     train split. Float32 and int8 are scored on the val split as `evaluate` does; layers that
@@ -181,10 +189,14 @@ def _print(done: Export, ran: Ran) -> None:
             f"on {counted(agreement.images, 'image')}"
             f"{', and in every label' if agreement.labels else ''}"
         )
+    if done.format.unrun:
+        print("ran      not at all, and was not compared with the network")
     if done.scored is not None:
         _print_int8(done.scored)
     size = "" if done.format.beside else f" of {done.size_bytes / 1e6:.1f} MB"
     print(f"wrote    {done.file}, {done.format.title}{size}")
+    if done.format.unrun:
+        print(f"         {done.format.unrun}")
     if 0 < done.format.budget < done.size_bytes:
         print(
             f"         large: over {done.format.budget / 1e6:g} MB, it is slow to load from a "

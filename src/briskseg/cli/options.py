@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        help="A run folder, a .safetensors, .onnx, .xml or .tflite file, or a name that "
+        help="A run folder, a .safetensors, .onnx, .xml, .tflite or .ncnn.param file, a name that "
         "`briskseg models` lists, or hf://OWNER/NAME on the Hugging Face Hub."
     ),
 ]
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="What runs the network: torch, onnx, openvino, openvino-bf16, litert, or auto, the "
-        "fastest on this machine of those that run the model's files."
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, litert, ncnn, or auto, "
+        "the fastest on this machine of those that run the model's files."
     ),
 ]
 ThreadsOption = Annotated[

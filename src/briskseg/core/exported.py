@@ -3,8 +3,9 @@
 An .onnx file is a protobuf message (https://onnx.ai/onnx/repo-docs/IR.html): its field 14 holds
 `metadata_props`, pairs of strings. An .xml file is OpenVINO's description of a model, whose
 `rt_info` holds such pairs as elements. A .tflite file is a FlatBuffer, whose root lists `metadata`
-by name and the buffers that hold it; a zip archive with `labels.txt` follows. Reading takes none of
-their packages, executes nothing and trusts no length in the file.
+by name and the buffers that hold it; a zip archive with `labels.txt` follows. A .ncnn.param file is
+text, with lines of ours at its end. Reading takes none of their packages, executes nothing and
+trusts no length in the file.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import check_size
 from briskseg.core.flatbuffer import Table
+from briskseg.core.ncnn_param import read_param
 from briskseg.core.onnx_outside import keeps_numbers_outside
 from briskseg.core.protobuf import fields
 
@@ -68,13 +70,13 @@ class Exported(BaseModel):
 
 
 def read_exported(path: Path) -> tuple[Card, Exported]:
-    """The card of an .onnx, .xml or .tflite file, and what it says of itself.
+    """The card of an exported file, and what it says of itself.
 
     Raises RequestError if there is no such file, WeightsError if it is damaged or has no card.
     """
     pairs = _pairs(path)
     if CARD_KEY not in pairs or EXPORT_KEY not in pairs:
-        formats = "litert" if path.suffix.lower() == ".tflite" else "onnx|openvino"
+        formats = {".tflite": "litert", ".ncnn.param": "ncnn"}.get(suffix_of(path), "onnx|openvino")
         raise WeightsError(
             f"{path} has no card, so its classes and its input are unknown: `briskseg export` did "
             f"not write it; export the weights file with: briskseg export MODEL --to {formats}"
@@ -90,6 +92,11 @@ def read_exported(path: Path) -> tuple[Card, Exported]:
     return Card.from_json(pairs[CARD_KEY], path), exported
 
 
+def suffix_of(path: Path) -> str:
+    """The end of a file's name that says what it is, in lower case: of .ncnn.param both words."""
+    return ".ncnn.param" if path.name.lower().endswith(".ncnn.param") else path.suffix.lower()
+
+
 def has_card(path: Path) -> bool:
     """Whether an exported file has a card: `briskseg export` wrote it. Raises as
     `read_exported` for what is not there, damaged, or keeps its numbers elsewhere."""
@@ -98,11 +105,12 @@ def has_card(path: Path) -> bool:
 
 def _pairs(path: Path) -> dict[str, str]:
     if not path.exists():
-        raise RequestError(f"{path} is not there, expected an .onnx, .xml or .tflite file")
-    suffix = path.suffix.lower()
+        *some, last = _READERS
+        raise RequestError(f"{path} is not there, expected a {', '.join(some)} or {last} file")
+    suffix = suffix_of(path)
     suffix = suffix if suffix in _READERS else ".onnx"
     if content := other_content(path, expected=("xml",) if suffix == ".xml" else ()):
-        raise WeightsError(content.sentence(path, f"a model's {path.suffix} file"))
+        raise WeightsError(content.sentence(path, f"a model's {suffix} file"))
     read, bound = _READERS[suffix]
     try:
         check_size(path, bound, WeightsError)
@@ -111,7 +119,7 @@ def _pairs(path: Path) -> dict[str, str]:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, expat.ExpatError) as error:
         raise WeightsError(
-            f"{path} is damaged or no {path.suffix} file ({error}); copy it or export it again"
+            f"{path} is damaged or no {suffix} file ({error}); copy it or export it again"
         ) from None
 
 
@@ -175,8 +183,14 @@ def _tflite_pairs(path: Path) -> dict[str, str]:
     return pairs
 
 
+def _param_pairs(path: Path) -> dict[str, str]:
+    """The lines that are ours; the layers before them are checked."""
+    return read_param(path.read_text("utf-8")).ours
+
+
 _READERS = {
-    ".xml": (_xml_pairs, 64 * 1024**2),
     ".onnx": (_onnx_pairs, 2 * 1024**3),  # protobuf's own bound, and FlatBuffers'
+    ".xml": (_xml_pairs, 64 * 1024**2),
     ".tflite": (_tflite_pairs, 2 * 1024**3),
+    ".ncnn.param": (_param_pairs, _MAX_TEXT_BYTES),
 }

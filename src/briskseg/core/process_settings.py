@@ -75,6 +75,18 @@ def standard_error_silenced() -> Iterator[None]:
             os.close(nowhere)
 
 
+@contextmanager
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Within, the variable is `value` where it had none: for what a library reads on loading."""
+    set_here = name not in os.environ
+    os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        if set_here:
+            os.environ.pop(name, None)
+
+
 def _opencv_threads() -> int:
     import cv2
 

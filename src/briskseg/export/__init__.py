@@ -8,119 +8,21 @@ from __future__ import annotations
 import functools
 import importlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
 from briskseg.core.types import Image
+from briskseg.export.formats import FORMATS, Format, Writer
 
 if TYPE_CHECKING:
     from briskseg.export.int8 import Int8, Scored
     from briskseg.export.verify import Agreement
-    from briskseg.models.network import Network
     from briskseg.runtime.backends.torch_backend import TorchBackend
-
-Infer = Callable[[Image], npt.NDArray[np.float32]]
-
-
-class Runs(NamedTuple):
-    """A written file, loaded: image (H, W, 3) uint8 RGB -> logits (C, H, W) float32, and labels
-    (H, W) uint8 where the file gives them itself."""
-
-    logits: Infer
-    labels: Callable[[Image], npt.NDArray[np.uint8]] | None = None
-
-
-Writer = Callable[["Network", Card, Exported, Path], Runs]
-
-
-class Format(NamedTuple):
-    """A kind of file, or of a folder of one file, that `export` writes.
-
-    writer: "module:function" in briskseg.export; it writes the file and returns what runs it.
-    takes, gives: what goes in and comes out, to be filled with height, width, classes, `small`, the
-        height and width of the logits, and `enlarging`, what they need yet.
-    any_size: whether a file can take images of any size.
-    beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
-        file; `suffix` then is only how its name ends where the user names none. backend: what runs
-        it when it is checked, where that is not the format itself. budget: bytes above which it is
-        said to be large; 0: none. config: of a server's model repository, "module:function" that
-        writes what the server reads beside the ONNX file.
-    """
-
-    suffix: str
-    title: str
-    writer: str
-    takes: str
-    gives: str
-    any_size: bool = False
-    beside: str = ""
-    inside: str = ""
-    backend: str = ""
-    budget: int = 0
-    config: str = ""
-
-
-_TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
-_GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
-
-FORMATS = {
-    "onnx": Format(".onnx", "ONNX", "onnx_file:write_onnx", _TAKES, _GIVES, any_size=True),
-    "openvino": Format(
-        ".xml",
-        "OpenVINO",
-        "openvino_file:write_openvino",
-        _TAKES,
-        _GIVES,
-        any_size=True,
-        beside=".bin",
-    ),
-    "litert": Format(
-        ".tflite",
-        "LiteRT",
-        "litert_file:write_litert",
-        takes="images (1, {height}, {width}, 3), uint8, RGB",
-        gives="logits (1, {small}, {classes}), float32, {enlarging}",
-    ),
-    "keras": Format(
-        ".keras",
-        "Keras 3",
-        "keras_file:write_keras",
-        takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
-        gives="logits (N, {height}, {width}, {classes})",
-    ),
-    "web": Format(
-        "-web",
-        "a page",
-        "web_page:write_web",
-        takes="a camera, pictures and videos, in a browser",
-        gives="labels of the picture's size",
-        any_size=True,
-        inside="index.html",
-        backend="onnx",
-        budget=9_000_000,
-    ),
-    **{
-        to: Format(
-            f"-{to}",
-            title,
-            "onnx_file:write_onnx",
-            _TAKES,
-            _GIVES,
-            any_size=True,
-            backend="onnx",
-            config=f"model_repository:write_{to}",
-        )
-        for to, title in (("triton", "ONNX for Triton"), ("ovms", "ONNX for OpenVINO Model Server"))
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -132,7 +34,7 @@ class Export:
     format: Format
     card: Card
     exported: Exported
-    agreement: Agreement | None  # None of an ONNX file that was compared when it was written
+    agreement: Agreement | None  # None of what does not run here, or was compared before
     scored: Scored | None = None  # int8 beside float32
 
     @property
@@ -142,8 +44,9 @@ class Export:
 
     @property
     def size_bytes(self) -> int:
-        """Of the file, without one that belongs to it."""
-        return self.file.stat().st_size
+        """Of the file, without one that belongs to it; of a folder, of all that is in it."""
+        files = [*self.file.rglob("*")] if self.file.is_dir() else [self.file]
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it; scores are shares in [0, 1]."""
@@ -230,8 +133,8 @@ def export(
         size_hw = card.input.size
         if size_hw is None:
             raise RequestError(
-                f"{file} takes images of any size, but a {chosen.title} file takes one size; name "
-                "it: --size HxW, as in --size 512x1024"
+                f"{file} takes images of any size, but a file for {chosen.title} takes one size; "
+                "name it: --size HxW, as in --size 512x1024"
             )
     try:
         size_hw = size_hw and fits(size_hw)
@@ -294,8 +197,9 @@ def _write(
             file = out / chosen.inside
             part = Path(folder) / file.name
             runs = write(backend.network, card, exported, part)
-            agreement = verify(backend.infer, runs, exported.size or card.input.size, out, images)
-            if exported.size is None and card.input.size is not None and runs.labels is not None:
+            seen_hw = exported.size or card.input.size
+            agreement = runs and verify(backend.infer, runs, seen_hw, out, images)
+            if exported.size is None and card.input.size is not None and runs and runs.labels:
                 coarse = functools.partial(backend.run, at_own_size=False)
                 verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
             del runs  # a file that is in use cannot be moved, or written over, everywhere
@@ -320,7 +224,7 @@ def _check_out(out: Path, chosen: Format) -> None:
                 f"--out {out} is a file or named as one, expected a folder, into which "
                 f"{chosen.inside} is written; name another"
             )
-    elif out.suffix != chosen.suffix:
+    elif not out.name.endswith(chosen.suffix):
         raise RequestError(
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"

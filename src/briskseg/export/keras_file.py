@@ -29,8 +29,8 @@ from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import Exported
 from briskseg.core.types import Array
-from briskseg.export import Infer, Runs
 from briskseg.export.deployed import FullLogits
+from briskseg.export.formats import Infer, Runs
 from briskseg.export.keras_operations import KERAS_AXIS, OPERATIONS, Weight
 from briskseg.export.keras_reader import FIXED, KINDS, add_beside, layer_name
 from briskseg.models.network import Network

@@ -26,8 +26,8 @@ from torch import Tensor, fx
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import Exported
-from briskseg.export import Runs
 from briskseg.export.deployed import Deployed, crop
+from briskseg.export.formats import Runs
 from briskseg.export.litert_metadata import with_card
 from briskseg.models.network import Network, extended_side
 

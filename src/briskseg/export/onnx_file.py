@@ -21,8 +21,8 @@ import torch
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, NETWORK_IMAGES, Exported
-from briskseg.export import Runs
 from briskseg.export.deployed import Deployed
+from briskseg.export.formats import Runs
 from briskseg.models.network import Network
 
 OPSET = 18

@@ -9,7 +9,7 @@ from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, Exported
 from briskseg.core.telemetry import no_telemetry
-from briskseg.export import Runs
+from briskseg.export.formats import Runs
 from briskseg.export.onnx_file import to_onnx
 from briskseg.models.network import Network
 

@@ -18,7 +18,7 @@ from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.decode.enlargement import Enlargement, enlarge
 
 if TYPE_CHECKING:
-    from briskseg.export import Infer, Runs
+    from briskseg.export.formats import Infer, Runs
 
 # Between two logits, in standard deviations of the logits. Rounding alone makes float32 differ from
 # float64 by 1.3e-4 in an ERFNet of random weights; a trained one's file agrees to some 1e-5.

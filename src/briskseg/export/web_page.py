@@ -25,7 +25,8 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.exported import NETWORK_IMAGES, Exported, read_exported
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.onnx_pruning import prune
-from briskseg.export import Runs, web_runtime
+from briskseg.export import web_runtime
+from briskseg.export.formats import Runs
 from briskseg.runtime.backends.onnx_backend import OnnxBackend
 from briskseg.runtime.model_files import find_files
 

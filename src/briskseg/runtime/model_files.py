@@ -9,7 +9,7 @@ from shlex import quote
 from briskseg.core import run_names
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
-from briskseg.core.exported import Exported, read_exported
+from briskseg.core.exported import Exported, read_exported, suffix_of
 from briskseg.core.files import sha256
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.safe_names import file_stem
@@ -47,14 +47,14 @@ def model_name(path: Path) -> str:
 
 def is_exported(path: Path) -> bool:
     """Whether it is an exported file by its name, and there."""
-    return path.suffix.lower() in EXPORTED and path.is_file()
+    return suffix_of(path) in EXPORTED and path.is_file()
 
 
 def read_file(path: Path) -> tuple[Card, Exported | None]:
     """A file's card and, of an exported one, what it says of itself.
 
     Raises as `read_card` and `read_exported`."""
-    return read_exported(path) if path.suffix.lower() in EXPORTED else (read_card(path), None)
+    return read_exported(path) if suffix_of(path) in EXPORTED else (read_card(path), None)
 
 
 def fetched(path: Path, backend: str = "auto", progress: Progress | None = None) -> Path:
@@ -112,6 +112,11 @@ def find_weights(path: Path) -> Path:
     Raises RequestError for anything else.
     """
     path = fetched(path, "torch")
+    if path.suffix.lower() == ".mlpackage":
+        raise RequestError(
+            f"{path} is Core ML's, which runs on Apple's systems alone, expected {ACCEPTED}; name "
+            "the weights that it was exported from"
+        )
     if path.is_dir():
         return _weights_of_run(path)
     if not path.exists():
@@ -120,7 +125,7 @@ def find_weights(path: Path) -> Path:
             return shipped[str(path)][-1]
         near = f"; {nearest(str(path), shipped)}" if shipped else ""
         raise RequestError(f"{path} is not there, expected {ACCEPTED}{near}")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix == WEIGHTS:
         return path
     if suffix in EXPORTED:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.limits import MAX_TAR_HEADER_BYTES, MAX_TAR_MEMBERS
+from briskseg.core.files.limits import MAX_SHARD_MEMBERS, MAX_TAR_HEADER_BYTES
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import IMAGE_SUFFIXES
 
@@ -71,8 +71,8 @@ def opened_tar(path: Path) -> Iterator[TarFile]:
         fault = ""
         try:
             for number, info in enumerate(tarfile.open(fileobj=_Headers(file), mode="r:")):  # noqa: SIM115
-                if number == MAX_TAR_MEMBERS:
-                    raise DataError(f"more than {MAX_TAR_MEMBERS} members; divide it")
+                if number == MAX_SHARD_MEMBERS:
+                    raise DataError(f"more than {MAX_SHARD_MEMBERS} members; divide it")
                 if _is_image(info.name):
                     images.append(Member(info.name, info.offset_data, info.size, _fault(info)))
         except DataError as error:

@@ -21,14 +21,14 @@ MAX_INPUT_PIXELS = 1 << 25
 
 MAX_TEXT_BYTES = 256 * 1024 * 1024  # of a log or a scores.json
 MAX_LIST_BYTES = 16 * 1024 * 1024  # of a list of names
-# Of a tar: what lists it takes some 700 bytes a member, and shards hold thousands.
-MAX_TAR_MEMBERS = 1 << 18
+# Of a tar to label: what lists it takes some 700 bytes a member, and shards hold thousands.
+MAX_SHARD_MEMBERS = 1 << 18
 MAX_TAR_HEADER_BYTES = 1024 * 1024  # of a member's name and other facts
 # Of a file of tensors; the largest network here has 50 MB.
 MAX_WEIGHTS_BYTES = 4 * 1024 * 1024 * 1024
 MAX_TAR_MEMBERS = 4_000_000  # of a data set in archives
-MAX_TAR_HEADER_BYTES = 1024 * 1024  # of a file's name and attributes in an archive
 MAX_DOWNLOAD_BYTES = 512 * 1024 * 1024  # of a network that `load` fetches from the Hub
+MAX_NCNN_BYTES = 2 * 1024 * 1024 * 1024  # of a .ncnn.bin; its text is bounded as others are
 
 
 def max_pixels() -> int:

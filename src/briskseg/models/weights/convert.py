@@ -40,7 +40,7 @@ def convert(path: Path, labels: LabelSet | None, out: Path | None = None) -> Con
     Raises RequestError, which names the network and its number of classes, if the labels are not
     given or are not as many; RequestError if `out` is there; and as `load_published`.
     """
-    if path.suffix in (".onnx", ".xml", ".tflite"):
+    if path.suffix in (".onnx", ".xml", ".tflite", ".param"):
         raise RequestError(
             f"{path} is an exported file, expected published weights (.pth, .pt, .ckpt, "
             ".safetensors, .pdparams); convert those that it was exported from"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from briskseg.core.errors import BriskError, RequestError, nearest
-from briskseg.core.exported import read_exported
+from briskseg.core.exported import read_exported, suffix_of
 from briskseg.core.types import Image, Labels, Logits
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class BackendKind(NamedTuple):
 
     def opens(self, file: Path) -> bool:
         """Whether it runs files of this kind."""
-        return file.suffix.lower() in self.files
+        return suffix_of(file) in self.files
 
     def open(self, file: Path, threads: int | None) -> tuple[Backend, Card]:
         """The backend running `file`, and its card. Raises WeightsError for a damaged file or one
@@ -104,6 +104,7 @@ BACKENDS = {
     "litert": BackendKind(
         "litert_backend:LiteRTBackend", "ai_edge_litert", "litert", (".tflite",), "litert"
     ),
+    "ncnn": BackendKind("ncnn_backend:NcnnBackend", "ncnn", "ncnn", (".ncnn.param",), "ncnn"),
 }
 
 # The suffixes of files that `briskseg export` writes and some backend runs.

@@ -1,0 +1,131 @@
+"""The formats that `briskseg export` writes, a record each. Importing this loads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from briskseg.core.card import Card
+from briskseg.core.exported import Exported
+from briskseg.core.types import Image
+
+if TYPE_CHECKING:
+    from briskseg.models.network import Network
+
+Infer = Callable[[Image], npt.NDArray[np.float32]]
+
+
+class Runs(NamedTuple):
+    """A written file, loaded: image (H, W, 3) uint8 RGB -> logits (C, H, W) float32, and labels
+    (H, W) uint8 where the file gives them itself."""
+
+    logits: Infer
+    labels: Callable[[Image], npt.NDArray[np.uint8]] | None = None
+
+
+Writer = Callable[["Network", Card, Exported, Path], Runs | None]
+
+
+class Format(NamedTuple):
+    """A kind of file, or of a folder of one file, that `export` writes.
+
+    writer: "module:function" in briskseg.export; it writes the file and returns what runs it, None
+        where nothing here does; `unrun` then says so.
+    takes, gives: what goes in and comes out, to be filled with height, width, classes, `small`, the
+        height and width of the logits, and `enlarging`, what they need yet.
+    any_size: whether a file can take images of any size.
+    beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
+        file; `suffix` then is only how its name ends where the user names none. backend: what runs
+        it when it is checked, where that is not the format itself. budget: bytes above which it is
+        said to be large; 0: none. config: of a server's model repository, "module:function" that
+        writes what the server reads beside the ONNX file.
+    """
+
+    suffix: str
+    title: str
+    writer: str
+    takes: str
+    gives: str
+    any_size: bool = False
+    beside: str = ""
+    inside: str = ""
+    backend: str = ""
+    budget: int = 0
+    unrun: str = ""
+    config: str = ""
+
+
+_TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
+_GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
+
+FORMATS = {
+    "onnx": Format(".onnx", "ONNX", "onnx_file:write_onnx", _TAKES, _GIVES, any_size=True),
+    "openvino": Format(
+        ".xml",
+        "OpenVINO",
+        "openvino_file:write_openvino",
+        _TAKES,
+        _GIVES,
+        any_size=True,
+        beside=".bin",
+    ),
+    "litert": Format(
+        ".tflite",
+        "LiteRT",
+        "litert_file:write_litert",
+        takes="images (1, {height}, {width}, 3), uint8, RGB",
+        gives="logits (1, {small}, {classes}), float32, {enlarging}",
+    ),
+    "ncnn": Format(
+        ".ncnn.param",
+        "ncnn",
+        "ncnn_file:write_ncnn",
+        takes="in0, an image as Mat::from_pixels makes it of {height}x{width} RGB: 0 to 255",
+        gives="out0, logits ({classes}, {small}), float32, {enlarging}",
+        beside=".bin",
+    ),
+    "coreml": Format(
+        ".mlpackage",
+        "Core ML",
+        "coreml_file:write_coreml",
+        takes="image, {height}x{width}, RGB",
+        gives="logits (1, {classes}, {small}), float32, {enlarging}",
+        unrun="Core ML runs on a Mac or an iPhone alone. What was written is what was meant, read "
+        "back; that it computes the same is to be seen there: benchmarks/coreml.py",
+    ),
+    "keras": Format(
+        ".keras",
+        "Keras 3",
+        "keras_file:write_keras",
+        takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
+        gives="logits (N, {height}, {width}, {classes})",
+    ),
+    "web": Format(
+        "-web",
+        "a page",
+        "web_page:write_web",
+        takes="a camera, pictures and videos, in a browser",
+        gives="labels of the picture's size",
+        any_size=True,
+        inside="index.html",
+        backend="onnx",
+        budget=9_000_000,
+    ),
+    **{
+        to: Format(
+            f"-{to}",
+            title,
+            "onnx_file:write_onnx",
+            _TAKES,
+            _GIVES,
+            any_size=True,
+            backend="onnx",
+            config=f"model_repository:write_{to}",
+        )
+        for to, title in (("triton", "ONNX for Triton"), ("ovms", "ONNX for OpenVINO Model Server"))
+    },
+}
