@@ -39,6 +39,8 @@ class Runs(NamedTuple):
 
 
 Writer = Callable[["Network", Card, Exported, Path], Runs]
+# where the float32 file is, in its place; the last is what errors name
+Int8Writer = Callable[["Network", Card, Exported, Path, "Int8", Path], "Scored"]
 
 
 class Format(NamedTuple):
@@ -51,7 +53,7 @@ class Format(NamedTuple):
     beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
         file; `suffix` then is only how its name ends where the user names none. backend: what runs
         it when it is checked, where that is not the format itself. budget: bytes above which it is
-        said to be large; 0: none.
+        said to be large; 0: none. int8: "module:function" that writes it in int8; "": none does.
     """
 
     suffix: str
@@ -64,6 +66,7 @@ class Format(NamedTuple):
     inside: str = ""
     backend: str = ""
     budget: int = 0
+    int8: str = ""
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -79,6 +82,7 @@ FORMATS = {
         _GIVES,
         any_size=True,
         beside=".bin",
+        int8="openvino_int8:write_int8",
     ),
     "litert": Format(
         ".tflite",
@@ -86,6 +90,7 @@ FORMATS = {
         "litert_file:write_litert",
         takes="images (1, {height}, {width}, 3), uint8, RGB",
         gives="logits (1, {small}, {classes}), float32, {enlarging}",
+        int8="litert_int8:write_int8",
     ),
     "keras": Format(
         ".keras",
@@ -152,9 +157,11 @@ class Export:
 
 def refuse_int8_of(to: str) -> None:
     """Raise RequestError for a format that int8 files are not written in."""
-    if to != "openvino":
+    if to in FORMATS and not FORMATS[to].int8:
+        known = [name for name, one in FORMATS.items() if one.int8]
         raise RequestError(
-            f"int8 files are OpenVINO's, found --to {to}; write --to openvino, or leave --int8 out"
+            f"int8 files are {' and '.join(FORMATS[name].title for name in known)} files, found "
+            f"--to {to}; write --to {' or '.join(known)}, or leave --int8 out"
         )
 
 
@@ -175,8 +182,8 @@ def export(
     file is run beside the network, on drawn streets and on `images`, before it gets its name, so a
     file that disagrees never is there.
 
-    int8: quantize the convolutions; the file, NAME-int8.xml, is scored on data and refused where it
-    loses more than the bounds.
+    int8: compute in int8; the file, NAME-int8 with the suffix, is scored on data and refused where
+    it loses more than the bounds.
 
     Raises RequestError for an unknown format, no size, or an `out` that is there; ExportError where
     the file disagrees; MissingExtraError without the format's package; and as `briskseg.load`.
@@ -255,8 +262,7 @@ def _write(
     """Write a file in a folder of its own, run it beside the network, and only then name it."""
     from briskseg.export.verify import verify, verify_resizing
 
-    module, _, function = chosen.writer.partition(":")
-    write: Writer = getattr(importlib.import_module(f"briskseg.export.{module}"), function)
+    write: Writer = _function(chosen.writer)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
@@ -270,8 +276,7 @@ def _write(
             del runs  # a file that is in use cannot be moved, or written over, everywhere
             scored = None
             if int8 is not None:
-                from briskseg.export.int8 import write_int8
-
+                write_int8: Int8Writer = _function(chosen.int8)
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
@@ -280,6 +285,12 @@ def _write(
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
     return Export(out, chosen, card, exported, agreement, scored)
+
+
+def _function(name: str) -> Any:
+    """By "module:function" of this folder."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(f"briskseg.export.{module}"), function)
 
 
 def _check_out(out: Path, chosen: Format) -> None:
