@@ -60,8 +60,8 @@ def write_int8(
         model, scored = fewest_in_float(quantizer.float32, quantizer, len(images), int8, told)
     except _CannotRoundError as error:
         raise ExportError(
-            f"{told} was not kept: {type(network).__name__} has an operation that LiteRT does not "
-            f"have in int8: {error}; leave --int8 out, or export it --to openvino"
+            f"{told} was not kept: {type(network).__name__} cannot be rounded to int8: {error}; "
+            "leave --int8 out, or export it --to openvino"
         ) from error
     path.write_bytes(with_card(model, with_score(card, scored), exported))
     return scored
