@@ -263,7 +263,7 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
         (("check", image), f"did you mean {streets}?"),
         (("check", run / "recipe.yaml"), "name a folder, or 'streets'\n"),
         (("train", "demo", "--minutes", "0.01"), "--minutes 0.01 is too short, expected 0.1 or"),
-        (("export", "erfnet-camvid11", "--to", "onnx", "--int8"), "write --to openvino, or leave"),
+        (("export", "erfnet-camvid11", "--to", "onnx", "--int8"), "--to openvino or litert"),
         (("export", "erfnet-camvid11", "--to", "openvino", "--int8"), "name the data set that the"),
     ):
         done = command(*words)

@@ -102,17 +102,17 @@ def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path
 def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     streets_and_model, tmp_path, monkeypatch
 ):
-    from briskseg.export import export, int8
+    from briskseg.export import export, int8, openvino_int8
 
     data, model = streets_and_model
-    rounded = int8._quantized
+    rounded = openvino_int8._quantized
     layers = []
 
     def watched(float32, images, in_float):
         layers.append([*in_float])
         return rounded(float32, images, in_float)
 
-    monkeypatch.setattr(int8, "_quantized", watched)
+    monkeypatch.setattr(openvino_int8, "_quantized", watched)
     monkeypatch.setattr(int8, "IN_FLOAT", (0, 2))
     asked = int8.Int8(open_dataset(data), -100, -100)  # what no file keeps
     with pytest.raises(
@@ -128,7 +128,7 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
 
 def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
     """Even the first, whose input fits 8 bits: of gray its small weights are all that remains."""
-    from briskseg.export.int8 import _quantized, sensitive_layers
+    from briskseg.export.openvino_int8 import _quantized, sensitive_layers
 
     gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
     images = [*np.repeat(gray, 3, axis=3)]
@@ -155,7 +155,7 @@ def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch
         (("--to", "openvino", "--int8"), "--int8 needs images to calibrate on"),
         (
             ("--to", "onnx", "--int8", "--data", data),
-            "found --to onnx; write --to openvino, or leave",
+            "found --to onnx; write --to openvino or litert, or leave",
         ),
     ):
         done = command("export", model, *words)

@@ -156,7 +156,6 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
         ((), "but a file for LiteRT takes one size; name it: --size HxW"),
         (("--size", "99999x99999"), "--size asks for images of 99999x99999, expected at most"),
         (("--size", "32x48", "--out", "x.onnx"), "ends in '.onnx', expected .tflite"),
-        (("--int8",), "int8 files are OpenVINO's, found --to litert; write --to openvino"),
     ):
         done = command("export", model, "--to", "litert", *words)
         assert (done.status, done.out) == (2, "")

@@ -106,7 +106,9 @@ def test_wrong_requests_are_said_in_a_sentence(command, tmp_path):
     assert "expected a folder" in said(MODEL, "--out", tmp_path / "file")
     assert "expected a folder" in said(MODEL, "--out", tmp_path / "page.html")
     assert "exported already" in said(ONNX, "--size", "64x64", "--out", tmp_path / "x")
-    assert "int8 files are OpenVINO's" in said(MODEL, "--int8", "--data", "streets")
+    assert "int8 files are OpenVINO and LiteRT files, found --to web" in said(
+        MODEL, "--int8", "--data", "streets"
+    )
 
 
 def test_a_file_without_card_is_refused(command, tmp_path):

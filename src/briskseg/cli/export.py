@@ -110,7 +110,7 @@ def export(
     deleted where any logit differs by more than 1e-3 of their standard deviation, or a label is
     another where the two best logits are more than 1e-3 of it apart.
 
-    With --int8 (openvino) the convolutions compute in int8, calibrated on 48 images of the
+    With --int8 (openvino, litert) the network computes in int8, calibrated on 48 images of the
     train split. Float32 and int8 are scored on the val split as `evaluate` does; layers that
     rounding disturbs most are left in float while int8 loses too much, and a file that still does
     is not kept.

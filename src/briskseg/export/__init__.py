@@ -17,7 +17,7 @@ from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import Exported
 from briskseg.core.types import Image
-from briskseg.export.formats import FORMATS, Format, Writer
+from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 
 if TYPE_CHECKING:
     from briskseg.export.int8 import Int8, Scored
@@ -70,9 +70,11 @@ class Export:
 
 def refuse_int8_of(to: str) -> None:
     """Raise RequestError for a format that int8 files are not written in."""
-    if to != "openvino":
+    if to in FORMATS and not FORMATS[to].int8:
+        known = [name for name, one in FORMATS.items() if one.int8]
         raise RequestError(
-            f"int8 files are OpenVINO's, found --to {to}; write --to openvino, or leave --int8 out"
+            f"int8 files are {' and '.join(FORMATS[name].title for name in known)} files, found "
+            f"--to {to}; write --to {' or '.join(known)}, or leave --int8 out"
         )
 
 
@@ -93,8 +95,8 @@ def export(
     overwritten. The new file is run beside the network, on drawn streets and on `images`, before it
     gets its name, so a file that disagrees never is there.
 
-    int8: quantize the convolutions; the file, NAME-int8.xml, is scored on data and refused where it
-    loses more than the bounds.
+    int8: compute in int8; the file, NAME-int8 with the suffix, is scored on data and refused where
+    it loses more than the bounds.
 
     Raises RequestError for an unknown format, no size, or an `out` that is there; ExportError where
     the file disagrees; MissingExtraError without the format's package; and as `briskseg.load`.
@@ -189,8 +191,7 @@ def _write(
     """Write a file in a folder of its own, run it beside the network, and only then name it."""
     from briskseg.export.verify import verify, verify_resizing
 
-    module, _, function = chosen.writer.partition(":")
-    write: Writer = getattr(importlib.import_module(f"briskseg.export.{module}"), function)
+    write: Writer = _function(chosen.writer)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
@@ -205,8 +206,7 @@ def _write(
             del runs  # a file that is in use cannot be moved, or written over, everywhere
             scored = None
             if int8 is not None:
-                from briskseg.export.int8 import write_int8
-
+                write_int8: Int8Writer = _function(chosen.int8)
                 scored = write_int8(backend.network, card, exported, part, int8, out)
             if chosen.beside:
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
@@ -215,6 +215,12 @@ def _write(
     except OSError as error:
         raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
     return Export(out, chosen, card, exported, agreement, scored)
+
+
+def _function(name: str) -> Any:
+    """By "module:function" of this folder."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(f"briskseg.export.{module}"), function)
 
 
 def _check_out(out: Path, chosen: Format) -> None:

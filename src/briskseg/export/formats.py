@@ -14,6 +14,7 @@ from briskseg.core.exported import Exported
 from briskseg.core.types import Image
 
 if TYPE_CHECKING:
+    from briskseg.export.int8 import Int8, Scored
     from briskseg.models.network import Network
 
 Infer = Callable[[Image], npt.NDArray[np.float32]]
@@ -28,6 +29,8 @@ class Runs(NamedTuple):
 
 
 Writer = Callable[["Network", Card, Exported, Path], Runs | None]
+# where the float32 file is, in its place; the last is what errors name
+Int8Writer = Callable[["Network", Card, Exported, Path, "Int8", Path], "Scored"]
 
 
 class Format(NamedTuple):
@@ -42,7 +45,8 @@ class Format(NamedTuple):
         file; `suffix` then is only how its name ends where the user names none. backend: what runs
         it when it is checked, where that is not the format itself. budget: bytes above which it is
         said to be large; 0: none. config: of a server's model repository, "module:function" that
-        writes what the server reads beside the ONNX file.
+        writes what the server reads beside the ONNX file. int8: "module:function" that writes it in
+        int8; "": none does.
     """
 
     suffix: str
@@ -57,6 +61,7 @@ class Format(NamedTuple):
     budget: int = 0
     unrun: str = ""
     config: str = ""
+    int8: str = ""
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -72,6 +77,7 @@ FORMATS = {
         _GIVES,
         any_size=True,
         beside=".bin",
+        int8="openvino_int8:write_int8",
     ),
     "litert": Format(
         ".tflite",
@@ -79,6 +85,7 @@ FORMATS = {
         "litert_file:write_litert",
         takes="images (1, {height}, {width}, 3), uint8, RGB",
         gives="logits (1, {small}, {classes}), float32, {enlarging}",
+        int8="litert_int8:write_int8",
     ),
     "ncnn": Format(
         ".ncnn.param",

@@ -26,6 +26,7 @@ from torch import Tensor, fx
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import Exported
+from briskseg.core.process_settings import standard_error_silenced
 from briskseg.export.deployed import Deployed, crop
 from briskseg.export.formats import Runs
 from briskseg.export.litert_metadata import with_card
@@ -90,7 +91,7 @@ class ChannelsLast(Deployed):
 
 def import_litert_torch() -> Any:
     """The litert_torch package."""
-    with quiet():
+    with quiet(), standard_error_silenced():  # which tells of its kernels before it can be told
         try:
             import litert_torch
         except ModuleNotFoundError as error:
@@ -145,7 +146,12 @@ def _cause(error: BaseException) -> str:
     """The first sentence of what failed first."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip().partition("\n")[0][:300]
+    return first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What it says first, of what others' programs say at length."""
+    return str(error).strip().partition("\n")[0][:300].rstrip(".")
 
 
 @contextlib.contextmanager

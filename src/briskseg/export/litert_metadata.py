@@ -30,12 +30,16 @@ def with_card(model: bytes, card: Card, exported: Exported) -> bytes:
     before is replaced."""
     schema, flatbuffers = import_schema()
     read = schema.ModelT.InitFromPackedBuf(model, 0)
+    _take_in(read, model)
     _name_tensors(read)
     ours = {
         "TFLITE_METADATA": _for_other_readers(flatbuffers, card, exported),
         CARD_KEY: card.to_json().encode(),
         EXPORT_KEY: exported.model_dump_json().encode(),
     }
+    for entry in read.metadata or ():
+        if entry.name.decode() in ours:
+            read.buffers[entry.buffer].data = None
     read.metadata = [entry for entry in read.metadata or () if entry.name.decode() not in ours]
     for key, content in ours.items():
         buffer, entry = schema.BufferT(), schema.MetadataT()
@@ -58,6 +62,15 @@ def import_schema() -> tuple[Any, Any]:
         package = error.name or "ai-edge-litert"
         raise MissingExtraError(package, "exporting to LiteRT", "litert-export") from error
     return schema_py_generated, flatbuffers
+
+
+def _take_in(read: Any, model: bytes) -> None:
+    """Weights that lie behind the FlatBuffer, as the quantizer puts them: an archive is to follow,
+    and the FlatBuffer is written anew."""
+    for buffer in read.buffers:
+        if buffer.offset:
+            content = model[buffer.offset : buffer.offset + buffer.size]
+            buffer.data, buffer.offset, buffer.size = np.frombuffer(content, np.uint8), 0, 0
 
 
 def _name_tensors(model: Any) -> None:
