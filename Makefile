@@ -5,7 +5,7 @@
 # make web     ONNX Runtime Web by npm, for pages: fetched on installing where npm is there
 # make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
 # make compat  exported files in the oldest onnxruntime that pyproject.toml allows
-# make phone   the tests of .tflite files, with packages (2.4 GB) of their own
+# make phone   the tests of LiteRT's, ncnn's and Core ML's files, with packages (2.4 GB) of their own
 # make bench   the figures of the README's table, each against the stock way in the same run
 
 PYTHON ?= python3
@@ -41,7 +41,7 @@ compat: .venv/installed .venv-oldest/installed
 	.venv-oldest/bin/python tests/compat/run_files.py build/compat
 
 phone: .venv-litert/installed
-	OMP_NUM_THREADS=1 .venv-litert/bin/pytest -p no:anyio -k litert tests/export tests/test_every_export.py
+	OMP_NUM_THREADS=1 .venv-litert/bin/pytest -p no:anyio -k 'litert or ncnn or coreml or core_ml or phone' tests/export tests/test_every_export.py
 
 bench: .venv/installed
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
@@ -53,7 +53,7 @@ bench: .venv/installed
 
 .venv-litert/installed: pyproject.toml constraints-litert.txt
 	$(PYTHON) -m venv .venv-litert
-	.venv-litert/bin/pip install --quiet --disable-pip-version-check -c constraints-litert.txt -e '.[all,litert-export,dev]'
+	.venv-litert/bin/pip install --quiet --disable-pip-version-check -c constraints-litert.txt -e '.[all,litert-export,ncnn-export,coreml,dev]'
 	touch $@
 
 .venv-oldest/installed:

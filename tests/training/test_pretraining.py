@@ -233,7 +233,7 @@ def test_folders_that_are_laid_out_otherwise_are_told_so(imagenet: Path, tmp_pat
     with pytest.raises(RequestError, match="has not both of train and val"):
         open_class_folders(data)
     (data / "val").mkdir()
-    with pytest.raises(RequestError, match=r"holds 0 class folder\(s\), expected two or more"):
+    with pytest.raises(RequestError, match=r"holds 0 class folders, expected two or more"):
         open_class_folders(data)
     shutil.rmtree(data)
     shutil.copytree(imagenet, data)

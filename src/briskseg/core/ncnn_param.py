@@ -250,7 +250,17 @@ def _of_gemm(layer: Layer) -> _Numbers:
 _NUMBERS_OF: dict[str, Callable[[Layer], _Numbers]] = {
     **dict.fromkeys(
         (
-            *("BinaryOp", "Concat", "Crop", "GELU", "HardSigmoid", "HardSwish", "Input", "Interp"),
+            *(
+                "BinaryOp",
+                "Clip",
+                "Concat",
+                "Crop",
+                "GELU",
+                "HardSigmoid",
+                "HardSwish",
+                "Input",
+                "Interp",
+            ),
             *("MatMul", "Padding", "Permute", "PixelShuffle", "Pooling", "ReLU", "Reduction"),
             *("Reshape", "SDPA", "Sigmoid", "Slice", "Softmax", "Split"),
         ),
