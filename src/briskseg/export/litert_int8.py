@@ -1,6 +1,9 @@
-"""A .tflite file in int8: ai-edge-quantizer rounds the operations of the float32 file, weights by
-channel, after running calibration images through it. Images stay uint8 and logits float32, so that
-whoever runs the one file runs the other.
+"""A .tflite file in int8: ai-edge-quantizer rounds the float32 file's convolutions and what lies
+between them, weights by channel, after running calibration images through it.
+
+In float stay the normalization of images, matrix products, which are averages over the pyramid's
+cells, enlarging and attention, and what lies between those. Images stay uint8 and logits float32,
+so that whoever runs the one file runs the other.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import contextlib
 import io
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,8 +43,14 @@ if TYPE_CHECKING:
     from briskseg.runtime.backends.litert_backend import LiteRTBackend
 
 ALL = "*"  # kinds of operations
-# What multiplies by weights, or attends: left in float where its rounding costs too much.
-RANKED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+# What is rounded between layers. Norms, softmax and quotients have no place here: where rounding
+# makes a 0 of a small number, LiteRT divides by it. HARD_SWISH is slow in int8.
+BETWEEN = (
+    *("ADD", "SUB", "MUL", "RELU", "LOGISTIC"),
+    *("MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
+    *("CONCATENATION", "SPLIT", "SLICE", "STRIDED_SLICE", "PAD", "PADV2", "RESHAPE", "TRANSPOSE"),
+)
 
 
 def write_int8(
@@ -83,14 +92,15 @@ class LiteRTQuantizer:
     int8: Int8
 
     def rounded(self, in_float: Sequence[str]) -> bytes:
-        return self._quantized(".*", in_float)
+        return self._quantized([name for name in self._operations if name not in in_float])
 
     def ranked(self, rounded: bytes) -> list[str]:
         images = self.images[::RANKING_STEP]
         exact, changes = self._logits(self.float32, images), dict[str, float]()
-        for layer in _layers(self.float32):
-            alone = self._quantized(_only(layer), ())
-            changes[layer] = squared_change(self._logits(alone, images), exact)
+        for layer, is_layer in self._operations.items():
+            if is_layer:
+                alone = self._quantized([layer])
+                changes[layer] = squared_change(self._logits(alone, images), exact)
         return sorted(changes, key=lambda layer: -changes[layer])
 
     def score(self, file: bytes) -> Evaluation:
@@ -98,15 +108,19 @@ class LiteRTQuantizer:
         from briskseg.runtime.predictor import Predictor
 
         predictor = Predictor(self._backend(file), self.card)
-        return evaluate(predictor, self.int8.dataset, "val", progress=self.int8.progress)
+        try:
+            return evaluate(predictor, self.int8.dataset, "val", progress=self.int8.progress)
+        except WeightsError as error:
+            raise _CannotRoundError(first_line(error.__context__ or error)) from error
 
-    def _quantized(self, pattern: str, in_float: Sequence[str]) -> bytes:
-        """The file with the layers that the pattern fits rounded, but for those in float."""
+    @cached_property
+    def _operations(self) -> dict[str, bool]:
+        return between_layers(self.float32, self._ranges)
+
+    def _quantized(self, operations: Sequence[str]) -> bytes:
+        """The file with these operations rounded."""
         with _rounding():
-            quantizer = self._quantizer(pattern)
-            skip = import_quantizer().algorithm_manager.AlgorithmName.NO_QUANTIZE
-            for layer in in_float:
-                quantizer.update_quantization_recipe(_only(layer), ALL, algorithm_key=skip)
+            quantizer = self._quantizer(f"^({'|'.join(map(re.escape, operations))})$")
             result = quantizer.quantize(
                 self._ranges, enable_progress_bar=False, enable_progress_report=False
             )
@@ -144,24 +158,42 @@ class LiteRTQuantizer:
                 raise _CannotRoundError(first_line(error.__context__ or error)) from error
 
 
-def _only(layer: str) -> str:
-    """A pattern that fits it alone."""
-    return f"^{re.escape(layer)}$"
+def between_layers(model: bytes, ranges: Mapping[str, Any]) -> dict[str, bool]:
+    """The operations of a .tflite file that are rounded, as the quantizer names them, and whether
+    each is a layer: layers, and what takes nothing but rounded numbers and gives them to what is
+    rounded, or is the last.
 
-
-def _layers(model: bytes) -> list[str]:
-    """The names under which the quantizer knows the layers that are ranked."""
+    ranges: of each tensor. An operation on infinite numbers, as those put around an image before
+    the largest pixels are taken, stays as it is.
+    """
     from ai_edge_quantizer.utils.tfl_flatbuffer_utils import get_op_scope
 
     schema, _ = import_schema()
     read = schema.ModelT.InitFromPackedBuf(model, 0)
-    ranked = {getattr(schema.BuiltinOperator, name) for name in RANKED}
-    (graph,) = read.subgraphs
-    return [
-        get_op_scope(operator, graph.tensors)
-        for operator in graph.operators
-        if read.operatorCodes[operator.opcodeIndex].builtinCode in ranked
-    ]
+    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    graph = read.subgraphs[read.signatureDefs[0].subgraphIndex]
+    infinite = {
+        number
+        for number, tensor in enumerate(graph.tensors)
+        if not all(np.isfinite(end).all() for end in ranges.get(tensor.name.decode(), {}).values())
+    }
+    rounded = dict.fromkeys(graph.inputs, False)  # by tensor; constants are not in here
+    candidates = []
+    for operator in graph.operators:
+        kind = kinds[read.operatorCodes[operator.opcodeIndex].builtinCode]
+        sources = [rounded[tensor] for tensor in operator.inputs if tensor in rounded]
+        lies_between = kind in BETWEEN and sources != [] and all(sources)
+        is_finite = infinite.isdisjoint([*operator.inputs, *operator.outputs])
+        is_rounded = (kind in LAYERS or lies_between) and is_finite
+        rounded |= dict.fromkeys(operator.outputs, is_rounded)
+        if is_rounded:
+            candidates.append((operator, kind in LAYERS))
+    wanted, found = {*graph.outputs}, {}
+    for operator, is_layer in reversed(candidates):
+        if is_layer or not wanted.isdisjoint(operator.outputs):
+            wanted.update(operator.inputs)
+            found[get_op_scope(operator, graph.tensors)] = is_layer
+    return dict(reversed(found.items()))
 
 
 @contextlib.contextmanager
