@@ -70,8 +70,8 @@ def test_a_keras_file_where_ours_is_wanted_is_told_the_way(exported):
         briskseg.load(path)
     assert str(caught.value) == (
         f"{path} is a Keras file, expected a run folder (runs/NAME), a .safetensors, .onnx, .xml, "
-        ".tflite or .ncnn.param file, or a name that `briskseg models` lists; make one with: "
-        f"briskseg convert {path}"
+        ".tflite or .ncnn.param file, a name that `briskseg models` lists, or hf://OWNER/NAME; "
+        f"make one with: briskseg convert {path}"
     )
 
 

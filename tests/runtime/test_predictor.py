@@ -119,7 +119,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
     (tmp_path / "net.h5").write_bytes(b"x")
     accepted = (
         r"expected a run folder \(runs/NAME\), a .safetensors, .onnx, .xml, .tflite or .ncnn.param "
-        "file, or a name that `briskseg models` lists"
+        "file, a name that `briskseg models` lists, or hf://OWNER/NAME"
     )
     for name, message in (
         ("none.safetensors", f"is not there, {accepted}"),

@@ -26,7 +26,10 @@ _Model = Annotated[
     typer.Argument(help="A run folder, a .safetensors file, a shipped name or hf://OWNER/NAME."),
 ]
 _To = Annotated[
-    str, typer.Option(help="The format: onnx, openvino, litert, keras, web, triton, ovms.")
+    str,
+    typer.Option(
+        help="The format: onnx, openvino, litert, ncnn, coreml, keras, web, triton, ovms."
+    ),
 ]
 _Size = Annotated[
     str | None,
