@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,11 +108,15 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make],
     return made_once
 
 
-@pytest.fixture(scope="session")
-def tracing_once(made_once: Callable[[str, Make], Path]) -> Callable[[], AbstractContextManager]:
-    """`with tracing_once():` equal networks become an ONNX graph once for all tests, in whichever
-    process: torch takes some ten seconds for each."""
-    onnx = pytest.importorskip("onnx")
+@pytest.fixture(scope="session", autouse=True)
+def _tracing_once(made_once: Callable[[str, Make], Path]) -> Iterator[None]:
+    """Equal networks become an ONNX graph once for all tests, in whichever process: torch takes
+    some ten seconds for each."""
+    if None in map(importlib.util.find_spec, ("torch", "onnx", "onnxscript")):
+        yield
+        return
+    import onnx
+
     from briskseg.export import onnx_file
 
     trace = onnx_file._traced
@@ -127,19 +131,8 @@ def tracing_once(made_once: Callable[[str, Make], Path]) -> Callable[[], Abstrac
         )
         return onnx.load_from_string(file.read_bytes())
 
-    @contextmanager
-    def tracing_once() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(onnx_file, "_traced", traced)
-            yield
-
-    return tracing_once
-
-
-@pytest.fixture
-def traced_once(tracing_once: Callable[[], AbstractContextManager]) -> Iterator[None]:
-    """For a test that exports what other tests export too."""
-    with tracing_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_file, "_traced", traced)
         yield
 
 

@@ -50,7 +50,6 @@ def compare(weights, exported, backend, sizes):
         assert (best >= logits.max(axis=0) - 1e-3 * logits.std()).all()
 
 
-@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize(("to", "backend"), [("onnx", "onnx"), ("openvino", "openvino")])
 def test_an_exported_file_of_any_size_gives_the_same(weights, to, backend):
     pytest.importorskip(to)

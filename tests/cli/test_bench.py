@@ -128,7 +128,6 @@ def test_the_front_is_what_none_beats(points: list[tuple[int, int | None]]) -> N
     }
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_an_export_is_made_for_the_measurement_and_a_missed_budget_is_told(
     command, model: Path, tmp_path: Path
 ) -> None:

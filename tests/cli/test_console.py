@@ -79,7 +79,6 @@ VERBS = [
 ]
 
 
-@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize(("words", "status"), VERBS, ids=[words[0] for words, _ in VERBS])
 def test_ascii_stops_no_verb(run: Callable[..., Done], words: list[str], status: int) -> None:
     done = run("ascii", *words)

@@ -92,10 +92,9 @@ def _export_to_keras(folder):
 
 
 @pytest.fixture(scope="session")
-def deployed(tracing_once, made_once):
+def deployed(made_once):
     """A folder with NAME.safetensors, NAME.onnx, NAME.xml and NAME.bin of each network."""
-    with tracing_once():
-        return made_once("deployed", _export_to_onnx_and_openvino)
+    return made_once("deployed", _export_to_onnx_and_openvino)
 
 
 def _export_to_onnx_and_openvino(folder):

@@ -97,7 +97,7 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
     for words, message in (
         ((), "but a file for Core ML takes one size; name it: --size HxW"),
         (("--size", "32x48", "--out", "x.mlmodel"), "ends in '.mlmodel', expected .mlpackage"),
-        (("--int8",), "int8 files are OpenVINO's, found --to coreml; write --to openvino"),
+        (("--int8",), "int8 files are OpenVINO and LiteRT files, found --to coreml; write --to"),
     ):
         done = command("export", model, "--to", "coreml", *words)
         assert (done.status, done.out) == (2, "")

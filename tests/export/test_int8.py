@@ -41,7 +41,6 @@ def streets_and_model(tmp_path_factory):
     return data, folder / "model.safetensors"
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, tmp_path, command):
     data, model = streets_and_model
     out = tmp_path / "small-int8.xml"
@@ -84,7 +83,6 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
     assert sum(kind.lower().endswith("i8") for kind in kinds) > len(kinds) / 2
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path, command):
     data, model = streets_and_model
     tensors, card = load_weights(model)
@@ -98,7 +96,6 @@ def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path
     assert read_exported(out)[0].scores == scores
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     streets_and_model, tmp_path, monkeypatch
 ):
@@ -148,7 +145,6 @@ def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first
     assert {"second", "last"} < {*ranked}
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch):
     data, model = streets_and_model
     for words, message in (

@@ -70,7 +70,6 @@ def test_triton_s_config_fits_its_schema_and_the_file(command, tmp_path):
                 assert side != -1 or listed_side == -1 or each.name == "logits"
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_weights_are_exported_and_checked_at_a_size(command, weights_file, tmp_path):
     pytest.importorskip("onnxscript")
     run = tmp_path / "street-run"

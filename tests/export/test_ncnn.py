@@ -197,7 +197,7 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
     for words, message in (
         ((), "but a file for ncnn takes one size; name it: --size HxW"),
         (("--size", "32x48", "--out", "x.param"), "ends in '.param', expected .ncnn.param"),
-        (("--int8",), "int8 files are OpenVINO's, found --to ncnn; write --to openvino"),
+        (("--int8",), "int8 files are OpenVINO and LiteRT files, found --to ncnn; write --to"),
     ):
         done = command("export", model, "--to", "ncnn", *words)
         assert (done.status, done.out) == (2, "")

@@ -51,7 +51,7 @@ def smooth(size_hw: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def sized(deployed, tracing_once, tmp_path_factory):
+def sized(deployed, tmp_path_factory):
     """tramac.onnx beside tramac.safetensors, whose card names an input size of 24x40."""
     from briskseg.export import export
 
@@ -59,8 +59,7 @@ def sized(deployed, tracing_once, tmp_path_factory):
     tensors, card = briskseg.core.card.load_weights(deployed / file.name)
     expects = card.input.model_copy(update={"size": (24, 40)})
     briskseg.core.card.save_weights(file, tensors, card.model_copy(update={"input": expects}))
-    with tracing_once():
-        return export(file, "onnx").out
+    return export(file, "onnx").out
 
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 9, 3), (1, 33, 47), (3, 40, 64)])
@@ -109,7 +108,6 @@ def test_who_reads_one_output_does_not_pay_for_the_other(case, output, without, 
         prune(whole, "other")
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_the_command_says_what_goes_in_and_comes_out(model, command):
     done = command("export", model, "--to", "onnx", "--size", "32x48")
     assert (done.status, done.err) == (0, "")
@@ -129,7 +127,6 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
     assert predictor(np.zeros((20, 30, 3), np.uint8)).shape == (20, 30)
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_of_shipped_weights_the_file_is_written_here_not_into_the_package(
     model, command, monkeypatch, tmp_path
 ):
@@ -144,7 +141,6 @@ def test_of_shipped_weights_the_file_is_written_here_not_into_the_package(
     assert (here / "model.onnx").is_file()
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_images_of_a_data_set_are_compared_too(model, small_data, command):
     done = command("export", model, "--to", "onnx", "--data", small_data)
     assert done.status == 0
@@ -205,7 +201,6 @@ def test_images_are_resized_as_opencv_does(size):
     assert (difference > 0).mean() < 0.2
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_weights_in_float16_stay_so_and_are_computed_in_float32(model, command, tmp_path):
     tensors, card = briskseg.core.card.load_weights(model)
     half = {k: t.astype(np.float16) if t.dtype == np.float32 else t for k, t in tensors.items()}

@@ -43,7 +43,6 @@ def test_labels_and_logits_are_the_networks_through_the_predictor(case, deployed
         np.testing.assert_allclose(logits, expected.logits(image, (24, 40)), atol=1e-3)
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_two_files_are_written_and_neither_is_overwritten(model, command):
     beside = model.with_suffix(".bin")
     beside.write_text("precious")

@@ -35,8 +35,6 @@ DEMO = Case("demo", "streets", ("data.size=null", "training.batch=4", "training.
 MOMENTS: dict[str, list[Moment]] = {
     "after an epoch without validation": [("train", 7, KILL)],
     "after an epoch with validation": [("train", 13, KILL)],
-    "within an epoch": [("train", 7, TERM)],
-    "before the last validation": [("validate", 15, KILL)],
     "again and again": [
         ("train", 2, KILL),
         ("train", 4, KILL),

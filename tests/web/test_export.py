@@ -37,7 +37,6 @@ def test_a_large_page_is_written_and_said_to_be_large(command, tmp_path):
     assert "large: over 9 MB" in done.out
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_a_page_of_weights_is_checked_beside_the_network(command, weights_file, tmp_path):
     pytest.importorskip("onnxscript")
     done = command("export", weights_file, "--to", "web", "--out", tmp_path / "page")
@@ -47,7 +46,6 @@ def test_a_page_of_weights_is_checked_beside_the_network(command, weights_file, 
     assert [file.name for file in tmp_path.iterdir()] == ["page"]
 
 
-@pytest.mark.usefixtures("traced_once")
 def test_names_of_strangers_are_text(browser, weights_file, tmp_path, pictures):
     pytest.importorskip("onnxscript")
     from briskseg.export import export

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,17 +23,14 @@ pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")
-def exported(
-    weights_file: Path, tracing_once: Callable, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def exported(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.safetensors, and model.onnx, model.xml and model.bin made of it."""
     from briskseg.export import export
 
     folder = tmp_path_factory.mktemp("exported")
     shutil.copy(weights_file, folder / "model.safetensors")
-    with tracing_once():
-        for kind in ("onnx", "openvino"):
-            export(folder / "model.safetensors", kind)
+    for kind in ("onnx", "openvino"):
+        export(folder / "model.safetensors", kind)
     return folder
 
 
@@ -133,7 +129,6 @@ def test_what_computes_other_labels_is_not_taken(exported, cache, monkeypatch):
     assert briskseg.load(exported / "model.onnx").ran.backend == "onnx"
 
 
-@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_a_file_of_one_size_says_so(backend, exported, small_data, command, tmp_path):
     weights, file = exported / "model.safetensors", tmp_path / "one.onnx"
