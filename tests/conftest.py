@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -121,6 +122,7 @@ def _tracing_once(made_once: Callable[[str, Make], Path]) -> Iterator[None]:
 
     trace = onnx_file._traced
 
+    @functools.wraps(trace)
     def traced(deployed: Any, size_hw: tuple[int, int] | None, name: str) -> Any:
         key = hashlib.sha256(repr((name, size_hw, deployed.size_hw)).encode())
         for tensor_name, tensor in deployed.state_dict().items():
@@ -134,6 +136,14 @@ def _tracing_once(made_once: Callable[[str, Make], Path]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_file, "_traced", traced)
         yield
+
+
+@pytest.fixture
+def traced_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that changes what torch finds in a network."""
+    from briskseg.export import onnx_file
+
+    monkeypatch.setattr(onnx_file, "_traced", onnx_file._traced.__wrapped__)
 
 
 @pytest.fixture

@@ -165,6 +165,7 @@ def test_a_file_whose_logits_disagree_is_not_kept(model, command, monkeypatch):
     assert list(model.parent.iterdir()) == [model]
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_a_file_whose_labels_disagree_is_not_kept(model, command, monkeypatch):
     from briskseg.export import deployed
 
@@ -216,6 +217,7 @@ def test_weights_in_float16_stay_so_and_are_computed_in_float32(model, command, 
         assert np.abs(found - expected).max() < 1e-4 * expected.std()
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_an_operation_that_onnx_has_not_is_one_sentence(model, command, monkeypatch):
     from briskseg.models.network import ExportForm
 
