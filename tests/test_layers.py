@@ -66,6 +66,7 @@ HEAVY = {
         "export/keras_operations.py",
         "export/keras_reader.py",
         "export/coreml_file.py",
+        "export/fixed_size.py",
         "export/litert_file.py",
         "export/ncnn_file.py",
         "export/onnx_file.py",

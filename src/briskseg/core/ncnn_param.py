@@ -33,14 +33,6 @@ _MAX_LAYERS, _MAX_BLOBS, _MAX_LISTED, _MAX_DIGITS = 4096, 64, 64, 15  # ncnn cut
 _ARRAY, _PARAMETERS = -23300, 32  # arrays are numbered from the first downwards
 
 
-class UnknownLayerError(ValueError):
-    """A layer of a kind that is not known here."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"no kind of layer that is known here: '{kind}'")
-        self.kind = kind
-
-
 class Layer(NamedTuple):
     """A line of the text. parameters: as the text writes them, by their number; a list's joined by
     commas."""
@@ -118,7 +110,7 @@ def _counts(words: Sequence[str], *most: int) -> list[int]:
 def _layer(line: str) -> Layer:
     kind, name, *rest = [*line.split(), "", ""]
     if kind not in _NUMBERS_OF:
-        raise UnknownLayerError(kind[:60])
+        raise ValueError(f"no kind of layer that is known here: '{kind[:60]}'")
     rest = [word for word in rest if word]
     inputs, outputs = _counts(rest[:2], _MAX_BLOBS, _MAX_BLOBS)
     names, values = rest[2 : 2 + inputs + outputs], rest[2 + inputs + outputs :]
@@ -246,26 +238,34 @@ def _of_gemm(layer: Layer) -> _Numbers:
         yield {0: 1, 1: m, 2: m, 3: m * n, 4: n}.get(kind, 0), True
 
 
+_WITHOUT_NUMBERS = (
+    "BinaryOp",
+    "Clip",
+    "Concat",
+    "Crop",
+    "GELU",
+    "HardSigmoid",
+    "HardSwish",
+    "Input",
+    "Interp",
+    "MatMul",
+    "Padding",
+    "Permute",
+    "PixelShuffle",
+    "Pooling",
+    "ReLU",
+    "Reduction",
+    "Reshape",
+    "SDPA",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Split",
+)
+
 # The kinds of layers that networks here are made of, and the numbers that each reads of the .bin.
 _NUMBERS_OF: dict[str, Callable[[Layer], _Numbers]] = {
-    **dict.fromkeys(
-        (
-            *(
-                "BinaryOp",
-                "Clip",
-                "Concat",
-                "Crop",
-                "GELU",
-                "HardSigmoid",
-                "HardSwish",
-                "Input",
-                "Interp",
-            ),
-            *("MatMul", "Padding", "Permute", "PixelShuffle", "Pooling", "ReLU", "Reduction"),
-            *("Reshape", "SDPA", "Sigmoid", "Slice", "Softmax", "Split"),
-        ),
-        _of_none,
-    ),
+    **dict.fromkeys(_WITHOUT_NUMBERS, _of_none),
     **dict.fromkeys(
         ("Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise"),
         _of_convolution,

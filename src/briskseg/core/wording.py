@@ -1,4 +1,4 @@
-"""Numbers of things in sentences."""
+"""What sentences to people are made of: counts of things, and what other programs said."""
 
 from __future__ import annotations
 
@@ -8,3 +8,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     where a verb follows, as in ("image is", "images are")."""
     regular = f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
     return f"{number} {noun if number == 1 else plural or regular}"
+
+
+def first_line(error: BaseException) -> str:
+    """What it says first, of what others' programs say at length; else its type."""
+    said = str(error).strip().partition("\n")[0][:300].rstrip(".")
+    return said or type(error).__name__
+
+
+def first_cause(error: BaseException) -> str:
+    """The first line of what failed first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)

@@ -159,8 +159,7 @@ def export(
 def _configured(done: Export) -> Export:
     """The same, with what a server reads beside the file, where it is for one."""
     if done.format.config:
-        module, _, function = done.format.config.partition(":")
-        getattr(importlib.import_module(f"briskseg.export.{module}"), function)(done)
+        _function(done.format.config)(done)
     return done
 
 

@@ -4,7 +4,7 @@ image, H x W pixels, RGB -> logits (1,classes,h,w) float32, as large as the netw
 (docs/phone.md). Sizes are fixed; normalizing is inside. Core ML runs on Apple's systems alone: what
 is written is read back and compared with what was meant, and not run here.
 
-`coremltools` writes the operations of `briskseg.export.ncnn_file.ChannelsFirst`, from TorchScript
+`coremltools` writes the operations of `briskseg.export.fixed_size.ChannelsFirst`, from TorchScript
 of the exported program, in which every size is a constant; what it does not read in there is
 expressed otherwise first.
 """
@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, Exported
-from briskseg.export.litert_file import quiet, with_matrices
-from briskseg.export.ncnn_file import ChannelsFirst
+from briskseg.core.wording import first_line
+from briskseg.export.fixed_size import ChannelsFirst, fixed_program
+from briskseg.export.formats import no_counterpart
+from briskseg.export.litert_file import quiet
 from briskseg.models.network import Network
 
 IMAGE, LOGITS, CLASSES_KEY = "image", "logits", "classes"
@@ -45,10 +47,7 @@ def write_coreml(network: Network, card: Card, exported: Exported, path: Path) -
         model, cause = _converted(coremltools, deployed, image)
         gc.collect()  # of what failed, folders are left that tell of themselves when they go
         if model is None:
-            raise ExportError(
-                f"{type(network).__name__} has an operation that Core ML has no counterpart of: "
-                f"{cause}; give the network an export_form() without it, or export it --to onnx"
-            )
+            raise no_counterpart(network, "Core ML", cause)
         model.short_description = f"{card.network.name}, semantic segmentation, by briskseg"
         model.license = card.license
         model.input_description[IMAGE] = "RGB; what normalizing it needs is inside"
@@ -77,7 +76,7 @@ def _converted(coremltools: Any, deployed: ChannelsFirst, image: Tensor) -> tupl
             minimum_deployment_target=coremltools.target.iOS16,
         )
     except Exception as error:  # of a dozen types
-        return None, (str(error).strip() or type(error).__name__).partition("\n")[0][:300]
+        return None, first_line(error)
     return model, ""
 
 
@@ -91,11 +90,7 @@ def _texts(card: Card, exported: Exported) -> dict[str, str]:
 
 
 def _traced(deployed: ChannelsFirst, image: Tensor) -> Any:
-    for tensor in deployed.parameters():
-        tensor.data = tensor.data.contiguous()
-    program = torch.export.export(deployed, (image,)).module()
-    assert isinstance(program, fx.GraphModule)
-    with_matrices(program)  # Core ML has no bicubic enlarging
+    program = fixed_program(deployed, image)
     for node in [*program.graph.nodes]:
         if node.target is torch.ops.aten.alias.default:  # which coremltools does not know
             node.replace_all_uses_with(node.args[0])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.card import Card
+from briskseg.core.errors import ExportError
 from briskseg.core.exported import Exported
 from briskseg.core.types import Image
 
@@ -66,6 +67,16 @@ class Format(NamedTuple):
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
 _GIVES = "labels (N, {height}, {width}), uint8, and logits (N, {classes}, {small})"
+
+
+def no_counterpart(network: object, title: str, cause: str) -> ExportError:
+    """What is told where a network has an operation that a format has not."""
+    return ExportError(
+        f"{type(network).__name__} has an operation that {title} has no counterpart of: "
+        f"{cause}; give the network an export_form() without it, or export it "
+        "--to onnx"
+    )
+
 
 FORMATS = {
     "onnx": Format(".onnx", "ONNX", "onnx_file:write_onnx", _TAKES, _GIVES, any_size=True),

@@ -98,11 +98,16 @@ def fewest_in_float(
     exact = quantizer.score(float32)
     sensitive: list[str] = []
     best: Scored | None = None
+    tried = -1
     for number in IN_FLOAT:
-        told(f"quantizing on {counted(images, 'image')}, {left_in_float(number)}")
-        rounded = quantizer.rounded(sensitive[:number])
+        in_float = sensitive[:number]
+        if len(in_float) == tried:
+            break  # there are no more layers to leave in float
+        tried = len(in_float)
+        told(f"quantizing on {counted(images, 'image')}, {left_in_float(tried)}")
+        rounded = quantizer.rounded(in_float)
         told("scoring int8")
-        scored = Scored(exact, quantizer.score(rounded), number)
+        scored = Scored(exact, quantizer.score(rounded), tried)
         if scored.is_within(int8):
             return rounded, scored
         best = scored if best is None or scored.miou_loss < best.miou_loss else best

@@ -25,6 +25,7 @@ from briskseg.core.errors import ExportError, MissingExtraError, WeightsError
 from briskseg.core.exported import Exported
 from briskseg.core.process_settings import standard_error_silenced
 from briskseg.core.types import Image, Logits
+from briskseg.core.wording import first_line
 from briskseg.export.int8 import (
     RANKING_STEP,
     Int8,
@@ -34,7 +35,7 @@ from briskseg.export.int8 import (
     squared_change,
     with_score,
 )
-from briskseg.export.litert_file import first_line, quiet
+from briskseg.export.litert_file import quiet
 from briskseg.export.litert_metadata import IMAGES, SIGNATURE, import_schema, with_card
 
 if TYPE_CHECKING:

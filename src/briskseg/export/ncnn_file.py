@@ -2,7 +2,7 @@
 
 in0, an image as `Mat::from_pixels` makes it, (3,H,W) from 0 to 255 -> out0, logits (classes,h,w),
 as large as the network computes them (docs/phone.md). Sizes are fixed. `pnnx` writes the operations
-of `briskseg.export.deployed`, from TorchScript.
+of `briskseg.export.fixed_size`, from TorchScript.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, Exported
-from briskseg.core.ncnn_param import UnknownLayerError, compact_json, read_param
-from briskseg.export.deployed import Deployed, crop
-from briskseg.export.formats import Runs
-from briskseg.models.network import Network, extended_side
+from briskseg.core.ncnn_param import compact_json, read_param
+from briskseg.export.fixed_size import ChannelsFirst
+from briskseg.export.formats import Runs, no_counterpart
+from briskseg.models.network import Network
 
 
 def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
@@ -42,31 +41,18 @@ def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> 
             warnings.simplefilter("ignore")  # sizes become constants, as they shall
             traced = torch.jit.trace(deployed, image, check_trace=False)  # type: ignore[no-untyped-call]
             traced.save(f"{folder}/net.pt")
-        text = _converted(pnnx, Path(folder), exported.size, type(network).__name__)
+        text = _converted(pnnx, Path(folder), exported.size, network)
         Path(folder, "net.ncnn.bin").replace(path.with_suffix(".bin"))
     try:
         param = read_param(text)
-    except UnknownLayerError as error:
-        raise _no_counterpart(type(network).__name__, error.kind) from None
+    except ValueError as error:
+        raise no_counterpart(network, "ncnn", str(error)) from None
     param.ours[CARD_KEY] = compact_json(card.to_json())
     param.ours[EXPORT_KEY] = compact_json(exported.model_dump_json())
     path.write_text(param.text(), "utf-8")
     from briskseg.runtime.backends.ncnn_backend import NcnnBackend
 
     return Runs(NcnnBackend(path).infer)
-
-
-class ChannelsFirst(Deployed):
-    """Images (1,3,H,W), RGB from 0 to 255 -> logits (1,classes,h,w) float32."""
-
-    def forward(self, images: Tensor, seen: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        height, width = images.shape[2:]
-        below, right = (extended_side(side, *self.extends) - side for side in (height, width))
-        x = images
-        if below or right:  # F.pad itself is one of the things that pnnx does not read
-            x = torch.ops.aten.replication_pad2d(x, (0, right, 0, below))
-        logits: Tensor = self.form(x * self.scale + self.shift)
-        return crop(logits, (height, width)) if self.factor == 1 else logits
 
 
 def import_pnnx() -> Any:
@@ -79,7 +65,7 @@ def import_pnnx() -> Any:
     return pnnx
 
 
-def _converted(pnnx: Any, folder: Path, size_hw: tuple[int, int], name: str) -> str:
+def _converted(pnnx: Any, folder: Path, size_hw: tuple[int, int], network: Network) -> str:
     """The text of the net.ncnn.param that pnnx, a program of its own, makes of net.pt there."""
     shape = ",".join(map(str, (1, 3, *size_hw)))
     words = [os.fspath(pnnx.EXEC_PATH), "net.pt", f"inputshape=[{shape}]f32", "fp16=0"]
@@ -92,12 +78,7 @@ def _converted(pnnx: Any, folder: Path, size_hw: tuple[int, int], name: str) -> 
     made = folder / "net.ncnn.param"
     if done.returncode or not made.is_file():
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise _no_counterpart(name, said[:300] or f"pnnx ended with status {done.returncode}")
+        raise no_counterpart(
+            network, "ncnn", said[:300] or f"pnnx ended with status {done.returncode}"
+        )
     return made.read_text("utf-8")
-
-
-def _no_counterpart(name: str, cause: str) -> ExportError:
-    return ExportError(
-        f"{name} has an operation that ncnn has no counterpart of: {cause}; give the network an "
-        "export_form() without it, or export it --to onnx"
-    )

@@ -21,6 +21,7 @@ import torch
 from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import ExportError, MissingExtraError
 from briskseg.core.exported import EXPORT_KEY, NETWORK_IMAGES, Exported
+from briskseg.core.wording import first_cause
 from briskseg.export.deployed import Deployed
 from briskseg.export.formats import Runs
 from briskseg.models.network import Network
@@ -100,18 +101,11 @@ def _traced(deployed: Deployed, size_hw: tuple[int, int] | None, name: str) -> A
             )
         except Exception as error:  # torch's own, of a dozen types
             raise ExportError(
-                f"{name} has an operation that torch cannot write as ONNX: {_cause(error)}; give "
-                "the network an export_form() without it"
+                f"{name} has an operation that torch cannot write as ONNX: {first_cause(error)}; "
+                "give the network an export_form() without it"
             ) from error
     assert program is not None
     return program.model_proto
-
-
-def _cause(error: BaseException) -> str:
-    """The first sentence of what failed first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).strip().partition("\n")[0][:300]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from briskseg.core.errors import MissingExtraError, WeightsError
 from briskseg.core.parallel import available_threads
 from briskseg.core.process_settings import standard_error_silenced
 from briskseg.core.types import Image
+from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
 try:
@@ -43,7 +44,7 @@ class LiteRTBackend(ExportedBackend):
             (self._logits,) = self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise WeightsError(
-                f"{path} is no network that LiteRT can run: {_first_line(error)}; copy the file "
+                f"{path} is no network that LiteRT can run: {first_line(error)}; copy the file "
                 "or export it again"
             ) from None
 
@@ -55,9 +56,5 @@ class LiteRTBackend(ExportedBackend):
                 self._interpreter.invoke()
                 logits_nhwc = self._interpreter.get_tensor(self._logits["index"])  # a copy
             except (ValueError, RuntimeError) as error:
-                raise WeightsError(f"{self.path} cannot be run: {_first_line(error)}") from None
+                raise WeightsError(f"{self.path} cannot be run: {first_line(error)}") from None
         return np.moveaxis(logits_nhwc[0], -1, 0)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -14,6 +14,7 @@ from briskseg.core.errors import MissingExtraError, WeightsError
 from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.onnx_pruning import prune
 from briskseg.core.types import Image
+from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
 try:
@@ -69,7 +70,7 @@ def open_session(
     except Exception as error:
         raise WeightsError(
             f"{path} is no network that ONNX Runtime {onnxruntime.__version__} can run: "
-            f"{_first_line(error)}; copy the file or export it again"
+            f"{first_line(error)}; copy the file or export it again"
         ) from None
 
 
@@ -81,8 +82,4 @@ def run_session(session: Any, path: Path, output: str, images: npt.NDArray[Any])
     try:
         return session.run([output], {session.get_inputs()[0].name: images})[0]
     except Exception as error:  # ONNX Runtime's errors have no base of their own
-        raise WeightsError(f"{path} cannot be run: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise WeightsError(f"{path} cannot be run: {first_line(error)}") from None
