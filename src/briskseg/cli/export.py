@@ -28,7 +28,7 @@ _Model = Annotated[
 _To = Annotated[
     str,
     typer.Option(
-        help="The format: onnx, openvino, litert, ncnn, coreml, keras, web, triton, ovms."
+        help="The format: onnx, openvino, litert, ncnn, coreml, keras, web, webgpu, triton, ovms."
     ),
 ]
 _Size = Annotated[
@@ -56,9 +56,9 @@ _MaxClassLoss = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="The file to write, of web, triton and ovms the folder; by default the weights file "
-        "with the format's suffix, and of a shipped name, which belongs to the package, here. A "
-        "file that is there is not overwritten."
+        help="The file to write, of web, webgpu, triton and ovms the folder; by default the "
+        "weights file with the format's suffix, and of a shipped name, which belongs to the "
+        "package, here. A file that is there is not overwritten."
     ),
 ]
 
@@ -104,7 +104,8 @@ def export(
     web: a folder with one index.html, which runs the network in a browser on a camera, pictures and
     videos: it opens from a double click or from any server, asks nothing of any, and sends nothing.
     MODEL may be an .onnx file, which is taken as it is; of weights that lie beside the .onnx file
-    made of them, as shipped ones do, that is taken, without torch.
+    made of them, as shipped ones do, that is taken, without torch. webgpu: the same, larger, and on
+    the GPU where the browser has WebGPU.
 
     triton, ovms: a folder that Triton Inference Server or OpenVINO Model Server loads models from,
     with the ONNX file and what the server reads of it (docs/serve.md). MODEL as for web.

@@ -112,7 +112,7 @@ def export(
         refuse_int8_of(to)
     if chosen.config:
         chosen = chosen._replace(inside=f"{model_name(model)}/1/model.onnx")
-    ready = _onnx_file(model, size_hw) if to == "web" or chosen.config else None
+    ready = _onnx_file(model, size_hw) if chosen.page or chosen.config else None
     file = ready if ready is not None and is_exported(model) else find_weights(model)
     if out is None:
         out = default_name(model, file, f"{'' if int8 is None else '-int8'}{chosen.suffix}")
@@ -125,8 +125,11 @@ def export(
         from briskseg.export.model_repository import copy_onnx
         from briskseg.export.web_page import write_page
 
-        write_ready = copy_onnx if chosen.config else write_page
-        card, exported = write_ready(ready, out / chosen.inside)
+        file = out / chosen.inside
+        if chosen.config:
+            card, exported = copy_onnx(ready, file)
+        else:
+            card, exported = write_page(ready, file, chosen.page)
         return _configured(Export(out, chosen, card, exported, None))
     from briskseg.runtime.backends.torch_backend import TorchBackend
 

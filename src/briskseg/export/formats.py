@@ -46,7 +46,8 @@ class Format(NamedTuple):
         file; `suffix` then is only how its name ends where the user names none. backend: what runs
         it when it is checked, where that is not the format itself. budget: bytes above which it is
         said to be large; 0: none. config: of a server's model repository, "module:function" that
-        writes what the server reads beside the ONNX file. int8: "module:function" that writes it in
+        writes what the server reads beside the ONNX file. page: which of a page's runtimes is in
+        it, as in `web_runtime.RUNTIMES`. int8: "module:function" that writes it in
         int8; "": none does.
     """
 
@@ -62,6 +63,7 @@ class Format(NamedTuple):
     budget: int = 0
     unrun: str = ""
     config: str = ""
+    page: str = ""
     int8: str = ""
 
 
@@ -122,17 +124,24 @@ FORMATS = {
         takes="images (N, {height}, {width}, 3), RGB from 0 to 255",
         gives="logits (N, {height}, {width}, {classes})",
     ),
-    "web": Format(
-        "-web",
-        "a page",
-        "web_page:write_web",
-        takes="a camera, pictures and videos, in a browser",
-        gives="labels of the picture's size",
-        any_size=True,
-        inside="index.html",
-        backend="onnx",
-        budget=9_000_000,
-    ),
+    **{
+        to: Format(
+            "-web",
+            title,
+            f"web_page:write_{to}",
+            takes="a camera, pictures and videos, in a browser",
+            gives="labels of the picture's size",
+            any_size=True,
+            inside="index.html",
+            backend="onnx",
+            budget=budget,
+            page=to,
+        )
+        for to, title, budget in (
+            ("web", "a page", 9_000_000),
+            ("webgpu", "a page for WebGPU", 14_000_000),
+        )
+    },
     **{
         to: Format(
             f"-{to}",

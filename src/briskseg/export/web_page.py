@@ -8,6 +8,7 @@ its content security policy forbids it to ask anything of any host.
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
@@ -52,8 +53,12 @@ _IN_PAGE = ("support.js", "sources.js", "view.js", "saving.js", "page.js", "cont
 _IN_WORKER = ("resize.js", "decode.js", "smoothing.js", "worker.js")
 
 
-def write_web(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
+def write_web(
+    network: Network, card: Card, exported: Exported, path: Path, kind: str = "web"
+) -> Runs:
     """Write `network`, in eval mode on the CPU, as the page `path`; return its ONNX file, loaded.
+
+    kind: which of RUNTIMES runs it.
 
     Raises RequestError where the package was built without ONNX Runtime Web, MissingExtraError
     without onnx or onnxscript, ExportError for a network that has no form in ONNX.
@@ -62,14 +67,17 @@ def write_web(network: Network, card: Card, exported: Exported, path: Path) -> R
 
     _check_runtime()
     model = to_onnx(network, card, exported, in_half=True).SerializeToString()
-    path.write_text(page(model, card, exported), "utf-8")
+    path.write_text(page(model, card, exported, kind), "utf-8")
     beside = path.with_suffix(".onnx")  # in the folder that the page leaves for its own
     beside.write_bytes(model)
     backend = OnnxBackend(beside)
     return Runs(backend.infer, backend.labels)
 
 
-def write_page(onnx: Path, path: Path) -> tuple[Card, Exported]:
+write_webgpu = functools.partial(write_web, kind="webgpu")
+
+
+def write_page(onnx: Path, path: Path, kind: str) -> tuple[Card, Exported]:
     """Write an .onnx file of ours as the page `path`, and its folder; return what the file says.
 
     Raises RequestError as `write_web`, WeightsError for a file without card, or that cannot be run
@@ -79,7 +87,7 @@ def write_page(onnx: Path, path: Path) -> tuple[Card, Exported]:
     card, exported = read_exported(onnx)
     shape = (*(exported.size or card.input.size or (64, 64)), 3)
     OnnxBackend(onnx).infer(np.zeros(shape, np.uint8))  # the browser's user could not mend it
-    content = page(onnx.read_bytes(), card, exported).encode()
+    content = page(onnx.read_bytes(), card, exported, kind).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
@@ -96,10 +104,10 @@ def _check_runtime() -> None:
         )
 
 
-def page(model: bytes, card: Card, exported: Exported) -> str:
+def page(model: bytes, card: Card, exported: Exported, kind: str) -> str:
     """The whole page, for a serialized ONNX file of ours."""
-    config = _config(card, exported)
-    return _page(card, config, _content(model), {"places": "", "footer": _NOWHERE})
+    config = {**_config(card, exported), "webgpu": kind == "webgpu"}
+    return _page(card, config, _content(model, kind), {"places": "", "footer": _NOWHERE})
 
 
 def served_page(model: Path | None, card: Card) -> str:
@@ -115,7 +123,7 @@ def served_page(model: Path | None, card: Card) -> str:
     content, places = dict.fromkeys(("module", "wasm", "network"), ""), ["server"]
     if onnx is not None:
         config = _config(card, read_exported(onnx)[1])
-        content, places = _content(onnx.read_bytes()), ["browser", "server"]
+        content, places = _content(onnx.read_bytes(), "web"), ["browser", "server"]
     options = "".join(f'<option value="{place}">{_OPTIONS[place]}</option>' for place in places)
     texts = {"places": _PLACES.format(options), "footer": _SERVED}
     return _page(card, config, content, texts, is_served=True)
@@ -150,10 +158,11 @@ def _page(
     )
 
 
-def _content(model: bytes) -> dict[str, str]:
+def _content(model: bytes, kind: str) -> dict[str, str]:
+    module, wasm = web_runtime.RUNTIMES[kind]
     return {
-        "module": _packed((web_runtime.FOLDER / web_runtime.MODULE).read_bytes()),
-        "wasm": _packed((web_runtime.FOLDER / web_runtime.WASM).read_bytes()),
+        "module": _packed((web_runtime.FOLDER / module).read_bytes()),
+        "wasm": _packed((web_runtime.FOLDER / wasm).read_bytes()),
         "network": _packed(prune(model, LOGITS, NETWORK_IMAGES)),
     }
 

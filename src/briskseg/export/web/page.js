@@ -52,9 +52,8 @@ function begin() {
 }
 
 const answers = {
-  opened({ threads, ms }) {
-    const many = { 0: "the server labels", 1: "one thread" }[threads] ?? `${threads} threads`;
-    say(`Ready in ${(ms / 1000).toFixed(1)} s; ${many}`);
+  opened({ runs, ms }) {
+    say(`Ready in ${(ms / 1000).toFixed(1)} s; ${runs}`);
     isReady = true;
     take();
   },

@@ -2,8 +2,8 @@
 // of the machine: all that is needed comes from the page. (A page that a server gives has server.js
 // besides, which asks that server.)
 //
-// open {config, module, wasm, network} -> opened {threads, ms} or failed {message}; threads: 0 in a
-//     page without the network.
+// open {config, module, wasm, network} -> opened {runs, ms} or failed {message}; runs: on what, in
+//     words.
 // frame {data, width, height, smooth, isLive, place} -> labels {labels, counts, width, height, ms}
 //     or failed {message}. data: an ArrayBuffer of RGBA; ms: of each stage, by name.
 // restart {} : the next frame begins a new stream.
@@ -36,8 +36,8 @@ function describe(error) {
 async function open(message) {
   const began = performance.now();
   config = message.config;
-  const threads = message.network ? await openNetwork(message) : 0;
-  self.postMessage({ kind: "opened", threads, ms: performance.now() - began });
+  const runs = message.network ? await openNetwork(message) : "the server labels";
+  self.postMessage({ kind: "opened", runs, ms: performance.now() - began });
 }
 
 async function openNetwork(message) {
@@ -45,17 +45,31 @@ async function openNetwork(message) {
   const [module, wasm, network] = await Promise.all(packed.map(unpacked));
   const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
   runtime = await import(address);
-  const cores = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
+  const gpu = config.webgpu && (await hasGPU());
+  const cores = self.crossOriginIsolated && !gpu ? navigator.hardwareConcurrency : 1;
   const threads = Math.min(config.mostThreads, cores);
   Object.assign(runtime.env.wasm, { wasmBinary: wasm, numThreads: threads });
   runtime.env.logLevel = "error";
   session = await runtime.InferenceSession.create(network, {
-    executionProviders: ["wasm"],
+    executionProviders: gpu ? ["webgpu", "wasm"] : ["wasm"],
     graphOptimizationLevel: "all",
     enableCpuMemArena: true,
+    logSeverityLevel: 3, // WebGPU's warns of each network that sizes are computed elsewhere
   });
   URL.revokeObjectURL(address);
-  return threads;
+  if (gpu) return "WebGPU";
+  return threads === 1 ? "one thread" : `${threads} threads`;
+}
+
+// Whether WebGPU is there and gives a device: some browsers know it and have none.
+async function hasGPU() {
+  try {
+    const adapter = await navigator.gpu?.requestAdapter();
+    (await adapter?.requestDevice())?.destroy();
+    return Boolean(adapter);
+  } catch {
+    return false;
+  }
 }
 
 // Base64 of gzip -> its content.
