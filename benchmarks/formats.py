@@ -9,7 +9,7 @@ rounded to int8. Without one: what is shipped, and every other network.
 Labels are compared on 20 images of val, each of the size that the files take, with those that the
 network gives in torch; mIoU is of the whole val split, at the labels' size. int8 is kept whatever
 it loses. Milliseconds are medians from image to labels in two threads, in turns with the other
-formats of the network; of the page what it says itself, with threads, of the last picture.
+formats of the network; of the page, which has threads too, what it says itself.
 
 What cannot be made, or is not installed, is named below the table.
 """
@@ -170,24 +170,24 @@ def rows_of(
                 for image, labels in zip(images, expected, strict=True)
             )
             miou = f"{100 * score(way, dataset, size_hw):6.2f} %" if trained else f"{'-':>8}"
-            ms = times.get(name) or (way.reported() if way.reported else 0.0)
             yield (
                 f"{weights.stem:24} {name:14} {way.megabytes:5.1f} MB "
                 f"{100 * differing / sum(labels.size for labels in expected):9.4f} % {miou} "
-                f"{ms:7.1f} ms"
+                f"{times[name]:7.1f} ms"
             )
         yield from missing
 
 
 def timed(ways: dict[str, Way], image: np.ndarray, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each that does not tell its own."""
-    taken: dict[str, list[float]] = {name: [] for name, way in ways.items() if way.reported is None}
+    """Median milliseconds of each."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + WARM_UP):
-        for name, times in taken.items():
+        for name, way in ways.items():
             started = time.perf_counter()
-            ways[name].labels(image)
+            way.labels(image)
+            elapsed = 1e3 * (time.perf_counter() - started)
             if number >= WARM_UP:
-                times.append(1e3 * (time.perf_counter() - started))
+                taken[name].append(way.reported() if way.reported else elapsed)
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
