@@ -210,13 +210,13 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        (link("b.png", "/etc/passwd"), "'b.png' is a link, expected files alone"),
+        (link("b.png", "/etc/passwd"), "'b.png' is a link, which is not followed"),
         (link("b.png", "a.png", tarfile.LNKTYPE), "'b.png' is a link"),
         (link("b.png", "", tarfile.FIFOTYPE), "'b.png' is no plain file"),
-        (tarfile.TarInfo("../b.png"), r"the name '\.\./b.png' leads out of the archive"),
+        (tarfile.TarInfo("../b.png"), r"'\.\./b.png' has a name that leads out of the archive"),
         (tarfile.TarInfo("/b.png"), "leads out of the archive"),
         (tarfile.TarInfo("x\\..\\b.png"), "leads out of the archive"),
-        (tarfile.TarInfo("b\x1b[2J.png"), r"b\\x1b\[2J.png: a file name with characters"),
+        (tarfile.TarInfo("b\x1b[2J.png"), r"'b\\x1b\[2J.png' has a name with characters"),
     ],
 )
 def test_hostile_members_are_refused(root: Path, info: tarfile.TarInfo, message: str) -> None:
@@ -260,3 +260,18 @@ def test_halves_and_riddles_are_named(root: Path) -> None:
     archive(root / "other-000000.tar", {"c.jpg": jpg(), "c.png": png()})
     with pytest.raises(DataError, match=r"other-000000\.tar: its name says no split"):
         open_dataset(root)
+
+
+def test_a_folder_that_is_named_as_a_split_says_nothing_of_its_archives(tmp_path: Path) -> None:
+    root = tmp_path / "train"
+    root.mkdir()
+    (root / "classes.txt").write_text("road\ncar\n")
+    for name in ("train", "other"):
+        archive(root / f"{name}-000000.tar", {"a.jpg": jpg(), "a.png": png()})
+    with pytest.raises(DataError, match=r"other-000000\.tar: its name says no split"):
+        open_dataset(root)
+
+
+def test_an_archive_is_not_judged_by_its_first_name(root: Path) -> None:
+    archive(root / "train-000000.tar", {"MATLAB_1.jpg": jpg(), "MATLAB_1.png": png()})
+    assert len(open_dataset(root).pairs("train")) == 1

@@ -635,25 +635,24 @@ def tars() -> list[bytes]:
 
 
 def read_tar(path: Path) -> object:
+    from briskseg.core.files.tar_members import Member, TarMember, read_members
     from briskseg.scale.sources import distinct_targets
-    from briskseg.scale.tar_files import opened_tar
 
-    found: list[object] = []
-    with opened_tar(path) as tar:
-        targets = distinct_targets((member.name for member in tar.images), dots=True)
+    members: list[Member] = []
+    try:
+        members += read_members(path)
+    finally:
+        targets = distinct_targets((member.name for member in members), dots=True)
         assert len({target.casefold() for target in targets}) == len(targets)
         assert all(
             (path.parent / target).resolve().is_relative_to(path.parent) for target in targets
         )
-        for member in tar.images:
-            try:
-                data = tar.read(member, 1 << 20)
-                path.with_name("member.jpg").write_bytes(data)
-                found.append(read_image(path.with_name("member.jpg")).shape)
-            except BriskError as error:
-                found.append(str(error))
-        if tar.fault:
-            raise BriskError(tar.fault)
+    found: list[object] = []
+    for member in members:
+        try:
+            found.append(member.fault or read_image(TarMember.of(path, member)).shape)
+        except BriskError as error:
+            found.append(str(error))
     return found
 
 

@@ -240,7 +240,7 @@ def test_another_job_in_the_same_folder_is_refused(
         (["{7..3}.tar"], "7 to 3 is no range"),
         (["{00..03}.tar"], "00.tar is not there, the first that {00..03}.tar stands for"),
         (["words.txt"], "words.txt: line 2: 'b.doc' is no image and no .tar by name"),
-        (["taken"], "has a folder 'manifest', where the manifest goes"),
+        (["taken"], "would lie in 'manifest', where the manifest goes"),
         (["nosuch://bucket/a"], "nosuch://bucket/a cannot be reached"),
     ],
 )
@@ -307,3 +307,69 @@ def test_a_package_that_is_not_installed_is_named(
         "briskseg: briskseg label needs the package 'pyarrow', which is not installed; install it "
         "with: pip install 'briskseg[label]'\n"
     )
+
+
+def test_what_programs_leave_beside_images_is_none(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "sub" / "broken.jpg").unlink()
+    count = sum(path.is_file() for path in photos.rglob("*"))
+    (photos / "._photo.jpg").write_bytes(b"Mac OS X")
+    words = (photos, "--out", tmp_path / "out", "--json", "-")
+    done = command("label", *words, "--model", weights_file)
+    assert (done.status, json.loads(done.out)["images"]) == (0, count)
+    assert command("predict", weights_file, photos, "--out", tmp_path / "masks").status == 0
+
+
+def test_another_size_of_shards_is_named_as_what_differs(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "sub" / "broken.jpg").unlink()
+    words = ("label", photos, "--model", weights_file, "--out", tmp_path / "out", "--workers", 1)
+    assert command(*words, "--shard-size", 4).status == 0
+    done = command(*words)
+    assert done.status == 2
+    assert "was begun with --shard-size 4, and is gone on with without it" in done.err
+    assert command(*words, "--shard-size", 4).status == 0
+
+
+def test_two_at_one_shard_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As where a command is given twice, or a node thought dead goes on."""
+    from briskseg.scale import storage
+
+    first, second = storage.LocalStorage(tmp_path), storage.LocalStorage(tmp_path)
+    with first.scratch(0) as mine:
+        (mine / "made").write_bytes(b"1")
+        theirs = subprocess.run(
+            [sys.executable, "-c", _SCRATCH, str(tmp_path)], check=False, capture_output=True
+        )
+        assert theirs.returncode == 9, theirs.stderr
+        assert len([*(tmp_path / ".work").iterdir()]) == 2
+        second.finish()  # takes away what the dead process left, and nothing else
+        first.put(mine / "made", "labels")
+    first.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["labels"]
+
+
+_SCRATCH = """
+import os, sys
+from pathlib import Path
+from briskseg.scale.storage import LocalStorage
+with LocalStorage(Path(sys.argv[1])).scratch(0):
+    os._exit(9)
+"""
+
+
+def test_labels_do_not_depend_on_which_sizes_came_before(
+    weights_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    from briskseg.export import export
+    from briskseg.scale import shard_work
+
+    file = export(weights_file, "openvino", tmp_path / "model.xml").out
+    predictor = shard_work._predictor.__wrapped__(str(file), "openvino", 1)
+    predictor.with_confidence(draw(1))
+    sizes = [size for _, size in predictor.backend._networks]
+    assert sizes == [None]

@@ -19,14 +19,15 @@ pytest.importorskip("pyarrow")
 
 # A process that dies, as by `kill -9`, before the file with this number becomes what it is to be.
 _DIES = """
-import os, sys
+import os, sys, threading
 from briskseg.scale.storage import LocalStorage
-left, put = [int(sys.argv.pop(1))], LocalStorage.put
+left, put, lock = [int(sys.argv.pop(1))], LocalStorage.put, threading.Lock()
 def dying(self, made, name):
-    left[0] -= 1
-    if left[0] < 0:
-        os._exit(9)
-    put(self, made, name)
+    with lock:
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(9)
+        put(self, made, name)
 LocalStorage.put = dying
 from briskseg.cli import main
 main()

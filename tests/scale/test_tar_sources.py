@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.scale.conftest import contents, draw, png_bytes, write_tar
 
 import briskseg
+from briskseg.core.errors import DataError
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -86,6 +88,7 @@ def test_what_is_hostile_or_damaged_is_a_row_and_the_rest_is_done(
             ("good.png", good),
             ("../../up.png", good),
             ("/abs.png", good),
+            ("x\\up.png", good),
             link("soft.png", str(secret)),
             link("hard.png", "good.png", tarfile.LNKTYPE),
             link("device.png", "", tarfile.CHRTYPE),
@@ -114,17 +117,18 @@ def test_what_is_hostile_or_damaged_is_a_row_and_the_rest_is_done(
     assert {path.relative_to(out).as_posix() for path in out.rglob("*.png")} == files
     errors = {row["image"]: row["error"] for row in rows if row["error"]}
     for name, said in {
-        "../../up.png": "has a name that leaves the tar's folder",
-        "/abs.png": "has a name that leaves the tar's folder",
+        "../../up.png": "has a name that leads out of the archive",
+        "/abs.png": "has a name that leads out of the archive",
+        "x\\up.png": "has a name that leads out of the archive",
         "soft.png": "is a link, which is not followed",
         "hard.png": "is a link, which is not followed",
         "device.png": "is no plain file",
         r"evil\x1b[2J.png": "characters that no terminal shows",
         "half.png": "half.png: ",
-        "b.tar": "cannot be read as a tar behind its first",
-        "c.tar": "cannot be read as a tar behind its first 0 images",
+        "b.tar": "is cut off); copy it again; 0 images before that",
+        "c.tar": "is an archive, expected an uncompressed .tar archive",
         "d.tar": "holds no image, expected members KEY.jpg",
-        "e.tar": "a member's header of 8589934592 bytes, more than any has",
+        "e.tar": "a header of 8589934592 bytes",
     }.items():
         assert said in errors.pop(name), name
     assert errors.keys() <= {"first.png"}
@@ -132,15 +136,65 @@ def test_what_is_hostile_or_damaged_is_a_row_and_the_rest_is_done(
     assert after == before  # nothing is written beside the output
 
 
+def damaged(kind: str, whole: bytes) -> bytes:
+    """An archive of three members of 8,192 bytes' content each, spoiled behind the second."""
+    third = 2 * (512 + 8192)
+    return {
+        "a header": whole[:third] + b"?" + whole[third + 1 :],
+        "zeros": whole[:third] + bytes(512) + whole[third + 512 :],
+        "cut between members": whole[:third],
+        "cut in a header": whole[: third + 100],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["a header", "zeros", "cut between members", "cut in a header"])
+def test_what_tarfile_takes_for_the_end_is_told(
+    command, weights_file: Path, tmp_path: Path, kind: str
+) -> None:
+    photo = png_bytes(draw(1))
+    photo += bytes(8192 - len(photo))
+    tar = write_tar(tmp_path / "a.tar", [(f"{n}.png", photo) for n in range(3)])
+    tar.write_bytes(damaged(kind, tar.read_bytes()))
+    out = tmp_path / "out"
+    done = command("label", tar, "--model", weights_file, "--out", out, "--workers", 1)
+    assert done.status == 1
+    rows = rows_of(out)
+    assert [row["file"] for row in rows] == ["a/0.png", "a/1.png", None]
+    assert "is damaged or no uncompressed .tar archive" in rows[2]["error"]
+    set_ = tmp_path / "set"
+    set_.mkdir()
+    (set_ / "classes.txt").write_text("road\ncar\n")
+    shutil.copy(tar, set_ / "train-000000.tar")
+    with pytest.raises(DataError, match=r"train-000000\.tar: is damaged"):
+        briskseg.open_dataset(set_)
+
+
+def test_names_that_are_dots_or_the_manifests_lead_nowhere(
+    command, weights_file: Path, tmp_path: Path
+) -> None:
+    write_tar(tmp_path / "...tar", [("0.png", png_bytes(draw(1)))])
+    (tmp_path / "list.txt").write_text("...tar\n")
+    out = tmp_path / "deep" / "out"
+    words = ("label", tmp_path / "list.txt", "--model", weights_file, "--workers", 1)
+    assert command(*words, "--out", out).status == 0
+    assert [row["file"] for row in rows_of(out)] == ["_/0.png"]
+    assert (out / "_" / "0.png").is_file()
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    manifest = write_tar(tmp_path / "manifest.tar", [("0.png", png_bytes(draw(1)))])
+    done = command("label", manifest, "--model", weights_file, "--out", tmp_path / "other")
+    assert done.status == 2
+    assert "would lie in 'manifest', where the manifest goes" in done.err
+
+
 def test_a_tar_of_too_many_members_is_refused(
     command, weights_file: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("briskseg.scale.tar_files.MAX_SHARD_MEMBERS", 2)
+    monkeypatch.setattr("briskseg.scale.shard_work.MAX_SHARD_MEMBERS", 2)
     good = png_bytes(draw(1))
     tar = write_tar(tmp_path / "a.tar", [(f"{n}.png", good) for n in range(3)])
     out = tmp_path / "out"
     done = command("label", tar, "--model", weights_file, "--out", out, "--workers", 1)
-    assert (done.status, "more than 2 members; divide it" in done.err) == (1, True)
+    assert (done.status, "more than 2 files; write several archives" in done.err) == (1, True)
 
 
 def test_tars_of_equal_names_in_folders_stay_apart(

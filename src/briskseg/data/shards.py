@@ -58,9 +58,11 @@ def _find(root: Path, asked: str | None, seed: int) -> Found:
     archives = shards(root)
     images: dict[str | None, Files] = {}
     labels: dict[str | None, Files] = {}
+    strays: list[Path] = []
     for archive, members in _index(root, archives).items():
         folder = archive.parent.name if archive.parent != root else ""
         split = split_of(archive.stem, folder)
+        strays += [archive] * (split is None)
         for name, image, label in _sorted(archive, members):
             for part, path in ((images, image), (labels, label)):
                 if path is not None:
@@ -71,9 +73,8 @@ def _find(root: Path, asked: str | None, seed: int) -> Found:
         found[each], halves = match(each or "all", images.get(each, {}), labels.get(each, {}))
         unmatched += halves
     if None in found and len(found) > 1:
-        stray = next(a for a in archives if split_of(a.stem, a.parent.name) is None)
         raise DataError(
-            f"{stray}: its name says no split, and others' do; name it train, val or test too"
+            f"{strays[0]}: its name says no split, and others' do; name it train, val or test too"
         )
     if classes is None:
         raise no_classes(root, _TEXT, [pair for some in found.values() for pair in some])
@@ -136,12 +137,13 @@ def _index(root: Path, archives: list[Path]) -> dict[Path, list[Member]]:
         stamp = status.st_size, status.st_mtime_ns
         if key in known and known[key][:2] == stamp:
             return key, known[key]
-        pictures = [
-            member
-            for member in read_members(archive)
-            if PurePosixPath(member.name).suffix.lower() in IMAGE_SUFFIXES
-            and not PurePosixPath(member.name).name.startswith(".")
-        ]
+        pictures = []
+        for member in read_members(archive):
+            if member.fault:
+                raise DataError(f"{archive}: '{printable(member.name[:100])}' {member.fault}")
+            name = PurePosixPath(member.name)
+            if name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith("."):
+                pictures.append(member)
         return key, (*stamp, pictures)
 
     found = dict(thread_map(read, archives))

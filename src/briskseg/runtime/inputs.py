@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
-from briskseg.core.files.safe_names import check_file_name, file_stem
+from briskseg.core.files.safe_names import check_file_name, distinct, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
@@ -41,9 +41,9 @@ class Input:
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
-    A folder gives every image and video in it and below, except what lies in `out`; its results
-    keep the folders below it. `name_%04d.png` gives the images that are numbered so. Names that
-    would meet in `out` get -2, -3 ... in this order.
+    A folder gives every image and video in it and below, except what lies in `out` and files whose
+    name begins with a dot; its results keep the folders below it. `name_%04d.png` gives the images
+    that are numbered so. Names that would meet in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type,
     DataError for a name with characters that no terminal shows.
     """
@@ -58,14 +58,8 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
         else:
             for file, name in _expand(text, out.resolve()):
                 found.setdefault(file, Input(file, name))
-    inputs: dict[str, Input] = {}
-    for one in found.values():
-        free, number = one.name, 1
-        while free.casefold() in inputs:  # case is no difference on some file systems
-            number += 1
-            free = f"{one.name}-{number}"
-        inputs[free.casefold()] = replace(one, name=free)
-    return [*inputs.values()]
+    names = distinct(one.name for one in found.values())
+    return [replace(one, name=name) for one, name in zip(found.values(), names, strict=True)]
 
 
 def _address_name(address: str) -> str:
@@ -81,7 +75,9 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if _is_input(file, out)]
+        below = ((file, file.relative_to(path)) for file in sorted(path.rglob("*")))
+        shown = (file for file, name in below if not name.name.startswith("."))
+        files = [file for file in shown if _is_input(file, out)]
         found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
         none = f"the folder {path} holds no image and no video"
     elif path.exists():

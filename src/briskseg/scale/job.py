@@ -42,6 +42,7 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
     to the folder. Parts that begin at the same time agree on one. Raises RequestError where the
     folder holds something else, or another job."""
     asked = {"to": job.to, "shards": len(shards), "digest": digest(shards)}
+    asked["shard_size"] = job.shard_size
     files = find_files(job.model)
     is_begun = storage.has(JOB)
     if not is_begun:
@@ -86,6 +87,14 @@ def _check_same(job: Job, begun: Any, asked: dict[str, Any], source: str) -> Non
         raise RequestError(
             f"{job.out} was begun with --to {begun.get('to')}, not {job.to}; give that, or name a "
             "new folder"
+        )
+    size = begun.get("shard_size")
+    if size != job.shard_size:
+        was = "without --shard-size" if size is None else f"with --shard-size {size}"
+        given = "without it" if job.shard_size is None else f"with {job.shard_size}"
+        raise RequestError(
+            f"{job.out} was begun {was}, and is gone on with {given}; give what it was begun with, "
+            "or name a new folder"
         )
     if any(begun.get(key) != value for key, value in asked.items()):
         raise RequestError(

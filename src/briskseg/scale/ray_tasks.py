@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
+from briskseg.core.wording import first_line
 from briskseg.scale.shard_work import Done, Work, label_shard
 from briskseg.scale.sources import Shard
 
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("ray", "--ray", "ray") from error
 
 _LOOK_EVERY_S = 1.0
+_RETRIES = 3  # of a shard whose process or node dies: one that kills them must not go on for ever
 
 
 def run_on_ray(address: str, work: Work, shards: Sequence[Shard]) -> Iterator[Done]:
@@ -27,19 +29,23 @@ def run_on_ray(address: str, work: Work, shards: Sequence[Shard]) -> Iterator[Do
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as error:  # it has several, one of each library that it is made of
         raise RequestError(f"--ray {address}: no cluster answers there: {error}") from None
+    name = ""
     try:
-        task = ray.remote(num_cpus=work.threads, max_retries=-1)(_label)
+        task = ray.remote(num_cpus=work.threads, max_retries=_RETRIES)(_label)
         shared = ray.put(work)
-        waiting = [task.remote(shared, shard) for shard in shards]
+        names = {task.remote(shared, shard): shard.name for shard in shards}
+        waiting = [*names]
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=_LOOK_EVERY_S)
-            for done in ray.get(ready):
+            for each in ready:
+                name, done = names[each], ray.get(each)
                 if isinstance(done, str):
                     raise BriskError(done)
                 yield done
     except ray.exceptions.RayError as error:
         raise BriskError(
-            f"the Ray cluster failed: {error}; give the same command again to go on"
+            f"the Ray cluster failed at the shard {name or shards[0].name}: {first_line(error)}; "
+            "give the same command again to go on"
         ) from error
     finally:
         ray.shutdown()

@@ -110,7 +110,6 @@ def label(
     report(found)
     todo = [shard for shard in own if shard.number not in before]
     started = time.perf_counter()
-    workers = workers or _usual_workers(work)
     with closing(_run(work, todo, workers, ray, progress)) as running:
         for done in running:
             found.add(done, now=True)
@@ -121,7 +120,11 @@ def label(
 
 
 def _run(
-    work: Work, shards: Sequence[Shard], workers: int, ray: str | None, progress: Progress | None
+    work: Work,
+    shards: Sequence[Shard],
+    workers: int | None,
+    ray: str | None,
+    progress: Progress | None,
 ) -> Generator[Done, None, None]:
     known = sum(len(shard.images) for shard in shards)  # none of tars, which are opened later
 
@@ -140,6 +143,7 @@ def _run(
             yield done
             show(begun, images, images)
         return
+    workers = workers or _usual_workers(work)
     if workers > 1:
         yield from run_workers(work, shards, min(workers, len(shards)), show)
         return
@@ -168,14 +172,14 @@ def _check_names(shards: Sequence[Shard], job: Job) -> None:
     """Raise RequestError for labels that would lie among the manifest."""
     if job.to not in OUTPUTS:
         raise RequestError(f"--to {job.to}, expected {' or '.join(OUTPUTS)}")
-    names = [shard.name for shard in shards if shard.tar]
+    names = [f"{shard.name}/" if job.to == "png" else shard.name for shard in shards if shard.tar]
     if job.to == "png":
         names += (image.target for shard in shards for image in shard.images)
     for name in names if job.to != "parquet" else ():
         if name.casefold().startswith(f"{MANIFEST}/"):
             raise RequestError(
-                f"{job.source} has a folder '{name.partition('/')[0]}', where the manifest goes; "
-                "rename it, or name the folders beside it by a pattern"
+                f"labels of {job.source} would lie in '{name.partition('/')[0]}', where the "
+                "manifest goes; rename that folder or tar, or name those beside it by a pattern"
             )
 
 

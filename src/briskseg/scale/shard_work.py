@@ -7,9 +7,8 @@ with the same command, and it makes no difference who labels a shard.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -17,20 +16,21 @@ from typing import NamedTuple
 import numpy as np
 
 from briskseg.core.errors import BriskError, DataError
-from briskseg.core.files.limits import max_pixels
+from briskseg.core.files.limits import MAX_SHARD_MEMBERS, max_pixels
 from briskseg.core.files.pictures import most_bytes
 from briskseg.core.files.safe_names import check_file_name, printable
-from briskseg.core.images import read_image
+from briskseg.core.files.tar_members import Member, TarMember, read_members
+from briskseg.core.images import IMAGE_SUFFIXES, read_image
 from briskseg.core.parallel import pipelined
 from briskseg.core.types import Image, Labels
+from briskseg.core.wording import counted
+from briskseg.runtime.backends.exported_backend import ExportedBackend
 from briskseg.runtime.load import open_file
 from briskseg.runtime.predictor import Predictor
-from briskseg.scale import sources
 from briskseg.scale.outputs import OUTPUTS
 from briskseg.scale.parquet_files import Row, write_manifest
 from briskseg.scale.sources import Shard, distinct_targets
-from briskseg.scale.storage import fetch, is_url, open_storage
-from briskseg.scale.tar_files import Member, TarFile, opened_tar
+from briskseg.scale.storage import fetch, fetched, is_url, local_path, open_storage
 
 MANIFEST = "manifest"
 # Of a tar that is fetched; more than any sane shard has.
@@ -101,14 +101,17 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
     facts = predictor.ran._asdict() | {"classes": classes, "file": Path(work.file).name}
     rows: list[Row] = []
     with storage.scratch(shard.number) as scratch, _items(shard, scratch, work.to) as items:
-        opened = OUTPUTS[work.to](storage, scratch, shard.name, facts)
         note(len(items), 0)
+        opened = OUTPUTS[work.to](storage, scratch, shard.name, facts)
 
         def infer(found: tuple[_Item, Image | DataError]) -> _Labeled:
             item, image = found
             if isinstance(image, DataError):
                 return _Labeled(item, None, None, printable(str(image)))
-            return _Labeled(item, *predictor.with_confidence(image))
+            try:
+                return _Labeled(item, *predictor.with_confidence(image))
+            except BriskError as error:
+                raise type(error)(f"{printable(item.name)}: {error}") from None
 
         def encode(labeled: _Labeled) -> tuple[Row, object]:
             row = _row(labeled, len(classes))
@@ -124,7 +127,9 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
                 note(0, 1)
         made = scratch / "manifest.parquet"
         write_manifest(made, rows, facts)
+        storage.settle()  # the manifest must not be there without what it tells of
         storage.put(made, f"{MANIFEST}/{manifest_name(shard)}")
+        storage.settle()
     return rows
 
 
@@ -156,43 +161,63 @@ def _row(labeled: _Labeled, classes: int) -> Row:
 
 @functools.lru_cache(maxsize=1)  # one a process, for all its shards
 def _predictor(file: str, backend: str, threads: int) -> Predictor:
-    return open_file(Path(file), backend, threads)
+    predictor = open_file(Path(file), backend, threads)
+    if isinstance(predictor.backend, ExportedBackend) and predictor.card.input.size is None:
+        predictor.backend.sizes = 0  # else labels would depend on the sizes that came before
+    return predictor
 
 
 @contextmanager
 def _items(shard: Shard, scratch: Path, to: str) -> Iterator[list[_Item]]:
     """The images of a shard; what is wrong with a tar as a whole is an image that fails."""
-    numbers = itertools.count()
     if not shard.tar:
-        yield [
-            _Item(i.name, i.location, i.target, functools.partial(_read, i, scratch, numbers))
-            for i in shard.images
-        ]
+        read = [functools.partial(_read, image.location) for image in shard.images]
+        pairs = zip(shard.images, read, strict=True)
+        yield [_Item(i.name, i.location, i.target, read_it) for i, read_it in pairs]
         return
-    path = Path(shard.tar)
-    with ExitStack() as stack:
-        try:
-            if is_url(shard.tar):
-                path = scratch / "source.tar"
-                fetch(shard.tar, path, _MOST_TAR_BYTES)
-            tar = stack.enter_context(opened_tar(path))
-        except DataError as error:
-            yield [_broken(shard, str(error))]
-            return
-        targets = distinct_targets((member.name for member in tar.images), dots=to != "tar")
-        below = f"{shard.name}/" if to == "png" else ""
-        items = [
-            _Item(
-                member.name,
-                shard.tar,
-                f"{below}{target}",
-                functools.partial(_read_member, tar, member, shard.tar, scratch, numbers),
-            )
-            for member, target in zip(tar.images, targets, strict=True)
-        ]
-        if tar.fault:
-            items.append(_broken(shard, tar.fault.replace(str(path), shard.tar)))
-        yield items
+    archive = local_path(shard.tar)
+    try:
+        if is_url(shard.tar):
+            archive = scratch / "source.tar"
+            fetch(shard.tar, archive, _MOST_TAR_BYTES)
+    except DataError as error:
+        yield [_broken(shard, str(error))]
+        return
+    members, fault = _images_in(archive)
+    targets = distinct_targets((member.name for member in members), dots=to != "tar")
+    below = f"{shard.name}/" if to == "png" else ""
+    items = [
+        _Item(
+            member.name,
+            shard.tar,
+            f"{below}{target}",
+            functools.partial(_read_member, archive, member, shard.tar),
+        )
+        for member, target in zip(members, targets, strict=True)
+    ]
+    if fault:
+        items.append(_broken(shard, fault.replace(str(archive), shard.tar)))
+    yield items
+
+
+def _images_in(archive: Path) -> tuple[list[Member], str]:
+    """The images of a tar in its order: members `KEY.jpg` (or another image's ending), KEY without
+    a dot in its last part, as WebDataset has it; `KEY.seg.png` is no image. And why there are no
+    more, or ""."""
+    images: list[Member] = []
+    try:
+        for member in read_members(archive, MAX_SHARD_MEMBERS):
+            key, _, ending = PurePosixPath(member.name).name.partition(".")
+            if key and f".{ending.lower()}" in IMAGE_SUFFIXES:
+                images.append(member)
+    except DataError as error:
+        return images, f"{error}; {counted(len(images), 'image')} before that were found"
+    if images:
+        return images, ""
+    return [], (
+        f"{archive}: holds no image, expected members KEY.jpg, KEY.png ... without a second dot in "
+        "their name"
+    )
 
 
 def _broken(shard: Shard, reason: str) -> _Item:
@@ -204,32 +229,19 @@ def _broken(shard: Shard, reason: str) -> _Item:
     return _Item(Path(shard.tar).name, shard.tar, "", read)
 
 
-def _read(image: sources.Image, scratch: Path, numbers: Iterator[int]) -> Image:
-    if not is_url(image.location):
-        return read_image(Path(image.location))
-    # Files that are fetched are named by number: a name from elsewhere is none here.
-    path = scratch / f"{next(numbers)}-source{Path(image.name).suffix.lower()}"
-    fetch(image.location, path, most_bytes(max_pixels()))
-    return _read_copy(path, image.location)
-
-
-def _read_member(
-    tar: TarFile, member: Member, shown: str, scratch: Path, numbers: Iterator[int]
-) -> Image:
+def _read(location: str) -> Image:
+    if not is_url(location):
+        return read_image(Path(location))
     try:
-        data = tar.read(member, most_bytes(max_pixels()))
-    except DataError as error:
-        raise DataError(str(error).replace(str(tar.path), shown)) from None
-    path = scratch / f"{next(numbers)}-source{Path(member.name).suffix.lower()}"
-    path.write_bytes(data)
-    return _read_copy(path, f"{shown}: {printable(member.name)}")
+        return read_image(Path(location), fetched(location, most_bytes(max_pixels())))
+    except DataError as error:  # a path has no "//"
+        raise DataError(str(error).replace(str(Path(location)), location)) from None
 
 
-def _read_copy(path: Path, shown: str) -> Image:
-    """The image of a copy, which goes again; errors name what it is a copy of."""
+def _read_member(archive: Path, member: Member, shown: str) -> Image:
     try:
-        return read_image(path)
+        if member.fault:
+            raise DataError(f"{archive}: {printable(member.name)} {member.fault}")
+        return read_image(TarMember.of(archive, member))
     except DataError as error:
-        raise DataError(str(error).replace(str(path), shown)) from None
-    finally:
-        path.unlink()
+        raise DataError(str(error).replace(str(archive), shown)) from None

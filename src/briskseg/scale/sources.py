@@ -11,11 +11,13 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
+from briskseg.core.files.safe_names import distinct
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.scale.storage import is_url, local_path, open_url
 
@@ -95,20 +97,13 @@ def distinct_targets(names: Iterable[str], dots: bool) -> list[str]:
 
     No name leads out of its folder. dots: whether names may keep dots but the last.
     """
-    taken: set[str] = set()
     targets = []
     for name in names:
         path = PurePosixPath(name)
         stem = path.stem if dots else path.stem.replace(".", "_")
         parts = [part for part in path.parts[:-1] if part not in ("/", "..")]
-        free = target = "/".join([*parts, stem])
-        number = 1
-        while free.casefold() in taken:  # case is no difference on some file systems
-            number += 1
-            free = f"{target}-{number}"
-        taken.add(free.casefold())
-        targets.append(free)
-    return targets
+        targets.append("/".join([*parts, "_" if stem in (".", "..") else stem]))
+    return distinct(targets)
 
 
 def _files(source: str, out: str) -> Iterator[tuple[str, str]]:
@@ -148,8 +143,13 @@ def _expanded(source: str) -> list[str]:
         location = "".join(a + b for a, b in zip(texts, (*numbers, ""), strict=True))
         found.append(location if is_url(location) else str(local_path(location).resolve()))
     first_one = found[0]
-    there = open_url(first_one) if is_url(first_one) else None
-    if not (there[0].exists(there[1]) if there else Path(first_one).exists()):
+    if is_url(first_one):
+        file_system, path = open_url(first_one)
+        with _listing(source):
+            there = file_system.exists(path)
+    else:
+        there = Path(first_one).exists()
+    if not there:
         raise RequestError(f"{first_one} is not there, the first that {source} stands for")
     return found
 
@@ -158,9 +158,10 @@ def _listed(source: str) -> list[str]:
     """The lines of a list file: addresses, and paths from the list's own folder on."""
     if is_url(source):
         file_system, path = open_url(source)
-        if file_system.size(path) > MAX_TEXT_BYTES:
-            raise RequestError(f"{source} has more than {MAX_TEXT_BYTES} bytes; divide it")
-        data = file_system.cat_file(path)
+        with _listing(source):
+            if (file_system.size(path) or 0) > MAX_TEXT_BYTES:
+                raise RequestError(f"{source} has more than {MAX_TEXT_BYTES} bytes; divide it")
+            data = file_system.cat_file(path)
         folder = source.rpartition("/")[0]
     else:
         check_size(local_path(source), MAX_TEXT_BYTES, RequestError)
@@ -181,20 +182,29 @@ def _listed(source: str) -> list[str]:
     return found
 
 
+@contextmanager
+def _listing(source: str) -> Iterator[None]:
+    """Let what a kind of storage raises name the source."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except FileNotFoundError:
+        raise RequestError(f"{source} is not there, or holds no file") from None
+    except Exception as error:  # each kind of storage has errors of its own
+        raise RequestError(f"{source} cannot be listed: {error}") from None
+
+
 def _remote(source: str, out: str) -> Iterator[tuple[str, str]]:
     """The files of a folder, a pattern, or one file at an address."""
     file_system, path = open_url(source)
-    try:
+    with _listing(source):
         if glob.has_magic(path):
             paths, root = file_system.glob(path), _root(path)
         else:
             paths, root = file_system.find(path), path.rstrip("/")
             if paths == [path]:
                 root = path.rpartition("/")[0]
-    except FileNotFoundError:
-        paths, root = [], ""
-    except Exception as error:  # each kind of storage has errors of its own
-        raise RequestError(f"{source} cannot be listed: {error}") from None
     if not paths:
         raise RequestError(f"{source} is not there, or holds no file")
     inside = None
@@ -203,7 +213,8 @@ def _remote(source: str, out: str) -> Iterator[tuple[str, str]]:
         inside = f"{others.unstrip_protocol(folder).rstrip('/')}/"
     for found in paths:
         location = str(file_system.unstrip_protocol(found))
-        if inside is None or not location.startswith(inside):
+        is_hidden = PurePosixPath(str(found)).name.startswith(".")
+        if not is_hidden and (inside is None or not location.startswith(inside)):
             yield location, str(found)[len(root) :].lstrip("/")
 
 
@@ -216,7 +227,8 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
             folders[:] = [each for each in folders if f"{folder}{os.sep}{each}" != excluded]
             below = Path(folder).relative_to(root)
             for name in names:
-                yield f"{folder}{os.sep}{name}", (below / name).as_posix()
+                if not name.startswith("."):  # what programs leave beside images, as ._photo.jpg
+                    yield f"{folder}{os.sep}{name}", (below / name).as_posix()
     elif path.exists():
         yield str(path.resolve()), path.name
     elif glob.has_magic(str(path)):

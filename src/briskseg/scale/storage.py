@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from briskseg.core.errors import BriskError, DataError, MissingExtraError, RequestError
 from briskseg.core.files.atomic import named, sync
 
+_DAY = 86400  # s
 _WORK = ".work"  # where a local folder's files are made before they are renamed
 
 
@@ -47,12 +49,25 @@ def open_url(url: str) -> tuple[Any, str]:
 def fetch(url: str, target: Path, bound: int) -> None:
     """Copy what lies at an address to a local file. Raises DataError where it is not there or has
     more than `bound` bytes, BriskError where the way there fails."""
+    with _reached(url, bound) as (file_system, path):
+        file_system.get_file(path, str(target))
+
+
+def fetched(url: str, bound: int) -> bytes:
+    """What lies at an address. Raises as `fetch`."""
+    with _reached(url, bound) as (file_system, path):
+        return bytes(file_system.cat_file(path))
+
+
+@contextmanager
+def _reached(url: str, bound: int) -> Iterator[tuple[Any, str]]:
+    """The file system and the path there of at most `bound` bytes."""
     file_system, path = open_url(url)
     try:
         size = file_system.size(path)
         if size is not None and size > bound:
             raise DataError(f"{url}: {size} bytes, more than the {bound} that are read of it")
-        file_system.get_file(path, str(target))
+        yield file_system, path
     except FileNotFoundError:
         raise DataError(f"{url}: no such file") from None
     except DataError:
@@ -83,7 +98,10 @@ class Storage(Protocol):
         """A context with a local folder to make this shard's files in."""
 
     def put(self, made: Path, name: str) -> None:
-        """Let a file made in the scratch folder become `name`, whole; it is on the disk then."""
+        """Let a file made in the scratch folder become `name`, whole."""
+
+    def settle(self) -> None:
+        """Have the disk hold under their names all that was put, whatever happens then."""
 
     def finish(self) -> None:
         """Take away what was needed while others wrote."""
@@ -99,6 +117,7 @@ class LocalStorage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._changed: set[Path] = set()  # folders whose lists of names the disk may not hold
 
     def names(self, folder: str) -> set[str]:
         try:
@@ -129,10 +148,11 @@ class LocalStorage:
                 os.link(part, target)  # whole, and only where there is none
             except FileExistsError:
                 return False
-            except OSError:  # a file system without links
-                if target.exists():
-                    return False
-                part.replace(target)
+            except OSError:  # a file system without links: who was the first is not to be told
+                if not target.exists():
+                    part.replace(target)
+                return False
+            sync(self.folder)
             return True
         except OSError as error:
             raise _failed(target, "written", error) from error
@@ -142,17 +162,17 @@ class LocalStorage:
 
     @contextmanager
     def scratch(self, shard: int) -> Iterator[Path]:
-        """Afterwards what killed processes left of this shard goes too."""
         own = self.folder / _WORK / f"{shard}.{_own_mark()}"
         shutil.rmtree(own, ignore_errors=True)
         try:
-            own.mkdir(parents=True)
+            try:
+                own.mkdir(parents=True)
+            except FileNotFoundError:  # another part ended just now, and took the folder above away
+                own.mkdir(parents=True)
         except OSError as error:
             raise _failed(own, "made", error) from error
         try:
             yield own
-            for left in own.parent.glob(f"{shard}.*"):
-                shutil.rmtree(left, ignore_errors=True)
         finally:
             shutil.rmtree(own, ignore_errors=True)
 
@@ -165,9 +185,18 @@ class LocalStorage:
                 made.replace(target)
         except OSError as error:
             raise _failed(target, "written", error) from error
+        self._changed.add(target.parent)
+
+    def settle(self) -> None:
+        for folder in self._changed:
+            sync(folder)
+        self._changed.clear()
 
     def finish(self) -> None:
         with suppress(OSError):  # another part still writes
+            for left in (self.folder / _WORK).iterdir():
+                if _is_abandoned(left):
+                    shutil.rmtree(left, ignore_errors=True)
             (self.folder / _WORK).rmdir()
 
 
@@ -177,6 +206,7 @@ class RemoteStorage:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._file_system, self._path = open_url(self.url)
+        self._made: set[str] = set()  # folders
 
     def names(self, folder: str) -> set[str]:
         with self._failing(folder, "read"):
@@ -214,9 +244,15 @@ class RemoteStorage:
     def put(self, made: Path, name: str) -> None:
         target = f"{self._path}/{name}"
         with self._failing(name, "written"):
-            self._file_system.makedirs(target.rpartition("/")[0], exist_ok=True)
+            folder = target.rpartition("/")[0]
+            if folder not in self._made:
+                self._file_system.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             self._file_system.put_file(str(made), target)
         made.unlink()
+
+    def settle(self) -> None:
+        pass
 
     def finish(self) -> None:
         pass
@@ -237,6 +273,20 @@ class RemoteStorage:
 def _own_mark() -> str:
     """Distinct for each process that writes, on whichever machine."""
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _is_abandoned(scratch: Path) -> bool:
+    """Whether the process that made it has ended; of another machine's, whether it rests a day."""
+    host, _, process = scratch.name.partition(".")[2].rpartition("-")
+    if host == socket.gethostname() and os.name != "nt":
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+    return time.time() - scratch.stat().st_mtime > _DAY
 
 
 def _failed(path: Path, what: str, error: OSError) -> BriskError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from briskseg.core.errors import DataError
@@ -50,6 +51,24 @@ def check_file_name(path: Path) -> Path:
         f"{printable(str(path))}: a file name with characters that no terminal shows, expected a "
         "name of letters, digits and signs; rename it"
     )
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, equal ones with -2, -3 ... in their order: case is no difference, as on some file
+    systems."""
+    taken: set[str] = set()
+    last: dict[str, int] = {}
+    found = []
+    for name in names:
+        number = last.get(name.casefold(), 0) + 1
+        free = name if number == 1 else f"{name}-{number}"
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        last[name.casefold()] = number
+        taken.add(free.casefold())
+        found.append(free)
+    return found
 
 
 def file_stem(name: str) -> str:

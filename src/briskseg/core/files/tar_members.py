@@ -21,12 +21,18 @@ else:
     _SystemPath = type(Path())
 
 
+_TAIL = 1 << 20  # bytes that must be zero behind the last member
+_LONGEST_NAME = 1024  # bytes
+
+
 class Member(NamedTuple):
-    """A file in an archive: its name there, and where its bytes lie."""
+    """A file in an archive: its name there, where its bytes lie, and why it is not to be read, as
+    the end of a sentence, or ""."""
 
     name: str
     offset: int
     size: int
+    fault: str = ""
 
 
 class TarMember(_SystemPath):
@@ -113,32 +119,37 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def read_members(archive: Path) -> Iterator[Member]:
-    """The files in an archive, in its order; headers alone are read.
+def read_members(archive: Path, most: int | None = None) -> Iterator[Member]:
+    """The files in an archive, in its order, and what is none, with its `fault`; headers alone are
+    read.
 
-    Raises DataError for what is no uncompressed archive or is cut off, has more files than
-    MAX_TAR_MEMBERS, or holds anything but files and folders under names that lie in it.
+    Raises DataError, behind the members that it still found, for what is no uncompressed archive or
+    is cut off, or has more than `most` members (by default MAX_TAR_MEMBERS).
     """
-    if (content := other_content(archive)) is not None:
-        raise DataError(content.sentence(archive, "an uncompressed .tar archive"))
+    most = MAX_TAR_MEMBERS if most is None else most
     try:
         with archive.open("rb") as file, _opened(file) as tar:
             length = os.fstat(file.fileno()).st_size
             for number, info in enumerate(tar):
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps all of them
-                if number >= MAX_TAR_MEMBERS:
-                    raise DataError(
-                        f"{archive}: more than {MAX_TAR_MEMBERS} files; write several archives"
-                    )
+                if number >= most:
+                    raise DataError(f"{archive}: more than {most} files; write several archives")
                 if info.isdir():
                     continue
-                _check(archive, info)
                 if not 0 <= info.offset_data <= info.offset_data + info.size <= length:
                     raise tarfile.ReadError(f"{printable(info.name[:100])} is cut off")
-                yield Member(info.name.removeprefix("./"), info.offset_data, info.size)
+                name = info.name.removeprefix("./")
+                yield Member(name, info.offset_data, info.size, _fault(info))
+            # tarfile takes a damaged header for the end
+            file.seek(tar.offset)
+            tail = file.read(_TAIL)
+            if not tail or tail.strip(b"\0"):
+                raise tarfile.ReadError(f"no end where one is expected, at byte {tar.offset}")
     except OSError as error:
         raise DataError(f"{archive}: cannot be read ({error.strerror or error})") from None
     except (tarfile.TarError, ValueError, EOFError, IndexError, OverflowError) as error:
+        if (content := other_content(archive)) is not None:
+            raise DataError(content.sentence(archive, "an uncompressed .tar archive")) from None
         raise DataError(
             f"{archive}: is damaged or no uncompressed .tar archive ({error}); copy it again"
         ) from None
@@ -162,16 +173,19 @@ class _Headers:
         return self._file.read(size)
 
 
-def _check(archive: Path, info: tarfile.TarInfo) -> None:
-    """Raise DataError for what is no plain file, or has a name that leads elsewhere."""
-    shown = printable(info.name[:100])
+def _fault(info: tarfile.TarInfo) -> str:
+    """Why a member is not to be read, or ""."""
+    if info.issym() or info.islnk():
+        return "is a link, which is not followed; store the file itself"
     if not info.isreg() or info.issparse():
-        kind = "a link" if info.issym() or info.islnk() else "no plain file"
-        raise DataError(f"{archive}: '{shown}' is {kind}, expected files alone; write it anew")
+        return "is no plain file; store the file itself"
     name = PurePosixPath(info.name)
     if name.is_absolute() or ".." in name.parts or "\\" in info.name or not name.name:
-        raise DataError(
-            f"{archive}: the name '{shown}' leads out of the archive, expected names within it; "
-            "write it anew"
-        )
-    check_file_name(archive / name)
+        return "has a name that leads out of the archive; write it anew"
+    if len(info.name.encode(errors="backslashreplace")) > _LONGEST_NAME:
+        return f"has a name of more than {_LONGEST_NAME} bytes; shorten it"
+    try:
+        check_file_name(Path(info.name))
+    except DataError:
+        return "has a name with characters that no terminal shows; rename it"
+    return ""

@@ -18,9 +18,11 @@ class ExportedBackend(ABC):
     "logits" alone (`gives_labels` says which).
 
     Where the file resizes images itself, `infer` and `run` begin behind that: theirs are resized.
+    sizes: for so many sizes of images a backend may prepare, which is faster than what serves any.
     """
 
     gives_labels = True
+    sizes = 4
 
     def __init__(self, path: Path) -> None:
         """Raises WeightsError where the file has no card."""

@@ -24,14 +24,11 @@ with no_telemetry():
         raise MissingExtraError("openvino", "running a file with OpenVINO", "openvino") from error
 
 
-# Networks are compiled for the sizes of the first so many kinds of image, which is fastest; where
-# sizes keep changing, one that takes any size serves the rest.
-_SIZES = 4
-
-
 class OpenVINOBackend(ExportedBackend):
     """The file's two outputs as networks of their own, compiled for the sizes that come.
 
+    Those of the first `sizes` are fastest; where sizes keep changing, one network that takes any
+    size serves the rest, which differs by rounding.
     precision: "float32", or "bfloat16" where the processor computes in it. Several threads may call
     it at once: each has buffers of its own, which it uses again.
     """
@@ -74,7 +71,7 @@ class OpenVINOBackend(ExportedBackend):
         requests = self._own.__dict__.setdefault("requests", {})
         with self._lock:
             sizes = {size for name, size in self._networks if name == output and size is not None}
-            key = (output, size_hw if size_hw in sizes or len(sizes) < _SIZES else None)
+            key = (output, size_hw if size_hw in sizes or len(sizes) < self.sizes else None)
             if key not in self._networks:
                 self._networks[key] = self._compiled(*key)
         if key not in requests:
