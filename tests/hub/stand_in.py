@@ -168,6 +168,8 @@ class Answer(BaseHTTPRequestHandler):
             value = line["value"]
             if line["key"] == "header":
                 self.server.commit_headers.append(value)
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.server.blobs[value["oid"]]
             else:

@@ -61,8 +61,10 @@ def fetched(hub: Hub) -> set[str]:
 def test_a_run_goes_there_whole_and_in_one_commit(hub: Hub, run_folder: Path, pushed: None) -> None:
     sent = files(hub)
     assert sent.keys() == SENT
-    for name in ("model.safetensors", "model.onnx", "scores.json"):
+    for name in ("model.safetensors", "model.onnx"):
         assert sent[name] == (run_folder / name).read_bytes()
+    ours = json.loads((run_folder / "scores.json").read_text())
+    assert ours.items() <= json.loads(sent["scores.json"]).items()
     assert sent["curves.png"].startswith(b"\x89PNG")
     assert "private" not in sent["recipe.yaml"].decode()
     assert len(hub.repos["me/streets"].commits) == 2  # the empty one, and this
@@ -192,6 +194,8 @@ def test_a_revision_stays_what_it_was(
     assert briskseg.load("hf://me/streets", "torch").card.source == "newer"
     older = briskseg.load(f"hf://me/streets@{first}", "torch")
     assert older.card == predictor.card
+    with pytest.raises(RequestError, match=r"holds no model\.onnx"):  # it was of other weights
+        briskseg.load("hf://me/streets", "onnx")
     with pytest.raises(RequestError, match="no revision 'v9'; leave it out for the newest"):
         briskseg.load("hf://me/streets@v9")
 
@@ -301,12 +305,14 @@ def test_what_cannot_be_pushed(
     assert "expected a run folder" in command("push", tmp_path / "none", "me/x").err
     shutil.copyfile(run_folder / "recipe.yaml", tmp_path / "recipe.yaml")
     assert "no validation of it has finished" in command("push", tmp_path, "me/x").err
-    (tmp_path / "mine").write_text("private")
-    (run_folder / "model.bin").symlink_to(tmp_path / "mine")
+    (run_folder / "model.onnx").rename(tmp_path / "mine")
+    (run_folder / "model.onnx").symlink_to(tmp_path / "mine")
     done = command("push", run_folder, "me/x")
     assert done.status == 2
     assert "is a link to a file outside of the run folder" in done.err
-    (run_folder / "model.bin").unlink()
+    (run_folder / "model.onnx").unlink()
+    (run_folder / "model.bin").write_text("a checkpoint of another program's")
+    assert "model.bin" not in command("push", run_folder, "me/x", "--dry-run").out
     (run_folder / "scores.json").unlink()
     assert "has no scores.json yet" in command("push", run_folder, "me/x", "--dry-run").err
     assert hub.repos == {}

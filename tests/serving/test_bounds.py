@@ -67,20 +67,15 @@ def test_who_waits_too_long_for_a_worker_is_told(waiting, small_card, street_png
         assert waiting.begun.acquire(timeout=60)
         second = pool.submit(client.post, "/segment", content=street_png)
         until(lambda: client.app.state.site.gate.accepted == 2)
-        time.sleep(0.3)
+        # while the worker is busy yet, and not once it is free
+        assert_says_why(second.result(60), 503, "no worker was free for 0.2 s")
         waiting.go.set()
         assert first.result().status_code == 200
-        assert_says_why(second.result(), 503, "no worker was free for 0.2 s")
 
 
 def test_a_server_that_is_to_end_takes_nothing_new(predictor, street_png):
     with client_of(predictor) as client:
-        assert client.get("/readyz").json() == {
-            "ready": True,
-            "model": "fast-scnn-camvid11",
-            "backend": "onnx",
-            "precision": "float32",
-        }
+        assert client.get("/readyz").json() == {"ready": True}
         client.app.state.site.gate.draining.set()
         for answer in (client.get("/readyz"), client.post("/segment", content=street_png)):
             assert_says_why(answer, 503, "this server is ending")

@@ -46,6 +46,7 @@ def test_the_newest_frame_wins(waiting, small_card):
             for frame in frames[1:]:
                 stream.send_bytes(png_bytes(frame))
             time.sleep(0.5)  # until the server has them
+            assert "briskseg_frames_dropped_total 8.0" in client.get("/metrics").text
             waiting.go.set()
             answered, dropped = [], 0
             while not answered or answered[-1] != 9:
@@ -86,6 +87,7 @@ def test_text_ends_the_stream(client):
         ("?as=video", {}, 400, "as=video"),
         ("", {"Origin": "https://elsewhere.example"}, 403, "another server"),
         ("", {"Origin": "null"}, 403, "another server"),
+        ("", {"Origin": "http://["}, 403, "another server"),
     ],
 )
 def test_a_stream_is_refused_by_an_answer(client, path, headers, status, part):

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from tests.serving.processes import MODEL, PATIENCE, Server, serving
 
@@ -181,3 +183,45 @@ def test_a_model_that_is_not_there_is_said(command, tmp_path):
     done = command("serve", tmp_path / "nothing.onnx", "--port", 0)
     assert done.status == 2
     assert "is not there" in done.err
+
+
+@contextmanager
+def deaf(server: Server) -> Iterator[socket.socket]:
+    """A connection to it that has room for little that is not read."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        yield connection
+
+
+def test_an_answer_that_nobody_reads_is_given_up():
+    """Its request counts as accepted until then, so that unread answers do not pile up."""
+    noise = np.random.default_rng(0).integers(0, 256, (1440, 1920, 3), np.uint8)
+    body = cv2.imencode(".jpg", noise)[1].tobytes()
+    head = "POST /segment?as=overlay HTTP/1.1\r\nHost: a\r\n"
+    with serving("--timeout", 1) as server, deaf(server) as unread:
+        unread.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answered = 'briskseg_requests_total{route="/segment",status="200"} 1.0'
+        end = time.monotonic() + PATIENCE
+        while answered not in asked(server, "GET", "/metrics")[1].decode():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        server.terminate()
+        assert server.ended()[0] == 0
+
+
+def test_a_stream_that_is_not_read_does_not_keep_the_server_from_ending(street_png):
+    frame = b"\x82\xff" + len(street_png).to_bytes(8, "big") + bytes(4) + street_png
+    with serving("--timeout", 1) as server, deaf(server) as stream:
+        stream.sendall(
+            b"GET /segment/frames?as=overlay HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert stream.recv(12).endswith(b"101")
+        stream.settimeout(0.5)
+        with suppress(TimeoutError):
+            for _ in range(200):
+                stream.sendall(frame)
+        server.terminate()
+        assert server.ended()[0] == 0

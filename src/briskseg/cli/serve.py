@@ -91,6 +91,7 @@ def serve(
     from briskseg.serving.settings import Settings, Token, default_pixels
 
     token = None if token_file is None else Token.read(token_file)
+    name, model = model_name(model), options.fetched_model(model, backend)
     with bind(host, port) as bound:
         predictor = options.load_model(model, backend, threads, window, stride)
         has_windows = window is not None
@@ -123,7 +124,7 @@ def serve(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
         with opencv_silenced():
-            answered = serve_predictor(predictor, model_name(model), settings, bound, page, begun)
+            answered = serve_predictor(predictor, name, settings, bound, page, begun)
     print(f"ended; {counted(answered, 'request')} answered")
 
 

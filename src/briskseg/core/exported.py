@@ -194,3 +194,4 @@ _READERS = {
     ".tflite": (_tflite_pairs, 2 * 1024**3),
     ".ncnn.param": (_param_pairs, _MAX_TEXT_BYTES),
 }
+READABLE = (*_READERS,)  # the ends of the names of exported files that have a card

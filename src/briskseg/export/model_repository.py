@@ -79,8 +79,15 @@ def write_ovms(done: Export) -> None:
     # Else it computes in bfloat16 where the processor does, and labels are others.
     entry = {"config": {**config, "plugin_config": {"INFERENCE_PRECISION_HINT": "f32"}}}
     whole = read_ovms(done.out)
-    whole["model_config_list"].append(entry)
+    others = [each for each in whole["model_config_list"] if _name(each) != folder.name]
+    whole["model_config_list"] = [*others, entry]
     _write(done.out / _OVMS, json.dumps(whole, indent=2) + "\n")
+
+
+def _name(entry: object) -> object:
+    """What an entry of config.json calls its model."""
+    config = entry.get("config") if isinstance(entry, dict) else None
+    return config.get("name") if isinstance(config, dict) else None
 
 
 def read_ovms(out: Path) -> dict[str, list[object]]:

@@ -90,7 +90,10 @@ def _download(
     counter = type("Counter", (hub.utils.tqdm,), {"update": update})  # a bar that is not shown
     where = {"revision": repository.revision, "tqdm_class": counter}
     with own_progress(hub):
-        file = Path(hub.hf_hub_download(repository.id, name, **where))
+        try:
+            file = Path(hub.hf_hub_download(repository.id, name, **where))
+        except errors.LocalEntryNotFoundError as error:  # it asks the Hub once more
+            raise _Unreachable(reason(error)) from None
     return _checked(file, stated.etag or "", repository)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from briskseg import __version__
 from briskseg.core import run_names
 from briskseg.core.errors import RequestError
+from briskseg.core.exported import READABLE, suffix_of
 from briskseg.core.files.limits import MAX_DOWNLOAD_BYTES
 from briskseg.hub.client import Repository, client, hub_errors, own_progress
 from briskseg.hub.model_card import CURVES, model_card
@@ -50,7 +51,8 @@ def contents(
     files: dict[str, Content] = {}
     for model in sorted(models, key=lambda model: model.name != run_names.WEIGHTS):
         files[model.name] = model
-        if (beside := model.with_suffix(".bin")).is_file():  # OpenVINO's numbers
+        beside = model.with_suffix(".bin")  # the numbers of OpenVINO's files and ncnn's
+        if suffix_of(model) in (".xml", ".ncnn.param") and beside.is_file():
             files[beside.name] = beside
     for file in files.values():
         if isinstance(file, Path):
@@ -59,7 +61,8 @@ def contents(
         recipe = without_own_folders(run.folder.read_recipe())
         files[run.folder.recipe.name] = recipe.to_yaml().encode()
     if run.scores is not None:
-        files[run.folder.scores.name] = run.folder.scores
+        # written anew: a file that `evaluate` wrote names folders of this machine
+        files[run.folder.scores.name] = run.scores.model_dump_json(indent=1).encode()
     if run.metrics:
         files[CURVES] = curves_png(run)
     scores = None if run.scores_nothing else run.scores
@@ -98,13 +101,22 @@ def _name(path: str) -> str:
     return path if path.startswith("hf:/") else PurePath(path).name
 
 
+def _is_ours(name: str) -> bool:
+    """Whether a push wrote it, of weights that are replaced now: it would be another network."""
+    stem = PurePath(run_names.WEIGHTS).stem
+    endings = (*READABLE, ".bin")
+    return name in {f"{stem}{which}{ending}" for which in ("", "-int8") for ending in endings}
+
+
 def push(repository: Repository, files: dict[str, Content], private: bool, message: str) -> Pushed:
     """Make the repository where it is not there, and send the files in one commit.
 
     private: make it so; one that is there and public is refused.
 
-    Raises RequestError without a token, or where the repository is another's or public; BriskError
-    for whatever else the Hub refuses; MissingExtraError without huggingface_hub.
+    Exported files that an earlier push left there, and that are not sent now, are removed.
+
+    Raises RequestError without a token, or where the repository is public; BriskError for whatever
+    the Hub refuses; MissingExtraError without huggingface_hub.
     """
     hub = client("push")
     if hub.get_token() is None:
@@ -115,7 +127,8 @@ def push(repository: Repository, files: dict[str, Content], private: bool, messa
     api = hub.HfApi(library_name="briskseg", library_version=__version__)
     with hub_errors(repository), own_progress(hub):
         api.create_repo(repository.id, private=private or None, exist_ok=True)
-        if private and not api.model_info(repository.id).private:
+        there = api.model_info(repository.id)
+        if private and not there.private:
             raise RequestError(
                 f"{repository.address} is there and public; make it private on its page first, or "
                 "leave --private out"
@@ -123,6 +136,11 @@ def push(repository: Repository, files: dict[str, Content], private: bool, messa
         operations = [
             hub.CommitOperationAdd(name, file if isinstance(file, bytes) else str(file))
             for name, file in files.items()
+        ]
+        operations += [
+            hub.CommitOperationDelete(name)
+            for name in (file.rfilename for file in there.siblings or ())
+            if name not in files and _is_ours(name)
         ]
         done = api.create_commit(repository.id, operations, commit_message=message)
     return Pushed(repository._replace(revision=done.oid).address, done.commit_url)

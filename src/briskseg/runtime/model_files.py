@@ -41,8 +41,14 @@ def find_files(path: Path, backend: str = "auto") -> list[Path]:
 
 def model_name(path: Path) -> str:
     """What a model is called where programs ask for it by name: the run's name, the file's without
-    ending, or the shipped name."""
-    return file_stem(path.resolve().name if path.is_dir() else path.stem)
+    ending, the shipped name, or the repository's."""
+    from briskseg.hub.client import repository_of
+
+    if (repository := repository_of(path.as_posix())) is not None:
+        return repository.name
+    if path.is_dir():
+        return file_stem(path.resolve().name)
+    return file_stem(path.name[: len(path.name) - len(suffix_of(path))])
 
 
 def is_exported(path: Path) -> bool:

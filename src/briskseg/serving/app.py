@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from briskseg.serving import kserve
 from briskseg.serving.engine import Engine
 from briskseg.serving.frames import segment_frames
-from briskseg.serving.gate import Gate, ending
+from briskseg.serving.gate import Gate
 from briskseg.serving.guard import Guard
 from briskseg.serving.metrics import TYPE, Metrics
 from briskseg.serving.openapi import document
@@ -43,7 +43,7 @@ def create_app(engine: Engine, page: Callable[[], str]) -> Starlette:
         WebSocketRoute("/segment/frames", segment_frames),
         Route("/card", _card),
         Route("/healthz", kserve.live),
-        Route("/readyz", _ready),
+        Route("/readyz", kserve.ready),
         Route("/metrics", _metrics),
         Route("/openapi.json", _openapi),
         Route("/v2", kserve.server),
@@ -74,16 +74,6 @@ async def _card(request: Request) -> Response:
     """The card, as the file has it."""
     card = Site.of(request).engine.predictor.card
     return Response(card.to_json(), media_type="application/json")
-
-
-async def _ready(request: Request) -> Response:
-    """Whether requests are taken, and what computes."""
-    site = Site.of(request)
-    if site.gate.draining.is_set():
-        raise ending()
-    ran = site.engine.predictor.ran
-    found = {"model": site.engine.name, "backend": ran.backend, "precision": ran.precision}
-    return JSONResponse({"ready": True, **found})
 
 
 async def _metrics(request: Request) -> Response:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,6 +60,8 @@ class Engine:
         self._lock = threading.Lock()
         self._thread = threading.local()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="predictor")
+        # so that no work, with its body, lies in the pool's own queue once who asked has gone
+        self._free = asyncio.Semaphore(settings.workers)
         predictor.on_stage_end = self._stage_ended
 
     def warm_up(self) -> None:
@@ -76,23 +78,30 @@ class Engine:
         Raises Refused for what is wrong with the request, and where no thread was free in time.
         """
         loop = asyncio.get_running_loop()
-        latest = time.monotonic() + self.settings.timeout
-        return await loop.run_in_executor(
-            self._pool, functools.partial(self._run, work, watch, latest)
-        )
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Refused(
+                503,
+                f"no worker was free for {self.settings.timeout:g} s; ask again in {RETRY_S} s",
+                "late",
+            ) from None
+        future = self._pool.submit(self._run, work, watch)
 
-    def _run(self, work: Work[Result], watch: Stopwatch, latest: float) -> Result:
+        def free(_: object) -> None:
+            with suppress(RuntimeError):  # the server has ended meanwhile
+                loop.call_soon_threadsafe(self._free.release)
+
+        future.add_done_callback(free)
+        return await asyncio.wrap_future(future)
+
+    def _run(self, work: Work[Result], watch: Stopwatch) -> Result:
         with self._lock:
             self.running += 1
         self._thread.watch = watch
         try:
             watch.lap("wait")
-            if time.monotonic() > latest:
-                raise Refused(
-                    503,
-                    f"no worker was free for {self.settings.timeout:g} s; ask again in {RETRY_S} s",
-                    "late",
-                )
             return work(self, watch)
         except PixelsError as error:
             raise Refused(413, str(error), "pixels") from None
@@ -111,14 +120,13 @@ class Engine:
         """A picture's pixels, (H, W, 3) uint8 RGB. Raises DataError, calling it `name`."""
         path, pixels = Path(name), self.settings.pixels
         with opened(path, hint=_WHOLE, data=content, bound=pixels) as picture:
-            image_hwc = decode_image(picture, path, content)
-        if max(image_hwc.shape) > MAX_SIDE:
-            height, width = image_hwc.shape[:2]
-            raise PixelsError(
-                f"{name}: {width}x{height}, expected sides of at most {MAX_SIDE} pixels; cut it "
-                "into tiles"
-            )
-        return image_hwc
+            if max(picture.size) > MAX_SIDE:
+                width, height = picture.size
+                raise PixelsError(
+                    f"{name}: {width}x{height}, expected sides of at most {MAX_SIDE} pixels; cut "
+                    "it into tiles"
+                )
+            return decode_image(picture, path, content)
 
     def labels(self, image_hwc: Image) -> Labels:
         """The labels of an image, at its size."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from briskseg.serving.engine import Engine, Failed, Stopwatch
 from briskseg.serving.gate import Gate
+from briskseg.serving.metrics import Metrics
 from briskseg.serving.refusals import Refused
 from briskseg.serving.site import Site
 from briskseg.serving.views import VIEWS, chosen_view, json_bytes, picture, runs
@@ -27,10 +27,21 @@ from briskseg.serving.views import VIEWS, chosen_view, json_bytes, picture, runs
 _UNSUPPORTED, _ENDING = 1003, 1012
 
 
+class _Closing(NamedTuple):
+    """Why a stream is closed."""
+
+    code: int
+    reason: str
+
+
+_THE_END = _Closing(_ENDING, "the server is ending; come again")
+
+
 class Newest:
     """The last frame that came and was not taken yet; one that it replaces is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self.dropped = 0
         self._number = -1
         self._frame: bytes | None = None
@@ -38,7 +49,9 @@ class Newest:
 
     def put(self, frame: bytes) -> None:
         """Let this be the newest."""
-        self.dropped += self._frame is not None
+        if self._frame is not None:
+            self.dropped += 1
+            self._metrics.dropped()
         self._number += 1
         self._frame = frame
         self._is_there.set()
@@ -65,54 +78,60 @@ async def segment_frames(websocket: WebSocket) -> None:
 def _check_origin(websocket: WebSocket) -> None:
     """Browsers let any page open a stream to any server, and send what they know of passwords."""
     origin = websocket.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != websocket.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != websocket.headers.get("host"):
         raise Refused(403, "the page that asks is from another server; open this server's own")
 
 
 async def _label(websocket: WebSocket, site: Site, view: str) -> None:
-    newest = Newest()
+    newest = Newest(site.metrics)
     jobs = (
         _receive(websocket, newest),
         _answer(websocket, site, newest, view),
-        _wait_for_end(websocket, site.gate),
+        _wait_for_end(site.gate),
     )
-    try:
-        async with anyio.create_task_group() as group:
+    closing: list[_Closing] = []
+    async with anyio.create_task_group() as group:
 
-            async def run(job: Coroutine[None, None, None]) -> None:
-                with suppress(WebSocketDisconnect):
-                    await job
-                group.cancel_scope.cancel()  # with one of them the others end
+        async def run(job: Coroutine[None, None, _Closing | None]) -> None:
+            with suppress(WebSocketDisconnect):
+                if (why := await job) is not None:
+                    closing.append(why)
+            group.cancel_scope.cancel()  # with one of them the others end
 
-            for job in jobs:
-                group.start_soon(run, job)
-    finally:
-        site.metrics.dropped(newest.dropped)
+        for job in jobs:
+            group.start_soon(run, job)
+    if closing:
+        with suppress(WebSocketDisconnect, RuntimeError):  # it went at the same time
+            await websocket.close(*closing[0])
 
 
-async def _receive(websocket: WebSocket, newest: Newest) -> None:
+async def _receive(websocket: WebSocket, newest: Newest) -> _Closing | None:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
-            return
+            return None
         frame = message.get("bytes")
         if frame is None:
-            await websocket.close(_UNSUPPORTED, "send each frame as one binary message")
-            return
+            return _Closing(_UNSUPPORTED, "send each frame as one binary message")
         newest.put(frame)
 
 
-async def _answer(websocket: WebSocket, site: Site, newest: Newest, view: str) -> None:
+async def _answer(websocket: WebSocket, site: Site, newest: Newest, view: str) -> _Closing | None:
+    """Raises WebSocketDisconnect for who does not read in time what was asked for."""
     while True:
         number, frame = await newest.take()
         if site.gate.draining.is_set():
-            return await _close(websocket)
+            return _THE_END
         with site.gate.frame():
             said, content = await _labeled(site, frame, view)
             said = {"frame": number, "dropped": newest.dropped, **said}
-            await websocket.send_text(json_bytes(said).decode())
-            if content is not None:
-                await websocket.send_bytes(content)
+            try:
+                async with asyncio.timeout(site.engine.settings.timeout):
+                    await websocket.send_text(json_bytes(said).decode())
+                    if content is not None:
+                        await websocket.send_bytes(content)
+            except TimeoutError:
+                raise WebSocketDisconnect from None
         del frame
 
 
@@ -138,13 +157,9 @@ async def _labeled(site: Site, frame: bytes, view: str) -> tuple[dict[str, Any],
     return {**said, "ms": {stage: round(ms, 3) for stage, ms in watch.ms.items()}}, content
 
 
-async def _wait_for_end(websocket: WebSocket, gate: Gate) -> None:
-    """Close the stream once the server is to end and the frame in work is answered."""
+async def _wait_for_end(gate: Gate) -> _Closing:
+    """Until the server is to end and the frame in work is answered."""
     await gate.draining.wait()
     while gate.accepted:
         await asyncio.sleep(0.02)
-    await _close(websocket)
-
-
-async def _close(websocket: WebSocket) -> None:
-    await websocket.close(_ENDING, "the server is ending; come again")
+    return _THE_END

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +21,8 @@ from briskseg.serving.site import Site
 # Whoever watches over the server asks these without a token.
 OPEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 
+_PIECE = 1 << 16  # bytes
+_MOMENT_S = 0.5
 _LOG = logging.getLogger("briskseg.serving")
 
 
@@ -33,13 +37,21 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        answer = _Answer(send, is_last=self._site.gate.draining.is_set)
+        patience = self._site.engine.settings.timeout
+        answer = _Answer(send, patience, is_last=self._site.gate.draining.is_set)
+        asked = _Asked(receive)
         began = time.perf_counter()
         try:
             self._check_token(scope)
-            await self._app(scope, receive, answer)
+            with ExitStack() as held:  # until the answer is sent
+                scope["held"] = held
+                await self._app(scope, asked, answer)
+        except TimeoutError:
+            _LOG.info("an answer was not read in %g s", patience)
         except Refused as error:
             self._site.metrics.refused(error.reason)
+            if scope["type"] == "http" and self._site.gate.draining.is_set():
+                await asked.rest()  # closed before it is read, the connection would lose the answer
             await answer.instead(scope, receive, error)
         except Failed as error:
             _LOG.error("the network cannot be run on an image of %s: %s", error, error.__cause__)
@@ -85,12 +97,31 @@ def _offered(header: str) -> str:
     return ""
 
 
-class _Answer:
-    """Sends what the application answers, and knows whether it has begun. is_last: whether the
-    connection is to end with it."""
+class _Asked:
+    """Receives a request, and knows whether all of it has come."""
 
-    def __init__(self, send: Send, is_last: Callable[[], bool]) -> None:
-        self._send, self._is_last = send, is_last
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._is_whole = receive, False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+    async def rest(self) -> None:
+        """Read on until it is whole, for a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT_S):
+                while not self._is_whole:
+                    await self()
+
+
+class _Answer:
+    """Sends what the application answers, and knows whether it has begun. patience: seconds in
+    which each piece of it must be read. is_last: whether the connection is to end with it."""
+
+    def __init__(self, send: Send, patience: float, is_last: Callable[[], bool]) -> None:
+        self._send, self._patience, self._is_last = send, patience, is_last
         self.status = 499  # where nothing was answered: who asked had gone
         self._has_begun = False
 
@@ -103,7 +134,18 @@ class _Answer:
                 headers["Connection"] = "close"
         elif message["type"].startswith("websocket."):
             self._has_begun = True
-        await self._send(message)
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        # In pieces, for each of which there must be room: whoever reads nothing would else have
+        # whole answers kept.
+        body, more = message.get("body", b""), message.get("more_body", False)
+        for start in range(0, max(1, len(body)), _PIECE):
+            is_more = more or start + _PIECE < len(body)
+            async with asyncio.timeout(self._patience):
+                await self._send(
+                    {**message, "body": body[start : start + _PIECE], "more_body": is_more}
+                )
 
     async def instead(self, scope: Scope, receive: Receive, error: Refused) -> None:
         """Answer with an error, where nothing was answered yet."""

@@ -108,8 +108,8 @@ async def infer(request: Request) -> Response:
         watch.lap("write")
         return answer
 
-    async with accepted(request) as (body, watch):
-        content, header = await run(request, work, watch)
+    body, watch = await accepted(request)
+    content, header = await run(request, work, watch)
     if header is None:
         return Response(content, media_type=JSON)
     return Response(content, media_type=_BINARY, headers={HEADER_LENGTH: str(header)})

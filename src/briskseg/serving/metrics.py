@@ -63,9 +63,9 @@ class Metrics:
         """Count a request that was not done."""
         self._refusals.labels(reason).inc()
 
-    def dropped(self, frames: int) -> None:
-        """Count frames that gave way to newer ones."""
-        self._dropped.inc(frames)
+    def dropped(self) -> None:
+        """Count a frame that gave way to a newer one."""
+        self._dropped.inc()
 
     def text(self) -> bytes:
         """All of it in Prometheus' format."""

@@ -40,8 +40,8 @@ async def segment(request: Request) -> Response:
             return json_bytes(runs(engine, watch, image_hwc))
         return picture(engine, watch, image_hwc, view)
 
-    async with accepted(request) as (body, watch):
-        content = await run(request, work, watch)
+    body, watch = await accepted(request)
+    content = await run(request, work, watch)
     return _answer(content, VIEWS[view], watch)
 
 
@@ -70,8 +70,8 @@ async def segment_batch(request: Request) -> Response:
                 archive.writestr(f"{index}.png", picture(engine, watch, image_hwc, view))
         return packed.getvalue()
 
-    async with accepted(request) as (body, watch):
-        content = await run(request, work, watch)
+    body, watch = await accepted(request)
+    content = await run(request, work, watch)
     return _answer(content, BATCH_VIEWS[view], watch)
 
 

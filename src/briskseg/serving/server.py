@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import time
@@ -66,9 +67,9 @@ def serve(
         ws="websockets-sansio",
         ws_max_size=settings.frame,
         ws_per_message_deflate=False,  # images are packed already
-        timeout_graceful_shutdown=int(settings.timeout),
+        timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
-    server = _Server(config, app.state.site.gate, begun)
+    server = _Server(config, app.state.site.gate, begun, 2 * settings.timeout)
     server.run(sockets=[bound])
     engine.close()
     return server.server_state.total_requests
@@ -78,8 +79,12 @@ class _Server(uvicorn.Server):
     """uvicorn's, which on a signal first answers what was accepted, and refuses what comes then
     with a sentence instead of a closed door."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, gate: Gate, begun: Callable[[], None], patience: float
+    ) -> None:
+        """patience: seconds that what was accepted may take: a wait for a worker, and an answer."""
         super().__init__(config)
+        self._patience = patience
         self._gate, self._begun = gate, begun
         self._is_asked_to_end = False
         self._earliest_end = 0.0
@@ -99,6 +104,7 @@ class _Server(uvicorn.Server):
             if not self._gate.draining.is_set():
                 self._gate.draining.set()
                 self._earliest_end = time.monotonic() + _GRACE_S
-            if not self._gate.accepted and time.monotonic() >= self._earliest_end:
+            rest = time.monotonic() - self._earliest_end
+            if rest >= self._patience or (rest >= 0 and not self._gate.accepted):
                 self.should_exit = True
         return await super().on_tick(counter)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,17 +33,17 @@ class Site:
         return site
 
 
-@asynccontextmanager
-async def accepted(request: Request) -> AsyncIterator[tuple[bytes, Stopwatch]]:
-    """Within, the request is accepted; yields its body. Raises Refused."""
+async def accepted(request: Request) -> tuple[bytes, Stopwatch]:
+    """The body of the request, which is accepted now, until its answer is sent. Raises Refused."""
     site = Site.of(request)
     settings = site.engine.settings
     length = stated_length(request, settings)
-    with site.gate.taken(length):
-        watch = Stopwatch(site.metrics)
-        body = await read_body(request, settings)
-        watch.lap("receive")
-        yield body, watch
+    held: ExitStack = request.scope["held"]
+    held.enter_context(site.gate.taken(length))
+    watch = Stopwatch(site.metrics)
+    body = await read_body(request, settings)
+    watch.lap("receive")
+    return body, watch
 
 
 async def run(request: Request, work: Work[Result], watch: Stopwatch) -> Result:
