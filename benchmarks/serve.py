@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 import briskseg
-from briskseg.core.images import png_bytes, read_image_bytes
+from briskseg.core.images import png_bytes, read_image
 from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.predictor import Predictor
 
@@ -71,7 +71,7 @@ def measure_loops(predictor: Predictor, image: np.ndarray, jpeg: bytes) -> tuple
     """Images a second of the predictor alone, and with decoding and encoding."""
 
     def whole() -> None:
-        png_bytes(predictor(read_image_bytes(jpeg, "it", 1 << 25)))
+        png_bytes(predictor(read_image(Path("it.jpg"), jpeg)))
 
     rates = []
     for work in (lambda: predictor(image), whole):
