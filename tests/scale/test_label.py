@@ -321,16 +321,17 @@ def test_what_programs_leave_beside_images_is_none(
     assert command("predict", weights_file, photos, "--out", tmp_path / "masks").status == 0
 
 
-def test_another_size_of_shards_is_named_as_what_differs(
+def test_shards_keep_the_size_that_a_job_was_begun_with(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "sub" / "broken.jpg").unlink()
     words = ("label", photos, "--model", weights_file, "--out", tmp_path / "out", "--workers", 1)
     assert command(*words, "--shard-size", 4).status == 0
     done = command(*words)
+    assert (done.status, "22 of them were done before" in done.out) == (0, True)
+    done = command(*words, "--shard-size", 5)
     assert done.status == 2
-    assert "was begun with --shard-size 4, and is gone on with without it" in done.err
-    assert command(*words, "--shard-size", 4).status == 0
+    assert "was begun with --shard-size 4, not 5; leave --shard-size out" in done.err
 
 
 def test_two_at_one_shard_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from briskseg.core.errors import RequestError
 from briskseg.core.files import sha256
 from briskseg.core.files.limits import parse_json
+from briskseg.core.files.safe_names import printable
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.backends.autotune import Config, autotune
 from briskseg.runtime.model_files import find_files, read_file
@@ -55,7 +56,7 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
             )
     if not is_begun:
         config = autotune(files, job.backend, job.threads)
-        made = asked | {"source": job.source, "model": _identity(config, job.threads)}
+        made = asked | {"source": printable(job.source), "model": _identity(config, job.threads)}
         text = json.dumps(made, indent=1, sort_keys=True) + "\n"
         if storage.create(JOB, text.encode()):
             return config
@@ -82,6 +83,17 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
     )
 
 
+def begun_size(storage: Storage) -> int | None:
+    """The `shard_size` that the folder's job was begun with; None, too, where there is none."""
+    if not storage.has(JOB):
+        return None
+    try:
+        size = parse_json(storage.read(JOB))["shard_size"]
+    except (ValueError, LookupError, TypeError):
+        return None  # `begin` says what is wrong
+    return size if isinstance(size, int) and size > 0 else None
+
+
 def _check_same(job: Job, begun: Any, asked: dict[str, Any], source: str) -> None:
     if begun.get("to") != job.to:
         raise RequestError(
@@ -91,10 +103,9 @@ def _check_same(job: Job, begun: Any, asked: dict[str, Any], source: str) -> Non
     size = begun.get("shard_size")
     if size != job.shard_size:
         was = "without --shard-size" if size is None else f"with --shard-size {size}"
-        given = "without it" if job.shard_size is None else f"with {job.shard_size}"
         raise RequestError(
-            f"{job.out} was begun {was}, and is gone on with {given}; give what it was begun with, "
-            "or name a new folder"
+            f"{job.out} was begun {was}, not {job.shard_size}; leave --shard-size out, or name a "
+            "new folder"
         )
     if any(begun.get(key) != value for key, value in asked.items()):
         raise RequestError(

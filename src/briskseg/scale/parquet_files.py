@@ -102,11 +102,13 @@ def runs_of(labels_hw: Labels) -> tuple[Any, Any]:
 class LabelsWriter:
     """A Parquet shard of labels; `add` its images in order, then `close`."""
 
-    _GROUP = 64  # images in a row group, which are held in memory
+    # Of a row group, which is held in memory: images, and bytes of their runs.
+    _GROUP, _GROUP_BYTES = 64, 64 * 1024**2
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
         schema = _LABELS.with_metadata(_metadata(facts))
         self._schema, self._rows = schema, list[dict[str, Any]]()
+        self._bytes = 0
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
 
     def add(self, row: Row, runs: tuple[Any, Any]) -> None:
@@ -114,7 +116,8 @@ class LabelsWriter:
         values, lengths = runs
         own = {"values": values, "lengths": lengths}
         self._rows.append({name: getattr(row, name) for name in shared} | own)
-        if len(self._rows) == self._GROUP:
+        self._bytes += values.nbytes + lengths.nbytes
+        if len(self._rows) == self._GROUP or self._bytes >= self._GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -124,7 +127,7 @@ class LabelsWriter:
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
+        self._rows, self._bytes = [], 0
 
 
 def _metadata(facts: Mapping[str, Any]) -> dict[str, str]:

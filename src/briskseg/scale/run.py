@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from briskseg.core.errors import BriskError, RequestError
@@ -18,7 +18,7 @@ from briskseg.core.parallel import available_threads, thread_map
 from briskseg.core.types import Progress
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.predictor import Ran
-from briskseg.scale.job import Job, begin
+from briskseg.scale.job import Job, begin, begun_size
 from briskseg.scale.outputs import OUTPUTS
 from briskseg.scale.parquet_files import read_rows
 from briskseg.scale.shard_work import MANIFEST, Done, Work, manifest_name
@@ -95,9 +95,10 @@ def label(
     something cannot be written, reached or computed: then and on Ctrl-C what is written stays, and
     the same call goes on.
     """
+    storage = open_storage(job.out)
+    job = replace(job, shard_size=job.shard_size or begun_size(storage))
     shards = find_shards(job.source, job.out, job.shard_size, dots=job.to != "tar")
     _check_names(shards, job)
-    storage = open_storage(job.out)
     config = begin(storage, job, shards)
     out = job.out if is_url(job.out) else str(local_path(job.out).resolve())
     work = Work(str(config.file.resolve()), config.backend, job.threads, out, job.to)
