@@ -104,8 +104,6 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     chosen = FORMATS[to]
-    from briskseg.core.files import sha256
-    from briskseg.runtime.backends import EXPORTED
     from briskseg.runtime.model_files import default_name, find_weights, is_exported, model_name
 
     if int8 is not None:
@@ -122,15 +120,34 @@ def export(
 
         read_ovms(out)
     if ready is not None:
-        from briskseg.export.model_repository import copy_onnx
-        from briskseg.export.web_page import write_page
+        return _configured(_of_onnx(ready, chosen, out))
+    return _configured(_of_weights(file, chosen, out, size_hw, images, int8))
 
-        file = out / chosen.inside
-        if chosen.config:
-            card, exported = copy_onnx(ready, file)
-        else:
-            card, exported = write_page(ready, file, chosen.page)
-        return _configured(Export(out, chosen, card, exported, None))
+
+def _of_onnx(ready: Path, chosen: Format, out: Path) -> Export:
+    """A page or a server's folder with this ONNX file as it is."""
+    from briskseg.export.model_repository import copy_onnx
+    from briskseg.export.web_page import write_page
+
+    file = out / chosen.inside
+    if chosen.config:
+        card, exported = copy_onnx(ready, file)
+    else:
+        card, exported = write_page(ready, file, chosen.page)
+    return Export(out, chosen, card, exported, None)
+
+
+def _of_weights(
+    file: Path,
+    chosen: Format,
+    out: Path,
+    size_hw: tuple[int, int] | None,
+    images: Sequence[Image],
+    int8: Int8 | None,
+) -> Export:
+    """What torch makes of the network in a weights file."""
+    from briskseg.core.files import sha256
+    from briskseg.runtime.backends import EXPORTED
     from briskseg.runtime.backends.torch_backend import TorchBackend
 
     backend, card = TorchBackend.open(file, device="cpu")
@@ -145,9 +162,8 @@ def export(
         size_hw = size_hw and fits(size_hw)
     except ValueError as error:
         raise RequestError(f"--size asks for {error}; name a smaller size") from None
-    if size_hw is not None and (
-        chosen.any_size or chosen.suffix in EXPORTED
-    ):  # what runs it resizes
+    # what runs such a file resizes images to that
+    if size_hw is not None and (chosen.any_size or chosen.suffix in EXPORTED):
         card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
     exported = Exported(
         factor=backend.network.factor,
@@ -156,7 +172,7 @@ def export(
         precision="float32",
         weights=sha256(file),
     )
-    return _configured(_write(backend, card, exported, chosen, out, images, int8))
+    return _write(backend, card, exported, chosen, out, images, int8)
 
 
 def _configured(done: Export) -> Export:
