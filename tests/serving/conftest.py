@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from tests.conftest import card_of
 from tests.serving.processes import MODEL
+from tests.serving.waiting import Waiting
 
 import briskseg
 from briskseg.core.card import Card
@@ -57,18 +57,6 @@ def street() -> np.ndarray:
 @pytest.fixture(scope="session")
 def street_png(street: np.ndarray) -> bytes:
     return png_bytes(street)
-
-
-class Waiting:
-    """A backend of three classes that waits for `go`; `begun` counts the images it has."""
-
-    def __init__(self) -> None:
-        self.go, self.begun = threading.Event(), threading.Semaphore(0)
-
-    def infer(self, image_hwc: np.ndarray) -> np.ndarray:
-        self.begun.release()
-        assert self.go.wait(60)
-        return np.moveaxis(image_hwc, -1, 0).astype(np.float32)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 MODEL = "fast-scnn-camvid11"
 COMMAND = (sys.executable, "-c", "from briskseg.cli import main; main()", "serve")
@@ -29,11 +30,20 @@ class Server:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
+    def go(self) -> None:
+        """Let the network that waits label."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
     def ended(self) -> tuple[int, str, str]:
         """Its exit status, and what it printed since it began, once it has ended."""
         out, _ = self.process.communicate(timeout=PATIENCE)
         self._said.seek(0)
         return self.process.returncode, out, self._said.read()
+
+    def open_files(self) -> int:
+        """How many files it has open, connections among them."""
+        return len([*Path(f"/proc/{self.process.pid}/fd").iterdir()])
 
     def memory_mb(self) -> float:
         """Its resident memory."""
@@ -45,10 +55,28 @@ class Server:
 def serving(*options: object, model: object = MODEL) -> Iterator[Server]:
     """A server of the shipped network in ONNX Runtime, with one thread."""
     words = [*COMMAND, model, "--port", 0, "--backend", "onnx", "--threads", 1, *options]
+    with _started([*map(str, words)]) as server:
+        yield server
+
+
+@contextmanager
+def waiting_server(**settings: Any) -> Iterator[Server]:
+    """A server of a network that waits until `go`."""
+    with _started([sys.executable, "-m", "tests.serving.waiting", json.dumps(settings)]) as server:
+        yield server
+
+
+@contextmanager
+def _started(words: list[str]) -> Iterator[Server]:
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(
-            [*map(str, words)], stdout=subprocess.PIPE, stderr=said, text=True
+            words,
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         ) as process,
     ):
         late = threading.Timer(PATIENCE, process.kill)

@@ -45,8 +45,8 @@ def test_the_newest_frame_wins(waiting, small_card):
             assert waiting.begun.acquire(timeout=60)
             for frame in frames[1:]:
                 stream.send_bytes(png_bytes(frame))
-            time.sleep(0.5)  # until the server has them
-            assert "briskseg_frames_dropped_total 8.0" in client.get("/metrics").text
+            while "briskseg_frames_dropped_total 8.0" not in client.get("/metrics").text:
+                time.sleep(0.01)
             waiting.go.set()
             answered, dropped = [], 0
             while not answered or answered[-1] != 9:
@@ -56,8 +56,7 @@ def test_the_newest_frame_wins(waiting, small_card):
                 dropped = said["dropped"]
         assert answered[0] == 0
         assert answered == sorted(answered)
-        assert 0 < dropped == 10 - len(answered)
-        assert f"briskseg_frames_dropped_total {float(dropped)}" in client.get("/metrics").text
+        assert dropped == 10 - len(answered) == 8
 
 
 def test_a_frame_with_a_fault_does_not_end_the_stream(client, street_png):

@@ -66,9 +66,22 @@ def test_it_lists_every_path(client):
     assert listed <= served
 
 
+def test_it_lists_every_kind_of_answer(client):
+    """Those too that no request of the test above brings about."""
+    paths = client.get("/openapi.json").json()["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
+    assert all("500" in operation["responses"] for operation in operations)
+    assert not any("401" in operation["responses"] for operation in operations)
+    infer = next(paths[path] for path in paths if path.endswith("/infer"))
+    header = infer["post"]["responses"]["200"]["headers"]["Inference-Header-Content-Length"]
+    assert header["schema"]["type"] == "integer"
+
+
 def test_it_says_that_a_token_is_needed(predictor):
     with client_of(predictor, token=Token("a-token-of-no-use")) as client:
         headers = {"Authorization": "Bearer a-token-of-no-use"}
         document = client.get("/openapi.json", headers=headers).json()
     assert document["security"] == [{"token": []}]
     assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert "401" in document["paths"]["/card"]["get"]["responses"]
+    assert "401" not in document["paths"]["/healthz"]["get"]["responses"]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from tests.serving.processes import MODEL, PATIENCE, Server, serving
+from tests.serving.processes import MODEL, PATIENCE, Server, serving, waiting_server
+
+from briskseg.core.images import png_bytes
 
 TEXT, BINARY, CLOSE = 1, 2, 8  # kinds of a stream's messages (RFC 6455, section 11.8)
 
@@ -84,9 +86,9 @@ def test_sigterm_under_load_answers_what_was_accepted(street_png):
 
 
 @contextmanager
-def streaming(server: Server) -> Iterator[Any]:
+def streaming(server: Server, query: str = "") -> Iterator[Any]:
     websocket = pytest.importorskip("websocket")
-    address = f"ws://127.0.0.1:{server.port}/segment/frames"
+    address = f"ws://127.0.0.1:{server.port}/segment/frames{query}"
     stream = websocket.create_connection(address, PATIENCE, suppress_origin=True)
     try:
         yield stream
@@ -141,6 +143,90 @@ def test_who_goes_before_the_answer_takes_no_place(server, street_png):
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def noise_png() -> bytes:
+    """An image whose overlay, a PNG of 6 MB, is larger than what a socket buffers."""
+    return png_bytes(np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8))
+
+
+@contextmanager
+def sent(server: Server, body: bytes, path: str = "/segment") -> Iterator[socket.socket]:
+    """A connection on which a request was sent whole; its kernel buffers little of the answer."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.settimeout(PATIENCE)
+        connection.connect(("127.0.0.1", server.port))
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        yield connection
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def until_metrics_have(server: Server, line: str) -> None:
+    until(lambda: line in asked(server, "GET", "/metrics")[1].decode())
+
+
+def test_who_goes_while_workers_are_busy_leaves_nothing(noise_png):
+    with waiting_server(workers=1) as server, sent(server, noise_png):
+        until_metrics_have(server, 'briskseg_stage_seconds_count{stage="wait"} 1.0')
+        before = server.memory_mb()
+        for _ in range(20):  # of 6 MB each
+            with sent(server, noise_png):
+                until_metrics_have(server, "briskseg_queue_depth 1.0")
+            until_metrics_have(server, "briskseg_queue_depth 0.0")
+        assert server.memory_mb() < before + 40
+        server.go()
+
+
+def test_an_answer_that_is_not_read_keeps_its_place_and_is_given_up(noise_png, street_png):
+    with waiting_server(workers=1, queue=0, timeout=1) as server:
+        server.go()
+        with sent(server, noise_png, "/segment?as=overlay") as unread:
+            until_metrics_have(server, 'briskseg_stage_seconds_count{stage="write"} 1.0')
+            assert asked(server, "POST", "/segment", street_png)[0] == 503
+            until_metrics_have(server, 'briskseg_refusals_total{reason="unread"} 1.0')
+            assert asked(server, "POST", "/segment", street_png)[0] == 200
+            head = unread.recv(4096).decode("latin-1").lower()
+            length = int(head.partition("content-length: ")[2].partition("\r")[0])
+            received = len(head)
+            with suppress(ConnectionError):
+                while piece := unread.recv(1 << 16):
+                    received += len(piece)
+            assert received < length
+
+
+def test_a_stream_that_is_not_read_does_not_keep_the_server_from_its_end(noise_png):
+    with waiting_server(workers=1, timeout=1) as server:
+        server.go()
+        open_before = server.open_files()
+        with streaming(server, "?as=overlay") as stream:
+            for _ in range(3):
+                stream.send_binary(noise_png)
+            until_metrics_have(server, "briskseg_streams 0.0")
+            until(lambda: server.open_files() <= open_before)  # and what it had not sent is freed
+        with streaming(server, "?as=overlay") as stream:
+            for _ in range(3):
+                stream.send_binary(noise_png)
+            until_metrics_have(server, 'briskseg_stage_seconds_count{stage="write"} 4.0')
+            server.terminate()
+            assert server.ended()[0] == 0
+
+
+def test_a_second_interrupt_ends_it_at_once(street_png):
+    with waiting_server(workers=1) as server, sent(server, street_png):
+        until_metrics_have(server, 'briskseg_stage_seconds_count{stage="wait"} 1.0')
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert server.ended()[0] == 130
+
+
 def test_a_refusal_reaches_who_is_still_sending(server):
     """Beyond any buffer: the answer comes while most of the body has not been sent."""
     status, content = asked(server, "POST", "/segment", bytes(64 << 20))
@@ -183,45 +269,3 @@ def test_a_model_that_is_not_there_is_said(command, tmp_path):
     done = command("serve", tmp_path / "nothing.onnx", "--port", 0)
     assert done.status == 2
     assert "is not there" in done.err
-
-
-@contextmanager
-def deaf(server: Server) -> Iterator[socket.socket]:
-    """A connection to it that has room for little that is not read."""
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", server.port))
-        yield connection
-
-
-def test_an_answer_that_nobody_reads_is_given_up():
-    """Its request counts as accepted until then, so that unread answers do not pile up."""
-    noise = np.random.default_rng(0).integers(0, 256, (1440, 1920, 3), np.uint8)
-    body = cv2.imencode(".jpg", noise)[1].tobytes()
-    head = "POST /segment?as=overlay HTTP/1.1\r\nHost: a\r\n"
-    with serving("--timeout", 1) as server, deaf(server) as unread:
-        unread.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answered = 'briskseg_requests_total{route="/segment",status="200"} 1.0'
-        end = time.monotonic() + PATIENCE
-        while answered not in asked(server, "GET", "/metrics")[1].decode():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        server.terminate()
-        assert server.ended()[0] == 0
-
-
-def test_a_stream_that_is_not_read_does_not_keep_the_server_from_ending(street_png):
-    frame = b"\x82\xff" + len(street_png).to_bytes(8, "big") + bytes(4) + street_png
-    with serving("--timeout", 1) as server, deaf(server) as stream:
-        stream.sendall(
-            b"GET /segment/frames?as=overlay HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        assert stream.recv(12).endswith(b"101")
-        stream.settimeout(0.5)
-        with suppress(TimeoutError):
-            for _ in range(200):
-                stream.sendall(frame)
-        server.terminate()
-        assert server.ended()[0] == 0

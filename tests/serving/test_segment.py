@@ -17,6 +17,7 @@ from briskseg.core.images import png_bytes, read_image, write_jpeg, write_png
 from briskseg.data.synthetic import draw_scene
 from briskseg.runtime.inputs import find_inputs
 from briskseg.runtime.predictions import write_predictions
+from briskseg.runtime.predictor import Predictor
 
 
 def decoded(content: bytes) -> np.ndarray:
@@ -117,6 +118,16 @@ def test_a_batch_is_answered_in_its_order(client, predictor):
             assert np.array_equal(decoded(archive.read(name)), predictor(image))
 
 
+def test_the_runs_of_a_whole_batch_are_bounded(waiting, small_card):
+    """Noise: two pixels in three begin a run, 1.5 million an image."""
+    waiting.go.set()
+    noise = png_bytes(np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8))
+    with client_of(Predictor(waiting, small_card)) as client:
+        files = [("image", ("a", noise))] * 3
+        assert_says_why(client.post("/segment/batch", files=files), 413, "4194304 runs")
+        assert client.post("/segment?as=runs", content=noise).status_code == 200
+
+
 def test_a_batch_with_a_fault_is_refused_whole(client, street_png):
     files = [("image", ("a", street_png)), ("image", ("b", b"nothing"))]
     answer = client.post("/segment/batch", files=files)
@@ -164,6 +175,8 @@ def test_pixels_are_bounded_by_the_header(client):
     assert "BRISKSEG_MAX_PIXELS" not in answer.text  # which is not theirs to set
     answer = client.post("/segment", content=png_of(2_000_000_000, 2_000_000_000))
     assert_says_why(answer, 413, "pixels")
+    answer = client.post("/segment", content=png_of(70_000, 1))
+    assert_says_why(answer, 413, "70000x1, expected sides of at most 65535 pixels")
 
 
 def test_bodies_are_bounded_before_they_are_read(predictor, street_png):

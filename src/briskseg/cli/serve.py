@@ -50,7 +50,8 @@ _Timeout = Annotated[
         min=0.1,
         max=3600,
         metavar="S",
-        help="Seconds in which a body must have come, and in which a worker must be free for it.",
+        help="Seconds in which a body must have come, a worker be free for it, and its answer be "
+        "read.",
     ),
 ]
 

@@ -32,9 +32,7 @@ def create_app(engine: Engine, page: Callable[[], str]) -> Starlette:
     page: gives the HTML page at /, and is called once, when it is first asked for.
     """
     gate = Gate(engine.settings)
-    metrics = Metrics(
-        waiting=lambda: max(0, gate.accepted - engine.running), streams=lambda: gate.streams
-    )
+    metrics = Metrics(waiting=lambda: engine.waiting, streams=lambda: gate.streams)
     site = Site(engine, gate, metrics)
     routes: list[Route | WebSocketRoute] = [
         Route("/", _page_of(page)),

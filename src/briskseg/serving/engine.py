@@ -28,14 +28,14 @@ _WHOLE = "send a whole PNG, JPEG or WebP file"
 
 
 class Stopwatch:
-    """The milliseconds of each stage of one request, told to the metrics too."""
+    """The milliseconds of each stage of one request, reported to the metrics too."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.ms: dict[str, float] = {}
         self._metrics = metrics
         self._last = time.perf_counter()
 
-    def lap(self, stage: str) -> None:
+    def end_stage(self, stage: str) -> None:
         """The stage that began with the one before ends now."""
         now = time.perf_counter()
         self.ms[stage] = self.ms.get(stage, 0.0) + 1e3 * (now - self._last)
@@ -56,12 +56,11 @@ class Engine:
     def __init__(self, predictor: Predictor, name: str, settings: Settings) -> None:
         self.predictor, self.name, self.settings = predictor, name, settings
         self.label_set = predictor.card.labels.to_label_set()
-        self.running = 0  # works that a thread has begun with
-        self._lock = threading.Lock()
+        self.waiting = 0  # works that no thread has begun with
+        # Work waits here and not in the pool, whose queue keeps what was cancelled.
+        self._free = asyncio.Semaphore(settings.workers)
         self._thread = threading.local()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="predictor")
-        # so that no work, with its body, lies in the pool's own queue once who asked has gone
-        self._free = asyncio.Semaphore(settings.workers)
         predictor.on_stage_end = self._stage_ended
 
     def warm_up(self) -> None:
@@ -77,7 +76,7 @@ class Engine:
 
         Raises Refused for what is wrong with the request, and where no thread was free in time.
         """
-        loop = asyncio.get_running_loop()
+        self.waiting += 1
         try:
             async with asyncio.timeout(self.settings.timeout):
                 await self._free.acquire()
@@ -87,21 +86,22 @@ class Engine:
                 f"no worker was free for {self.settings.timeout:g} s; ask again in {RETRY_S} s",
                 "late",
             ) from None
-        future = self._pool.submit(self._run, work, watch)
+        finally:
+            self.waiting -= 1
+        loop = asyncio.get_running_loop()
 
-        def free(_: object) -> None:
-            with suppress(RuntimeError):  # the server has ended meanwhile
+        def release(_: object) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
                 loop.call_soon_threadsafe(self._free.release)
 
-        future.add_done_callback(free)
+        future = self._pool.submit(self._run, work, watch)
+        future.add_done_callback(release)
         return await asyncio.wrap_future(future)
 
     def _run(self, work: Work[Result], watch: Stopwatch) -> Result:
-        with self._lock:
-            self.running += 1
         self._thread.watch = watch
         try:
-            watch.lap("wait")
+            watch.end_stage("wait")
             return work(self, watch)
         except PixelsError as error:
             raise Refused(413, str(error), "pixels") from None
@@ -113,20 +113,19 @@ class Engine:
             ) from None
         finally:
             self._thread.watch = None
-            with self._lock:
-                self.running -= 1
 
-    def read(self, content: bytes, name: str = "the image") -> Image:
+    def read(self, content: bytes, watch: Stopwatch, name: str = "the image") -> Image:
         """A picture's pixels, (H, W, 3) uint8 RGB. Raises DataError, calling it `name`."""
         path, pixels = Path(name), self.settings.pixels
         with opened(path, hint=_WHOLE, data=content, bound=pixels) as picture:
             if max(picture.size) > MAX_SIDE:
-                width, height = picture.size
                 raise PixelsError(
-                    f"{name}: {width}x{height}, expected sides of at most {MAX_SIDE} pixels; cut "
-                    "it into tiles"
+                    f"{name}: {picture.width}x{picture.height}, expected sides of at most "
+                    f"{MAX_SIDE} pixels; cut it into tiles"
                 )
-            return decode_image(picture, path, content)
+            image_hwc = decode_image(picture, path, content)
+        watch.end_stage("read")
+        return image_hwc
 
     def labels(self, image_hwc: Image) -> Labels:
         """The labels of an image, at its size."""
@@ -137,7 +136,7 @@ class Engine:
 
     def _stage_ended(self, stage: str) -> None:
         if (watch := getattr(self._thread, "watch", None)) is not None:
-            watch.lap(stage)
+            watch.end_stage(stage)
 
 
 class Failed(Exception):

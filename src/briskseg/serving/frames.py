@@ -9,40 +9,33 @@ and no PNG follows. A frame that is no image gets a text with `frame`, `dropped`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from briskseg.serving.engine import Engine, Failed, Stopwatch
 from briskseg.serving.gate import Gate
-from briskseg.serving.metrics import Metrics
 from briskseg.serving.refusals import Refused
 from briskseg.serving.site import Site
 from briskseg.serving.views import VIEWS, chosen_view, json_bytes, picture, runs
 
-# Codes of closing (RFC 6455, section 7.4).
-_UNSUPPORTED, _ENDING = 1003, 1012
-
-
-class _Closing(NamedTuple):
-    """Why a stream is closed."""
-
-    code: int
-    reason: str
-
-
-_THE_END = _Closing(_ENDING, "the server is ending; come again")
+Ending = tuple[int, str]  # of a stream: its code (RFC 6455, section 7.4) and reason
+_UNSUPPORTED = (1003, "send each frame as one binary message")
+_SHUTTING_DOWN = (1012, "the server is ending; come again")
 
 
 class Newest:
-    """The last frame that came and was not taken yet; one that it replaces is counted."""
+    """The last frame that came and was not taken yet; one that it replaces is counted.
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    on_drop: called for each of these.
+    """
+
+    def __init__(self, on_drop: Callable[[], None]) -> None:
         self.dropped = 0
+        self._on_drop = on_drop
         self._number = -1
         self._frame: bytes | None = None
         self._is_there = asyncio.Event()
@@ -51,7 +44,7 @@ class Newest:
         """Let this be the newest."""
         if self._frame is not None:
             self.dropped += 1
-            self._metrics.dropped()
+            self._on_drop()
         self._number += 1
         self._frame = frame
         self._is_there.set()
@@ -78,60 +71,54 @@ async def segment_frames(websocket: WebSocket) -> None:
 def _check_origin(websocket: WebSocket) -> None:
     """Browsers let any page open a stream to any server, and send what they know of passwords."""
     origin = websocket.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != websocket.headers.get("host"):
+    host = websocket.headers.get("host")
+    if origin is not None and origin.partition("://")[2] != host:
         raise Refused(403, "the page that asks is from another server; open this server's own")
 
 
 async def _label(websocket: WebSocket, site: Site, view: str) -> None:
-    newest = Newest(site.metrics)
-    jobs = (
-        _receive(websocket, newest),
-        _answer(websocket, site, newest, view),
-        _wait_for_end(site.gate),
-    )
-    closing: list[_Closing] = []
+    newest = Newest(site.metrics.dropped)
+    endings: list[Ending] = []
     async with anyio.create_task_group() as group:
 
-        async def run(job: Coroutine[None, None, _Closing | None]) -> None:
+        async def run(job: Coroutine[None, None, Ending]) -> None:
             with suppress(WebSocketDisconnect):
-                if (why := await job) is not None:
-                    closing.append(why)
+                endings.append(await job)
             group.cancel_scope.cancel()  # with one of them the others end
 
-        for job in jobs:
+        for job in (
+            _receive(websocket, newest),
+            _answer(websocket, site, newest, view),
+            _wait_for_end(site.gate),
+        ):
             group.start_soon(run, job)
-    if closing:
-        with suppress(WebSocketDisconnect, RuntimeError):  # it went at the same time
-            await websocket.close(*closing[0])
+    if endings and websocket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect):
+            await websocket.close(*endings[0])
 
 
-async def _receive(websocket: WebSocket, newest: Newest) -> _Closing | None:
+async def _receive(websocket: WebSocket, newest: Newest) -> Ending:
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
-            return None
+            raise WebSocketDisconnect(message["code"])
         frame = message.get("bytes")
         if frame is None:
-            return _Closing(_UNSUPPORTED, "send each frame as one binary message")
+            return _UNSUPPORTED
         newest.put(frame)
 
 
-async def _answer(websocket: WebSocket, site: Site, newest: Newest, view: str) -> _Closing | None:
-    """Raises WebSocketDisconnect for who does not read in time what was asked for."""
+async def _answer(websocket: WebSocket, site: Site, newest: Newest, view: str) -> Ending:
     while True:
         number, frame = await newest.take()
         if site.gate.draining.is_set():
-            return _THE_END
+            return _SHUTTING_DOWN
         with site.gate.frame():
             said, content = await _labeled(site, frame, view)
             said = {"frame": number, "dropped": newest.dropped, **said}
-            try:
-                async with asyncio.timeout(site.engine.settings.timeout):
-                    await websocket.send_text(json_bytes(said).decode())
-                    if content is not None:
-                        await websocket.send_bytes(content)
-            except TimeoutError:
-                raise WebSocketDisconnect from None
+            await websocket.send_text(json_bytes(said).decode())
+            if content is not None:
+                await websocket.send_bytes(content)
         del frame
 
 
@@ -140,8 +127,7 @@ async def _labeled(site: Site, frame: bytes, view: str) -> tuple[dict[str, Any],
     watch = Stopwatch(site.metrics)
 
     def work(engine: Engine, watch: Stopwatch) -> tuple[dict[str, Any], bytes | None]:
-        image_hwc = engine.read(frame, "the frame")
-        watch.lap("read")
+        image_hwc = engine.read(frame, watch, "the frame")
         if view == "runs":
             return runs(engine, watch, image_hwc), None
         height, width = image_hwc.shape[:2]
@@ -157,9 +143,9 @@ async def _labeled(site: Site, frame: bytes, view: str) -> tuple[dict[str, Any],
     return {**said, "ms": {stage: round(ms, 3) for stage, ms in watch.ms.items()}}, content
 
 
-async def _wait_for_end(gate: Gate) -> _Closing:
-    """Until the server is to end and the frame in work is answered."""
+async def _wait_for_end(gate: Gate) -> Ending:
+    """Return once the server is to end and the frame in work is answered."""
     await gate.draining.wait()
     while gate.accepted:
         await asyncio.sleep(0.02)
-    return _THE_END
+    return _SHUTTING_DOWN

@@ -33,7 +33,7 @@ class Gate:
         is no room.
         """
         if self.draining.is_set():
-            raise ending()
+            raise shutting_down()
         if self.accepted >= self._slots:
             raise Refused(
                 503,
@@ -69,7 +69,7 @@ class Gate:
     def stream(self) -> Iterator[None]:
         """Within, a stream is open. Raises Refused (503) where as many are as may be."""
         if self.draining.is_set():
-            raise ending()
+            raise shutting_down()
         if self.streams >= self._settings.streams:
             raise Refused(
                 503,
@@ -84,7 +84,7 @@ class Gate:
             self.streams -= 1
 
 
-def ending() -> Refused:
+def shutting_down() -> Refused:
     """The answer of a server that ends."""
     return Refused(
         503,

@@ -21,8 +21,11 @@ from briskseg.serving.site import Site
 # Whoever watches over the server asks these without a token.
 OPEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 
-_PIECE = 1 << 16  # bytes
-_MOMENT_S = 0.5
+# Of an answer's body, sent at once: uvicorn takes whatever it is given into memory, and only before
+# the next piece waits until the client has read.
+_PIECE_BYTES = 1 << 16
+_REST_S = 0.5  # in which the rest of a refused body is read, where the connection is to end
+
 _LOG = logging.getLogger("briskseg.serving")
 
 
@@ -37,17 +40,27 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        patience = self._site.engine.settings.timeout
-        answer = _Answer(send, patience, is_last=self._site.gate.draining.is_set)
-        asked = _Asked(receive)
+        answer = _Answer(
+            send, self._site.engine.settings.timeout, is_last=self._site.gate.draining.is_set
+        )
         began = time.perf_counter()
         try:
-            self._check_token(scope)
-            with ExitStack() as held:  # until the answer is sent
+            with ExitStack() as held:  # what the request takes of the server until it is answered
                 scope["held"] = held
-                await self._app(scope, asked, answer)
-        except TimeoutError:
-            _LOG.info("an answer was not read in %g s", patience)
+                await self._ask(scope, receive, answer)
+        finally:
+            if scope["type"] == "http":
+                seconds = time.perf_counter() - began
+                self._site.metrics.answered(self._route(scope["path"]), answer.status, seconds)
+
+    async def _ask(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Have the application answer, or answer what is wrong."""
+        asked = _Asked(receive)
+        try:
+            self._check_token(scope)
+            await self._app(scope, asked, answer)
+        except Unread:
+            self._site.metrics.refused("unread")
         except Refused as error:
             self._site.metrics.refused(error.reason)
             if scope["type"] == "http" and self._site.gate.draining.is_set():
@@ -60,10 +73,6 @@ class Guard:
         except Exception:
             _LOG.exception("a defect in briskseg")
             await answer.instead(scope, receive, Refused(500, "a defect of the server's"))
-        finally:
-            if scope["type"] == "http":
-                seconds = time.perf_counter() - began
-                self._site.metrics.answered(self._route(scope["path"]), answer.status, seconds)
 
     def _check_token(self, scope: Scope) -> None:
         token = self._site.engine.settings.token
@@ -111,17 +120,21 @@ class _Asked:
     async def rest(self) -> None:
         """Read on until it is whole, for a moment."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_MOMENT_S):
+            async with asyncio.timeout(_REST_S):
                 while not self._is_whole:
                     await self()
 
 
-class _Answer:
-    """Sends what the application answers, and knows whether it has begun. patience: seconds in
-    which each piece of it must be read. is_last: whether the connection is to end with it."""
+class Unread(OSError):
+    """The client does not read what it asked for. Starlette takes it for a stream's end."""
 
-    def __init__(self, send: Send, patience: float, is_last: Callable[[], bool]) -> None:
-        self._send, self._patience, self._is_last = send, patience, is_last
+
+class _Answer:
+    """Sends what the application answers, and knows whether it has begun. timeout: seconds in which
+    the client must have read it. is_last: whether the connection is to end with it."""
+
+    def __init__(self, send: Send, timeout: float, is_last: Callable[[], bool]) -> None:
+        self._send, self._timeout, self._is_last = send, timeout, is_last
         self.status = 499  # where nothing was answered: who asked had gone
         self._has_begun = False
 
@@ -134,18 +147,21 @@ class _Answer:
                 headers["Connection"] = "close"
         elif message["type"].startswith("websocket."):
             self._has_begun = True
-        if message["type"] != "http.response.body":
-            await self._send(message)
-            return
-        # In pieces, for each of which there must be room: whoever reads nothing would else have
-        # whole answers kept.
-        body, more = message.get("body", b""), message.get("more_body", False)
-        for start in range(0, max(1, len(body)), _PIECE):
-            is_more = more or start + _PIECE < len(body)
-            async with asyncio.timeout(self._patience):
-                await self._send(
-                    {**message, "body": body[start : start + _PIECE], "more_body": is_more}
-                )
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._send_in_pieces(message)
+        except TimeoutError:
+            raise Unread from None
+
+    async def _send_in_pieces(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            last = max(0, len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES
+            for begin in range(0, last, _PIECE_BYTES):
+                piece = body[begin : begin + _PIECE_BYTES]
+                await self._send({**message, "body": piece, "more_body": True})
+            message = {**message, "body": body[last:]}
+        await self._send(message)
 
     async def instead(self, scope: Scope, receive: Receive, error: Refused) -> None:
         """Answer with an error, where nothing was answered yet."""

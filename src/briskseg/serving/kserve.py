@@ -21,15 +21,14 @@ from briskseg.core.files.limits import parse_json
 from briskseg.core.files.safe_names import printable
 from briskseg.core.types import Image, Labels
 from briskseg.serving.engine import Engine, Stopwatch
-from briskseg.serving.gate import ending
+from briskseg.serving.gate import shutting_down
 from briskseg.serving.refusals import Refused
 from briskseg.serving.settings import MAX_SIDE, Settings
-from briskseg.serving.site import Site, accepted, run
-from briskseg.serving.views import JSON, json_bytes
+from briskseg.serving.site import Site, accept, run
+from briskseg.serving.views import BINARY, JSON, json_bytes
 
 IMAGES, LABELS, UINT8, VERSION = "images", "labels", "UINT8", "1"
 HEADER_LENGTH = "Inference-Header-Content-Length"
-_BINARY = "application/octet-stream"
 
 
 class _Part(BaseModel):
@@ -68,7 +67,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """That the server takes requests, or 503."""
     if Site.of(request).gate.draining.is_set():
-        raise ending()
+        raise shutting_down()
     return JSONResponse({"ready": True})
 
 
@@ -102,17 +101,17 @@ async def infer(request: Request) -> Response:
     def work(engine: Engine, watch: Stopwatch) -> tuple[bytes, int | None]:
         asked, binary = _split(body, length)
         images_nhwc = _images(asked, binary, engine.settings)
-        watch.lap("read")
+        watch.end_stage("read")
         labels_nhw = np.stack([engine.labels(image_hwc) for image_hwc in images_nhwc])
         answer = _answer(asked, name, labels_nhw)
-        watch.lap("write")
+        watch.end_stage("write")
         return answer
 
-    body, watch = await accepted(request)
+    body, watch = await accept(request)
     content, header = await run(request, work, watch)
     if header is None:
         return Response(content, media_type=JSON)
-    return Response(content, media_type=_BINARY, headers={HEADER_LENGTH: str(header)})
+    return Response(content, media_type=BINARY, headers={HEADER_LENGTH: str(header)})
 
 
 def _checked_name(request: Request) -> str:

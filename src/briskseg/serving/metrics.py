@@ -1,4 +1,4 @@
-"""What Prometheus is told, in its own registry, so that a program may hold several servers."""
+"""What Prometheus reads, in its own registry, so that a program may hold several servers."""
 
 from __future__ import annotations
 

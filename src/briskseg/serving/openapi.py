@@ -9,9 +9,8 @@ from briskseg import __version__
 from briskseg.serving.kserve import HEADER_LENGTH, IMAGES, LABELS
 from briskseg.serving.segment import BATCH_VIEWS
 from briskseg.serving.settings import Settings
-from briskseg.serving.views import JSON, PNG, VIEWS, ZIP
+from briskseg.serving.views import BINARY, JSON, PNG, VIEWS, ZIP
 
-_BINARY = "application/octet-stream"
 Node = dict[str, Any]
 
 
@@ -46,6 +45,10 @@ def document(name: str, settings: Settings) -> Node:
     if settings.token is not None:
         whole["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         whole["security"] = [{"token": []}]
+    else:
+        for path in paths.values():
+            for operation in path.values():
+                operation["responses"].pop("401", None)
     return whole
 
 
@@ -77,6 +80,7 @@ _MEANINGS = {
     408: "The body came too slowly",
     413: "Too many bytes or pixels",
     415: "The body is of a kind that is not read",
+    500: "The server failed: on images of this size, or by a defect",
     503: "Too busy, or ending: ask again after Retry-After",
 }
 
@@ -84,7 +88,7 @@ _MEANINGS = {
 def _answers(good: Node, wrong: Iterable[int]) -> Node:
     error = _json({"$ref": "#/components/schemas/Error"})
     answers: Node = {"200": {"description": "Done", "content": good}}
-    for status in sorted({*wrong, 401}):
+    for status in sorted({*wrong, 401, 500}):
         answers[str(status)] = {"description": _MEANINGS[status], "content": error}
         if status == 503:
             header = {"schema": {"type": "integer"}, "description": "seconds"}
@@ -128,7 +132,7 @@ def _segment() -> Node:
         "requestBody": {
             "required": True,
             "content": {PNG: image, "image/jpeg": image, "image/webp": image}
-            | {_BINARY: image, "multipart/form-data": form},
+            | {BINARY: image, "multipart/form-data": form},
         },
         "responses": _answers(
             {
@@ -201,9 +205,13 @@ def _infer(settings: Settings) -> Node:
         "schema": {"type": "integer", "minimum": 0},
         "description": "Bytes of the JSON, where tensors in binary follow it.",
     }
+    answers = _answers({**_json({}), BINARY: binary}, (400, 408, 413, 415, 503))
+    answers["200"]["headers"] = {
+        HEADER_LENGTH: {key: header[key] for key in ("required", "schema", "description")}
+    }
     return {
         "summary": "KServe: the labels of a tensor of images",
         "parameters": [header],
-        "requestBody": {"required": True, "content": {**_json(asked), _BINARY: binary}},
-        "responses": _answers({**_json({}), _BINARY: binary}, (400, 408, 413, 415, 503)),
+        "requestBody": {"required": True, "content": {**_json(asked), BINARY: binary}},
+        "responses": answers,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,9 +13,10 @@ from briskseg.core.files.safe_names import printable
 from briskseg.serving.bodies import form_files, is_form
 from briskseg.serving.engine import Engine, Stopwatch
 from briskseg.serving.refusals import Refused
-from briskseg.serving.site import accepted, run
+from briskseg.serving.site import accept, run
 from briskseg.serving.views import (
     JSON,
+    MAX_RUNS,
     VIEWS,
     ZIP,
     chosen_view,
@@ -34,13 +36,12 @@ async def segment(request: Request) -> Response:
 
     def work(engine: Engine, watch: Stopwatch) -> bytes:
         content = form_files(body, kind, 1)[0] if is_form(kind) else body
-        image_hwc = engine.read(content)
-        watch.lap("read")
+        image_hwc = engine.read(content, watch)
         if view == "runs":
             return json_bytes(runs(engine, watch, image_hwc))
         return picture(engine, watch, image_hwc, view)
 
-    body, watch = await accepted(request)
+    body, watch = await accept(request)
     content = await run(request, work, watch)
     return _answer(content, VIEWS[view], watch)
 
@@ -59,31 +60,21 @@ async def segment_batch(request: Request) -> Response:
 
     def work(engine: Engine, watch: Stopwatch) -> bytes:
         files = form_files(body, kind, engine.settings.batch)
-        watch.lap("read")
-        if view == "runs":
-            return json_bytes({"images": [_runs(engine, watch, *file) for file in numbered(files)]})
+        images, left = list[dict[str, Any]](), MAX_RUNS
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:  # PNG files are compressed already
-            for index, (name, content) in enumerate(numbered(files)):
-                image_hwc = engine.read(content, name)
-                watch.lap("read")
-                archive.writestr(f"{index}.png", picture(engine, watch, image_hwc, view))
-        return packed.getvalue()
+            for index, content in enumerate(files):
+                image_hwc = engine.read(content, watch, f"image {index + 1} of {len(files)}")
+                if view == "runs":
+                    images.append(runs(engine, watch, image_hwc, left))
+                    left -= len(images[-1]["labels"])
+                else:
+                    archive.writestr(f"{index}.png", picture(engine, watch, image_hwc, view))
+        return json_bytes({"images": images}) if view == "runs" else packed.getvalue()
 
-    body, watch = await accepted(request)
+    body, watch = await accept(request)
     content = await run(request, work, watch)
     return _answer(content, BATCH_VIEWS[view], watch)
-
-
-def numbered(files: list[bytes]) -> list[tuple[str, bytes]]:
-    """Each file with what messages call it."""
-    return [(f"image {n} of {len(files)}", content) for n, content in enumerate(files, 1)]
-
-
-def _runs(engine: Engine, watch: Stopwatch, name: str, content: bytes) -> dict[str, object]:
-    image_hwc = engine.read(content, name)
-    watch.lap("read")
-    return runs(engine, watch, image_hwc)
 
 
 def _accept(request: Request) -> str:

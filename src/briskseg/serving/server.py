@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 import time
@@ -52,8 +53,13 @@ def serve(
     """Serve until a signal (SIGTERM, Ctrl-C) ends it; how many requests were answered.
 
     name: of the model. page: gives the HTML page at /. begun: called once requests are taken. What
-    was accepted before the signal is still answered; a second signal ends it at once.
+    was accepted before the signal is still answered, for up to twice the timeout; a second SIGTERM
+    cuts that short, and a second Ctrl-C ends the process at once.
     """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # frees what is buffered for clients that do not read
+        bound.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(1000 * settings.timeout)
+        )
     engine = Engine(predictor, name, settings)
     engine.warm_up()
     app = create_app(engine, page)
@@ -69,8 +75,10 @@ def serve(
         ws_per_message_deflate=False,  # images are packed already
         timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
-    server = _Server(config, app.state.site.gate, begun, 2 * settings.timeout)
+    server = _Server(config, app.state.site.gate, settings.timeout, begun)
     server.run(sockets=[bound])
+    if server.force_exit:  # Python itself would wait for threads that label
+        os._exit(128 + signal.SIGINT)
     engine.close()
     return server.server_state.total_requests
 
@@ -80,14 +88,12 @@ class _Server(uvicorn.Server):
     with a sentence instead of a closed door."""
 
     def __init__(
-        self, config: uvicorn.Config, gate: Gate, begun: Callable[[], None], patience: float
+        self, config: uvicorn.Config, gate: Gate, timeout: float, begun: Callable[[], None]
     ) -> None:
-        """patience: seconds that what was accepted may take: a wait for a worker, and an answer."""
         super().__init__(config)
-        self._patience = patience
-        self._gate, self._begun = gate, begun
+        self._gate, self._timeout, self._begun = gate, timeout, begun
         self._is_asked_to_end = False
-        self._earliest_end = 0.0
+        self._earliest_end = self._latest_end = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -104,7 +110,8 @@ class _Server(uvicorn.Server):
             if not self._gate.draining.is_set():
                 self._gate.draining.set()
                 self._earliest_end = time.monotonic() + _GRACE_S
-            rest = time.monotonic() - self._earliest_end
-            if rest >= self._patience or (rest >= 0 and not self._gate.accepted):
+                self._latest_end = self._earliest_end + 2 * self._timeout
+            is_idle = not self._gate.accepted and time.monotonic() >= self._earliest_end
+            if is_idle or time.monotonic() >= self._latest_end:
                 self.should_exit = True
         return await super().on_tick(counter)

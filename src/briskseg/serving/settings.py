@@ -30,7 +30,8 @@ class Settings:
 
     workers: threads that decode, run the network and encode. queue: how many accepted requests
     may wait for one. body: bytes of a request's. pixels: of an image. timeout: seconds in which a
-    body must have come, and in which a worker must have begun with it. token: None lets everybody
+    body must have come, in which a worker must have begun with it, and in which the client must
+    have read the answer. token: None lets everybody
     ask.
     """
 

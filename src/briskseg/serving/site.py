@@ -33,16 +33,17 @@ class Site:
         return site
 
 
-async def accepted(request: Request) -> tuple[bytes, Stopwatch]:
-    """The body of the request, which is accepted now, until its answer is sent. Raises Refused."""
+async def accept(request: Request) -> tuple[bytes, Stopwatch]:
+    """The body of the request, which counts as accepted until the guard has sent its answer.
+
+    Raises Refused."""
     site = Site.of(request)
     settings = site.engine.settings
-    length = stated_length(request, settings)
     held: ExitStack = request.scope["held"]
-    held.enter_context(site.gate.taken(length))
+    held.enter_context(site.gate.taken(stated_length(request, settings)))
     watch = Stopwatch(site.metrics)
     body = await read_body(request, settings)
-    watch.lap("receive")
+    watch.end_stage("receive")
     return body, watch
 
 

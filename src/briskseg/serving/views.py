@@ -19,11 +19,12 @@ from briskseg.serving.engine import Engine, Stopwatch
 from briskseg.serving.refusals import Refused
 
 PNG, JSON, ZIP = "image/png", "application/json", "application/zip"
+BINARY = "application/octet-stream"
 
 # `?as=NAME`, and what an image's answer is then.
 VIEWS = {"labels": PNG, "color": PNG, "overlay": PNG, "runs": JSON}
 
-_MAX_RUNS = 1 << 22  # in one answer; more of them are larger than the PNG
+MAX_RUNS = 1 << 22  # in one answer; more of them are larger than the PNG
 
 
 def chosen_view(query: QueryParams, accept: str, types: Mapping[str, str]) -> str:
@@ -91,17 +92,23 @@ def picture(engine: Engine, watch: Stopwatch, image_hwc: Image, view: str) -> by
         content = png_bytes(shown, "the answer")
     except BriskError as error:  # PNG has its own bounds
         raise Refused(413, str(error), "pixels") from None
-    watch.lap("write")
+    watch.end_stage("write")
     return content
 
 
-def runs(engine: Engine, watch: Stopwatch, image_hwc: Image) -> dict[str, Any]:
-    """The labels of an image as runs of equal ones, row by row from the top left."""
+def runs(
+    engine: Engine, watch: Stopwatch, image_hwc: Image, most: int = MAX_RUNS
+) -> dict[str, Any]:
+    """The labels of an image as runs of equal ones, row by row from the top left. most: how many
+    may be left of the answer's. Raises Refused (413) for more."""
     labels_hw = engine.labels(image_hwc)
     values, lengths = run_lengths(labels_hw)
-    if len(values) > _MAX_RUNS:
+    if len(values) > most:
         raise Refused(
-            413, f"the labels are {len(values)} runs; ask for {PNG}, which is smaller", "runs"
+            413,
+            f"the labels are more than the {MAX_RUNS} runs of one answer; ask for {PNG}, which is "
+            "smaller",
+            "runs",
         )
     height, width = labels_hw.shape
     found = {
@@ -111,7 +118,7 @@ def runs(engine: Engine, watch: Stopwatch, image_hwc: Image) -> dict[str, Any]:
         "labels": values.tolist(),
         "lengths": lengths.tolist(),
     }
-    watch.lap("write")
+    watch.end_stage("write")
     return found
 
 
