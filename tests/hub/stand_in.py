@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +35,8 @@ class Repo:
 
 class Hub(ThreadingHTTPServer):
     """changes: of what is stated of a file, as {"etag": "..."}; broken: what it says to everything
-    instead, with status 500; is_gone: no longer there."""
+    instead, with status 500; answers_left: after which it refuses with 501; is_gone: no longer
+    there."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
@@ -44,6 +46,7 @@ class Hub(ThreadingHTTPServer):
         self.requests: list[tuple[str, str]] = []
         self.stated: dict[str, str] = {}
         self.broken = ""
+        self.answers_left = math.inf
         self.is_gone = False
         self.commit_headers: list[dict[str, Any]] = []
         Thread(target=self.serve_forever, daemon=True).start()
@@ -77,6 +80,10 @@ class Answer(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.broken:
             self._send(500, {"error": self.server.broken.format(self.headers["Authorization"])})
+            return
+        self.server.answers_left -= 1
+        if self.server.answers_left < 0:  # a 503 the client would try again for half a minute
+            self._send(501, {"error": "not now"})
             return
         for pattern, needs_token, answer in (
             (r"POST /api/validate-yaml", False, self._validate),

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.hub.stand_in import TOKEN, Hub, Repo
 import briskseg
 from briskseg.core.card import load_weights, read_card, save_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError
+from briskseg.core.exported import read_exported
 from briskseg.data.synthetic import draw_dataset, draw_scene
 from briskseg.hub.client import Repository
 from briskseg.hub.model_card import model_card
@@ -200,6 +202,63 @@ def test_a_revision_stays_what_it_was(
         briskseg.load("hf://me/streets@v9")
 
 
+def openvino_file(run: Path) -> None:
+    """model.xml and model.bin beside the weights, with what `export` would have them say."""
+    card, exported = read_exported(run / "model.onnx")
+    values = {"card": card.to_json(), "export": exported.model_dump_json()}
+    ours = "".join(f"<{name} value={quoteattr(value)}/>" for name, value in values.items())
+    text = f"<net><rt_info><briskseg>{ours}</briskseg></rt_info></net>"
+    (run / "model.xml").write_text(text)
+    (run / "model.bin").write_bytes(bytes(8))
+
+
+def test_what_an_earlier_push_sent_goes_with_it(
+    hub: Hub, run_folder: Path, command: Callable
+) -> None:
+    openvino_file(run_folder)
+    assert command("push", run_folder, "me/streets").status == 0
+    assert files(hub).keys() == {*SENT, "model.xml", "model.bin"}
+    others = {"notes.md": b"mine", "other.onnx": b"mine"}
+    files(hub).update(others)
+    for name in ("model.xml", "model.bin", "scores.json"):
+        (run_folder / name).unlink()
+    assert command("push", run_folder, "me/streets").status == 0
+    assert files(hub).keys() == {*SENT, *others} - {"scores.json"}
+    files(hub)["model.bin"] = b"a checkpoint that its owner has put there"
+    assert command("push", run_folder, "me/streets").status == 0
+    assert "model.bin" in files(hub)
+
+
+def test_no_folder_of_this_machine_is_sent(hub: Hub, run_folder: Path, command: Callable) -> None:
+    """As the cure for damaged scores writes them: evaluate --json RUN/scores.json."""
+    file = run_folder / "scores.json"
+    scores = json.loads(file.read_text())
+    ran = {"file": str(run_folder / "model.onnx"), "backend": "onnx"}
+    file.write_text(json.dumps({**scores, "model": str(run_folder), "ran": ran}))
+    assert command("push", run_folder, "me/streets").status == 0
+    assert not any(str(run_folder.parent).encode() in content for content in files(hub).values())
+    assert json.loads(files(hub)["scores.json"])["miou"] == scores["miou"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("MIT", "mit"),
+        ("MIT.", "mit"),
+        ("CC-BY-4.0, see the page", "cc-by-4.0"),
+        ("MITRE terms", "other"),
+        ("apache-2.0-like", "other"),
+        ("cc-by-4.0.1", "other"),
+    ],
+)
+def test_a_licence_is_named_where_the_hub_has_its_name(
+    run_folder: Path, text: str, name: str
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    card = read_card(run_folder / "model.safetensors").model_copy(update={"license": text})
+    assert hub.ModelCard(model_card(Repository("me", "own"), card, None, [])).data.license == name
+
+
 def test_a_dry_run_sends_nothing(hub: Hub, run_folder: Path, command: Callable) -> None:
     done = command("push", run_folder, "me/streets", "--dry-run")
     assert done.status == 0
@@ -243,6 +302,9 @@ def test_what_the_hub_states_of_a_file_is_checked(hub: Hub, pushed: None) -> Non
     with pytest.raises(WeightsError, match="and the Hub states") as raised:
         briskseg.load("hf://me/streets")
     assert "remove" in str(raised.value)
+    hub.stated = {"etag": hashlib.sha1(b"as Git has it").hexdigest()}
+    with pytest.raises(WeightsError, match="nothing states the SHA-256 of") as raised:
+        briskseg.load("hf://me/streets")
     hub.stated = {"size": str(1 << 40)}
     hub.requests.clear()
     with pytest.raises(WeightsError, match="has 1099511627776 bytes, expected at most"):
@@ -270,6 +332,48 @@ def test_without_a_connection_what_is_there_is_taken(hub: Hub, pushed: None) -> 
     with pytest.raises(BriskError, match="is not in the cache here") as raised:
         briskseg.load("hf://me/streets", "onnx")
     assert "hf download me/streets model.onnx" in str(raised.value)
+
+
+def test_offline_nothing_is_asked(hub: Hub, pushed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    briskseg.load("hf://me/streets", "torch")
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # read once from the environment
+    assert briskseg.load("hf://me/streets", "torch").card.network.name == "fast_scnn"
+    with pytest.raises(BriskError, match="is not in the cache here"):
+        briskseg.load("hf://me/streets", "onnx")
+    assert hub.requests == []
+
+
+def test_a_cache_without_links_is_not_trusted(hub: Hub, pushed: None) -> None:
+    """Where the system has none, nothing in the cache says what the file was."""
+    file = Path(briskseg.load("hf://me/streets", "torch").ran.file)
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content)
+    hub.is_gone = True
+    with pytest.raises(WeightsError, match="name that file itself") as raised:
+        briskseg.load("hf://me/streets")
+    assert str(file) in str(raised.value)
+    assert briskseg.load(file, "torch").card.network.name == "fast_scnn"
+
+
+def test_a_hub_that_fails_in_between_is_no_hub_without_the_file(hub: Hub, pushed: None) -> None:
+    hub.answers_left = 1  # the client asks for a file's size twice
+    with pytest.raises(BriskError, match="the Hub cannot be reached") as raised:
+        briskseg.load("hf://me/streets", "torch")
+    assert not isinstance(raised.value, RequestError)
+
+
+def test_what_is_private_is_for_its_owner(
+    hub: Hub, pushed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos["me/streets"].private = True
+    assert briskseg.load("hf://me/streets", "onnx").card.network.name == "fast_scnn"
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(RequestError, match="or it is private and not yours"):
+        briskseg.load("hf://me/streets", "torch")
 
 
 def test_what_is_no_model_of_ours_is_refused(hub: Hub, pushed: None, tmp_path: Path) -> None:
@@ -305,13 +409,14 @@ def test_what_cannot_be_pushed(
     assert "expected a run folder" in command("push", tmp_path / "none", "me/x").err
     shutil.copyfile(run_folder / "recipe.yaml", tmp_path / "recipe.yaml")
     assert "no validation of it has finished" in command("push", tmp_path, "me/x").err
-    (run_folder / "model.onnx").rename(tmp_path / "mine")
-    (run_folder / "model.onnx").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_text("private")
+    openvino_file(run_folder)
+    (run_folder / "model.bin").unlink()
+    (run_folder / "model.bin").symlink_to(tmp_path / "mine")
     done = command("push", run_folder, "me/x")
     assert done.status == 2
     assert "is a link to a file outside of the run folder" in done.err
-    (run_folder / "model.onnx").unlink()
-    (run_folder / "model.bin").write_text("a checkpoint of another program's")
+    (run_folder / "model.xml").unlink()  # what is left is another program's checkpoint
     assert "model.bin" not in command("push", run_folder, "me/x", "--dry-run").out
     (run_folder / "scores.json").unlink()
     assert "has no scores.json yet" in command("push", run_folder, "me/x", "--dry-run").err

@@ -221,9 +221,9 @@ def test_a_stream_that_is_not_read_does_not_keep_the_server_from_its_end(noise_p
 def test_a_second_interrupt_ends_it_at_once(street_png):
     with waiting_server(workers=1) as server, sent(server, street_png):
         until_metrics_have(server, 'briskseg_stage_seconds_count{stage="wait"} 1.0')
-        while server.process.poll() is None:
-            server.process.send_signal(signal.SIGINT)
-            time.sleep(0.05)
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: asked(server, "GET", "/readyz")[0] == 503)
+        server.process.send_signal(signal.SIGINT)
         assert server.ended()[0] == 130
 
 

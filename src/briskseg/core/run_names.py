@@ -2,5 +2,6 @@
 
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
+SCORES = "scores.json"
 ENCODER = "encoder.safetensors"
 SEED = "seed-"  # with its number: a run of several, a folder each

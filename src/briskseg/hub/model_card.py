@@ -24,7 +24,8 @@ _SETS = {"cityscapes", "camvid", *(layout.name for layout in PUBLISHED)}
 
 # The beginnings of a card's licence that the Hub has a name for.
 _LICENSES = re.compile(
-    r"(apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[234]\.0|a?gpl-3\.0|openrail)(?![\w.-])",
+    r"(apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[234]\.0|a?gpl-3\.0|openrail)"
+    r"(?!\.?\w|-)",
     re.IGNORECASE,
 )
 

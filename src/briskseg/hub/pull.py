@@ -21,11 +21,11 @@ def pull(repository: Repository, names: Sequence[str], progress: Progress | None
     """The first of the files that the repository holds; of the others nothing is downloaded.
 
     One that is in the cache already is not downloaded again, and is taken as it is where the Hub
-    cannot be reached. progress: is told of megabytes.
+    cannot be reached. progress: called with megabytes.
 
     Raises:
         RequestError: there is no such repository, revision or file.
-        WeightsError: the file is larger than a network is, or not what the Hub says it is.
+        WeightsError: the file is larger than a network is, or not known to be what was published.
         BriskError: the Hub cannot be reached and no such file is in the cache.
         MissingExtraError: without huggingface_hub.
     """
@@ -106,8 +106,13 @@ def _cached(hub: ModuleType, repository: Repository, name: str) -> Path | None:
 
 
 def _checked(file: Path, stated: str, repository: Repository) -> Path:
-    """The file, where it has the SHA-256 that is stated (of what Git stores itself, none is)."""
-    if _SHA256.fullmatch(stated) and (found := sha256(file)) != stated:
+    """The file, where it has the SHA-256 that is stated."""
+    if not _SHA256.fullmatch(stated):  # Git stores it itself, or the cache has no links
+        raise WeightsError(
+            f"{repository.address}: nothing states the SHA-256 of {file}, so that it cannot be "
+            "checked; if you trust it, name that file itself"
+        )
+    if (found := sha256(file)) != stated:
         raise WeightsError(
             f"{repository.address}: the SHA-256 of {file} is {found}, and the Hub states {stated}; "
             f"remove {file.resolve()} and load it again"

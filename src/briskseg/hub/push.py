@@ -51,9 +51,8 @@ def contents(
     files: dict[str, Content] = {}
     for model in sorted(models, key=lambda model: model.name != run_names.WEIGHTS):
         files[model.name] = model
-        beside = model.with_suffix(".bin")  # the numbers of OpenVINO's files and ncnn's
-        if suffix_of(model) in (".xml", ".ncnn.param") and beside.is_file():
-            files[beside.name] = beside
+        if (numbers := _numbers_of(model)) is not None and numbers.is_file():
+            files[numbers.name] = numbers
     for file in files.values():
         if isinstance(file, Path):
             _check_file(file, run_folder)
@@ -101,19 +100,25 @@ def _name(path: str) -> str:
     return path if path.startswith("hf:/") else PurePath(path).name
 
 
-def _is_ours(name: str) -> bool:
-    """Whether a push wrote it, of weights that are replaced now: it would be another network."""
-    stem = PurePath(run_names.WEIGHTS).stem
-    endings = (*READABLE, ".bin")
-    return name in {f"{stem}{which}{ending}" for which in ("", "-int8") for ending in endings}
+def _numbers_of(model: Path) -> Path | None:
+    """Where OpenVINO's files and ncnn's keep their numbers; None of files that hold their own."""
+    return model.with_suffix(".bin") if suffix_of(model) in (".xml", ".ncnn.param") else None
+
+
+def _names_of_a_push(names: set[str]) -> set[str]:
+    """Of the files in a repository those that an earlier push may have sent besides weights: they
+    are of other weights, and would be taken for these ones'."""
+    stem = Path(run_names.WEIGHTS).stem
+    exports = {f"{stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in READABLE} & names
+    numbers = {file.name for name in exports if (file := _numbers_of(Path(name))) is not None}
+    return names & {*exports, *numbers, run_names.RECIPE, run_names.SCORES, CURVES}
 
 
 def push(repository: Repository, files: dict[str, Content], private: bool, message: str) -> Pushed:
     """Make the repository where it is not there, and send the files in one commit.
 
+    What an earlier push sent and is not sent now is removed in the same commit.
     private: make it so; one that is there and public is refused.
-
-    Exported files that an earlier push left there, and that are not sent now, are removed.
 
     Raises RequestError without a token, or where the repository is public; BriskError for whatever
     the Hub refuses; MissingExtraError without huggingface_hub.
@@ -137,10 +142,7 @@ def push(repository: Repository, files: dict[str, Content], private: bool, messa
             hub.CommitOperationAdd(name, file if isinstance(file, bytes) else str(file))
             for name, file in files.items()
         ]
-        operations += [
-            hub.CommitOperationDelete(name)
-            for name in (file.rfilename for file in there.siblings or ())
-            if name not in files and _is_ours(name)
-        ]
+        earlier = _names_of_a_push({file.rfilename for file in there.siblings or ()})
+        operations += [hub.CommitOperationDelete(name) for name in sorted(earlier - files.keys())]
         done = api.create_commit(repository.id, operations, commit_message=message)
     return Pushed(repository._replace(revision=done.oid).address, done.commit_url)

@@ -79,7 +79,7 @@ class RunFolder:
         self.weights = path / run_names.WEIGHTS
         self.encoder = path / run_names.ENCODER
         self.encoder_scores = path / "encoder.json"
-        self.scores = path / "scores.json"
+        self.scores = path / run_names.SCORES
         self.class_counts = path / "class_counts.json"
         self.film = path / "film"
         self.examples = path / "examples"

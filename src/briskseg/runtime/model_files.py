@@ -66,7 +66,7 @@ def read_file(path: Path) -> tuple[Card, Exported | None]:
 def fetched(path: Path, backend: str = "auto", progress: Progress | None = None) -> Path:
     """The file that the backend runs of the repository that `path` names (hf://OWNER/NAME), in the
     Hub client's cache; of "auto" the weights, where torch is not installed the ONNX file. Any other
-    path is given back. progress: is told of megabytes.
+    path is given back. progress: called with megabytes.
 
     Raises RequestError for a backend that runs neither, and as `hub.pull`.
     """
