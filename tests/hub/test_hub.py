@@ -8,18 +8,21 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import pytest
 import yaml
 from tests.hub.stand_in import TOKEN, Hub, Repo
+from tests.serving.processes import serving
 
 import briskseg
 from briskseg.core.card import load_weights, read_card, save_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.core.exported import read_exported
 from briskseg.data.synthetic import draw_dataset, draw_scene
+from briskseg.export import web_runtime
 from briskseg.hub.client import Repository
 from briskseg.hub.model_card import model_card
 from briskseg.recipe import load_recipe
@@ -364,6 +367,24 @@ def test_a_hub_that_fails_in_between_is_no_hub_without_the_file(hub: Hub, pushed
     with pytest.raises(BriskError, match="the Hub cannot be reached") as raised:
         briskseg.load("hf://me/streets", "torch")
     assert not isinstance(raised.value, RequestError)
+
+
+def test_what_is_served_is_what_was_fetched(
+    hub: Hub, pushed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page fetches no other file, and has the network where a browser can run it."""
+    pytest.importorskip("uvicorn", reason="SERVE IS NOT TESTED: pip install '.[serve]'")
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    hub.requests.clear()
+    with serving(model="hf://me/streets") as server:
+        page = urlopen(f"{server.address}/").read().decode()
+        model = json.load(urlopen(f"{server.address}/v2/models/streets"))
+    assert fetched(hub) & SENT == {"model.onnx"}
+    assert model["name"] == "streets"
+    assert '<option value="server">' in page
+    assert ('<option value="browser">' in page) == (not web_runtime.fault())
 
 
 def test_what_is_private_is_for_its_owner(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from briskseg.data.dataset import Unlabeled
     from briskseg.runtime.predictor import Predictor
 
+LOADING = "loading; the first time here backends are measured"
+
 ModelArgument = Annotated[
     Path,
     typer.Argument(
@@ -117,7 +119,7 @@ def load_model(
     from briskseg.runtime.load import load
 
     model = fetched_model(model, backend)
-    with Console(stderr=True).status("loading; the first time here backends are measured"):
+    with Console(stderr=True).status(LOADING):
         predictor = load(model, backend, threads)
     if window_hw is None:
         return predictor

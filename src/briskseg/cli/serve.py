@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +15,8 @@ import typer
 
 from briskseg.cli import app, options
 from briskseg.core.wording import counted
+
+_SILENCE_S = 2.0
 
 _Host = Annotated[
     str, typer.Option(help="The address to listen at; 0.0.0.0 is every one of this machine.")
@@ -92,9 +97,10 @@ def serve(
     from briskseg.serving.settings import Settings, Token, default_pixels
 
     token = None if token_file is None else Token.read(token_file)
-    name, model = model_name(model), options.fetched_model(model, backend)
     with bind(host, port) as bound:
-        predictor = options.load_model(model, backend, threads, window, stride)
+        name, model = model_name(model), options.fetched_model(model, backend)
+        with _said_when_late():
+            predictor = options.load_model(model, backend, threads, window, stride)
         has_windows = window is not None
         settings = Settings(
             workers=workers,
@@ -127,6 +133,20 @@ def serve(
         with opencv_silenced():
             answered = serve_predictor(predictor, name, settings, bound, page, begun)
     print(f"ended; {counted(answered, 'request')} answered")
+
+
+@contextmanager
+def _said_when_late() -> Iterator[None]:
+    """A line for whoever reads the log, where loading takes long; a terminal shows it anyway."""
+    late = threading.Timer(
+        _SILENCE_S, print, [options.LOADING], {"file": sys.stderr, "flush": True}
+    )
+    if not sys.stderr.isatty():
+        late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def _is_local(host: str) -> bool:
