@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import briskseg
 from briskseg.data.synthetic import draw_scene
-from briskseg.runtime.model_files import find_files
+from briskseg.runtime.model_files import find_files, model_name
 
 MODEL = "fast-scnn-camvid11"
 
@@ -97,6 +98,25 @@ def test_ovms_config_lists_every_model_once(command, tmp_path):
     done = command("export", MODEL, "--to", "ovms", "--out", tmp_path)
     assert done.status == 2
     assert "model.onnx is there already" in done.err
+    shutil.rmtree(tmp_path / MODEL)
+    assert command("export", MODEL, "--to", "ovms", "--out", tmp_path).status == 0
+    config = json.loads((tmp_path / "config.json").read_text())
+    names = [entry["config"]["name"] for entry in config["model_config_list"]]
+    assert sorted(names) == ["erfnet-camvid11", MODEL]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/a.b/model.v2.onnx", "model.v2"),
+        ("b.ncnn.param", "b"),
+        (MODEL, MODEL),
+        ("hf://me/net.v2", "net.v2"),
+        ("hf://me/net.v2@v1.0", "net.v2"),
+    ],
+)
+def test_a_model_has_its_file_s_name_without_the_ending(path, name):
+    assert model_name(Path(path)) == name
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"model_config_list": 7}'])

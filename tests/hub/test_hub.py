@@ -378,11 +378,12 @@ def test_what_is_served_is_what_was_fetched(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
     hub.requests.clear()
-    with serving(model="hf://me/streets") as server:
+    hub.repos["me/streets.v2"] = hub.repos["me/streets"]
+    with serving(model="hf://me/streets.v2") as server:
         page = urlopen(f"{server.address}/").read().decode()
-        model = json.load(urlopen(f"{server.address}/v2/models/streets"))
+        model = json.load(urlopen(f"{server.address}/v2/models/streets.v2"))
     assert fetched(hub) & SENT == {"model.onnx"}
-    assert model["name"] == "streets"
+    assert model["name"] == "streets.v2"
     assert '<option value="server">' in page
     assert ('<option value="browser">' in page) == (not web_runtime.fault())
 

@@ -13,9 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
-from briskseg.core.exported import Exported
+from briskseg.core.exported import Exported, read_exported
 from briskseg.core.types import Image
 from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 
@@ -125,16 +127,29 @@ def export(
 
 
 def _of_onnx(ready: Path, chosen: Format, out: Path) -> Export:
-    """A page or a server's folder with this ONNX file as it is."""
-    from briskseg.export.model_repository import copy_onnx
-    from briskseg.export.web_page import write_page
+    """A page or a server's folder with this ONNX file as it is, once it has run.
 
-    file = out / chosen.inside
-    if chosen.config:
-        card, exported = copy_onnx(ready, file)
-    else:
-        card, exported = write_page(ready, file, chosen.page)
-    return Export(out, chosen, card, exported, None)
+    Raises RequestError as `web_page.page`, WeightsError for a file without card, or that cannot be
+    run or written.
+    """
+    from briskseg.core.files.atomic import write_whole
+    from briskseg.runtime.backends.onnx_backend import OnnxBackend
+
+    card, exported = read_exported(ready)
+    shape = (*(exported.size or card.input.size or (64, 64)), 3)
+    OnnxBackend(ready).infer(np.zeros(shape, np.uint8))  # whoever loads it could not mend it
+    content = ready.read_bytes()
+    if chosen.page:
+        from briskseg.export.web_page import page
+
+        content = page(content, card, exported, chosen.page).encode()
+    done = Export(out, chosen, card, exported, None)
+    try:
+        done.file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(done.file, content)
+    except OSError as error:
+        raise WeightsError(f"{done.file} cannot be written: {error.strerror or error}") from None
+    return done
 
 
 def _of_weights(

@@ -11,18 +11,12 @@ Both servers speak the protocol of `briskseg serve`, and name the tensors as it 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
-
-from briskseg.core.card import Card
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.exported import Exported, read_exported
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size, parse_json
 from briskseg.export import Export
-from briskseg.runtime.backends.onnx_backend import OnnxBackend
 
 _OVMS = "config.json"
 _PBTXT = """# {summary}
@@ -38,22 +32,6 @@ output [
   {{ name: "logits" data_type: TYPE_FP32 dims: [ -1, {classes}, -1, -1 ] }}
 ]
 """
-
-
-def copy_onnx(onnx: Path, path: Path) -> tuple[Card, Exported]:
-    """Copy an .onnx file of ours, once it has run, to `path` and its folders; what it says.
-
-    Raises WeightsError for a file without card, or that cannot be run or written.
-    """
-    card, exported = read_exported(onnx)
-    shape = (*(exported.size or card.input.size or (64, 64)), 3)
-    OnnxBackend(onnx).infer(np.zeros(shape, np.uint8))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(onnx, path)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
-    return card, exported
 
 
 def write_triton(done: Export) -> None:

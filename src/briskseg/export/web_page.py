@@ -19,12 +19,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from briskseg.core.card import Card
-from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.errors import RequestError
 from briskseg.core.exported import NETWORK_IMAGES, Exported, read_exported
-from briskseg.core.files.atomic import write_whole
 from briskseg.core.onnx_pruning import prune
 from briskseg.export import web_runtime
 from briskseg.export.formats import Runs
@@ -77,25 +74,6 @@ def write_web(
 write_webgpu = functools.partial(write_web, kind="webgpu")
 
 
-def write_page(onnx: Path, path: Path, kind: str) -> tuple[Card, Exported]:
-    """Write an .onnx file of ours as the page `path`, and its folder; return what the file says.
-
-    Raises RequestError as `write_web`, WeightsError for a file without card, or that cannot be run
-    or written.
-    """
-    _check_runtime()
-    card, exported = read_exported(onnx)
-    shape = (*(exported.size or card.input.size or (64, 64)), 3)
-    OnnxBackend(onnx).infer(np.zeros(shape, np.uint8))  # the browser's user could not mend it
-    content = page(onnx.read_bytes(), card, exported, kind).encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
-    return card, exported
-
-
 def _check_runtime() -> None:
     if wrong := web_runtime.fault():
         raise RequestError(
@@ -105,7 +83,8 @@ def _check_runtime() -> None:
 
 
 def page(model: bytes, card: Card, exported: Exported, kind: str) -> str:
-    """The whole page, for a serialized ONNX file of ours."""
+    """The whole page, for a serialized ONNX file of ours. Raises RequestError as `write_web`."""
+    _check_runtime()
     config = {**_config(card, exported), "webgpu": kind == "webgpu"}
     return _page(card, config, _content(model, kind), {"places": "", "footer": _NOWHERE})
 
