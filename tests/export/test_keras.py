@@ -66,7 +66,7 @@ def test_a_file_that_disagrees_is_not_kept(model, command, monkeypatch):
         (
             ["--to", "kers"],
             "unknown format 'kers'; did you mean 'keras'? choices: onnx, openvino, litert, ncnn, "
-            "coreml, keras, web, triton, ovms\n",
+            "coreml, keras, web, webgpu, triton, ovms\n",
         ),
         (
             ["--to", "keras"],

@@ -41,9 +41,9 @@ class Input:
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
-    A folder gives every image and video in it and below, except what lies in `out` and files whose
-    name begins with a dot; its results keep the folders below it. `name_%04d.png` gives the images
-    that are numbered so. Names that would meet in `out` get -2, -3 ... in this order.
+    A folder gives every image and video in it and below, except what lies in `out` and what macOS
+    leaves beside files (`._NAME`); its results keep the folders below it. `name_%04d.png` gives the
+    images that are numbered so. Names that would meet in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type,
     DataError for a name with characters that no terminal shows.
     """
@@ -75,9 +75,8 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        below = ((file, file.relative_to(path)) for file in sorted(path.rglob("*")))
-        shown = (file for file, name in below if not name.name.startswith("."))
-        files = [file for file in shown if _is_input(file, out)]
+        there = (file for file in sorted(path.rglob("*")) if not file.name.startswith("._"))
+        files = [file for file in there if _is_input(file, out)]
         found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
         none = f"the folder {path} holds no image and no video"
     elif path.exists():
