@@ -277,6 +277,26 @@ def test_a_model_that_gives_labels_alone_has_no_confidence(
     assert rows["01.png"]["histogram"] == np.bincount((image[..., 0] % 3).ravel()).tolist()
 
 
+def test_the_image_at_which_the_network_fails_is_named(
+    command, weights_file: Path, photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from briskseg.core.errors import WeightsError
+    from briskseg.runtime.backends.torch_backend import TorchBackend
+
+    run = TorchBackend.run
+
+    def failing(self: TorchBackend, image_hwc: np.ndarray, at_own_size: bool) -> np.ndarray:
+        if np.array_equal(image_hwc, draw(5)):
+            raise WeightsError("model.safetensors cannot be run: no such luck")
+        return run(self, image_hwc, at_own_size)
+
+    monkeypatch.setattr(TorchBackend, "run", failing)
+    words = ("label", photos, "--model", weights_file, "--out", tmp_path / "out", "--workers", 1)
+    done = command(*words)
+    assert done.status == 1
+    assert "05.png: model.safetensors cannot be run: no such luck" in done.err
+
+
 def test_a_full_disk_is_said_and_nothing_is_lost(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

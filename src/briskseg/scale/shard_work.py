@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from briskseg.core.errors import BriskError, DataError
+from briskseg.core.errors import BriskError, DataError, WeightsError
 from briskseg.core.files.limits import MAX_SHARD_MEMBERS, max_pixels
 from briskseg.core.files.pictures import most_bytes
 from briskseg.core.files.safe_names import check_file_name, printable
@@ -110,8 +110,8 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
                 return _Labeled(item, None, None, printable(str(image)))
             try:
                 return _Labeled(item, *predictor.with_confidence(image))
-            except BriskError as error:
-                raise type(error)(f"{printable(item.name)}: {error}") from None
+            except WeightsError as error:
+                raise WeightsError(f"{printable(item.name)}: {error}") from None
 
         def encode(labeled: _Labeled) -> tuple[Row, object]:
             row = _row(labeled, len(classes))
