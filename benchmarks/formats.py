@@ -8,8 +8,9 @@ rounded to int8. Without one: what is shipped, and every other network.
 
 Labels are compared on 20 images of val, each of the size that the files take, with those that the
 network gives in torch; mIoU is of the whole val split, at the labels' size. int8 is kept whatever
-it loses. Milliseconds are medians from image to labels in two threads, in turns with the other
-formats of the network; of the page, which has threads too, what it says itself.
+it loses. Milliseconds are medians from image to labels in two threads, each file's in a process of
+its own, as `briskseg bench` has it; Keras' in this one, alone; the page's are what it says itself,
+with threads.
 
 What cannot be made, or is not installed, is named below the table.
 """
@@ -35,6 +36,7 @@ from tests.web.browser import Browser
 from tests.web.servers import serve
 
 from briskseg import create_model, open_dataset
+from briskseg.benchmark.speed import Candidate, measure
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import BriskError
 from briskseg.core.images import resize_image, write_png
@@ -48,7 +50,7 @@ from briskseg.models import MODELS
 from briskseg.runtime.load import open_file
 from briskseg.runtime.model_files import find_weights, read_file, shipped_files
 
-COMPARED, THREADS, WARM_UP, ANY_LOSS = 20, 2, 2, 101.0
+COMPARED, THREADS, ANY_LOSS = 20, 2, 101.0
 FORMATS = {  # name: (--to, what runs it, in int8)
     "onnx": ("onnx", "onnx", False),
     "openvino": ("openvino", "openvino", False),
@@ -64,10 +66,12 @@ Labels = Callable[[np.ndarray], np.ndarray]  # image (H, W, 3) uint8 RGB -> labe
 
 
 class Way(NamedTuple):
-    """A file in use. reported: milliseconds of the last image, where the file's user tells them."""
+    """A file in use. candidate: for `measure`, where one of our backends runs it. reported: the
+    milliseconds of the last image, where what runs it tells them."""
 
     megabytes: float
     labels: Labels
+    candidate: Candidate | None = None
     reported: Callable[[], float] | None = None
 
 
@@ -113,7 +117,7 @@ def open_page(page: Path, folder: Path, stack: ExitStack) -> Way:
         stages = dict(row.rsplit("\t", 1) for row in rows if "\t" in row)
         return sum(float(stages[stage]) for stage in ("network", "decode"))
 
-    return Way(page.stat().st_size / 1e6, labels, reported)
+    return Way(page.stat().st_size / 1e6, labels, reported=reported)
 
 
 def open_way(
@@ -131,7 +135,9 @@ def open_way(
     if to == "keras":
         logits = open_keras(import_keras(), written.file)
         return Way(megabytes, lambda image: logits(image).argmax(axis=0).astype(np.uint8))
-    return Way(megabytes, open_file(written.file, backend, THREADS))
+    precision = "int8" if in_int8 else "float32"
+    candidate = Candidate(name, written.file, backend, precision, THREADS, size_hw)
+    return Way(megabytes, open_file(written.file, backend, THREADS), candidate)
 
 
 def suffix_for(to: str) -> str:
@@ -173,22 +179,34 @@ def rows_of(
             yield (
                 f"{weights.stem:24} {name:14} {way.megabytes:5.1f} MB "
                 f"{100 * differing / sum(labels.size for labels in expected):9.4f} % {miou} "
-                f"{times[name]:7.1f} ms"
+                f"{times.get(name, float('nan')):7.1f} ms"
             )
         yield from missing
 
 
 def timed(ways: dict[str, Way], image: np.ndarray, rounds: int) -> dict[str, float]:
     """Median milliseconds of each."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + WARM_UP):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way.labels(image)
-            elapsed = 1e3 * (time.perf_counter() - started)
-            if number >= WARM_UP:
-                taken[name].append(way.reported() if way.reported else elapsed)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.png"
+        write_png(file, image)
+        files = [way.candidate for way in ways.values() if way.candidate is not None]
+        images = {candidate.size_hw: file for candidate in files}
+        for timing in measure(files, images).timings if files else ():
+            stages = ("resize", "inference", "decode")
+            found[timing.candidate.model] = sum(map(timing.median, stages))
+    for name, way in ways.items():
+        if way.candidate is None:
+            found[name] = statistics.median(alone(way, image) for _ in range(rounds))
+    return found
+
+
+def alone(way: Way, image: np.ndarray) -> float:
+    """Milliseconds of one image."""
+    started = time.perf_counter()
+    way.labels(image)
+    elapsed = 1e3 * (time.perf_counter() - started)
+    return way.reported() if way.reported else elapsed
 
 
 def score(way: Way, dataset: Dataset, size_hw: tuple[int, int]) -> float:

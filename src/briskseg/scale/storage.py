@@ -283,8 +283,8 @@ def _is_abandoned(scratch: Path) -> bool:
             os.kill(int(process), 0)
         except ProcessLookupError:
             return True
-        except PermissionError:
-            return False
+        except (PermissionError, ValueError):  # another user's, or no folder of ours
+            pass
         return False
     return time.time() - scratch.stat().st_mtime > _DAY
 
