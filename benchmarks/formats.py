@@ -48,7 +48,7 @@ from briskseg.export.keras_file import _open as open_keras
 from briskseg.export.keras_file import import_keras
 from briskseg.models import MODELS
 from briskseg.runtime.load import open_file
-from briskseg.runtime.model_files import find_weights, read_file, shipped_files
+from briskseg.runtime.model_files import find_weights, model_name, read_file, shipped_files
 
 COMPARED, THREADS, ANY_LOSS = 20, 2, 101.0
 FORMATS = {  # name: (--to, what runs it, in int8)
@@ -147,6 +147,7 @@ def suffix_for(to: str) -> str:
 
 
 def rows_of(
+    title: str,
     weights: Path,
     trained: bool,
     names: list[str],
@@ -177,7 +178,7 @@ def rows_of(
             )
             miou = f"{100 * score(way, dataset, size_hw):6.2f} %" if trained else f"{'-':>8}"
             yield (
-                f"{weights.stem:24} {name:14} {way.megabytes:5.1f} MB "
+                f"{title:24} {name:14} {way.megabytes:5.1f} MB "
                 f"{100 * differing / sum(labels.size for labels in expected):9.4f} % {miou} "
                 f"{times.get(name, float('nan')):7.1f} ms"
             )
@@ -242,7 +243,15 @@ def main() -> None:
             else:
                 scored = dataset
                 weights = save_random(model, dataset, (height, width), Path(folder))
-            rows = rows_of(weights, trained, given.only, (height, width), scored, given.rounds)
+            rows = rows_of(
+                model_name(Path(model)),
+                weights,
+                trained,
+                given.only,
+                (height, width),
+                scored,
+                given.rounds,
+            )
             for row in rows:
                 print(row, flush=True)
 
