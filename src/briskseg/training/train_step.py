@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.recipe import OptimizerPart, SchedulePart
+from briskseg.training.depthwise_gradients import fast_depthwise_gradients
 from briskseg.training.machine import Machine
 from briskseg.training.task import Task
 
@@ -23,6 +24,7 @@ class TrainStep:
         self.task = task
         self.model: nn.Module = task  # or what wraps it for several processes
         self.machine, self.clip = machine, task.training_part.clip
+        self.depthwise = fast_depthwise_gradients(machine.device, machine.precision)
         # a fused optimizer is faster and rules out clipping
         optimizer, fused = task.training_part.optimizer, self.clip is None
         self.optimizer = make_optimizer(optimizer, task.network, fused)
@@ -50,7 +52,7 @@ class TrainStep:
     def __call__(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
         """The loss before the step, a scalar on the device."""
         self.optimizer.zero_grad()
-        with self.machine.autocast():
+        with self.machine.autocast(), self.depthwise:
             loss: Tensor = self.model(images, labels, stage)
         torch.autograd.backward(self.scaler.scale(loss))
         if self.clip is not None:
