@@ -41,7 +41,7 @@ compat: .venv/installed .venv-oldest/installed
 	.venv-oldest/bin/python tests/compat/run_files.py build/compat
 
 phone: .venv-litert/installed
-	OMP_NUM_THREADS=1 .venv-litert/bin/pytest -p no:anyio -k 'litert or ncnn or coreml or core_ml or phone' tests/export tests/test_every_export.py
+	OMP_NUM_THREADS=1 .venv-litert/bin/pytest -p no:anyio -k 'litert or ncnn or coreml or core_ml or phone or test_recipe' tests/export tests/test_every_export.py tests/test_recipe.py
 
 bench: .venv/installed
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

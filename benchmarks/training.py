@@ -29,8 +29,8 @@ from briskseg.data.synthetic import draw_dataset
 from briskseg.recipe import load_recipe
 
 SIZE = (360, 480)
-CASES = {"erfnet": 6, "fast_scnn": 16}  # network: batch
-RECIPES = {"erfnet": "erfnet-camvid11", "fast_scnn": "fast-scnn-camvid11"}
+CASES = {"erfnet": 6, "fast_scnn": 16, "lite_seg": 8}  # network: batch
+RECIPES = {name: name.replace("_", "-") + "-camvid11" for name in CASES}
 WARM = 3  # steps before the clock
 ROUNDS = 3
 

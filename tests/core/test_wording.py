@@ -11,6 +11,8 @@ from briskseg.core.wording import counted
         ((1, "image"), "1 image"),
         ((0, "image"), "0 images"),
         ((2, "class"), "2 classes"),
+        ((2, "patch"), "2 patches"),
+        ((80, "epoch"), "80 epochs"),
         ((1, "file is", "files are"), "1 file is"),
         ((3, "file is", "files are"), "3 files are"),
     ],

@@ -15,6 +15,7 @@ import functools
 import http.client
 import json
 import sys
+import time
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.serving.processes import MODEL, Server, serving
 
 from briskseg.core.errors import BriskError
 
+IDLE_S = 2.0  # the server closes a connection that has been idle for 5 s, and may while we send
 MOST_GROWTH_MB = 200.0  # of a process that decodes images of up to 33 million pixels
 
 
@@ -56,14 +58,17 @@ def send_bodies(server: Server, first: int, cases: int) -> None:
     found = Counter[str]()
     kinds = [name.removeprefix("serve-") for name in DOORS if name.startswith("serve-")]
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    answered = time.monotonic()
     for number in range(first, first + cases):
         kind = kinds[number % len(kinds)]
         data = DOORS[f"serve-{kind}"].random_case(number)
         path, headers, body = request_of(kind, data)
         path = path.replace(INFER, f"/v2/models/{MODEL}/infer")
+        if time.monotonic() - answered > IDLE_S:
+            connection.close()  # the next request opens it again
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
-        content = answer.read()
+        content, answered = answer.read(), time.monotonic()
         text = content.decode("utf-8", "replace")
         try:
             checked(

@@ -133,6 +133,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
         briskseg.load(weights_file, backend="troch")
     with pytest.raises(RequestError, match="threads is 0, expected at least 1"):
         briskseg.load(weights_file, threads=0)
+    with pytest.raises(RequestError, match="callers is 0, expected at least 1"):
+        briskseg.load(weights_file, callers=0)
 
 
 def test_stages_are_told_in_their_order(weights_file: Path) -> None:

@@ -156,6 +156,14 @@ def test_a_finished_run_is_not_trained_again(run: Path, streets: Path) -> None:
     assert (run / "metrics.csv").read_text() == before
 
 
+def test_a_run_goes_on_by_the_recipe_in_its_folder(run: Path, tmp_path: Path, command) -> None:
+    done = command("train", "--out", run, "--resume")
+    assert done.status == 0
+    assert "steps: none is left to train" in done.err
+    done = command("train", "--out", tmp_path, "--resume")
+    assert (done.status, f"{tmp_path} holds no run to go on with" in done.err) == (2, True)
+
+
 def test_an_all_ignored_image_is_no_reason_to_stop(tmp_path: Path, command: Callable) -> None:
     data = draw_dataset(tmp_path / "data", train=4, val=2, size_hw=(48, 64), seed=1)
     for label in (data / "labels").rglob("*.png"):

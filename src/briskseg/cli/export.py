@@ -189,7 +189,7 @@ def _print(done: Export, ran: Ran) -> None:
     if agreement is not None:
         print(f"ran      {ran}, beside the network itself")
         print(
-            f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
+            f"{'agrees ' if done.scored is None else 'float32'}  to {agreement.difference:.1e} of the logits' standard deviation, "
             f"on {counted(agreement.images, 'image')}"
             f"{', and in every label' if agreement.labels else ''}"
         )

@@ -104,7 +104,12 @@ def fetched_model(model: Path, backend: str) -> Path:
 
 
 def load_model(
-    model: Path, backend: str, threads: int | None, window: str | None, stride: str | None
+    model: Path,
+    backend: str,
+    threads: int | None,
+    window: str | None,
+    stride: str | None,
+    callers: int = 1,
 ) -> Predictor:
     """As `briskseg.load`, seeing images through windows where these were asked for.
 
@@ -120,7 +125,7 @@ def load_model(
 
     model = fetched_model(model, backend)
     with Console(stderr=True).status(LOADING):
-        predictor = load(model, backend, threads)
+        predictor = load(model, backend, threads, callers)
     if window_hw is None:
         return predictor
     from briskseg.runtime.sliding_window import WindowPredictor

@@ -100,7 +100,7 @@ def serve(
     with bind(host, port) as bound:
         name, model = model_name(model), options.fetched_model(model, backend)
         with _said_when_late():
-            predictor = options.load_model(model, backend, threads, window, stride)
+            predictor = options.load_model(model, backend, threads, window, stride, workers)
         has_windows = window is not None
         settings = Settings(
             workers=workers,

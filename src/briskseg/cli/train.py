@@ -84,7 +84,9 @@ def train(
     processes = launched(devices)
     is_first = processes.is_first  # of several processes one speaks
     fitted: list[str] = []
-    if recipe is None:
+    if recipe is None and data is None and resume and out is not None:
+        recipe = _recipe_of_run(out)
+    elif recipe is None:
         recipe, fitted = _chosen_recipe(data, processes)
     described = load_recipe(recipe, [*fitted, *(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
@@ -111,6 +113,19 @@ def train(
 
 def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
+
+
+def _recipe_of_run(run: Path) -> str:
+    """The recipe that a run folder keeps, with all that was changed of it."""
+    from briskseg.runs.run_folder import RunFolder
+
+    file = RunFolder(run).recipe
+    if not file.is_file():
+        raise RequestError(
+            f"{run} holds no run to go on with, expected a folder with {file.name} that "
+            "`briskseg train` made; leave out --resume and name a recipe to begin one"
+        )
+    return str(file)
 
 
 def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[str]]:

@@ -271,6 +271,7 @@ def _check_out(out: Path, chosen: Format) -> None:
     beside = [out.with_suffix(chosen.beside)] if chosen.beside else []
     for file in (out / chosen.inside, *beside):
         if file.exists():
+            kind = "folder" if chosen.inside else "file"
             raise RequestError(
-                f"{file} is there already; remove it, or name another file with --out"
+                f"{file} is there already; remove it, or name another {kind} with --out"
             )

@@ -42,6 +42,7 @@ class BiSeNetV2(Network):
     """Options: `variant` is "coincheung" or "mmsegmentation"; `auxiliary` says whether it has the
     four heads that only training uses."""
 
+    last = "head.2"
     factor = None
 
     def __init__(
@@ -92,12 +93,6 @@ class BiSeNetV2(Network):
         stages = self._stages(images)
         logits = resize(stages["logits"], images.shape[-2:])
         return {"logits": logits, **{name: head(stages[name]) for name, head in self.heads.items()}}
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
         aux2 = self.stem(images)

@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import ImageMean, Network, TrainingOutput
 
 
 class DDRNet23Slim(Network):
     """Option: `auxiliary` says whether it has the head on the detail branch that only training
     uses."""
 
+    last = "head.5"
     factor = None
 
     def __init__(self, classes: int, *, auxiliary: bool = True) -> None:
@@ -74,12 +75,6 @@ class DDRNet23Slim(Network):
             outputs["aux"] = self.aux_head(detail)
         return outputs
 
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
-
     def _branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse logits, and the detail branch after the first exchange, before ReLU."""
         x = self.stem(images)
@@ -124,14 +119,6 @@ class DeepAggregationPooling(nn.Module):
             scales.append(process(resize(pool(x), x.shape[-2:]) + scales[-1]))
         pooled: Tensor = self.compression(torch.cat(scales, dim=1)) + self.shortcut(x)
         return pooled
-
-
-class ImageMean(nn.Module):
-    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
-    that mixes integers with floats, which no runtime takes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=True)
 
 
 class BasicBlock(nn.Module):

@@ -24,6 +24,7 @@ EPSILON = 1e-15
 class EfficientViTB0(Network):
     """It has no options and no heads that only training uses."""
 
+    last = "classifier.1"
     # `forward_coarse` is full size: no decoder of labels here enlarges bicubically
     extends = (32, 1)
 
@@ -49,12 +50,6 @@ class EfficientViTB0(Network):
     def forward(self, images: Tensor) -> Tensor:
         logits = F.interpolate(self._logits(images), scale_factor=8, mode="bicubic")
         return logits[..., : images.shape[-2], : images.shape[-1]]
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.classifier[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _logits(self, images: Tensor) -> Tensor:
         """(N,classes,H/8,W/8), H and W extended."""

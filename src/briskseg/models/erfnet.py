@@ -28,6 +28,7 @@ class ERFNet(Network):
     that where it starts from a pretrained encoder.
     """
 
+    last = "decoder.output_conv"
     extends = (8, 1)  # to a multiple of the encoder's stride
 
     def __init__(
@@ -72,12 +73,6 @@ class ERFNet(Network):
 
     def export_form(self) -> ExportForm:
         return ERFNetExportForm(self)
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.decoder.output_conv.bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _decode(self, features: Tensor, images: Tensor) -> Tensor:
         logits: Tensor = self.decoder(features)

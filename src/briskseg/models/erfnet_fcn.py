@@ -30,6 +30,7 @@ class ERFNetFCN(Network):
     a whole channel before the head's last convolution.
     """
 
+    last = "head.4"
     factor = 2
     extends = (8, 1)  # to a multiple of the encoder's stride
 
@@ -69,12 +70,6 @@ class ERFNetFCN(Network):
         """Logits (N,classes,h,w) at half the size of the extended images."""
         logits: Tensor = self.head(self.decoder(self.encoder(self.extended(images))))
         return logits
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
 
 class NonBottleneck1d(nn.Module):

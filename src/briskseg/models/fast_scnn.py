@@ -45,6 +45,7 @@ class FastSCNN(Network):
     """Options: `variant` is "mmsegmentation" or "tramac"; `auxiliary` says whether it has the heads
     that only training uses."""
 
+    last = "classifier.3"
     factor = None
 
     def __init__(
@@ -101,12 +102,6 @@ class FastSCNN(Network):
         heads = {f"aux_{i}": head(stages[branch]) for i, (branch, head) in enumerate(branches)}
         logits = resize(stages["logits"], images.shape[-2:], self.align_corners)
         return {"logits": logits, **heads}
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.classifier[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:
         fine = self.learning_to_downsample(self.extended(images))

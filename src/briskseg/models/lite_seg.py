@@ -34,6 +34,7 @@ class LiteSeg(Network):
     """Options: `encoder` is "lite0", "lite1" or "lite2", by rising accuracy and cost; `auxiliary`
     says whether it has the head that only training uses."""
 
+    last = "classifier"
     factor = 2
     extends = (32, 32)
 
@@ -68,10 +69,6 @@ class LiteSeg(Network):
         if self.auxiliary is not None:
             outputs["aux"] = self.auxiliary(eighth)
         return outputs
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        return self.classifier.bias
 
     def _stages(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits at 1/2 and the features at 1/8."""

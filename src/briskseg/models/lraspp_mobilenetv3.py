@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network
+from briskseg.models.network import ImageMean, Network
 
 
 class Row(NamedTuple):
@@ -52,6 +52,7 @@ LOW = 4  # the backbone's layer whose output the head takes at 1/8: the first on
 class LRASPP(Network):
     """It has no options and no heads that only training uses."""
 
+    last = "classifier.high_classifier"
     factor = None
 
     def __init__(self, classes: int) -> None:
@@ -77,12 +78,6 @@ class LRASPP(Network):
         logits: Tensor = self.classifier(low, self.backbone[LOW + 1 :](low))
         return logits
 
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.classifier.high_classifier.bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
-
 
 class Head(nn.Module):
     """Figure 10: the coarse features, weighed by channel, and the fine ones vote separately."""
@@ -101,14 +96,6 @@ class Head(nn.Module):
         x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=False)
         logits: Tensor = self.low_classifier(low) + self.high_classifier(x)
         return logits
-
-
-class ImageMean(nn.Module):
-    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
-    that mixes integers with floats, which no runtime takes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=True)
 
 
 class Bottleneck(nn.Module):

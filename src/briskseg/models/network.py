@@ -47,6 +47,8 @@ class Network(nn.Module, ABC):
     classes: int
     options: dict[str, bool | int | float | str]
 
+    last: str  # the name of the layer that gives the logits, which has a bias
+
     # What `forward_train` gives; an instance without auxiliary heads has fewer.
     outputs: tuple[TrainingOutput, ...] = (TrainingOutput("logits"),)
 
@@ -78,9 +80,9 @@ class Network(nn.Module, ABC):
         return ExportForm(self)
 
     @property
-    @abstractmethod
     def class_bias(self) -> nn.Parameter:
         """(classes,): what the last layer adds to each class's logits."""
+        return self.get_parameter(f"{self.last}.bias")
 
     def forward_encoder(self, images: Tensor) -> Tensor:
         """The logits (N,classes,h,w) of a head on the encoder, for a training stage of its own that
@@ -103,6 +105,14 @@ class Network(nn.Module, ABC):
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         logits: Tensor = super().__call__(*args, **kwargs)
         return logits
+
+
+class ImageMean(nn.Module):
+    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
+    that mixes integers with floats, which no runtime takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
 
 
 class ExportForm(nn.Module):

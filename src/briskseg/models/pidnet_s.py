@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import ImageMean, Network, TrainingOutput
 
 VARIANTS = ("official", "mmsegmentation")
 
@@ -27,6 +27,7 @@ class PIDNetS(Network):
     """Options: `variant` is "official" or "mmsegmentation"; `auxiliary` says whether it has the
     heads on the P and the D branch that only training uses."""
 
+    last = "head.6"
     factor = None
     align_corners = True  # of the last enlarging alone; everything inside is resized without
 
@@ -92,12 +93,6 @@ class PIDNetS(Network):
         if self.options["auxiliary"]:
             outputs |= {"aux": self.p_head(p), "boundary": self.d_head(d)}
         return outputs
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _branches(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The coarse logits, and what the heads see of the P and of the D branch."""
@@ -170,14 +165,6 @@ class ParallelPooling(nn.Module):
         pyramid = torch.cat([own, self.process(scales)], dim=1)
         pooled: Tensor = self.compression(pyramid) + self.shortcut(x)
         return pooled
-
-
-class ImageMean(nn.Module):
-    """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
-    that mixes integers with floats, which no runtime takes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=True)
 
 
 class BasicBlock(nn.Module):

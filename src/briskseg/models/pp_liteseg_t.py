@@ -23,6 +23,7 @@ POOLED = (1, 2, 4)  # cells on a side of each level of the context
 class PPLiteSegT(Network):
     """Option: `auxiliary` says whether it has the two heads that only training uses."""
 
+    last = "head.1"
     factor = None
 
     def __init__(self, classes: int, *, auxiliary: bool = True) -> None:
@@ -65,12 +66,6 @@ class PPLiteSegT(Network):
         if self.options["auxiliary"]:
             outputs |= {"aux1": self.aux1(x16), "aux2": self.aux2(x32)}
         return outputs
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _decoded(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The decoder's features at 1/8, 1/16 and 1/32 size."""

@@ -42,6 +42,7 @@ class SegFormerB0(Network):
     """Options: `variant`; `drop_path`, the probability with which the last block is skipped in
     training, of those before evenly less; `dropout` of channels before the last layer."""
 
+    last = "head.classifier"
     factor = None
     extends = (1, 32)  # the first reduction needs 8 positions at 1/4
 
@@ -78,12 +79,6 @@ class SegFormerB0(Network):
             levels.append(x)
         logits: Tensor = self.head(levels)
         return logits
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head.classifier.bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
 
 class Stage(nn.Module):

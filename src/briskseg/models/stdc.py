@@ -23,6 +23,7 @@ from briskseg.models.network import Network, TrainingOutput
 class STDC(Network):
     """Option: `auxiliary` says whether it has the three heads that only training uses."""
 
+    last = "head.1"
     factor = None
     align_corners = True  # of the last enlarging; inside, features are resized to the nearest
     blocks: tuple[int, int, int]  # in the stages at 1/8, 1/16 and 1/32 size
@@ -75,12 +76,6 @@ class STDC(Network):
             heads = {"aux16": self.aux16, "aux32": self.aux32, "detail": self.detail}
             outputs |= {name: head(features[name]) for name, head in heads.items()}
         return outputs
-
-    @property
-    def class_bias(self) -> nn.Parameter:
-        bias = self.head[-1].bias
-        assert isinstance(bias, nn.Parameter)
-        return bias
 
     def _features(self, images: Tensor) -> dict[str, Tensor]:
         x8 = self.stage3(self.stem(images))

@@ -154,7 +154,7 @@ def _short(found: Any) -> str:
     if isinstance(found, bool):
         return str(found).lower()
     try:
-        shown = printable(repr(found))
+        shown = printable(repr([*found] if isinstance(found, tuple) else found))  # as in YAML
     except ValueError:  # Python writes out no number of thousands of digits
         return "a number of thousands of digits"
     return shown if len(shown) <= 200 else f"{shown[:200]}..."

@@ -11,14 +11,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     model_validator,
 )
 
 from briskseg.recipe.yaml_text import dump_yaml
 
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 T = TypeVar("T")
-Listed = Annotated[T, Strict(False)]  # YAML has lists and no tuples; what is in them stays strict
+Listed = Annotated[T, BeforeValidator(_as_tuple)]  # YAML has lists and no tuples
 MOST = 1_000_000_000  # of what is counted: beyond it, libraries overflow or memory ends
 
 Share = Annotated[float, Field(ge=0, le=1)]

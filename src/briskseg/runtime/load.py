@@ -11,7 +11,9 @@ from briskseg.runtime.model_files import find_files
 from briskseg.runtime.predictor import Predictor, Ran
 
 
-def load(path: str | Path, backend: str = "auto", threads: int | None = None) -> Predictor:
+def load(
+    path: str | Path, backend: str = "auto", threads: int | None = None, callers: int = 1
+) -> Predictor:
     """The predictor of a run folder, a weights or exported file, a shipped name, or a repository on
     the Hub (hf://OWNER/NAME or hf://OWNER/NAME@REVISION), of which one file is downloaded.
 
@@ -19,19 +21,22 @@ def load(path: str | Path, backend: str = "auto", threads: int | None = None) ->
     predictor's `ran` says what was taken.
     backend: one of BACKENDS, or "auto": of the files and the backends that are installed the
     fastest whose labels are right on this machine, measured once and remembered in the user's cache
-    folder. threads: how many CPU threads the backend may use; None has that measured too.
+    folder. threads: how many CPU threads the backend may use; None has that measured too. callers:
+    how many threads will call the predictor at once: the CPU threads are divided among them, so
+    that together they get more done, and each waits longer.
     Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
     without a card, MissingExtraError where nothing that is installed runs the file.
     """
     check_backend(backend)
-    if threads is not None and threads < 1:
-        raise RequestError(f"threads is {threads}, expected at least 1")
+    for name, number in (("threads", threads), ("callers", callers)):
+        if number is not None and number < 1:
+            raise RequestError(f"{name} is {number}, expected at least 1")
     config = autotune(find_files(Path(path), backend), backend, threads)
-    return open_file(config.file, config.backend, config.threads)
+    return open_file(config.file, config.backend, config.threads, callers)
 
 
-def open_file(file: Path, backend: str, threads: int | None = None) -> Predictor:
+def open_file(file: Path, backend: str, threads: int | None = None, callers: int = 1) -> Predictor:
     """The predictor of this file on this backend. Raises as `BackendKind.open`."""
     kind = BACKENDS[backend]
-    opened, card = kind.open(file, threads)
+    opened, card = kind.open(file, threads, callers)
     return Predictor(opened, card, Ran(str(file), backend, kind.precision_of(file)))

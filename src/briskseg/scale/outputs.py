@@ -9,9 +9,10 @@ import io
 import itertools
 import json
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from briskseg.core.images import png_bytes
 from briskseg.core.types import Labels
@@ -19,29 +20,34 @@ from briskseg.scale.parquet_files import LabelsWriter, Row, runs_of
 from briskseg.scale.storage import Storage
 
 
-class Output(Protocol):
+class Output(ABC):
     """A context: at its end what was made is put where it belongs, unless an exception ends it.
 
     Made with storage, scratch folder, the shard's name, and facts for the files. Raises OSError
     where the scratch folder cannot be written, BriskError where the storage.
     """
 
+    @abstractmethod
     def __init__(
         self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
     ) -> None: ...
 
+    @abstractmethod
     def encode(self, labels_hw: Labels, target: str, row: Row) -> Any:
         """What `add` takes; says in the row where the labels will lie. target: their name without
         ending."""
 
-    def add(self, row: Row, encoded: Any) -> None: ...
+    def add(self, row: Row, encoded: Any) -> None:  # noqa: B027 (`encode` may have written it)
+        """Write what `encode` has made."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        return None
 
 
-class PngOutput:
+class PngOutput(Output):
     """TARGET.png: one channel of class indices."""
 
     def __init__(
@@ -56,17 +62,8 @@ class PngOutput:
         made.write_bytes(png_bytes(labels_hw, row.file))
         self._storage.put(made, row.file)
 
-    def add(self, row: Row, encoded: Any) -> None:
-        pass
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        pass
-
-
-class TarOutput:
+class TarOutput(Output):
     """SHARD.tar of TARGET.png and TARGET.json (size, histogram, confidence), as WebDataset reads
     it; the same bytes whenever it is made."""
 
@@ -92,9 +89,6 @@ class TarOutput:
         self._append(row.member, encoded)
         self._append(f"{row.member.removesuffix('.png')}.json", json.dumps(facts).encode())
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._tar.close()
         if kind is None:
@@ -106,7 +100,7 @@ class TarOutput:
         self._tar.addfile(info, io.BytesIO(data))
 
 
-class ParquetOutput:
+class ParquetOutput(Output):
     """labels/SHARD.parquet: run lengths, histogram and confidence, a row an image."""
 
     def __init__(
@@ -122,9 +116,6 @@ class ParquetOutput:
 
     def add(self, row: Row, encoded: Any) -> None:
         self._writer.add(row, encoded)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._writer.close()

@@ -49,8 +49,7 @@ Work = Callable[["Engine", Stopwatch], Result]
 class Engine:
     """Runs work in `settings.workers` threads, which share one predictor.
 
-    name: of the model. A predictor takes calls from several threads; while one thread has the
-    network, the others decode and encode.
+    name: of the model. predictor: loaded for so many callers.
     """
 
     def __init__(self, predictor: Predictor, name: str, settings: Settings) -> None:

@@ -258,8 +258,9 @@ def test_backends_that_do_not_fit_are_one_sentence(exported, weights_file, monke
 
 
 @pytest.mark.parametrize(("file", "backend"), [("model.onnx", "onnx"), ("model.xml", "openvino")])
-def test_several_threads_may_call_one_predictor(exported, file, backend):
-    predictor = briskseg.load(exported / file, backend, threads=1)
+@pytest.mark.parametrize("callers", [1, 4])
+def test_several_threads_may_call_one_predictor(exported, file, backend, callers):
+    predictor = briskseg.load(exported / file, backend, threads=2, callers=callers)
     images = [np.roll(IMAGE, shift, axis=1) for shift in range(12)]
     expected = [predictor(image) for image in images]
     with ThreadPoolExecutor(4) as pool:

@@ -76,9 +76,9 @@ def opened(
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
         check_content(path, what, data)
-        # Pillow would name the object that holds the bytes, by its address
-        is_unnamed = data is not None and isinstance(error, UnidentifiedImageError)
-        why = "damaged, or of no kind that is read" if is_unnamed else error
+        # Pillow would name the object that holds the bytes
+        is_unknown = isinstance(error, UnidentifiedImageError)
+        why = "damaged, or of no kind that is read" if is_unknown else error
         raise DataError(f"{path}: cannot be read as {what} ({why}){ending}") from error
 
 

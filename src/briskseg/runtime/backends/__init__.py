@@ -70,9 +70,12 @@ class BackendKind(NamedTuple):
         """Whether it runs files of this kind."""
         return suffix_of(file) in self.files
 
-    def open(self, file: Path, threads: int | None) -> tuple[Backend, Card]:
-        """The backend running `file`, and its card. Raises WeightsError for a damaged file or one
-        without a card, MissingExtraError without its package, BriskError where that is broken."""
+    def open(self, file: Path, threads: int | None, callers: int = 1) -> tuple[Backend, Card]:
+        """The backend running `file` for so many `callers` at once, and its card.
+
+        Raises WeightsError for a damaged file or one without a card, MissingExtraError without its
+        package, BriskError where that is broken.
+        """
         module, _, name = self.opener.partition(":")
         try:
             opener = getattr(importlib.import_module(f"briskseg.runtime.backends.{module}"), name)
@@ -81,7 +84,7 @@ class BackendKind(NamedTuple):
                 f"the package {self.package} is installed and cannot be imported: {error}; "
                 "install it again, or name another backend"
             ) from error
-        opened: tuple[Backend, Card] = opener.open(file, threads, **self.options)
+        opened: tuple[Backend, Card] = opener.open(file, threads, callers, **self.options)
         return opened
 
     def computes_in(self, precision: str) -> str:

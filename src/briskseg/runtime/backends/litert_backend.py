@@ -27,7 +27,7 @@ class LiteRTBackend(ExportedBackend):
 
     gives_labels = False
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, callers: int = 1) -> None:
         """Raises WeightsError where the file has no card, or LiteRT cannot run it."""
         super().__init__(path)
         self._lock = threading.Lock()

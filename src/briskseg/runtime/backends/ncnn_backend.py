@@ -30,7 +30,7 @@ class NcnnBackend(ExportedBackend):
 
     gives_labels = False
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, callers: int = 1) -> None:
         """Raises WeightsError where the file has no card, its .bin is missing or another's, or ncnn
         cannot run it."""
         super().__init__(path)
@@ -48,7 +48,7 @@ class NcnnBackend(ExportedBackend):
                 f"{path} and {weights.name} do not belong together ({error}); copy both, or export "
                 "it again"
             ) from None
-        self._network = _network(threads or available_threads())
+        self._network = _network(max(1, (threads or available_threads()) // callers))
         with standard_error_silenced():  # it tells of what is wrong
             failed = self._network.load_param_mem(param.text()) or self._network.load_model(
                 os.fspath(weights)

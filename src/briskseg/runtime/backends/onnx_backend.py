@@ -32,7 +32,7 @@ class OnnxBackend(ExportedBackend):
     Several threads may call it at once; they share the threads of ONNX Runtime.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, callers: int = 1) -> None:
         super().__init__(path)
         self._threads = threads
         self._sessions: dict[str, Any] = {}

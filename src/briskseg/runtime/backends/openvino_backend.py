@@ -13,6 +13,7 @@ import numpy as np
 
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
 from briskseg.core.exported import NETWORK_IMAGES
+from briskseg.core.parallel import available_threads
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image
 from briskseg.runtime.backends.exported_backend import ExportedBackend
@@ -30,10 +31,17 @@ class OpenVINOBackend(ExportedBackend):
     Those of the first `sizes` are fastest; where sizes keep changing, one network that takes any
     size serves the rest, which differs by rounding.
     precision: "float32", or "bfloat16" where the processor computes in it. Several threads may call
-    it at once: each has buffers of its own, which it uses again.
+    it at once: each has buffers of its own, which it uses again. callers: for so many of them the
+    processors are divided, where otherwise each call has them all and the others wait.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        callers: int = 1,
+        precision: str = "float32",
+    ) -> None:
         """Raises WeightsError where the file has no card or is no network, RequestError for a
         precision that the processor has not."""
         super().__init__(path)
@@ -45,6 +53,8 @@ class OpenVINOBackend(ExportedBackend):
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
+        if callers > 1:
+            self._options["NUM_STREAMS"] = min(callers, threads or available_threads())
         try:
             self._model = core().read_model(path)
         except RuntimeError as error:

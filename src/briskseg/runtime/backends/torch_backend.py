@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, load_weights
 from briskseg.core.errors import MissingExtraError
+from briskseg.core.parallel import available_threads
 from briskseg.runtime.decode.enlargement import Enlargement
 
 try:
@@ -42,12 +43,12 @@ class TorchBackend:
 
     @classmethod
     def open(
-        cls, path: Path, threads: int | None = None, device: str = "auto"
+        cls, path: Path, threads: int | None = None, callers: int = 1, device: str = "auto"
     ) -> tuple[TorchBackend, Card]:
         """The backend of a weights file, and its card.
 
-        threads: CPU threads, set for all of torch in this process. Raises WeightsError for a
-        damaged file or tensors that are not those of the card's network.
+        threads: CPU threads, divided by `callers` and set for all of torch in this process. Raises
+        WeightsError for a damaged file or tensors that are not those of the card's network.
         """
         tensors, card = load_weights(path)
         again = (
@@ -56,8 +57,8 @@ class TorchBackend:
         network = network_of(card.network, shapes_of(tensors), path, again)
         read = {name: torch.from_numpy(array) for name, array in tensors.items()}
         network.load_state_dict(network.state_dict() | read)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        if threads is not None or callers > 1:
+            torch.set_num_threads(max(1, (threads or available_threads()) // callers))
         return cls(network, card.input, device), card
 
     @torch.inference_mode()
