@@ -188,8 +188,9 @@ def _print(done: Export, ran: Ran) -> None:
     print(f"gives    {done.format.gives.format(**shape)}")
     if agreement is not None:
         print(f"ran      {ran}, beside the network itself")
+        agrees = "agrees " if done.scored is None else "float32"  # of int8 the table below tells
         print(
-            f"{'agrees ' if done.scored is None else 'float32'}  to {agreement.difference:.1e} of the logits' standard deviation, "
+            f"{agrees}  to {agreement.difference:.1e} of the logits' standard deviation, "
             f"on {counted(agreement.images, 'image')}"
             f"{', and in every label' if agreement.labels else ''}"
         )
