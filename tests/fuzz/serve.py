@@ -2,10 +2,10 @@
 
     python tests/fuzz/serve.py --cases 20000
 
-Up to half of them are what schemathesis makes of the server's OpenAPI document, right and wrong ones;
-the rest are damaged images, forms and tensors, as the doors of run.py make them. No answer may be a 5xx
-but 503, no connection may break, and the server's memory may not grow: it is printed after the
-first tenth of the cases and at the end.
+Up to half of them are what schemathesis makes of the server's OpenAPI document, right and wrong
+ones; the rest are damaged images, forms and tensors, as the doors of run.py make them. No answer
+may be a 5xx but 503, no connection may break, and the server's memory may not grow: it is printed
+after the first tenth of the cases and at the end.
 """
 
 from __future__ import annotations
