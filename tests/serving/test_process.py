@@ -251,7 +251,7 @@ def test_a_file_without_a_token_is_refused(command, tmp_path, content):
     file.write_bytes(content)
     done = command("serve", MODEL, "--token-file", file)
     assert done.status == 2
-    assert "holds no token, expected one line" in done.err
+    assert "expected one line of letters" in done.err
     done = command("serve", MODEL, "--token-file", tmp_path / "nothing")
     assert done.status == 2
     assert "cannot be read" in done.err

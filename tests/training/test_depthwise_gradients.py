@@ -66,11 +66,15 @@ def test_gradients_are_torchs_own(
 ) -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(channels, channels, kernel, stride, padding, dilation, channels, bias)
+    conv = conv.to(memory_format=torch.channels_last)
     images = torch.randn(2, channels, *size).contiguous(memory_format=torch.channels_last)
     exact = gradients(conv, images)
     with torch.autocast("cpu", torch.bfloat16), SlowGradients() as slow:
         with fast_depthwise_gradients(CPU, "bf16"):
             found = gradients(conv, images)
+        assert [x.grad.stride() for x in conv.parameters()] == [
+            x.stride() for x in conv.parameters()
+        ]
         assert slow.count == 0
         gradients(conv, images)
         assert slow.count > 0  # what this test counts is what torch itself does

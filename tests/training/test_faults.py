@@ -140,7 +140,7 @@ def test_an_image_spoiled_within_a_run(
         done = command(*words)
     assert done.status == 1
     assert f"{image}: {told}" in done.err
-    assert "then go on with: briskseg train demo" in done.err
+    assert "go on with: briskseg train demo" in done.err
     image.write_bytes(whole)
     goes_on(command, words, run)
 

@@ -187,9 +187,7 @@ def test_two_machines_one_killed_and_the_run_ends_as_if_it_had_not_been(
     os.kill(worker, signal.SIGKILL)
     assert all(agent.wait(timeout=60) for agent in agents)
     (said,) = (file.read_text() for file in (hosts[0] / "said").rglob("stderr.log"))
-    assert (
-        "another process of the run ended; the run is kept up to step 3; then go on with:" in said
-    )
+    assert "another process of the run ended; the run is kept up to step 3; go on with:" in said
     assert re.search(r"torchrun ... --no-python \S*briskseg train demo --out run ", said)
     assert "Traceback" not in said
     step = {

@@ -59,8 +59,9 @@ def repository_of(address: str) -> Repository | None:
         owner, name, revision = found.groups()
         if revision is None or _REVISION.fullmatch(revision):
             return Repository(owner, name, revision)
+    shown = f"hf://{address.removeprefix('hf:').lstrip('/')}"  # a path keeps one of two slashes
     raise RequestError(
-        f"{address} is no address of a model, expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
+        f"{shown} is no address of a model, expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION"
     )
 
 
@@ -125,8 +126,8 @@ def own_progress(hub: ModuleType) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What an error says, on one line and without tokens."""
     said = str(error).strip() or type(error).__name__
-    if error.__cause__ is not None:  # as where one of several files could not be sent
-        said = f"{said} {error.__cause__}"
+    cause = str(error.__cause__ or "")  # says more where one of several files could not be sent
+    said = said if cause in said else f"{said} {cause}"
     return without_tokens(printable(" ".join(said.split())))[:_LONGEST_REASON]
 
 

@@ -22,6 +22,7 @@ from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.files.tar_members import Member, TarMember, read_members
 from briskseg.core.images import IMAGE_SUFFIXES, read_image
 from briskseg.core.parallel import pipelined
+from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image, Labels
 from briskseg.core.wording import counted
 from briskseg.runtime.backends.exported_backend import ExportedBackend
@@ -84,7 +85,8 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
     """
     predictor = _predictor(work.file, work.backend, work.threads)
     try:
-        rows = _written(work, shard, predictor, note)
+        with opencv_silenced():  # what is damaged is told in the manifest
+            rows = _written(work, shard, predictor, note)
     except OSError as error:
         raise BriskError(
             f"{error.filename or work.out} cannot be written: {error.strerror or error}; make "

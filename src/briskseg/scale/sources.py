@@ -120,11 +120,11 @@ def _files(source: str, out: str) -> Iterator[tuple[str, str]]:
 
 def _named(locations: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Files named one by one: their names begin below the folder that holds them all."""
-    split = [location.split("/") for location in dict.fromkeys(locations)]
-    folders = zip(*(parts[:-1] for parts in split), strict=False)
+    split = {each: each.rpartition("://")[2].split("/") for each in locations}
+    folders = zip(*(parts[:-1] for parts in split.values()), strict=False)
     common = sum(1 for _ in itertools.takewhile(lambda level: len(set(level)) == 1, folders))
-    for parts in split:
-        yield "/".join(parts), "/".join(part for part in parts[common:] if part not in ("", ".."))
+    for location, parts in split.items():
+        yield location, "/".join(part for part in parts[common:] if part not in ("", ".."))
 
 
 def _expanded(source: str) -> list[str]:
@@ -240,7 +240,8 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
                 yield str(file), file.relative_to(root).as_posix()
     else:
         raise RequestError(
-            f"{path} is not there, expected a folder, a pattern, a list file (.txt) or tars"
+            f"{path} is not there, expected a folder, a pattern, a list file (.txt) or tars; in "
+            "braces stand numbers alone, as in 'DIR/{000..063}.tar'"
         )
 
 

@@ -37,8 +37,8 @@ class Gate:
         if self.accepted >= self._slots:
             raise Refused(
                 503,
-                f"{self.accepted} requests are accepted already, and {self._slots} are at once; "
-                f"ask again in {RETRY_S} s",
+                f"{self.accepted} requests are accepted already, expected fewer than {self._slots} "
+                f"(--workers and --queue); ask again in {RETRY_S} s",
                 "queue",
             )
         held = self._settings.body if length is None else length

@@ -161,7 +161,8 @@ def _images(asked: _Inference, binary: bytes, settings: Settings) -> list[Image]
             shown = printable(output.name[:100])
             raise Refused(400, f"no output '{shown}', expected '{LABELS}'", "tensor")
     if [each.name for each in asked.inputs] != [IMAGES]:
-        raise Refused(400, f"{len(asked.inputs)} inputs, expected one, '{IMAGES}'", "tensor")
+        named = ", ".join(f"'{printable(each.name[:100])}'" for each in asked.inputs[:10])
+        raise Refused(400, f"inputs named {named or 'nothing'}, expected one, '{IMAGES}'", "tensor")
     tensor = asked.inputs[0]
     if tensor.datatype != UINT8 or len(tensor.shape) != 4 or tensor.shape[3] != 3:
         found = f"{printable(tensor.datatype[:20])} of shape {tensor.shape}"

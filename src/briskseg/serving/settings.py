@@ -85,10 +85,11 @@ class Token:
                 "holds the token"
             ) from None
         except UnicodeDecodeError:
-            text = ""
+            text = " "
         if not text.isprintable() or not text or " " in text:
+            found = "several words, or signs beyond ASCII," if text else "nothing,"
             raise RequestError(
-                f"--token-file {path} holds no token, expected one line of letters, digits and "
+                f"--token-file {path} holds {found} expected one line of letters, digits and "
                 "signs; make one with: openssl rand -hex 32"
             )
         return cls(text)

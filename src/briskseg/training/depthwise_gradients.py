@@ -124,5 +124,6 @@ def gradient_of_weight(
         gradient, x, blocks, None, stride, padding, dilation, False, (0, 0), channels // block,
         (False, True, False),
     )  # fmt: skip
-    diagonal: Tensor = found.view(-1, block, block, *kernel).diagonal(0, 1, 2)
-    return diagonal.movedim(-1, 1).reshape(weight.shape)
+    diagonal = found.view(-1, block, block, *kernel).diagonal(0, 1, 2)
+    # in the weight's own layout: as what several processes sum up, and the optimizer reads
+    return torch.empty_like(weight).copy_(diagonal.movedim(-1, 1).reshape(weight.shape))

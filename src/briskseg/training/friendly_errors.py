@@ -75,7 +75,7 @@ def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskE
     if raised or isinstance(error, BriskError):
         is_data = isinstance(error, DataError) or not isinstance(error, BriskError)
         kind = DataError if is_data else TrainingError
-        return kind(f"{message}; {_saved(folder)}; then go on with: {how_to_resume}")
+        return kind(f"{message}; {_saved(folder)}; go on with: {how_to_resume}")
     if "more than 1 value per channel" in message:
         return TrainingError(
             "batch normalization needs more than one value a channel, and with this size and "
