@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import signal
@@ -20,6 +21,7 @@ from tests.serving.processes import MODEL, PATIENCE, Server, serving, waiting_se
 from briskseg.cli.options import LOADING
 from briskseg.core.errors import RequestError
 from briskseg.core.images import png_bytes
+from briskseg.serving.server import bind
 
 TEXT, BINARY, CLOSE = 1, 2, 8  # kinds of a stream's messages (RFC 6455, section 11.8)
 
@@ -285,3 +287,24 @@ def test_a_model_that_is_not_there_is_said(command, tmp_path):
     done = command("serve", tmp_path / "nothing.onnx", "--port", 0)
     assert done.status == 2
     assert "is not there" in done.err
+
+
+def test_the_parts_of_a_small_answer_are_sent_at_once():
+    """asyncio sets TCP_NODELAY for sockets that are named as TCP alone."""
+
+    async def accepted() -> int:
+        found = asyncio.get_running_loop().create_future()
+
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bind("127.0.0.1", 0) as bound:
+            async with await asyncio.start_server(answer, sock=bound):
+                _, writer = await asyncio.open_connection(*bound.getsockname())
+                is_set = await found
+                writer.close()
+        return is_set
+
+    assert asyncio.run(accepted())

@@ -29,7 +29,9 @@ _GRACE_S = 1.0  # for clients that keep connections open to hear that this one e
 def bind(host: str, port: int) -> socket.socket:
     """A socket with this address; it does not listen yet. Raises RequestError where it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # named as TCP: of such alone asyncio sends a small answer's parts at once (TCP_NODELAY), where
+    # the second would wait 40 ms for the client to acknowledge the first
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
