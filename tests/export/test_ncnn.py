@@ -207,3 +207,9 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
     assert done.status == 2
     assert "pip install 'briskseg[ncnn-export]'" in done.err
     assert [*model.parent.iterdir()] == [model]
+
+
+def test_a_mean_over_the_whole_image_keeps_its_axes(board, tmp_path):
+    """PP-LiteSeg's pyramid has one; exporting compares the file with the network."""
+    weights = draw_weights(tmp_path / "pp_liteseg_t.safetensors", "pp_liteseg_t", 5)
+    assert export(weights, "ncnn", size_hw=(96, 160)).agreement.difference < 1e-3

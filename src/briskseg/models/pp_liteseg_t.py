@@ -159,6 +159,8 @@ def conv_bn_relu(
 
 def averages(x: Tensor, cells: int) -> Tensor:
     """(N,C,H,W) -> (N,C,cells,cells), as `F.adaptive_avg_pool2d`."""
+    if cells == 1:  # a matrix of one row is a vector to pnnx, and its product one axis short
+        return x.mean((2, 3), keepdim=True)
     rows, columns = (cell_weights(size, cells, x) for size in x.shape[-2:])
     return torch.matmul(torch.matmul(rows, x), columns.T)
 
