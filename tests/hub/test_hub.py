@@ -21,9 +21,10 @@ import briskseg
 from briskseg.core.card import load_weights, read_card, save_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError
 from briskseg.core.exported import read_exported
+from briskseg.core.images import write_png
 from briskseg.data.synthetic import draw_dataset, draw_scene
 from briskseg.export import web_runtime
-from briskseg.hub.client import Repository
+from briskseg.hub.client import Repository, reason
 from briskseg.hub.model_card import model_card
 from briskseg.recipe import load_recipe
 from briskseg.runs.scores import read_scores
@@ -360,6 +361,18 @@ def test_a_cache_without_links_is_not_trusted(hub: Hub, pushed: None) -> None:
         briskseg.load("hf://me/streets")
     assert str(file) in str(raised.value)
     assert briskseg.load(file, "torch").card.network.name == "fast_scnn"
+
+
+def test_an_address_is_said_as_it_was_given(command, tmp_path: Path) -> None:
+    write_png(tmp_path / "image.png", draw_scene(0, (48, 64))[0])
+    done = command("predict", "hf://me", tmp_path / "image.png")
+    assert (done.status, "hf://me is no address of a model" in done.err) == (2, True)
+
+
+def test_what_a_hub_says_twice_is_said_once() -> None:
+    with pytest.raises(ConnectionError) as raised:
+        raise ConnectionError("no route to host") from OSError("no route to host")
+    assert reason(raised.value) == "no route to host"
 
 
 def test_a_hub_that_fails_in_between_is_no_hub_without_the_file(hub: Hub, pushed: None) -> None:

@@ -15,6 +15,7 @@ from tests.scale.conftest import contents, draw
 
 import briskseg
 from briskseg.core.images import read_image, write_png
+from briskseg.scale.sources import find_shards
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -238,6 +239,7 @@ def test_another_job_in_the_same_folder_is_refused(
         (["photos", "--to", "jpg"], "--to jpg, expected png or tar or parquet"),
         (["photos", "--ray", "auto", "--part", "1/2"], "--ray auto with --part"),
         (["{7..3}.tar"], "7 to 3 is no range"),
+        (["{a,b}.tar"], "in braces stand numbers alone, as in 'DIR/{000..063}.tar'"),
         (["{00..03}.tar"], "00.tar is not there, the first that {00..03}.tar stands for"),
         (["words.txt"], "words.txt: line 2: 'b.doc' is no image and no .tar by name"),
         (["taken"], "would lie in 'manifest', where the manifest goes"),
@@ -256,6 +258,27 @@ def test_wrong_requests_are_said_in_a_sentence(
     assert done.status == 2
     assert said in done.err
     assert not Path("out").exists()
+
+
+def test_a_file_where_the_output_should_be_is_said(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "out.txt"
+    file.write_text("mine")
+    done = command("label", photos, "--model", weights_file, "--out", file, "--workers", 1)
+    assert done.status == 1
+    assert "is a file or lies below one, expected a folder; name another" in done.err
+    assert file.read_text() == "mine"
+
+
+def test_images_at_addresses_are_named_below_their_common_folder(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("http://host:1/a/b/1.png\nhttp://host:1/a/2.png\n")
+    (shard,) = find_shards(str(listed), str(tmp_path / "out"), None)
+    assert [(image.location, image.name) for image in shard.images] == [
+        ("http://host:1/a/2.png", "2.png"),
+        ("http://host:1/a/b/1.png", "b/1.png"),
+    ]
 
 
 def test_a_model_that_gives_labels_alone_has_no_confidence(

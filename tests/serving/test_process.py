@@ -283,6 +283,17 @@ def test_a_start_that_takes_long_is_said(command, monkeypatch):
     assert said[0] == LOADING
 
 
+def test_the_model_is_loaded_for_as_many_callers_as_workers(command, monkeypatch):
+    def load(*given: object) -> None:
+        loaded.append(given)
+        raise RequestError("that is all")
+
+    loaded = []
+    monkeypatch.setattr("briskseg.runtime.load.load", load)
+    assert command("serve", MODEL, "--port", 0, "--workers", 3, "--threads", 6).status == 2
+    assert [given[2:] for given in loaded] == [(6, 3)]
+
+
 def test_a_model_that_is_not_there_is_said(command, tmp_path):
     done = command("serve", tmp_path / "nothing.onnx", "--port", 0)
     assert done.status == 2

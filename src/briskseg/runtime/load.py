@@ -22,8 +22,9 @@ def load(
     backend: one of BACKENDS, or "auto": of the files and the backends that are installed the
     fastest whose labels are right on this machine, measured once and remembered in the user's cache
     folder. threads: how many CPU threads the backend may use; None has that measured too. callers:
-    how many threads will call the predictor at once: the CPU threads are divided among them, so
-    that together they get more done, and each waits longer.
+    how many threads will call the predictor at once: OpenVINO, ncnn and torch then divide the CPU
+    threads among them, which get more done together, and each waits longer; ONNX Runtime's share
+    them anyway, and LiteRT's wait for each other.
     Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
     without a card, MissingExtraError where nothing that is installed runs the file.
     """

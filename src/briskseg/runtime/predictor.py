@@ -39,8 +39,8 @@ IN_MEMORY = Ran("", "torch", "float32")  # a network that training holds
 class Predictor:
     """A network ready for images: `labels = predictor(image)`.
 
-    It keeps nothing between calls, so several threads may call one predictor at once; loaded with
-    `callers`, the backend's own threads are divided among them.
+    It keeps nothing between calls, so several threads may call one predictor at once; `callers`
+    of `briskseg.load` says what a backend then does with its own threads.
 
     `on_stage_end` is called with "resize", "inference" and "decode" as each of these ends, so that
     whoever sets it times what runs. `ran` says what computes: the file, backend and precision.

@@ -2,8 +2,8 @@
 
 oneDNN, which torch calls there, has no kernel for two of them: the gradient of the images where the
 stride is 2, and that of the weights where the kernel is larger than 3x3. It falls back to one that
-takes ten to forty times as long as the convolution itself, which in a network of MBConv blocks is
-half of a step. Each equals a convolution that it does have a kernel for.
+takes tens of times as long as the convolution itself, which in a network of MBConv blocks is half
+of a step. Each equals a convolution that it does have a kernel for.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def _is_slow(
     """Whether this is a depthwise convolution in bf16, one of whose gradients oneDNN is slow at."""
     if torch.compiler.is_compiling() or not torch.is_autocast_enabled("cpu"):
         return False
-    if groups == 1 or tuple(weight.shape[:2]) != (groups, 1) or isinstance(padding, str):
+    if groups == 1 or tuple(weight.shape[:2]) != (groups, 1) or x.dim() != 4:
+        return False
+    if isinstance(padding, str):
         return False
     kernel = weight.shape[2:]
     reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]

@@ -268,6 +268,26 @@ def test_several_threads_may_call_one_predictor(exported, file, backend, callers
             np.testing.assert_array_equal(found, wanted)
 
 
+def test_openvino_divides_the_processors_among_callers(exported, monkeypatch):
+    from briskseg.runtime.backends import openvino_backend
+
+    compiled = []
+
+    class Core:
+        def __getattr__(self, name):
+            return getattr(core, name)
+
+        def compile_model(self, *given):
+            compiled.append(core.compile_model(*given))
+            return compiled[-1]
+
+    core = openvino_backend.core()
+    monkeypatch.setattr(openvino_backend, "core", Core)
+    for callers in (1, 2):
+        briskseg.load(exported / "model.xml", "openvino", threads=2, callers=callers)(IMAGE)
+        assert compiled[-1].get_property("NUM_STREAMS") == callers
+
+
 def test_evaluate_scores_an_exported_file_as_its_network(exported, small_data, command):
     words = ("--data", small_data, "--json", "-")
     usual = json.loads(command("evaluate", exported, *words).out)

@@ -23,7 +23,8 @@ except ModuleNotFoundError as error:
 
 class LiteRTBackend(ExportedBackend):
     """The file's logits, (1, h, w, C), as this package has them. Threads that call it at once wait
-    for each other: LiteRT's interpreter has one set of tensors."""
+    for each other, however many `callers` there are: LiteRT's interpreter has one set of tensors.
+    """
 
     gives_labels = False
 

@@ -29,7 +29,8 @@ _ERRORS_ONLY = 3  # of ONNX Runtime's levels of what it writes to standard error
 class OnnxBackend(ExportedBackend):
     """Sessions of one output each, made when first asked for; the file's other output is cut off.
 
-    Several threads may call it at once; they share the threads of ONNX Runtime.
+    Several threads may call it at once; they share the threads of ONNX Runtime, however
+    many `callers` there are.
     """
 
     def __init__(self, path: Path, threads: int | None = None, callers: int = 1) -> None:
