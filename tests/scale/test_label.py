@@ -89,6 +89,8 @@ def test_the_number_of_workers_and_parts_changes_no_byte(
     for number in range(3):  # counted from 0, as array jobs may
         labeled("from-0", "--part", f"{number}/3", "--workers", 1)
     assert contents(tmp_path / "from-0") == one
+    more = command("label", *options, "--out", tmp_path / "one", "--part", "6/9")
+    assert (more.status, more.out[:29]) == (0, "this part has nothing to do: ")
 
 
 def test_equal_names_do_not_overwrite_each_other(

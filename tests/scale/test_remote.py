@@ -78,6 +78,18 @@ def test_tars_and_patterns_of_a_bucket(
     assert "2.tar: no such file" in done.err
 
 
+def test_a_server_that_does_not_answer_stops_the_work(
+    command, weights_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "list.txt").write_text("http://127.0.0.1:1/street.jpg\n", "utf-8")
+    words = ("label", tmp_path / "list.txt", "--model", weights_file, "--out", tmp_path / "out")
+    done = command(*words, "--workers", 1)
+    assert done.status == 1
+    assert "street.jpg cannot be fetched: Cannot connect to host 127.0.0.1:1" in done.err
+    assert "give the same command again to go on" in done.err
+
+
 def test_a_bucket_that_fails_stops_the_work(
     command, weights_file: Path, photos: Path, bucket: Any, monkeypatch
 ) -> None:

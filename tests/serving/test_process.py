@@ -238,6 +238,18 @@ def test_a_refusal_reaches_who_is_still_sending(server):
     assert "33554432 bytes" in json.loads(content)["error"]
 
 
+@pytest.mark.parametrize("begin", ["GET /", "GET / HTTP/1.1\r\nCookie: ", "GET / HTTP/1.1\r\n"])
+def test_headers_without_an_end_are_refused(server, begin):
+    piece = b"a: b\r\n" * 1000 if begin.endswith("\n") else b"a" * 6000
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as endless:
+        endless.sendall(begin.encode())
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                endless.sendall(piece)
+            pytest.fail("6 MB of headers were taken")
+    assert asked(server, "GET", "/healthz")[0] == 200
+
+
 def test_the_token_is_read_from_its_file(tmp_path, street_png):
     file = tmp_path / "token"
     file.write_text("0123456789abcdef\n")

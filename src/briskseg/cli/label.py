@@ -125,6 +125,9 @@ def label(
 
 def _print_report(found: Report, out: str) -> None:
     """What became of the job, for people."""
+    if not found.shards:
+        print("this part has nothing to do: there are fewer shards than parts")
+        return
     print(f"{found.labeled} of {found.images} images labeled, in {out}: {found.ran}")
     if before := found.images - found.images_now:
         print(f"{before} of them were done before")

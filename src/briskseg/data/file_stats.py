@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from briskseg.core.errors import ContentError, DataError, UnknownLabelError
+from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.images import decode_image, orientation_of, sixteen_bit_range
@@ -284,8 +284,8 @@ def _problem(path: Path, error: DataError, data: bytes | None = None) -> FilePro
         with opened(path, data=data) as picture:
             mode = picture.mode
     except DataError as again:
-        is_large = "read at once" in str(again)
-        return FileProblem("too-large" if is_large else "damaged-file", path, message)
+        kind = "too-large" if isinstance(again, PixelsError) else "damaged-file"
+        return FileProblem(kind, path, message)
     if f"mode {mode}" in message and mode not in LABEL_MODES:
         return FileProblem("label-mode", path, message)
     return FileProblem("damaged-file", path, message)

@@ -68,14 +68,16 @@ def _reached(url: str, bound: int) -> Iterator[tuple[Any, str]]:
         if size is not None and size > bound:
             raise DataError(f"{url}: {size} bytes, more than the {bound} that are read of it")
         yield file_system, path
-    except FileNotFoundError:
-        raise DataError(f"{url}: no such file") from None
     except DataError:
         raise
     except Exception as error:  # each kind of storage has errors of its own
+        cause = error.__cause__
+        if isinstance(error, FileNotFoundError) and not isinstance(cause, OSError):
+            raise DataError(f"{url}: no such file") from None
+        # fsspec says of a server that does not answer that the file is not there
         raise BriskError(
-            f"{url} cannot be fetched: {error}; look at the network and your rights there, and "
-            "give the same command again to go on"
+            f"{url} cannot be fetched: {cause or error}; look at the network and your rights "
+            "there, and give the same command again to go on"
         ) from error
 
 

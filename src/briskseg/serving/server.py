@@ -20,6 +20,7 @@ try:
     from briskseg.serving.app import create_app
     from briskseg.serving.engine import Engine
     from briskseg.serving.gate import Gate
+    from briskseg.serving.http_protocol import BoundedHttp
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "serving", "serve") from error
 
@@ -72,6 +73,7 @@ def serve(
         access_log=False,
         server_header=False,
         lifespan="off",
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_max_size=settings.frame,
         ws_per_message_deflate=False,  # images are packed already

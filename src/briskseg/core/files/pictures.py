@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
-from briskseg.core.errors import ContentError, DataError, Interrupted, PixelsError
+from briskseg.core.errors import ContentError, DataError, Interrupted
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
@@ -55,10 +55,8 @@ def opened(
         # before Pillow logs what it does not read
         if path.suffix.lower() in {".tif", ".tiff"} or data is not None:
             _check_bands(path, data)
-        # Pillow warns from 89.5 million pixels on and refuses twice that, whatever we allow.
-        pillows = most if Image.MAX_IMAGE_PIXELS is None else max(most, Image.MAX_IMAGE_PIXELS)
         with (
-            _PILLOWS.changed(pillows),
+            _PILLOWS.changed(None),  # its own bound, which would be told without the size
             _stream(path, data) as file,
             Image.open(file, formats=FORMATS) as picture,
         ):
@@ -67,11 +65,6 @@ def opened(
             yield picture
     except (DataError, Interrupted):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PixelsError(
-            f"{path}: more than the {most} pixels that are read at once; cut it into tiles or "
-            "make it smaller"
-        ) from None
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
