@@ -1,18 +1,19 @@
 """`briskseg serve` under load, against the predictor alone in a loop, in the same run.
 
-    python benchmarks/serve.py [MODEL] [--clients 64] [--seconds 60] [--workers N] [--threads N]
+    python benchmarks/serve.py [MODEL] [--clients 64] [--seconds 60] [--sends jpeg|pixels]
 
-Each client sends one drawn street as JPEG over loopback, waits for the PNG of its labels and sends
-it again; told 503 it waits as long as Retry-After says. Any other answer than these two, and any
-connection that breaks, is an error, and the exit status is 1. The clients share the machine with
-the server. The loop is measured before and after: the predictor with the pixels at hand, and with
-the decoding and encoding that a server has to do besides.
+Each client sends one drawn street over loopback, waits for its labels and sends it again: a JPEG
+for a PNG, or by KServe's protocol pixels for pixels. Told 503 it waits as long as Retry-After says.
+Any other answer than these two, and any connection that breaks, is an error, and the exit status
+is 1. The clients share the machine with the server. The loop is measured before and after: the
+predictor with the pixels at hand, and with the decoding and encoding that a JPEG costs besides.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -28,9 +29,11 @@ import numpy as np
 import briskseg
 from briskseg.core.images import png_bytes, read_image
 from briskseg.data.synthetic import draw_scene
+from briskseg.runtime.model_files import model_name
 from briskseg.runtime.predictor import Predictor
 
 LOOP_S, WARM_UP_S = 5.0, 2.0
+LIMIT_BYTES = 1 << 22  # of an answer's that a client holds before it reads on
 COMMAND = (sys.executable, "-c", "from briskseg.cli import main; main()", "serve")
 
 
@@ -50,6 +53,7 @@ def main() -> int:
     parser.add_argument("model", nargs="?", default="fast-scnn-camvid11")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--sends", choices=("jpeg", "pixels"), default="jpeg")
     parser.add_argument("--size", default="360x480", help="HxW of the image")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int)
@@ -61,7 +65,7 @@ def main() -> int:
     predictor = briskseg.load(asked.model, asked.backend, asked.threads)
     print(f"{predictor.ran}; an image of {height}x{width}, {len(jpeg)} bytes as JPEG")
     loops = [measure_loops(predictor, image, jpeg)]
-    load, seconds = measure_server(asked, jpeg)
+    load, seconds = measure_server(asked, request_of(asked, image, jpeg))
     loops.append(measure_loops(predictor, image, jpeg))
     report(load, seconds, *np.mean(loops, axis=0))
     return 1 if load.errors or set(load.statuses) - {200, 503} else 0
@@ -84,7 +88,23 @@ def measure_loops(predictor: Predictor, image: np.ndarray, jpeg: bytes) -> tuple
     return rates[0], rates[1]
 
 
-def measure_server(asked: argparse.Namespace, jpeg: bytes) -> tuple[Load, float]:
+def request_of(asked: argparse.Namespace, image: np.ndarray, jpeg: bytes) -> bytes:
+    """What each client sends, as it goes over the line."""
+    path, headers, body = "/segment", {}, jpeg
+    if asked.sends == "pixels":
+        sizes = {"binary_data_size": image.nbytes}
+        tensor = {"name": "images", "datatype": "UINT8", "shape": [1, *image.shape]}
+        output = {"name": "labels", "parameters": {"binary_data": True}}
+        about = {"inputs": [{**tensor, "parameters": sizes}], "outputs": [output]}
+        begin = json.dumps(about).encode()
+        path, body = f"/v2/models/{model_name(Path(asked.model))}/infer", begin + image.tobytes()
+        headers["Inference-Header-Content-Length"] = len(begin)
+    headers |= {"Host": "localhost", "Content-Length": len(body)}
+    lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
+
+
+def measure_server(asked: argparse.Namespace, request: bytes) -> tuple[Load, float]:
     """The load, and for how many seconds it was measured."""
     words = [*COMMAND, asked.model, "--port", 0, "--workers", asked.workers]
     words += ["--backend", asked.backend]
@@ -93,7 +113,7 @@ def measure_server(asked: argparse.Namespace, jpeg: bytes) -> tuple[Load, float]
     try:
         assert server.stdout is not None
         port = int(re.search(r":(\d+)/$", server.stdout.readline().strip())[1])
-        load = asyncio.run(send(asked, port, jpeg))
+        load = asyncio.run(send(asked, port, request))
         memory = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.pid}/status").read_text())
         print(f"server memory {int(memory[1]) / 1024:.0f} MB at its peak")
     finally:
@@ -102,23 +122,22 @@ def measure_server(asked: argparse.Namespace, jpeg: bytes) -> tuple[Load, float]
     return load, asked.seconds
 
 
-async def send(asked: argparse.Namespace, port: int, jpeg: bytes) -> Load:
+async def send(asked: argparse.Namespace, port: int, request: bytes) -> Load:
     load = Load()
     begin = time.perf_counter() + WARM_UP_S
     end = begin + asked.seconds
-    clients = [client(load, port, jpeg, begin, end) for _ in range(asked.clients)]
+    clients = [client(load, port, request, begin, end) for _ in range(asked.clients)]
     await asyncio.gather(*clients)
     return load
 
 
-async def client(load: Load, port: int, jpeg: bytes, begin: float, end: float) -> None:
-    head = f"POST /segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def client(load: Load, port: int, request: bytes, begin: float, end: float) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LIMIT_BYTES)
     while (asked_at := time.perf_counter()) < end:
         try:
-            writer.write(head.encode() + jpeg)
+            writer.write(request)
             answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            await reader.readexactly(int(re.search(r"content-length: (\d+)", answer)[1]))
+            await reader.readexactly(int(re.search(r"\ncontent-length: (\d+)", answer)[1]))
         except (OSError, asyncio.IncompleteReadError) as error:
             load.errors.append(repr(error))
             return
