@@ -40,7 +40,13 @@ STOPS = 3  # of a run at most, so that a few are divided between both
 WALL_TIME = ("seconds", "images_per_s", "waiting")
 # What a new process has to import takes longer than what it has to train here, so it is forked from
 # a server that has imported it and has done nothing else.
-PRELOAD = ["briskseg.cli", "briskseg.training.fit", "briskseg.training.classification_task"]
+PRELOAD = [
+    "briskseg.cli",
+    "briskseg.training.fit",
+    "briskseg.training.classification_task",
+    "torch._dynamo",  # which the first optimizer imports
+    "torch.utils.tensorboard",
+]
 CHILD = """
 import multiprocessing, os, sys
 multiprocessing.set_start_method("fork", force=True)  # as in a process that was not forked so

@@ -111,8 +111,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make],
 
 @pytest.fixture(scope="session", autouse=True)
 def _tracing_once(made_once: Callable[[str, Make], Path]) -> Iterator[None]:
-    """Equal networks become an ONNX graph once for all tests, in whichever process: torch takes
-    some ten seconds for each."""
+    """Networks that differ in their weights alone become an ONNX graph once for all tests, in
+    whichever process: torch takes some ten seconds for each."""
     if None in map(importlib.util.find_spec, ("torch", "onnx", "onnxscript")):
         yield
         return
@@ -124,18 +124,30 @@ def _tracing_once(made_once: Callable[[str, Make], Path]) -> Iterator[None]:
 
     @functools.wraps(trace)
     def traced(deployed: Any, size_hw: tuple[int, int] | None, name: str) -> Any:
-        key = hashlib.sha256(repr((name, size_hw, deployed.size_hw)).encode())
-        for tensor_name, tensor in deployed.state_dict().items():
-            key.update(tensor_name.encode() + tensor.numpy().tobytes())
+        tensors = deployed.state_dict()
+        shapes = [(tensor_name, tensor.shape) for tensor_name, tensor in tensors.items()]
+        modules = [(type(module), plain_attributes(module)) for module in deployed.modules()]
+        key = hashlib.sha256(repr((name, size_hw, shapes, modules)).encode()).hexdigest()
         file = made_once(
-            f"{key.hexdigest()}.onnx",
+            f"{key}.onnx",
             lambda part: part.write_bytes(trace(deployed, size_hw, name).SerializeToString()),
         )
-        return onnx.load_from_string(file.read_bytes())
+        model = onnx.load_from_string(file.read_bytes())
+        for constant in model.graph.initializer:
+            if constant.name in tensors:
+                values = tensors[constant.name].numpy()
+                constant.CopyFrom(onnx.numpy_helper.from_array(values, constant.name))
+        return model
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_file, "_traced", traced)
         yield
+
+
+def plain_attributes(module: object) -> dict[str, object]:
+    """What may change the operations of a module."""
+    plain = (bool, int, float, str, tuple, type(None))
+    return {name: value for name, value in vars(module).items() if isinstance(value, plain)}
 
 
 @pytest.fixture

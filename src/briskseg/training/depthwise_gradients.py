@@ -61,6 +61,8 @@ def _is_slow(
     """Whether this is a depthwise convolution in bf16, one of whose gradients oneDNN is slow at."""
     if torch.compiler.is_compiling() or not torch.is_autocast_enabled("cpu"):
         return False
+    if x.device.type != "cpu":  # "meta", of which shapes alone are wanted: not autocast's
+        return False
     if groups == 1 or tuple(weight.shape[:2]) != (groups, 1) or x.dim() != 4:
         return False
     if isinstance(padding, str):
