@@ -129,11 +129,11 @@ def test_labels_without_a_class_cannot_be_drawn_by_class() -> None:
 
 
 def test_a_run_trains_on_a_rare_class_as_often_as_its_recipe_asks(tmp_path: Path) -> None:
-    """One of 8 images has a second class: drawn by class alone, it is 1/2 + 1/16 of the samples."""
+    """One of 40 images has a second class: by class alone, it is 1/2 + 1/80 of the samples."""
     from briskseg.training.fit import fit
     from briskseg.training.session import RunSession
 
-    root = draw_dataset(tmp_path / "data", train=8, val=1, size_hw=(32, 32), seed=1)
+    root = draw_dataset(tmp_path / "data", train=40, val=1, size_hw=(32, 32), seed=1)
     masks = sorted((root / "labels").rglob("*.png"))
     rare = next(path for path in masks if "train" in path.parts)
     for path in masks:
@@ -142,10 +142,10 @@ def test_a_run_trains_on_a_rare_class_as_often_as_its_recipe_asks(tmp_path: Path
         write_png(path, mask)
     names = []
     changes = [
-        f"data.root={root}", "data.size=null", "training.batch=4", "training.epochs=20",
-        "training.validate_every=20", "training.workers=0",
+        f"data.root={root}", "data.size=null", "training.batch=8", "training.epochs=4",
+        "training.validate_every=4", "training.workers=0",
     ]  # fmt: skip
-    for share, expected in ((1.0, 9 / 16), (0.0, 1 / 8)):
+    for share, expected in ((1.0, 41 / 80), (0.0, 1 / 40)):
         names.clear()
         session = RunSession(device="cpu", listener=lambda e: names.extend(e.get("names", [])))
         recipe = load_recipe("demo", [*changes, f"training.class_balanced={share}"])
