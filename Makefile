@@ -11,6 +11,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CASES ?= 20000
+# test processes: one more than two cores, since a test may wait
+TESTERS ?= 3
 BENCHMARKS := realtime decode augment training cityscapes
 
 .PHONY: demo test check browser web fuzz compat phone bench
@@ -19,7 +21,7 @@ demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed
 	$(BIN)/ruff check .
