@@ -238,8 +238,13 @@ def test_a_refusal_reaches_who_is_still_sending(server):
     assert "33554432 bytes" in json.loads(content)["error"]
 
 
-@pytest.mark.parametrize("begin", ["GET /", "GET / HTTP/1.1\r\nCookie: ", "GET / HTTP/1.1\r\n"])
-def test_headers_without_an_end_are_refused(server, begin):
+CHUNKED = "POST /segment HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin", ["GET /", "GET / HTTP/1.1\r\nCookie: ", "GET / HTTP/1.1\r\n", CHUNKED]
+)
+def test_headers_and_trailers_without_an_end_are_refused(server, begin):
     piece = b"a: b\r\n" * 1000 if begin.endswith("\n") else b"a" * 6000
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as endless:
         endless.sendall(begin.encode())
@@ -248,6 +253,18 @@ def test_headers_without_an_end_are_refused(server, begin):
                 endless.sendall(piece)
             pytest.fail("6 MB of headers were taken")
     assert asked(server, "GET", "/healthz")[0] == 200
+
+
+def test_a_body_after_an_offered_upgrade_is_no_request(server):
+    inner = b"GET /card HTTP/1.1\r\nHost: a\r\n\r\n"
+    head = "POST /segment HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
+        connection.sendall(f"{head}Content-Length: {len(inner)}\r\n\r\n".encode())
+        time.sleep(0.1)  # in a piece of its own
+        connection.sendall(inner)
+        answers = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"HTTP/1.1 400 " in answers
 
 
 def test_the_token_is_read_from_its_file(tmp_path, street_png):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from tests.training.test_faults import when
 
 from briskseg.core.errors import RequestError
 from briskseg.data.synthetic import draw_dataset
-from briskseg.training.length import Costs, steps_within
+from briskseg.training.length import Costs, _median_s, steps_within
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.log_every=1",
@@ -100,9 +101,15 @@ def test_a_run_of_minutes_resumes_to_the_last_bit(
 
 
 @pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("batch", [4, 6])  # of 12 images; with 6 each second step ends an epoch
 def test_a_run_that_would_end_too_late_ends_earlier_and_stays_so(
-    words: list[str], tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+    batch: int,
+    words: list[str],
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    words = [*words, f"--set=training.batch={batch}"]
     monkeypatch.setattr("briskseg.training.loop.PACE_EVERY", 2)
     monkeypatch.setattr("briskseg.training.length.Deadline.steps_left", lambda *_: 2)
     done = command(*words, "--minutes", "1")
@@ -114,6 +121,10 @@ def test_a_run_that_would_end_too_late_ends_earlier_and_stays_so(
     (run / "scores.json").unlink()
     again = command(*words, "--minutes", "1", "--resume")
     assert "all its 4 steps: none is left to train" in again.err
+
+
+def test_a_process_without_an_image_of_val_measures_nothing() -> None:
+    assert _median_s(lambda batch: None, [], MagicMock(), most=1.0) == 0
 
 
 def test_a_time_too_short_for_one_step_says_how_much_is_needed(

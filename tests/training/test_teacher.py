@@ -20,6 +20,7 @@ from briskseg.recipe import load_recipe
 from briskseg.runtime.model_files import weights_folder
 from briskseg.training.few_labels.teacher import Teacher
 from briskseg.training.losses.distillation import distillation
+from briskseg.training.samples.loader import find_unlabeled
 
 SMALL = [
     "data.size=null", "augment.size=[32, 40]", "training.batch=3", "training.epochs=2",
@@ -54,6 +55,21 @@ def teacher_of(file: Path, streets: Path, *changes: str) -> tuple[Teacher, torch
     torch.manual_seed(1)
     student = create_model(recipe.model.name, len(dataset.names)).eval()
     return Teacher(recipe, student, dataset, torch.device("cpu")), student
+
+
+def test_a_weight_may_follow_a_file_that_stands_alone() -> None:
+    changes = ["training.teacher=runs/large", "training.teacher.weight=0.5"]
+    teacher = load_recipe("demo", changes).training.teacher
+    assert (teacher.file, teacher.weight) == ("runs/large", 0.5)
+
+
+def test_labels_of_the_data_set_are_no_images_without_labels(streets: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(streets, root)
+    (root / "more").mkdir()
+    write_png(root / "more" / "gray.png", np.full((48, 64, 3), 128, np.uint8))
+    found = find_unlabeled(root, open_dataset(root))
+    assert [pair.image.name for pair in found.pairs] == ["gray.png"]
 
 
 def test_the_loss_is_hintons_at_each_position() -> None:

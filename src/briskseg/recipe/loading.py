@@ -158,8 +158,10 @@ def _apply(values: dict[str, Any], change: str) -> None:
     inner: Any = values
     for parent in parents:
         index = _index(inner, parent, change)
-        if isinstance(inner, dict) and not isinstance(inner.get(parent), dict | list):
-            inner[parent] = {}
+        there = inner.get(parent) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and not isinstance(there, dict | list):
+            is_file = parent == "teacher" and isinstance(there, str)  # which may stand for it
+            inner[parent] = {"file": there} if is_file else {}
         inner = inner[index]
     inner[_index(inner, last, change)] = value
     # epochs and steps exclude each other: naming one from outside takes the other's place

@@ -20,7 +20,6 @@ try:
     from briskseg.serving.app import create_app
     from briskseg.serving.engine import Engine
     from briskseg.serving.gate import Gate
-    from briskseg.serving.http_protocol import BoundedHttp
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "serving", "serve") from error
 
@@ -73,7 +72,9 @@ def serve(
         access_log=False,
         server_header=False,
         lifespan="off",
-        http=BoundedHttp,
+        # not httptools, though it is faster: it bounds neither headers nor trailers, and takes what
+        # follows `Upgrade: h2c` for a request of its own
+        http="h11",
         ws="websockets-sansio",
         ws_max_size=settings.frame,
         ws_per_message_deflate=False,  # images are packed already

@@ -161,5 +161,5 @@ def _median_s(
         is_late = now - began > most and len(seconds) > 1
         if machine.processes.any(is_late)[0] if together else is_late:
             break
-    timed = seconds[WARM:] or seconds[-1:]
-    return sorted(timed)[len(timed) // 2]
+    timed = sorted(seconds[WARM:] or seconds[-1:])
+    return timed[len(timed) // 2] if timed else 0.0  # a process may have no image of a small val

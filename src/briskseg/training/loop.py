@@ -104,13 +104,13 @@ class Loop:
             batch = loaded.to(self.machine.device)
             self.log.begin_step()
             self._take_step(batch)
+            self._meet_deadline()  # at the last step of an epoch too: with few steps all that count
             is_over = self._epoch_is_over()
             if not is_over:
                 self._save_where_due()
             self._tell("train", names=batch.names)
             if is_over:
                 return
-            self._meet_deadline()
             self.log.wait()
 
     def _take_step(self, batch: Batch) -> None:
@@ -227,7 +227,8 @@ class Loop:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:  # a run may go on with another clip
             group["fused"] = self.training.clip is None
-        self.step.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none of a run that went without, on another device
+            self.step.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.task.best = state["outputs"]
@@ -262,7 +263,9 @@ class Loop:
     def _meet_deadline(self) -> None:
         """Let the run end earlier where it has turned out slower than it was planned."""
         at, task = self.at, self.task
-        if self.deadline is None or at.step % PACE_EVERY or at.step <= task.stages[-1].first:
+        if self.deadline is None or at.step % PACE_EVERY:
+            return
+        if not task.stages[-1].first < at.step < task.steps:
             return
         per_validation = len(task.batches) * self.training.validate_every
         end = at.step + max(1, self.deadline.steps_left(at.step, per_validation))

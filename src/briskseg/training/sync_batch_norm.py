@@ -52,20 +52,22 @@ class _SyncBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         full = x.float()
-        sums = torch.stack([full.sum((0, 2, 3)), full.square().sum((0, 2, 3))])
-        sums = _Summed.apply(sums)  # type: ignore[no-untyped-call]
         count = x.numel() // x.shape[1] * dist.get_world_size()  # batches are of one size
-        mean = sums[0] / count
-        variance = sums[1] / count - mean.square()
+        mean: Tensor = _Summed.apply(full.sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        # in a second pass: a mean of squares less the mean's square loses a small variance
+        around = full - mean[:, None, None]
+        squares = _Summed.apply(around.square().sum((0, 2, 3)))  # type: ignore[no-untyped-call]
+        variance = squares / count
         with torch.no_grad():
             assert self.num_batches_tracked is not None
             assert self.running_mean is not None
             assert self.running_var is not None
             self.num_batches_tracked += 1
-            share = self.momentum or 1 / int(self.num_batches_tracked)
+            share = self.momentum
+            if share is None:
+                share = 1 / int(self.num_batches_tracked)
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * count / (count - 1), share)
         scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        y: Tensor = full * scale[:, None, None] + shift[:, None, None]
+        y: Tensor = around * scale[:, None, None] + self.bias[:, None, None]
         return y.to(x.dtype)
