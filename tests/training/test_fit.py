@@ -24,6 +24,8 @@ from briskseg.cli import main
 from briskseg.core.card import read_card
 from briskseg.core.images import write_png
 from briskseg.data.synthetic import draw_dataset
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training.loggers import MLflow
 
 BRISKSEG = Path(sys.executable).with_name("briskseg")
 SMALL = [
@@ -267,6 +269,16 @@ def test_a_logger_gets_the_rows_of_the_log(
         sent = [(c.kwargs["step"], c.args[2]) for c in calls if c.args[1] == "loss"]
         assert held.set_terminated.called
     assert sent == expected
+
+
+def test_mlflow_gets_names_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MagicMock()
+    monkeypatch.setitem(sys.modules, "mlflow", client)
+    MLflow(RunFolder(tmp_path)).log({"val_iou/road (wet)": 0.5, "val_iou/Straße": 0.7}, 3)
+    calls = client.tracking.MlflowClient.return_value.log_metric.call_args_list
+    names = [call.args[1] for call in calls]
+    assert names == ["val_iou/road _wet_", "val_iou/Straße"]
+    assert all(re.fullmatch(r"[/\w.\- ]*", name) for name in names)  # MLflow's own rule
 
 
 def test_a_logger_that_does_not_take_the_run_is_a_sentence(

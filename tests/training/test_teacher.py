@@ -63,13 +63,19 @@ def test_a_weight_may_follow_a_file_that_stands_alone() -> None:
     assert (teacher.file, teacher.weight) == ("runs/large", 0.5)
 
 
-def test_labels_of_the_data_set_are_no_images_without_labels(streets: Path, tmp_path: Path) -> None:
-    root = tmp_path / "data"
-    shutil.copytree(streets, root)
-    (root / "more").mkdir()
-    write_png(root / "more" / "gray.png", np.full((48, 64, 3), 128, np.uint8))
-    found = find_unlabeled(root, open_dataset(root))
-    assert [pair.image.name for pair in found.pairs] == ["gray.png"]
+def test_labels_of_the_data_set_are_no_images_without_labels(
+    streets: Path, cityscapes: Path, tmp_path: Path
+) -> None:
+    gray = np.full((48, 64, 3), 128, np.uint8)
+    for name, data in (("streets", streets), ("cityscapes", cityscapes)):
+        root = tmp_path / name
+        shutil.copytree(data, root)
+        (root / "more").mkdir()
+        write_png(root / "more" / "gray.png", gray)
+        for file in [*root.rglob("*_gtFine_labelIds.png")]:  # Cityscapes has labels in other forms
+            write_png(file.with_name(file.name.replace("labelIds", "color")), gray)
+        found = find_unlabeled(root, open_dataset(root))
+        assert [pair.image.name for pair in found.pairs] == ["gray.png"]
 
 
 def test_the_loss_is_hintons_at_each_position() -> None:

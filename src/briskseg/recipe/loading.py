@@ -18,7 +18,7 @@ from briskseg.core.files.limits import check_size
 from briskseg.core.run_names import RECIPE
 from briskseg.recipe.faults import describe
 from briskseg.recipe.pretraining import PretrainingRecipe
-from briskseg.recipe.segmentation import Recipe
+from briskseg.recipe.segmentation import SHORT_FORMS, Recipe
 from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 
 _FAULTS_NAMED = 20
@@ -158,10 +158,9 @@ def _apply(values: dict[str, Any], change: str) -> None:
     inner: Any = values
     for parent in parents:
         index = _index(inner, parent, change)
-        there = inner.get(parent) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and not isinstance(there, dict | list):
-            is_file = parent == "teacher" and isinstance(there, str)  # which may stand for it
-            inner[parent] = {"file": there} if is_file else {}
+        if isinstance(inner, dict) and not isinstance(inner.get(parent), dict | list):
+            alone = SHORT_FORMS.get(parent)
+            inner[parent] = {alone: inner[parent]} if alone and inner.get(parent) else {}
         inner = inner[index]
     inner[_index(inner, last, change)] = value
     # epochs and steps exclude each other: naming one from outside takes the other's place

@@ -198,6 +198,10 @@ class StagePart(Part):
     class_weights: ClassWeights = "none"
 
 
+# Parts for which one of their keys may stand alone, as in `teacher: FILE`.
+SHORT_FORMS = {"teacher": "file"}
+
+
 class TeacherPart(Part):
     """A trained network that is learned from besides the labels (knowledge distillation)."""
 
@@ -210,7 +214,7 @@ class TeacherPart(Part):
     @classmethod
     def _file_alone(cls, value: Any) -> Any:
         """A file alone stands for it with the usual weight and temperature."""
-        return {"file": value} if isinstance(value, str) else value
+        return {SHORT_FORMS["teacher"]: value} if isinstance(value, str) else value
 
 
 class TrainingPart(LengthPart):

@@ -6,6 +6,7 @@ Their packages are imported when a run asks for them.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -122,8 +123,8 @@ class MLflow:
         self._run = run.info.run_id
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        for name, value in values.items():
-            self._client.log_metric(self._run, name, value, step=step)
+        for name, value in values.items():  # a class may have any name, a metric may not
+            self._client.log_metric(self._run, re.sub(r"[^/\w.\- ]", "_", name), value, step=step)
 
     def save(self) -> None:
         """Every number was written as it was logged."""

@@ -151,17 +151,19 @@ class UnlabeledImages(NamedTuple):
 
 
 def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
-    """The images in a folder and below it, without those that are in pairs of the data set, and
-    without their labels.
+    """The images in a folder and below it, without those that are in pairs of the data set, their
+    labels, and what lies beside these.
 
     An image of val would make the score too good, one of train would be learned from twice.
     Raises RequestError where the folder is not there or holds no other image.
     """
     own = [pair for pairs in dataset.splits.values() for pair in pairs]
-    labels = {file.resolve() for pair in own for file in dataset.label_files(pair)}
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    files = [p for p in found if p.resolve() not in labels]
     known = {pair.image.resolve() for pair in own}
+    labels = {file.resolve() for pair in own for file in dataset.label_files(pair)}
+    # other forms of the same labels, as Cityscapes has them
+    beside = {file.parent for file in labels} - {image.parent for image in known}
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = [p for p in found if p.resolve() not in labels and p.resolve().parent not in beside]
     new = [p for p in files if p.resolve() not in known]
     if not new:
         what = "is no folder" if not folder.is_dir() else "holds no image"
