@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -160,6 +161,8 @@ def test_what_tarfile_takes_for_the_end_is_told(
     assert done.status == 1
     rows = rows_of(out)
     assert [row["file"] for row in rows] == ["a/0.png", "a/1.png", None]
+    assert "2 of 2 images labeled" in done.out
+    assert done.err.startswith("briskseg: 1 tar could not be read to its end, and ")
     assert "is damaged or no uncompressed .tar archive" in rows[2]["error"]
     set_ = tmp_path / "set"
     set_.mkdir()
@@ -184,6 +187,25 @@ def test_names_that_are_dots_or_the_manifests_lead_nowhere(
     done = command("label", manifest, "--model", weights_file, "--out", tmp_path / "other")
     assert done.status == 2
     assert "would lie in 'manifest', where the manifest goes" in done.err
+
+
+def test_a_tar_that_is_not_there_is_no_image(command, weights_file: Path, tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("0.png", png_bytes(draw(1))), ("1.png", b"no image")])
+    (tmp_path / "list.txt").write_text("a.tar\nb.TAR\n")
+    out, said = tmp_path / "out", tmp_path / "said.json"
+    words = ("label", tmp_path / "list.txt", "--model", weights_file, "--out", out, "--json", said)
+    done = command(*words)
+    assert done.status == 1
+    assert "1 of 2 images labeled" in done.out
+    assert "1 tar could not be read to its end and 1 of 2 images failed" in done.err
+    found = json.loads(said.read_text())
+    counts = {key: found[key] for key in ("images", "labeled", "failed", "broken_tars")}
+    assert counts == {"images": 2, "labeled": 1, "failed": 1, "broken_tars": 1}
+    # as the same command finds it in the manifest, and after mending
+    assert "1 of 2 images labeled" in command(*words).out
+    write_tar(tmp_path / "a.tar", [("0.png", png_bytes(draw(1))), ("1.png", png_bytes(draw(2)))])
+    write_tar(tmp_path / "b.TAR", [("2.png", png_bytes(draw(3)))])
+    assert "3 of 3 images labeled" in command(*words, "--retry").out
 
 
 def test_a_tar_of_too_many_members_is_refused(

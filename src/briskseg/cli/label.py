@@ -119,7 +119,7 @@ def label(
     if not console.is_stdout(json_file):
         _print_report(found, out)
     console.write_json(json_file, {"source": source, "out": out, **found.to_json()})
-    if found.failures:
+    if found.failed:
         raise failure(found, out)
 
 

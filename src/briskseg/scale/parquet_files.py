@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,9 @@ def write_manifest(path: Path, rows: Sequence[Row], facts: Mapping[str, Any]) ->
     pq.write_table(table.replace_schema_metadata(_metadata(facts)), path, compression="zstd")
 
 
-def read_rows(data: bytes, name: str) -> tuple[int, list[tuple[str, str]], int]:
-    """Of a manifest: its rows; image and reason of those that failed; how many of the others have
-    no confidence. Raises BriskError for a file that is no manifest."""
+def read_outcomes(data: bytes, name: str) -> Iterator[tuple[str, str | None, float | None]]:
+    """Image, error and confidence of each row of a manifest. Raises BriskError for a file that is
+    no manifest."""
     try:
         columns = ["image", "error", "confidence"]
         table = pq.read_table(io.BytesIO(data), columns=columns).to_pydict()
@@ -85,9 +85,7 @@ def read_rows(data: bytes, name: str) -> tuple[int, list[tuple[str, str]], int]:
             f"{name} cannot be read as a manifest ({error}); remove it, and give the same command "
             "again: its images are labeled again"
         ) from error
-    images, errors, confidences = (table[column] for column in columns)
-    failed = [(i, e) for i, e in zip(images, errors, strict=True) if e is not None]
-    return len(images), failed, confidences.count(None) - len(failed)
+    return zip(*(table[column] for column in columns), strict=True)
 
 
 def runs_of(labels_hw: Labels) -> tuple[Any, Any]:

@@ -16,11 +16,12 @@ from typing import Any
 from briskseg.core.errors import BriskError, RequestError
 from briskseg.core.parallel import available_threads, thread_map
 from briskseg.core.types import Progress
+from briskseg.core.wording import counted
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.predictor import Ran
 from briskseg.scale.job import Job, begin, begun_size
 from briskseg.scale.outputs import OUTPUTS
-from briskseg.scale.parquet_files import read_rows
+from briskseg.scale.parquet_files import read_outcomes
 from briskseg.scale.shard_work import MANIFEST, Done, Work, manifest_name
 from briskseg.scale.sources import Shard, find_shards
 from briskseg.scale.storage import Storage, is_url, local_path, open_storage
@@ -31,8 +32,9 @@ _KEPT_FAILURES = 1000  # in a report; the manifest has all
 
 @dataclass
 class Report:
-    """What became of a job, or of a part: shards and images in all, and done now; failed: (image,
-    reason); unsure: images without a confidence, though labeled."""
+    """What became of a job, or of a part: shards and images in all, and done now; failures: images
+    that could not be read; broken: tars that did not give all of theirs; failed: (image or tar,
+    reason) of the first of both; unsure: images without a confidence, though labeled."""
 
     ran: Ran
     shards: int = 0
@@ -40,6 +42,7 @@ class Report:
     shards_now: int = 0
     images_now: int = 0
     failures: int = 0
+    broken: int = 0
     unsure: int = 0
     seconds: float = 0.0
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -47,8 +50,9 @@ class Report:
     def add(self, done: Done, now: bool) -> None:
         self.images += done.images
         self.failures += len(done.failed)
+        self.broken += len(done.broken)
         self.unsure += done.unsure
-        self.failed += done.failed[: _KEPT_FAILURES - len(self.failed)]
+        self.failed += (done.broken + done.failed)[: _KEPT_FAILURES - len(self.failed)]
         self.shards_now += now
         self.images_now += done.images * now
 
@@ -64,6 +68,7 @@ class Report:
             "images": self.images,
             "labeled": self.labeled,
             "failed": self.failures,
+            "broken_tars": self.broken,
             "without_confidence": self.unsure,
             "done_before": {
                 "shards": self.shards - self.shards_now,
@@ -191,11 +196,13 @@ def _done_before(storage: Storage, shards: Sequence[Shard], retry: bool) -> dict
 
     def read(shard: Shard) -> Done:
         name = f"{MANIFEST}/{manifest_name(shard)}"
-        return Done(*read_rows(storage.read(name), name))
+        return Done.of(read_outcomes(storage.read(name), name))
 
     read_all = thread_map(read, written, threads=8)
     found = {shard.number: done for shard, done in zip(written, read_all, strict=True)}
-    return {number: done for number, done in found.items() if not (retry and done.failed)}
+    if not retry:
+        return found
+    return {number: done for number, done in found.items() if not (done.failed or done.broken)}
 
 
 def read_part(text: str) -> tuple[int, int]:
@@ -209,10 +216,16 @@ def read_part(text: str) -> tuple[int, int]:
 
 
 def failure(found: Report, out: str) -> BriskError:
-    """The error to end with where images failed."""
-    shown = "\n".join(f"{image}: {error}" for image, error in found.failed[:10])
-    more = f"\n... and {found.failures - 10} more" if found.failures > 10 else ""
+    """The error to end with where images failed, or tars."""
+    shown = "\n".join(f"{name}: {error}" for name, error in found.failed[:10])
+    many = found.failures + found.broken
+    more = f"\n... and {many - 10} more" if many > 10 else ""
+    what = []
+    if found.broken:
+        what.append(counted(found.broken, "tar") + " could not be read to its end")
+    if found.failures:
+        what.append(f"{found.failures} of {found.images} images failed")
     return BriskError(
-        f"{found.failures} of {found.images} images failed, and {out}/{MANIFEST} says why; once "
+        f"{' and '.join(what)}, and {out}/{MANIFEST} says why; once "
         f"they are mended, --retry labels them:\n{shown}{more}"
     )

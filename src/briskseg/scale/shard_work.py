@@ -7,7 +7,7 @@ with the same command, and it makes no difference who labels a shard.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -30,7 +30,7 @@ from briskseg.runtime.load import open_file
 from briskseg.runtime.predictor import Predictor
 from briskseg.scale.outputs import OUTPUTS
 from briskseg.scale.parquet_files import Row, write_manifest
-from briskseg.scale.sources import Shard, distinct_targets
+from briskseg.scale.sources import Shard, distinct_targets, is_tar_name
 from briskseg.scale.storage import fetch, fetched, is_url, local_path, open_storage
 
 MANIFEST = "manifest"
@@ -55,12 +55,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a shard: its images, (image, reason) of those that failed, and how many of
-    the others have no confidence."""
+    """What became of a shard: its images, (image, reason) of those that failed, (tar, reason) of
+    one that does not give all of its own, and how many images are labeled without a confidence."""
 
     images: int
     failed: list[tuple[str, str]] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
     unsure: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, str | None, float | None]]) -> Done:
+        """From the image, error and confidence of each row of a manifest."""
+        images, unsure = 0, 0
+        failed: list[tuple[str, str]] = []
+        broken: list[tuple[str, str]] = []
+        for name, error, confidence in rows:
+            is_tar = is_tar_name(name)  # no image's name ends so
+            images += not is_tar
+            unsure += error is None and confidence is None
+            if error is not None:
+                (broken if is_tar else failed).append((name, error))
+        return cls(images, failed, broken, unsure)
 
 
 class _Item(NamedTuple):
@@ -92,9 +107,7 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
             f"{error.filename or work.out} cannot be written: {error.strerror or error}; make "
             "room, and give the same command again to go on"
         ) from error
-    failed = [(row.image, row.error) for row in rows if row.error is not None]
-    unsure = sum(row.error is None and row.confidence is None for row in rows)
-    return Done(len(rows), failed, unsure)
+    return Done.of((row.image, row.error, row.confidence) for row in rows)
 
 
 def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list[Row]:

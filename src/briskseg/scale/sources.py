@@ -57,7 +57,7 @@ def find_shards(source: str, out: str, shard_size: int | None, dots: bool = True
     Raises RequestError for what is not there, holds neither images nor tars, or holds both.
     """
     found = sorted(_files(source, out), key=lambda pair: pair[::-1])
-    tars = [pair for pair in found if pair[1].lower().endswith(".tar")]
+    tars = [pair for pair in found if is_tar_name(pair[1])]
     images = [pair for pair in found if _suffix(pair[1]) in IMAGE_SUFFIXES]
     if tars and images:
         raise RequestError(
@@ -81,6 +81,10 @@ def find_shards(source: str, out: str, shard_size: int | None, dots: bool = True
         Shard(number, f"{number:05d}", images=tuple(all_images[start : start + size]))
         for number, start in enumerate(range(0, len(all_images), size))
     ]
+
+
+def is_tar_name(name: str) -> bool:
+    return _suffix(name) == ".tar"
 
 
 def digest(shards: Sequence[Shard]) -> str:
@@ -175,7 +179,7 @@ def _listed(source: str) -> list[str]:
     for number, line in enumerate(lines, start=1):
         if not (text := line.strip()) or text.startswith("#"):
             continue
-        if _suffix(text) not in IMAGE_SUFFIXES | {".tar"}:
+        if _suffix(text) not in IMAGE_SUFFIXES and not is_tar_name(text):
             raise RequestError(f"{source}: line {number}: '{text}' is no image and no .tar by name")
         absolute = is_url(text) or text.startswith(("/", "file://"))
         found.append(text.removeprefix("file://") if absolute else f"{folder}/{text}")

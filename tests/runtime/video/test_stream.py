@@ -190,9 +190,7 @@ def test_a_camera_that_is_unplugged(
     monkeypatch.setattr("cv2.VideoCapture", lambda index: device)
     done = command("predict", weights_file, "camera:0", "--out", tmp_path)
     assert done.status == 1
-    found = re.search(
-        r"camera:0 gave no more after 6 frames.*; (\d) labeled frames are in", done.err
-    )
+    found = re.search(r"camera:0 gave no more after 6 frames.*; (\d) labeled frame", done.err)
     assert found
     monkeypatch.undo()
     # read from a file they come faster than the rate at which they are written
