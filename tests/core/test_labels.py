@@ -23,6 +23,7 @@ from briskseg.core.labels import (
     LABEL_SETS,
     LabelSet,
 )
+from briskseg.core.labels.class_list import parse_class_list, written_class
 
 ROAD_CAR = LabelSet(("road", "car"), ((128, 64, 128), (64, 0, 128)))
 
@@ -32,6 +33,42 @@ def truth(classes: int, seed: int = 0) -> np.ndarray:
     labels = np.random.default_rng(seed).integers(0, classes + 1, (37, 53)).astype(np.uint8)
     labels[labels == classes] = IGNORED
     return labels
+
+
+PLAIN = ("sky", "Straße", "it's")
+ODD = ("lane 2", "7 up", "person, sitting", "car: red", "a=b", "- dash", "ignore", "ignore zone")
+ODD += ("zone #1", " edge ", "#hash", 'a"b', "'q'", "sky #808080", "x 1 2 3", "name,r,g,b", "7")
+
+
+@pytest.mark.parametrize("names", [PLAIN, ODD, ODD[::-1], *((name,) for name in ODD)])
+def test_a_written_list_of_classes_reads_as_it_was(tmp_path: Path, names: tuple[str, ...]) -> None:
+    file, colors = tmp_path / "classes.txt", tuple((n, 2, 3) for n in range(len(names)))
+    LabelSet(names, colors).write_classes_txt(file)
+    read = LabelSet.from_classes_txt(file)
+    assert (read.names, read.colors, read.ignored) == (names, colors, (IGNORED,))
+    if names == PLAIN:
+        assert '"' not in file.read_text("utf-8")
+
+
+def test_a_color_that_classes_share_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "classes.txt"
+    LabelSet(("a", "b", "c"), ((1, 2, 3), (9, 9, 9), (1, 2, 3))).write_classes_txt(file)
+    assert LabelSet.from_classes_txt(file).names == ("a", "b", "c")
+    assert file.read_text().splitlines()[:3] == ["a", "b 9 9 9", "c"]
+    with pytest.raises(DataError, match=r"cannot hold the name .*; rename the class"):
+        LabelSet(("a\"b'c",), ((1, 2, 3),)).write_classes_txt(file)
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4, unique=True))
+def test_any_name_that_a_line_can_hold_comes_back(names: list[str]) -> None:
+    for name in names:
+        try:
+            line = written_class(name, (1, 2, 3))
+        except DataError:
+            assert {'"', "'"} <= set(name) or not name.isprintable() or not name.strip(" '\"")
+            continue
+        (read,) = parse_class_list(line, Path("classes.txt")).lines
+        assert (read.name, read.color) == (name, (1, 2, 3))
 
 
 @pytest.mark.parametrize("name", LABEL_SETS)

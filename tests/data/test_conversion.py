@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.test_every_dataset import WRITE
@@ -47,6 +48,49 @@ def test_every_pixel_keeps_its_class(tmp_path: Path, kind: str, to: str) -> None
     for split in source.splits:
         for one, other in zip(source.pairs(split), again.pairs(split), strict=True):
             assert one.image.read_bytes() == other.image.read_bytes()
+
+
+@pytest.mark.parametrize("to", ["folder", "labelme", "coco", "shards"])
+def test_names_with_signs_come_back(tmp_path: Path, to: str) -> None:
+    """As A2D2's "Car 1" and what people type."""
+    WRITE["folder"](tmp_path / "set")
+    names = ("Car 1", "zone #1", "person, sitting", "ignore zone")
+    listed = "".join(f'"{name}"\n' for name in names)
+    (tmp_path / "set" / "classes.txt").write_text(listed)
+    source = open_dataset(tmp_path / "set")
+    assert source.names == names
+    convert_dataset(source, tmp_path / "out", to)
+    again = open_dataset(
+        tmp_path / "out", unlabeled="background" if to in ("folder", "shards") else "ignored"
+    )
+    assert again.names == names
+    assert same(again, source)
+
+
+def test_two_images_that_only_their_suffix_tells_apart_keep_their_labels(
+    tmp_path: Path, command: Command
+) -> None:
+    WRITE["coco"](tmp_path / "set")
+    (file,) = (tmp_path / "set").rglob("*val*.json")
+    content = json.loads(file.read_text())
+    image = content["images"][0]
+    (path,) = (tmp_path / "set").glob(f"val*/{Path(image['file_name']).name}")
+    twin = path.with_suffix(".bmp")
+    size = (image["height"], image["width"], 3)
+    cv2.imwrite(str(twin), np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
+    other = image | {"id": 999, "file_name": str(Path(image["file_name"]).with_suffix(".bmp"))}
+    content["images"].append(other)
+    one = next(each for each in content["annotations"] if each["image_id"] == image["id"])
+    content["annotations"].append(one | {"id": 999, "image_id": 999})
+    file.write_text(json.dumps(content))
+    assert command("check", tmp_path / "set", "--fix", tmp_path / "fixed")[0] == 0
+    whole, copy = open_dataset(tmp_path / "set"), open_dataset(tmp_path / "fixed")
+    assert len(copy.pairs("val")) == len(whole.pairs("val")) == 2
+    ours, others = (
+        sorted(d.read_labels(pair).tobytes() for pair in d.pairs("val")) for d in (whole, copy)
+    )
+    assert ours == others
+    assert len(set(ours)) == 2
 
 
 def test_outlines_filled_one_over_the_other_are_the_labels() -> None:

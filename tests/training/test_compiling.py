@@ -99,6 +99,36 @@ def test_training_goes_through_the_compiled_forms(
     assert taken == called
 
 
+@pytest.mark.parametrize("compiles", [True, False])
+def test_what_is_compiled_runs_in_no_mode_that_would_have_it_compiled_anew(
+    compiles: bool,
+    streets: Path,
+    tmp_path: Path,
+    command: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entered = []
+
+    class Mode(contextlib.AbstractContextManager):
+        def __exit__(self, *_: object) -> None:
+            entered.append(True)
+
+    def forms(network: nn.Module, names: Sequence[str], *_: object) -> dict:
+        with warnings.catch_warnings():  # which the compiler's parts give on import
+            warnings.simplefilter("ignore")
+            torch.compiler.cudagraph_mark_step_begin()
+        return {name: getattr(network, name) for name in names} if compiles else {}
+
+    monkeypatch.setattr("briskseg.training.segmentation_task.compile_network", forms)
+    monkeypatch.setattr("briskseg.training.train_step.fast_depthwise_gradients", lambda *_: Mode())
+    changes = ["data.size=null", "training.epochs=null", "training.steps=2", "training.batch=2"]
+    changes += ["training.compile=true", "training.precision=float32"]
+    words = [f"--set={change}" for change in changes]
+    done = command("train", "demo", "--data", streets, "--out", tmp_path / "run", *words)
+    assert done.status == 0, done.err
+    assert bool(entered) != compiles
+
+
 def test_where_compiling_fails_the_network_stays_as_it_is_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

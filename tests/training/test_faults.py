@@ -6,6 +6,8 @@ import json
 import os
 import re
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +21,11 @@ import torch
 from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
+from briskseg.core.errors import RequestError
 from briskseg.data.synthetic import draw_dataset
 from briskseg.runs.lock import locked
-from briskseg.training.log import Log
+from briskseg.training.log import Diverged, Log
+from briskseg.training.samples.sampler import EpochBatches
 
 SMALL = [
     "--set=data.size=null", "--set=training.batch=4", "--set=training.epochs=3",
@@ -191,6 +195,97 @@ def test_a_run_that_diverged_goes_on_more_gently(
     assert float(rows(run)[3]["lr"]) == pytest.approx(1e-6)  # step 3, times the factor
     again = command(*words, "--resume")
     assert again.status == 2
+
+
+def test_a_seed_that_diverged_goes_on_more_gently_than_the_finished_ones(
+    words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    run, words = tmp_path / "run", [*words, "--set=training.epochs=2", "--repeat=2"]
+
+    def spoil() -> None:
+        raise Diverged("the loss became nan at step 3", 3)
+
+    with when(run / "seed-1", 3, spoil):
+        done = command(*words)
+    assert done.status == 1
+    cure = re.search(r"with: (briskseg train .*--set training.clip=1) ", done.err)
+    assert cure is not None, done.err
+    kept = (run / "seed-0" / "model.safetensors").read_bytes()
+    done = command(*shlex.split(cure[1])[1:])
+    assert done.status == 0, done.err
+    assert "seed 0 (1/2): finished before, and stays as it is: training.clip was None" in done.err
+    assert (run / "seed-0" / "model.safetensors").read_bytes() == kept
+    assert json.loads((run / "repeat.json").read_text())["seeds"] == [0, 1]
+    assert (
+        command("train", "--out", run, "--resume", "--repeat=2").status == 0
+    )  # by seed 0's recipe
+    single = command("train", "--out", run, "--resume")
+    assert (
+        single.status,
+        f"--repeat 2 or more, or with one of them, as --out {run}" in single.err,
+    ) == (2, True)
+
+
+def test_the_printed_command_goes_on_where_the_recipe_was_chosen_for_few_images(
+    tmp_path: Path, command: Callable
+) -> None:
+    run = tmp_path / "run"
+    data = draw_dataset(tmp_path / "data", train=4, val=2, size_hw=(32, 48), seed=7)
+    small = ["--set=augment.size=[32, 48]", "--set=training.epochs=3", "--set=training.workers=0"]
+    with when(run, 2, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        done = command("train", "--data", data, "--out", run, *small)
+    assert done.status == 75, done.err
+    assert "in batches of 4: train has 4 images" in done.err
+    printed = re.search(r"go on with: (.+)", done.err)
+    assert printed is not None
+    assert command(*shlex.split(printed[1])[1:]).status == 0
+    # and the run's own recipe, wherever the data are now
+    data.rename(tmp_path / "elsewhere")
+    again = command("train", "--resume", "--out", run, "--data", tmp_path / "elsewhere")
+    assert (again.status, "none is left to train" in again.err) == (0, True), again.err
+
+
+def test_a_class_name_with_a_comma_doubles_no_row(
+    words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    run, names = tmp_path / "run", tmp_path / "data" / "classes.txt"
+    text = names.read_text()
+    first = text.split()[0]
+    names.write_text(text.replace(first, f'"{first}, wet"', 1))
+    assert command(*words).status == 0
+    assert '"val_iou/' in (run / "metrics.csv").read_text().partition("\n")[0]
+    before = (run / "metrics.csv").read_bytes()
+    (run / "checkpoints" / "last.ckpt").unlink()
+    done = command(*words, "--resume")
+    assert done.status == 0, done.err
+    steps = [(row["step"], bool(row["val_miou"])) for row in rows(run)]
+    assert len(steps) == len(set(steps))
+    assert len((run / "metrics.csv").read_bytes().splitlines()) == len(before.splitlines())
+
+
+def test_a_train_split_without_images_is_a_sentence(tmp_path: Path, command: Callable) -> None:
+    data = draw_dataset(tmp_path / "data", train=1, val=1, size_hw=(32, 48), seed=7)
+    for part in ("images", "labels"):  # in no split: the only pair is drawn for val
+        for file in (data / part / "val").iterdir():
+            file.rename(data / part / file.name)
+        for folder in ("train", "val"):
+            shutil.rmtree(data / part / folder, ignore_errors=True)
+    done = command("train", "demo", "--data", data, "--out", tmp_path / "run", *SMALL, "--no-check")
+    assert done.status == 2, done.err
+    assert "no labeled image in its train split" in done.err
+    with pytest.raises(RequestError, match=r"has only 1; add images, or train on fewer devices$"):
+        EpochBatches(1, 1, 0, world=2)
+
+
+def test_a_first_stage_leaves_its_encoder_however_seldom_it_validates(
+    words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    stages = "--set=training.stages=[{output: encoder}, {output: logits}]"
+    changes = ["--set=model.name=erfnet", stages, "--set=training.validate_every=5"]
+    changes += ["--set=training.loss.class_weights=none", "--set=training.epochs=1"]
+    done = command(*words, *changes)
+    assert done.status == 0, done.err
+    assert (tmp_path / "run" / "encoder.safetensors").is_file()
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGHUP", 129)])

@@ -61,6 +61,8 @@ def test_a_weight_may_follow_a_file_that_stands_alone() -> None:
     changes = ["training.teacher=runs/large", "training.teacher.weight=0.5"]
     teacher = load_recipe("demo", changes).training.teacher
     assert (teacher.file, teacher.weight) == ("runs/large", 0.5)
+    teacher = load_recipe("demo", changes[::-1]).training.teacher
+    assert (teacher.file, teacher.weight) == ("runs/large", 0.5)
 
 
 def test_labels_of_the_data_set_are_no_images_without_labels(
@@ -94,6 +96,23 @@ def test_the_loss_is_hintons_at_each_position() -> None:
     assert 0 < count < 30
     found = distillation(*map(torch.from_numpy, (ours, theirs, classes)), temperature=t)
     assert found.item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_processes_share_the_positions_that_the_teacher_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mean of two processes' losses is that of one with the images of both."""
+    rng = np.random.default_rng(0)
+    ours, theirs = torch.from_numpy(rng.normal(size=(2, 2, 4, 3, 5)))
+    classes = torch.tensor([[0, 2], [1, 0]])
+    whole = distillation(ours, theirs, classes)
+    known = torch.isin(theirs.argmax(1), classes[1]).sum().float()
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda count: count.copy_(known))
+    each = [distillation(ours[n : n + 1], theirs[n : n + 1], classes) for n in range(2)]
+    assert each[0] != each[1]
+    assert sum(each).item() / 2 == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(

@@ -50,7 +50,7 @@ def find_all(
     """
     search = Search([], {}, [])
     for index, (model, path) in enumerate(models.items()):
-        files = [File(each) for each in find_files(path)]
+        files = [File(each) for each in find_files(path, any_size=True)]
         search.cards[model] = files[-1].card
         weights = files[-1].path
         if weights.suffix.lower() == WEIGHTS and _lacks_onnx(files, backends):

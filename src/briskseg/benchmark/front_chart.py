@@ -33,6 +33,7 @@ def save_front(report: Report, path: Path) -> None:
                 ends[1].append(y)
         axes.step(*ends, where="post", color=plots.BLUE, label="nothing is better in both")
         axes.set_xscale("log")
+        plots.plain_log_numbers(axes.xaxis)
         axes.margins(x=0.2)
         axes.set_xlabel("ms per frame, from the file's bytes to labels (median)")
         axes.set_ylabel("mIoU, %")

@@ -17,7 +17,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, number
 
 if TYPE_CHECKING:
     from briskseg.data.check import Finding
@@ -84,16 +84,17 @@ def train(
     processes = launched(devices)
     is_first = processes.is_first  # of several processes one speaks
     fitted: list[str] = []
-    if recipe is None and data is None and resume and out is not None:
-        recipe = _recipe_of_run(out)
-    elif recipe is None:
+    if recipe is None and resume and out is not None:
+        recipe = _recipe_of_run(out, repeat, data)
+    if recipe is None:
         recipe, fitted = _chosen_recipe(data, processes)
     described = load_recipe(recipe, [*fitted, *(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
     _refuse(described, run, processes, minutes, repeat, resume, is_unchecked)
     from briskseg.training.stopping import Stop
 
-    stop = Stop(_resume_command(context, recipe, run, processes.launcher), _say_it_saves)
+    how_to_resume = _resume_command(context, recipe, fitted, run, processes.launcher)
+    stop = Stop(how_to_resume, _say_it_saves)
     with stop, TrainingProgress() as progress:
         from briskseg.training.fit import fit
         from briskseg.training.repeat import repeat as train_seeds
@@ -115,17 +116,27 @@ def _notify(notice: str) -> None:
     print(f"briskseg: {notice}", file=sys.stderr)
 
 
-def _recipe_of_run(run: Path) -> str:
-    """The recipe that a run folder keeps, with all that was changed of it."""
+def _recipe_of_run(run: Path, repeat: int | None, data: str | None) -> str | None:
+    """The recipe that a run folder keeps, with all that was changed of it, or that of the first
+    seed of several; None where there is none yet but data to choose one for."""
     from briskseg.runs.run_folder import RunFolder
 
-    file = RunFolder(run).recipe
-    if not file.is_file():
+    folder = RunFolder(run)
+    seeds = folder.seeds()
+    if seeds and repeat is None:
         raise RequestError(
-            f"{run} holds no run to go on with, expected a folder with {file.name} that "
-            "`briskseg train` made; leave out --resume and name a recipe to begin one"
+            f"{run} holds runs of several seeds; go on with them with --repeat {len(seeds)} or "
+            "more, or with one of them, as --out " + str(seeds[0].path)
         )
-    return str(file)
+    file = seeds[0].recipe if seeds else folder.recipe
+    if file.is_file():
+        return str(file)
+    if data is not None:
+        return None
+    raise RequestError(
+        f"{run} holds no run to go on with, expected a folder with {file.name} that "
+        "`briskseg train` made; leave out --resume and name a recipe to begin one"
+    )
 
 
 def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[str]]:
@@ -281,15 +292,20 @@ def _sum_up(run: Path, is_pretraining: bool) -> None:
 _LAUNCHERS = {"torchrun": "torchrun ... --no-python ", "srun": "srun ... "}
 
 
-def _resume_command(context: typer.Context, recipe: str, run: Path, launcher: str) -> str:
-    """The command that goes on with this run: its options, with the recipe and the folder named."""
+def _resume_command(
+    context: typer.Context, recipe: str, fitted: list[str], run: Path, launcher: str
+) -> str:
+    """The command that goes on with this run: its options, with the recipe, what was `fitted` of it
+    and the folder named."""
     words = ["briskseg" if shutil.which("briskseg") else sys.argv[0], "train", recipe]
     words += ["--out", str(run)]
+    for change in fitted:
+        words += ["--set", change]
     for option in context.command.params:
         value = context.params[option.name or ""]
         if option.name in ("recipe", "out", "resume") or value in (None, False, option.default):
             continue
         for each in value if isinstance(value, (list, tuple)) else [value]:
-            number = f"{each:g}" if isinstance(each, float) else str(each)
-            words += [option.opts[0]] if each is True else [option.opts[0], number]
+            text = number(each) if isinstance(each, float) else str(each)
+            words += [option.opts[0]] if each is True else [option.opts[0], text]
     return _LAUNCHERS.get(launcher, "") + shlex.join([*words, "--resume"])

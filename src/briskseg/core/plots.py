@@ -17,6 +17,7 @@ from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Figure
 
     from briskseg.core.types import Floats
@@ -41,7 +42,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.formatter.limits": (-2, 5),  # 0.003 as 3 under a 10^-3, which is narrower
-    "axes.formatter.use_mathtext": True,
+    "text.parse_math": False,  # names may hold "$"; so no number is set as math either
     "grid.color": INK,
     "grid.alpha": 0.15,
     "legend.frameon": False,
@@ -73,6 +74,18 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         raise MissingExtraError("matplotlib", "the picture", "report") from None
     with rc_context(_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
+
+
+def plain_log_numbers(axis: Axis) -> None:
+    """Have a logarithmic axis show its numbers as plain text."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -10,6 +10,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or regular}"
 
 
+def number(value: float) -> str:
+    """In as few digits as give it back: "30", "0.5", "12.34567"."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def first_line(error: BaseException) -> str:
     """What it says first, of what others' programs say at length; else its type."""
     said = str(error).strip().partition("\n")[0][:300].rstrip(".")

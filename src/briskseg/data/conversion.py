@@ -27,6 +27,7 @@ from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
+from briskseg.core.labels.class_list import written_class
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.check.fixed_copy import refuse_out, stored_image
@@ -156,6 +157,11 @@ def _finish_labelme(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> Non
     names = _labelme_names(dataset)
     lines = [names.pop(IGNORED), *names.values()]
     write_whole(out / "labels.txt", "\n".join(lines) + "\n")
+    quoted = [written_class(name) for name in lines]
+    if (
+        quoted != lines
+    ):  # labelme takes a line as it is; ours, which comes before it, has more forms
+        write_whole(out / "classes.txt", "\n".join(quoted) + "\n")
 
 
 def outlines(labels_hw: Labels) -> list[tuple[int, list[list[int]]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from shlex import quote
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files import cache_folder
@@ -152,8 +153,8 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (
-        f"{root}: {'; '.join(parts)}; restore or remove them; `briskseg check {root}` lists all "
-        "that is wrong"
+        f"{root}: {'; '.join(parts)}; restore or remove them; "
+        f"`briskseg check {quote(str(root))}` lists all that is wrong"
     )
 
 

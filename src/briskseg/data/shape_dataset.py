@@ -277,8 +277,9 @@ class PairList:
         return self.seed if {*self._found} in (set(), {"all"}, {"train"}) else None
 
     def splits(self) -> dict[str, tuple[Pair, ...]]:
-        """The pairs by split, named by their images, shortly where that is unique. Where the data
-        say no split, or have `train` alone, 80 to 20 by the seed.
+        """The pairs by split, named by their images, shortly where that is unique, with the suffix
+        where only that tells them apart. Where the data say no split, or have `train` alone, 80 to
+        20 by the seed.
 
         Raises RequestError where some are in a split and others are not.
         """
@@ -297,5 +298,11 @@ class PairList:
 
 def _shortly_named(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     stems = Counter(pair.image.stem for pair in pairs)
-    short = (p if stems[p.image.stem] > 1 else replace(p, name=p.image.stem) for p in pairs)
-    return tuple(sorted(short, key=lambda pair: pair.name))
+    names = Counter(pair.name for pair in pairs)
+
+    def name(pair: Pair) -> str:
+        if stems[pair.image.stem] == 1:
+            return pair.image.stem
+        return pair.name if names[pair.name] == 1 else pair.name + pair.image.suffix
+
+    return tuple(sorted((replace(p, name=name(p)) for p in pairs), key=lambda pair: pair.name))

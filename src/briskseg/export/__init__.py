@@ -179,7 +179,10 @@ def _of_weights(
         raise RequestError(f"--size asks for {error}; name a smaller size") from None
     # what runs such a file resizes images to that
     if size_hw is not None and (chosen.any_size or chosen.suffix in EXPORTED):
-        card = card.model_copy(update={"input": card.input.model_copy(update={"size": size_hw})})
+        changed: dict[str, Any] = {"input": card.input.model_copy(update={"size": size_hw})}
+        if size_hw != card.input.size:  # what was scored is not what this file computes
+            changed["scores"] = {}
+        card = card.model_copy(update=changed)
     exported = Exported(
         factor=backend.network.factor,
         align_corners=backend.network.align_corners,

@@ -162,6 +162,9 @@ def _apply(values: dict[str, Any], change: str) -> None:
             alone = SHORT_FORMS.get(parent)
             inner[parent] = {alone: inner[parent]} if alone and inner.get(parent) else {}
         inner = inner[index]
+    before = inner.get(last) if isinstance(inner, dict) else None
+    if isinstance(before, dict) and isinstance(value, str) and last in SHORT_FORMS:
+        value = before | {SHORT_FORMS[last]: value}
     inner[_index(inner, last, change)] = value
     # epochs and steps exclude each other: naming one from outside takes the other's place
     if key in ("training.epochs", "training.steps") and value is not None:

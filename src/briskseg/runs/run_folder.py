@@ -115,6 +115,13 @@ class RunFolder:
         """The run of one seed in a folder of several."""
         return RunFolder(self.path / f"{run_names.SEED}{seed}")
 
+    def seeds(self) -> list[RunFolder]:
+        """The runs in a folder of several seeds, by their numbers."""
+        found = {
+            p.name.removeprefix(run_names.SEED): p for p in self.path.glob(f"{run_names.SEED}*")
+        }
+        return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
+
     # --- state
 
     def is_begun(self) -> bool:

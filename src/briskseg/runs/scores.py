@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import numpy as np
@@ -82,7 +83,7 @@ class Scores(_Read):
 
 def read_scores(path: Path) -> Scores:
     """Raises DataError naming the file for one that is missing, damaged or not of this form."""
-    cure = f"write it again with `briskseg evaluate --json {path}`"
+    cure = f"write it again with `briskseg evaluate MODEL --data DIR --json {quote(str(path))}`"
     try:
         check_size(path, MAX_TEXT_BYTES)
         scores = Scores.model_validate_json(path.read_bytes())

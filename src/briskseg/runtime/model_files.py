@@ -23,20 +23,27 @@ ACCEPTED = (
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
 
 
-def find_files(path: Path, backend: str = "auto") -> list[Path]:
+def find_files(path: Path, backend: str = "auto", any_size: bool = False) -> list[Path]:
     """The files that `path` means, each a full network: exported ones, then weights.
 
     `path` is a file, a run folder, a shipped name or hf://OWNER/NAME, of which the one file that
     the backend runs is fetched. Exported files that lie beside weights count where they were made
-    of these. Raises RequestError for anything else.
+    of these, and take images as these do; with `any_size` also those for another size, which give
+    other labels. Raises RequestError for anything else.
     """
     path = fetched(path, backend)
     if is_exported(path):
         return [path]
     weights = find_weights(path)
     beside = _beside(weights)
-    digest = sha256(weights) if beside else ""
-    return [*(file for file in beside if _made_of(file) == digest), weights]
+    if not beside:
+        return [weights]
+    digest, size = sha256(weights), read_card(weights).input.size
+    made = [(file, found) for file in beside if (found := _exported(file)) is not None]
+    same = [
+        file for file, it in made if it.weights == digest and (any_size or it.size in (None, size))
+    ]
+    return [*same, weights]
 
 
 def model_name(path: Path) -> str:
@@ -196,10 +203,10 @@ def _beside(weights: Path) -> list[Path]:
     return [file for name in names if (file := weights.with_name(name)).is_file()]
 
 
-def _made_of(exported: Path) -> str | None:
-    """The SHA-256 of the weights that it was made of; None where it is damaged, or not ours: the
-    weights beside it are what was named."""
+def _exported(file: Path) -> Exported | None:
+    """What an exported file says of itself; None where it is damaged, or not ours: the weights
+    beside it are what was named."""
     try:
-        return read_exported(exported)[1].weights
+        return read_exported(file)[1]
     except BriskError:
         return None

@@ -93,6 +93,11 @@ def _padding(recipe: Recipe, dataset: Dataset) -> str:
 def refuse_misfits(recipe: Recipe, dataset: Dataset) -> None:
     """Raise what `begin_network` will raise while there is no run folder yet: one that holds a
     recipe which cannot be trained could only be deleted."""
+    if not dataset.pairs("train"):
+        raise RequestError(
+            f"{dataset.root} has no labeled image in its train split, so there is nothing to learn "
+            "from; add some"
+        )
     if recipe.data.unlabeled_images is not None:
         find_unlabeled(Path(recipe.data.unlabeled_images), dataset)
     with torch.random.fork_rng(devices=[]):

@@ -79,7 +79,8 @@ def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskE
     if "more than 1 value per channel" in message:
         return TrainingError(
             "batch normalization needs more than one value a channel, and with this size and "
-            "training.batch a step has one; set training.batch=2 or more"
+            "training.batch a step has one; set training.batch=2 or more, which takes two images "
+            "in train (lite_seg and erfnet train on one)"
         )
     known = _recognized(error, folder)
     if known is None:

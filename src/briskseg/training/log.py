@@ -102,14 +102,14 @@ class Log:
             return
         length = self.path.stat().st_size if self.path.is_file() else 0
         with named(self.path):
-            header, known = ",".join(self.columns).encode(), self._bytes or 0
-            is_ours = step > 0 and len(header) < known <= length
-            if is_ours and self.path.read_bytes().startswith(header):
-                os.truncate(self.path, known)
-                return
             whole = io.StringIO()
             writer = csv.DictWriter(whole, self.columns)
             writer.writeheader()
+            header, known = whole.getvalue().encode(), self._bytes or 0
+            is_ours = step > 0 and len(header) <= known <= length
+            if is_ours and self.path.read_bytes().startswith(header):
+                os.truncate(self.path, known)
+                return
             writer.writerows(row for row in self._rows() if int(row["step"]) <= step and step)
             write_whole(self.path, whole.getvalue())
 

@@ -133,10 +133,12 @@ class Loop:
 
     def _validation_is_due(self) -> bool:
         at = self.at
-        is_last = at.step >= self.task.steps
-        return at.validated != at.step and (
-            is_last or (at.epoch + 1) % self.training.validate_every == 0
-        )
+        if at.validated == at.step:
+            return False
+        ends = [stage.first for stage in self.task.stages[1:]] + [self.task.steps]
+        # after its last step, or its last whole epoch, each stage leaves its weights
+        closes = any(at.step <= end < at.step + len(self.task.batches) for end in ends[:-1])
+        return at.step >= ends[-1] or closes or (at.epoch + 1) % self.training.validate_every == 0
 
     def _is_done(self) -> bool:
         at = self.at

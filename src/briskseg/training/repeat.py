@@ -18,7 +18,7 @@ from briskseg.recipe import AnyRecipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.fit import fit
 from briskseg.training.preflight import seed_folders
-from briskseg.training.session import RunSession, is_finished
+from briskseg.training.session import RunSession, finished
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def repeat(recipe: AnyRecipe, folder: Path, number: int, session: RunSession) ->
     for nth, (seed, run) in enumerate(runs.items(), 1):
         training = recipe.training.model_copy(update={"seed": seed})
         seeded = recipe.model_copy(update={"training": training})
-        if is_finished(run, seeded):
-            session.say(f"seed {seed} ({nth}/{number}): finished before")
+        if (said := finished(run, seeded)) is not None:
+            session.say(f"seed {seed} ({nth}/{number}): {said}")
             continue
         session.say(f"seed {seed} ({nth}/{number}): {run.path}")
         fit(seeded, run.path, replace(session, resume=run.path.exists()))

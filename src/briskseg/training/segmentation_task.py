@@ -182,7 +182,8 @@ class SegmentationTask(Task):
         names = sorted({self._method(stage.output) for stage in self.stages})
         how = tuple(images.shape), machine.device, machine.autocast()
         self._compiled = compile_network(self.network, names, *how)
-        return bool(self._compiled)
+        self.is_compiled = bool(self._compiled)
+        return self.is_compiled
 
     def forward(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
         output = self.stages[stage].output

@@ -12,7 +12,7 @@ from typing import Any
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import remove_parts, write_whole
 from briskseg.core.types import Progress
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, number
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.lock import locked
 from briskseg.runs.run_folder import RunFolder
@@ -150,17 +150,18 @@ def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> ResumePo
     return resume
 
 
-def is_finished(folder: RunFolder, recipe: AnyRecipe) -> bool:
-    """Whether the folder holds this recipe's run with its scores, which are written last.
+def finished(folder: RunFolder, recipe: AnyRecipe) -> str | None:
+    """What is to be said of this recipe's run where it has its scores, which are written last; None
+    where it has none yet. What a diverged seed beside it goes on with may be another.
 
     Raises:
-        RequestError: it holds another recipe's.
+        RequestError: the folder holds another recipe's run.
     """
     last = folder.scores if isinstance(recipe, Recipe) else folder.encoder_scores
     if not last.is_file():
-        return False
-    _compare(folder.read_recipe(), recipe, folder, set())
-    return True
+        return None
+    changed = _compare(folder.read_recipe(), recipe, folder, _GENTLER)
+    return f"finished before, and stays as it is: {changed}" if changed else "finished before"
 
 
 def _compare(begun: AnyRecipe, asked: AnyRecipe, folder: RunFolder, may_change: set[str]) -> str:
@@ -189,16 +190,14 @@ def with_recorded_length(recipe: AnyRecipe, folder: RunFolder, minutes: float | 
     Raises RequestError where the run was begun with other minutes, or with none.
     """
     length = folder.read_length()
-    if minutes != length["minutes"]:
-        begun, asked = (
-            "no --minutes" if value is None else f"--minutes {value:g}"
-            for value in (length["minutes"], minutes)
-        )
+    begun = length["minutes"]
+    if minutes is not None and minutes != begun:
+        had = "no --minutes" if begun is None else f"--minutes {number(begun)}"
         raise RequestError(
-            f"{folder.path} was begun with {begun}, and this command has {asked}; resume it as it "
-            "was begun, or begin a new run with --out"
+            f"{folder.path} was begun with {had}, and this command has --minutes "
+            f"{number(minutes)}; resume it as it was begun, or begin a new run with --out"
         )
-    return recipe if minutes is None else with_steps(recipe, length["steps"])
+    return recipe if begun is None else with_steps(recipe, length["steps"])
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Task(nn.Module, ABC):
     learns_from: str | None = None  # the SHA-256 of what is learned from besides the data
     decays_until: int | None = None  # epochs; in those after it no weight decays
     compiled: bool | None = False  # as `training.compile`
+    is_compiled = False  # since `compile_for`
 
     def set_length(self, training: LengthPart) -> None:
         """Plan the stages; each is `epochs` or `steps` long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -52,7 +53,9 @@ class TrainStep:
     def __call__(self, images: Tensor, labels: Tensor, stage: int) -> Tensor:
         """The loss before the step, a scalar on the device."""
         self.optimizer.zero_grad()
-        with self.machine.autocast(), self.depthwise:
+        # torch compiles anew within a mode, and what is compiled has gradients of its own
+        depthwise = nullcontext() if self.task.is_compiled else self.depthwise
+        with self.machine.autocast(), depthwise:
             loss: Tensor = self.model(images, labels, stage)
         torch.autograd.backward(self.scaler.scale(loss))
         if self.clip is not None:

@@ -150,6 +150,24 @@ def test_files_made_of_other_weights_are_left(exported, weights_file, tmp_path, 
     assert Path(briskseg.load(exported, "torch").ran.file) == exported / "model.safetensors"
 
 
+def test_a_file_for_another_size_is_another_model(exported, tmp_path, cache, command):
+    weights = tmp_path / "model.safetensors"
+    tensors, card = load_weights(exported / "model.safetensors")
+    sized = card.input.model_copy(update={"size": (64, 96)})
+    scored = {"input": sized, "scores": {"val_miou": 0.5}}
+    save_weights(weights, tensors, card.model_copy(update=scored))
+    for size, kept in (((32, 48), {}), ((64, 96), {"val_miou": 0.5})):
+        words = ("export", weights, "--to", "onnx", "--size", "x".join(map(str, size)))
+        (tmp_path / "model.onnx").unlink(missing_ok=True)
+        assert command(*words).status == 0
+        assert model_files.read_file(tmp_path / "model.onnx")[0].scores == kept
+        found = model_files.find_files(tmp_path)
+        assert (tmp_path / "model.onnx" in found) == (size == (64, 96))
+        assert tmp_path / "model.onnx" in model_files.find_files(tmp_path, any_size=True)
+        expected = briskseg.load(weights, "torch")(IMAGE)
+        np.testing.assert_array_equal(briskseg.load(tmp_path)(IMAGE), expected)
+
+
 def test_shipped_names(exported, tmp_path, cache, command, monkeypatch):
     shipped = tmp_path / "weights"
     shipped.mkdir()

@@ -197,6 +197,14 @@ def test_a_camera_that_is_unplugged(
     assert 1 <= len(read_times(tmp_path / "camera-0_color.mp4")) <= int(found[1]) <= 6
 
 
+def test_a_relative_folder_with_a_colon_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Stream(predict, LABELS, Source([0, 0.1]), Path("2024:01") / "a").run()
+    assert len(read_times(tmp_path / "2024:01" / "a_color.mp4")) == 2
+
+
 def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     class Changing(Source):
         def __iter__(self) -> Iterator[Frame]:

@@ -32,6 +32,14 @@ def test_defaults_change_nothing(scene) -> None:
     assert np.array_equal(labels, scene[1])
 
 
+@pytest.mark.parametrize("size_hw", [(64, 1), (1, 64)])
+def test_an_image_one_pixel_wide_shrinks(size_hw: tuple[int, int]) -> None:
+    thin = np.full((*size_hw, 3), 77, np.uint8), np.full(size_hw, 3, np.uint8)
+    image, labels = vary(thin, scale=(0.25, 0.25), size=(32, 64))
+    assert image.shape == (32, 64, 3)
+    assert labels.shape == (32, 64)
+
+
 def test_flip_mirrors_image_and_labels_exactly(scene) -> None:
     image, labels = vary(scene, flip=1)
     assert np.array_equal(image, scene[0][:, ::-1])

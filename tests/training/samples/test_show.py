@@ -11,6 +11,7 @@ from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay
 from briskseg.data import FORMATS, open_dataset
 from briskseg.data.frequencies import count_pixels
+from briskseg.data.synthetic import draw_dataset
 from briskseg.data.violins import rarest_first
 from briskseg.recipe import list_recipes, load_recipe
 
@@ -155,3 +156,30 @@ def test_wrong_requests(streets: Path, command, tmp_path: Path) -> None:
     done = command("data", "show", streets, "--out", blocked / "inside")
     assert done.status == 1
     assert "inside cannot be written: Not a directory" in done.err
+
+
+def test_a_name_with_dollars_is_no_mathematics(tmp_path: Path, command) -> None:
+    data = draw_dataset(tmp_path / "data", train=2, val=1, size_hw=(32, 48), seed=7)
+    names = data / "classes.txt"
+    first = names.read_text().split()[0]
+    names.write_text(names.read_text().replace(first, r"$\q$", 1))
+    for words in (
+        ("data", "show", data, "--out", tmp_path / "shown"),
+        ("check", data, "--picture", tmp_path / "p.png"),
+    ):
+        done = command(*words)
+        assert done.status == 0, done.err
+
+
+def test_a_split_without_images_is_a_sentence(tmp_path: Path, command) -> None:
+    data = draw_dataset(tmp_path / "data", train=2, val=1, size_hw=(32, 48), seed=7)
+    for part in ("images", "labels"):
+        for file in (data / part).rglob("*.png"):
+            file.rename(data / part / file.name)
+        for split in ("train", "val"):
+            (data / part / split).rmdir()
+    stems = sorted(file.stem for file in (data / "images").iterdir())
+    for split, named in (("train", stems[:2]), ("val", stems[2:]), ("test", [])):
+        (data / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in named))
+    done = command("data", "show", data, "--split", "test", "--out", tmp_path / "shown")
+    assert (done.status, "the split 'test' of" in done.err) == (2, True), done.err

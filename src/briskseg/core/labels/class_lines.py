@@ -69,8 +69,8 @@ def from_columns(text: str, columns: dict[str, int], number: int, where: str) ->
 
 def class_line(text: str, number: int, where: str) -> ClassLine:
     """A line without a header above it."""
-    if match := re.fullmatch(r"[\"']([^\"']+)[\"'](.*)", text):
-        name, rest = match.group(1), match.group(2).replace(",", " ").split()
+    if match := re.fullmatch(r"([\"'])((?:(?!\1).)+)\1(.*)", text):
+        name, rest = match.group(2), match.group(3).replace(",", " ").split()
         return ClassLine(name, to_color(rest, where, name) if rest else None, None, number)
     if (match := _CVAT.fullmatch(text)) and not match["name"].strip().isdecimal():
         color = match["color"].strip()

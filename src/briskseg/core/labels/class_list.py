@@ -98,6 +98,22 @@ def parse_class_list(text: str, path: Path) -> ClassList:
     return listed
 
 
+def written_class(name: str, color: RGB | None = None) -> str:
+    """The line that reads as this class: `name r g b`, the name in quotes where it needs them.
+
+    Raises DataError for a name that no line can hold: one with both kinds of quotes.
+    """
+    rest = "" if color is None else " {} {} {}".format(*color)
+    for written in (name, f'"{name}"', f"'{name}'"):
+        try:
+            lines = parse_class_list(written + rest, Path("classes.txt")).lines
+        except DataError:
+            continue
+        if [(line.name, line.color, line.value) for line in lines] == [(name, color, 0)]:
+            return written + rest
+    raise DataError(f"a list of classes cannot hold the name {name!r}; rename the class")
+
+
 def _rows(text: str, path: Path) -> Iterator[tuple[int, str]]:
     """Each line that says something, without its comment, and its number."""
     for number, raw in enumerate(text.splitlines(), start=1):

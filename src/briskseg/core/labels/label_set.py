@@ -8,6 +8,7 @@ does not know is an error with its hint, never dropped.
 from __future__ import annotations
 
 import colorsys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
-from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list
+from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list, written_class
 from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
 from briskseg.core.labels.mask_files import most_frequent, read_exact_mask, without_alpha
 from briskseg.core.types import RGB, Array
@@ -78,9 +79,13 @@ class LabelSet:
         )
 
     def write_classes_txt(self, path: Path) -> None:
-        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored."""
-        pairs = zip(self.names, self.colors, strict=True)
-        lines = [f"{name} {red} {green} {blue}" for name, (red, green, blue) in pairs]
+        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored.
+
+        A color that classes share is left out: there they are told apart by their index alone.
+        """
+        shared = {color for color, n in Counter(self.colors).items() if n > 1}
+        colors = [None if color in shared else color for color in self.colors]
+        lines = map(written_class, self.names, colors)
         path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")
 
     def read(self, path: Path) -> Array:

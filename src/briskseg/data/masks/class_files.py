@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
@@ -156,5 +157,5 @@ def _proposal(root: Path, stats: list[LabelStats]) -> str:
     listed = "\\n".join(lines)
     return (
         f"; the label files hold the {what}. To begin, and to put in the names: "
-        f"printf '{listed}\\n' > {root / 'classes.txt'}"
+        f"printf '{listed}\\n' > {quote(str(root / 'classes.txt'))}"
     )

@@ -55,7 +55,7 @@ def _draw_difference(axes: plots.Axes, comparison: Comparison) -> None:
         return
     axes.plot(found.positions, gaps, color=plots.GRAY, linewidth=1)
     axes.set_yscale("log", nonpositive="mask")
-    axes.yaxis.set_major_formatter("{x:g}")
+    plots.plain_log_numbers(axes.yaxis)
     bound = found.rule.relative
     axes.axhline(bound, color=plots.INK, linestyle=":", linewidth=1.2, label=f"bound {bound:g}")
     if found.parts_at is not None:

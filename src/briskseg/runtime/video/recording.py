@@ -69,7 +69,8 @@ class Recording:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size_wh)
+        file = str(path.absolute())  # of "a:b.mp4" FFmpeg takes "a:" for a protocol
+        writer = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size_wh)
         if not writer.isOpened():
             raise BriskError(
                 f"{path} cannot be written as an mp4 video of {size_wh[0]}x{size_wh[1]}"

@@ -35,7 +35,7 @@ def cross_entropy(
         return total / labels.numel()
     # looked up, not counted: counting would wait for a GPU
     each = F.pad(class_weights, (0, IGNORED + 1 - len(class_weights)))[labels]
-    return _divided(total, each.sum())
+    return divided(total, each.sum())
 
 
 def sigmoid_cross_entropy(
@@ -55,11 +55,12 @@ def sigmoid_cross_entropy(
     each = F.softplus(logits).sum(1) - F.softplus(positive)
     each = each + class_weights[true[:, 0]] * F.softplus(-positive)
     pixels = kept.sum() if mean == "weights" else torch.tensor(labels.numel(), device=labels.device)
-    return _divided((each * kept).sum() / logits.shape[1], pixels)
+    return divided((each * kept).sum() / logits.shape[1], pixels)
 
 
-def _divided(total: Tensor, by: Tensor) -> Tensor:
-    """0 / 0 is 0 here. by: this process's."""
+def divided(total: Tensor, by: Tensor) -> Tensor:
+    """total / by, where `by` counts over all processes, so that theirs add up to one loss, as of
+    one process. total, by: this process's. 0 / 0 is 0 here."""
     by = by.detach().float()
     # Not in validation, where one process has an image more than another.
     if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():

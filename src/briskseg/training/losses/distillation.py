@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from briskseg.training.losses.cross_entropy import divided
+
 
 def distillation(
     logits: Tensor, taught: Tensor, classes: Tensor, temperature: float = 1.0
@@ -30,4 +32,4 @@ def distillation(
     probabilities = (theirs / temperature).softmax(1)
     found = (ours / temperature).log_softmax(1)
     each = (torch.xlogy(probabilities, probabilities) - probabilities * found).sum(1)
-    return temperature**2 * (each * known).sum() / known.sum().clamp_min(1)
+    return temperature**2 * divided((each * known).sum(), known.sum())

@@ -210,7 +210,7 @@ def _warp_image(
 ) -> Image:
     # Bilinear sampling skips pixels when it shrinks by more than two; halve by area first.
     for _ in range(halvings(matrix)):
-        half = (image.shape[1] // 2, image.shape[0] // 2)
+        half = (max(1, image.shape[1] // 2), max(1, image.shape[0] // 2))
         factor = np.array([half[0] / image.shape[1], half[1] / image.shape[0]])
         image = as_image(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
         matrix = matrix * factor[:, None]

@@ -73,10 +73,12 @@ class EpochBatches:
         balance: ClassBalance | None = None,
     ) -> None:
         if samples < batch * world:
+            cure = f"give at most --set training.batch={samples // world}"
+            if samples < world:
+                cure = "add images" + (", or train on fewer devices" if samples else "")
             raise RequestError(
                 f"a step takes training.batch={batch} images on each of "
-                f"{counted(world, 'device')}, but the train split has only {samples}; give "
-                f"at most --set training.batch={max(1, samples // world)}"
+                f"{counted(world, 'device')}, but the train split has only {samples}; {cure}"
             )
         self.samples, self.batch, self.seed = samples, batch, seed
         self.rank, self.world, self.balance = rank, world, balance

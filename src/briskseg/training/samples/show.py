@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import BriskError
+from briskseg.core.errors import BriskError, RequestError
 from briskseg.core.images import resize_image, write_png
 from briskseg.core.overlay import PAPER, draw_text, overlay, with_legend
 from briskseg.core.types import Progress
@@ -45,6 +45,8 @@ def show_dataset(
     folder cannot be written, MissingExtraError without matplotlib.
     """
     pairs = dataset.pairs(split)
+    if not pairs:
+        raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(samples, len(pairs))).round().astype(int))
     plain, overlaid = augmentation_sheets(dataset, pairs, chosen.tolist(), recipe)
     pictures = {
