@@ -26,6 +26,15 @@ def picture():
     return np.stack([x * 4, y * 6, 255 - x * 2 - y], -1).astype(np.uint8)
 
 
+@pytest.mark.parametrize("header", [b"P3 2 1 100\n", b"P6 2 1 100\n"])
+def test_white_of_a_ppm_is_what_its_header_says(tmp_path: Path, header: bytes) -> None:
+    values = [0, 50, 100, 100, 20, 0]
+    plain = " ".join(map(str, values)).encode()  # and no line ends there
+    (tmp_path / "a.ppm").write_bytes(header + (plain if header[1:2] == b"3" else bytes(values)))
+    expected = np.array(values).reshape(1, 2, 3) * 2.55
+    np.testing.assert_allclose(read_image(tmp_path / "a.ppm"), expected, atol=1)
+
+
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "ppm"])
 def test_lossless_files_read_as_rgb(tmp_path, picture, ending):
     Image.fromarray(picture).save(tmp_path / f"a.{ending}")

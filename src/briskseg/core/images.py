@@ -63,6 +63,9 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
     """As `read_image`, of a file that is `opened`: its header is not read again."""
     size_hw, orientation = _header(picture, path)
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    if picture.format == "PPM" and picture.mode in ("1", "L", "RGB"):
+        # white may be another value than 255 there, which OpenCV does not heed
+        return np.array(picture.convert("RGB"))
     try:
         image = cv2.imdecode(encoded(path, data), how)
     except cv2.error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,9 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingExtraError("matplotlib", "the picture", "report") from None
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # of a letter that the font lacks; a box stands for it, as in a browser
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         yield Figure(figsize=(width, height), layout="constrained")
 
 

@@ -162,7 +162,7 @@ def test_a_name_with_dollars_is_no_mathematics(tmp_path: Path, command) -> None:
     data = draw_dataset(tmp_path / "data", train=2, val=1, size_hw=(32, 48), seed=7)
     names = data / "classes.txt"
     first = names.read_text().split()[0]
-    names.write_text(names.read_text().replace(first, r"$\q$", 1))
+    names.write_text(names.read_text().replace(first, r"道路$\q$", 1))
     for words in (
         ("data", "show", data, "--out", tmp_path / "shown"),
         ("check", data, "--picture", tmp_path / "p.png"),
