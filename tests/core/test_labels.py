@@ -37,7 +37,18 @@ def truth(classes: int, seed: int = 0) -> np.ndarray:
 
 PLAIN = ("sky", "Straße", "it's")
 ODD = ("lane 2", "7 up", "person, sitting", "car: red", "a=b", "- dash", "ignore", "ignore zone")
-ODD += ("zone #1", " edge ", "#hash", 'a"b', "'q'", "sky #808080", "x 1 2 3", "name,r,g,b", "7")
+ODD += (
+    "zone #1",
+    " edge ",
+    "#hash",
+    'a"b',
+    "'q'",
+    "sky #808080",
+    "x 1 2 3",
+    "name,r,g,b",
+    "7",
+    "255",
+)
 
 
 @pytest.mark.parametrize("names", [PLAIN, ODD, ODD[::-1], *((name,) for name in ODD)])

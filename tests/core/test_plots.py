@@ -58,3 +58,17 @@ def test_rows_are_named_from_the_top_with_the_colors_of_their_classes() -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     (chips,) = axes.collections
     assert chips.get_facecolor().tolist() == [[1, 0, 0, 1], [0, 0, 1, 1]]
+
+
+def test_no_number_and_no_name_is_set_as_mathematics() -> None:
+    with plots.new_figure(4, 3) as figure:
+        few, many = figure.subplots(1, 2)
+        few.plot([3, 40], [1e-3, 2.5e-3], label=r"$\q$")
+        few.set_xscale("log")
+        plots.plain_log_numbers(few.xaxis)
+        many.plot([1, 2], [1e-7, 2e-7])
+        plots.legend_above(few, 1)
+        svg = plots.inline_svg(figure)
+    texts = re.findall(r">([^<>]+)</text>", svg)
+    assert {text for text in texts if "$" in text} == {r"$\q$"}
+    assert {"10", "20", "1e−7"} <= set(texts)  # noqa: RUF001, matplotlib's minus

@@ -2,7 +2,7 @@
 
 import pytest
 
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, number
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,8 @@ from briskseg.core.wording import counted
 )
 def test_numbers_of_things(given: tuple[int, str], said: str) -> None:
     assert counted(*given) == said
+
+
+@pytest.mark.parametrize("text", ["30", "0.5", "12.34567", "1.0000001", "1e-07"])
+def test_a_number_is_given_back_by_what_is_printed(text: str) -> None:
+    assert number(float(text)) == text

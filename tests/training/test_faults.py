@@ -208,7 +208,7 @@ def test_a_seed_that_diverged_goes_on_more_gently_than_the_finished_ones(
     with when(run / "seed-1", 3, spoil):
         done = command(*words)
     assert done.status == 1
-    cure = re.search(r"with: (briskseg train .*--set training.clip=1) ", done.err)
+    cure = re.search(r"with: (\S+ train .*--set training.clip=1) ", done.err)
     assert cure is not None, done.err
     kept = (run / "seed-0" / "model.safetensors").read_bytes()
     done = command(*shlex.split(cure[1])[1:])
@@ -424,6 +424,8 @@ def test_several_seeds_and_their_spread(
     assert told["scores"]["miou"]["sd"] == pytest.approx(abs(each[0] - each[1]) / 2**0.5)
     assert each[0] != each[1]
     assert "standard deviation" in done.out
+    other = command(*words, "--resume", "--set=training.optimizer.lr=0.5", "--repeat=3")
+    assert (other.status, "training.optimizer.lr was 0.003, now 0.5" in other.err) == (2, True)
     assert f"next: briskseg report {run / 'seed-0'}" in done.out
     named = command("evaluate", run, "--data", "streets").err
     assert f"name one of them: {run / 'seed-0'}" in named

@@ -53,7 +53,7 @@ _ShardSize = Annotated[
     typer.Option(min=1, metavar="N", help="Images a shard; by their number, 32 to 1024."),
 ]
 _Retry = Annotated[
-    bool, typer.Option("--retry", help="Do shards again in which images failed before.")
+    bool, typer.Option("--retry", help="Do shards again that were not read whole before.")
 ]
 
 

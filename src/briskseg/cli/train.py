@@ -126,7 +126,7 @@ def _recipe_of_run(run: Path, repeat: int | None, data: str | None) -> str | Non
     if seeds and repeat is None:
         raise RequestError(
             f"{run} holds runs of several seeds; go on with them with --repeat {len(seeds)} or "
-            "more, or with one of them, as --out " + str(seeds[0].path)
+            f"more, or with one of them, as --out {shlex.quote(str(seeds[0].path))}"
         )
     file = seeds[0].recipe if seeds else folder.recipe
     if file.is_file():

@@ -62,10 +62,10 @@ def read_image(path: Path, data: bytes | None = None) -> Array:
 def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) -> Array:
     """As `read_image`, of a file that is `opened`: its header is not read again."""
     size_hw, orientation = _header(picture, path)
-    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     if picture.format == "PPM" and picture.mode in ("1", "L", "RGB"):
         # white may be another value than 255 there, which OpenCV does not heed
         return np.array(picture.convert("RGB"))
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(encoded(path, data), how)
     except cv2.error:

@@ -42,7 +42,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.formatter.limits": (-2, 5),  # 0.003 as 3 under a 10^-3, which is narrower
+    "axes.formatter.limits": (-2, 5),  # 0.003 as 3 under a 1e-3, which is narrower
     "text.parse_math": False,  # names may hold "$"; so no number is set as math either
     "grid.color": INK,
     "grid.alpha": 0.15,

@@ -1,7 +1,7 @@
 """A data set of any format written as another: the folder layout, labelme's files, COCO's, shards.
 
     folder    images/SPLIT/NAME.ext, labels/SPLIT/NAME.png (class indices, 255 ignored), classes.txt
-    labelme   SPLIT/NAME.ext, SPLIT/NAME.json (polygons), labels.txt
+    labelme   SPLIT/NAME.ext, SPLIT/NAME.json (polygons), labels.txt (classes.txt too: signs)
     coco      images/SPLIT/NAME.ext, annotations/instances_SPLIT.json (run lengths)
     shards    SPLIT-000000.tar (NAME.ext, NAME.labels.png), classes.txt
 
@@ -66,6 +66,8 @@ def convert_dataset(
         raise RequestError(f"no format '{to}' to convert to; {nearest(to, WRITTEN)}")
     refuse_out(dataset.root, out, "OUT")
     refuse_binary_masks(dataset)
+    if to != "coco":
+        dataset.labels.classes_txt()  # what it refuses, before anything is written
     jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
     if to == SHARDS:
         with _writing(out):
@@ -158,9 +160,8 @@ def _finish_labelme(dataset: Dataset, out: Path, _: dict[str, list[Any]]) -> Non
     lines = [names.pop(IGNORED), *names.values()]
     write_whole(out / "labels.txt", "\n".join(lines) + "\n")
     quoted = [written_class(name) for name in lines]
-    if (
-        quoted != lines
-    ):  # labelme takes a line as it is; ours, which comes before it, has more forms
+    # labelme reads labels.txt line by line as it is; our reader parses it, and prefers classes.txt
+    if quoted != lines:
         write_whole(out / "classes.txt", "\n".join(quoted) + "\n")
 
 

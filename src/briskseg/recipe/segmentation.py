@@ -214,7 +214,7 @@ class TeacherPart(Part):
     @classmethod
     def _file_alone(cls, value: Any) -> Any:
         """A file alone stands for it with the usual weight and temperature."""
-        return {SHORT_FORMS["teacher"]: value} if isinstance(value, str) else value
+        return {"file": value} if isinstance(value, str) else value
 
 
 class TrainingPart(LengthPart):

@@ -124,6 +124,10 @@ class RunFolder:
 
     # --- state
 
+    def has_diverged(self) -> bool:
+        """Whether the run did, now or once."""
+        return self.diverged.is_file() or any(self.path.glob("recipe-to-step-*.yaml"))
+
     def is_begun(self) -> bool:
         """Whether it holds more than a run leaves that was refused before its first step."""
         return bool(self.beyond_start()) and self.recipe.is_file()

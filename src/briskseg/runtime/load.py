@@ -17,8 +17,8 @@ def load(
     """The predictor of a run folder, a weights or exported file, a shipped name, or a repository on
     the Hub (hf://OWNER/NAME or hf://OWNER/NAME@REVISION), of which one file is downloaded.
 
-    Exported files that lie beside the weights and were made of them are candidates too; the
-    predictor's `ran` says what was taken.
+    Exported files that lie beside the weights, were made of them and take images of the same size
+    are candidates too; the predictor's `ran` says what was taken.
     backend: one of BACKENDS, or "auto": of the files and the backends that are installed the
     fastest whose labels are right on this machine, measured once and remembered in the user's cache
     folder. threads: how many CPU threads the backend may use; None has that measured too. callers:

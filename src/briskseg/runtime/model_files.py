@@ -28,8 +28,8 @@ def find_files(path: Path, backend: str = "auto", any_size: bool = False) -> lis
 
     `path` is a file, a run folder, a shipped name or hf://OWNER/NAME, of which the one file that
     the backend runs is fetched. Exported files that lie beside weights count where they were made
-    of these, and take images as these do; with `any_size` also those for another size, which give
-    other labels. Raises RequestError for anything else.
+    of these and take images of the same size; those for another one, which give other labels, with
+    `any_size`, and where a backend is named. Raises RequestError for anything else.
     """
     path = fetched(path, backend)
     if is_exported(path):
@@ -40,10 +40,9 @@ def find_files(path: Path, backend: str = "auto", any_size: bool = False) -> lis
         return [weights]
     digest, size = sha256(weights), read_card(weights).input.size
     made = [(file, found) for file in beside if (found := _exported(file)) is not None]
-    same = [
-        file for file, it in made if it.weights == digest and (any_size or it.size in (None, size))
-    ]
-    return [*same, weights]
+    any_size = any_size or backend != "auto"
+    fits = [f for f, it in made if it.weights == digest and (any_size or it.size in (None, size))]
+    return [*fits, weights]
 
 
 def model_name(path: Path) -> str:

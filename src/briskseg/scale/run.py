@@ -94,7 +94,7 @@ def label(
 
     workers: processes; None: by the processors. part: (K, N), the shards whose number leaves K when
     divided by N, so K from 0 to N-1 or from 1 to N. ray: a cluster's address. retry: do shards
-    again in which images failed.
+    again that were not read whole.
     report: called with the report before the work, and it goes on being filled.
     Raises RequestError for an impossible job, and one that is not the folder's; BriskError where
     something cannot be written, reached or computed: then and on Ctrl-C what is written stays, and
@@ -200,9 +200,7 @@ def _done_before(storage: Storage, shards: Sequence[Shard], retry: bool) -> dict
 
     read_all = thread_map(read, written, threads=8)
     found = {shard.number: done for shard, done in zip(written, read_all, strict=True)}
-    if not retry:
-        return found
-    return {number: done for number, done in found.items() if not (done.failed or done.broken)}
+    return {n: done for n, done in found.items() if not (retry and (done.failed or done.broken))}
 
 
 def read_part(text: str) -> tuple[int, int]:

@@ -184,7 +184,7 @@ def _predictor(file: str, backend: str, threads: int) -> Predictor:
 
 @contextmanager
 def _items(shard: Shard, scratch: Path, to: str) -> Iterator[list[_Item]]:
-    """The images of a shard; what is wrong with a tar as a whole is an image that fails."""
+    """The images of a shard; what is wrong with a tar as a whole is one more that fails."""
     if not shard.tar:
         read = [functools.partial(_read, image.location) for image in shard.images]
         pairs = zip(shard.images, read, strict=True)

@@ -135,10 +135,11 @@ class Loop:
         at = self.at
         if at.validated == at.step:
             return False
-        ends = [stage.first for stage in self.task.stages[1:]] + [self.task.steps]
-        # after its last step, or its last whole epoch, each stage leaves its weights
-        closes = any(at.step <= end < at.step + len(self.task.batches) for end in ends[:-1])
-        return at.step >= ends[-1] or closes or (at.epoch + 1) % self.training.validate_every == 0
+        # the last time that a whole epoch ends within a stage: it leaves its weights
+        epoch = len(self.task.batches)
+        closes = any(0 <= stage.first - at.step < epoch for stage in self.task.stages[1:])
+        is_last = at.step >= self.task.steps
+        return closes or is_last or (at.epoch + 1) % self.training.validate_every == 0
 
     def _is_done(self) -> bool:
         at = self.at

@@ -62,10 +62,11 @@ def repeat(recipe: AnyRecipe, folder: Path, number: int, session: RunSession) ->
     """
     seeds = RunFolder(folder)
     runs = seed_folders(recipe, seeds, number, session.resume)
+    diverged = any(run.has_diverged() for run in runs.values())
     for nth, (seed, run) in enumerate(runs.items(), 1):
         training = recipe.training.model_copy(update={"seed": seed})
         seeded = recipe.model_copy(update={"training": training})
-        if (said := finished(run, seeded)) is not None:
+        if (said := finished(run, seeded, diverged)) is not None:
             session.say(f"seed {seed} ({nth}/{number}): {said}")
             continue
         session.say(f"seed {seed} ({nth}/{number}): {run.path}")

@@ -150,9 +150,11 @@ def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> ResumePo
     return resume
 
 
-def finished(folder: RunFolder, recipe: AnyRecipe) -> str | None:
-    """What is to be said of this recipe's run where it has its scores, which are written last; None
-    where it has none yet. What a diverged seed beside it goes on with may be another.
+def finished(folder: RunFolder, recipe: AnyRecipe, diverged: bool) -> str | None:
+    """The notice that this recipe's run has its scores, which are written last, or None.
+
+    diverged: whether a run of another seed did, which then goes on more gently; so the recipe may
+    differ here in what may change there.
 
     Raises:
         RequestError: the folder holds another recipe's run.
@@ -160,7 +162,7 @@ def finished(folder: RunFolder, recipe: AnyRecipe) -> str | None:
     last = folder.scores if isinstance(recipe, Recipe) else folder.encoder_scores
     if not last.is_file():
         return None
-    changed = _compare(folder.read_recipe(), recipe, folder, _GENTLER)
+    changed = _compare(folder.read_recipe(), recipe, folder, _GENTLER if diverged else set())
     return f"finished before, and stays as it is: {changed}" if changed else "finished before"
 
 
@@ -195,7 +197,7 @@ def with_recorded_length(recipe: AnyRecipe, folder: RunFolder, minutes: float | 
         had = "no --minutes" if begun is None else f"--minutes {number(begun)}"
         raise RequestError(
             f"{folder.path} was begun with {had}, and this command has --minutes "
-            f"{number(minutes)}; resume it as it was begun, or begin a new run with --out"
+            f"{number(minutes)}; leave --minutes out, or begin a new run with --out"
         )
     return recipe if begun is None else with_steps(recipe, length["steps"])
 

@@ -79,14 +79,21 @@ class LabelSet:
         )
 
     def write_classes_txt(self, path: Path) -> None:
-        """Write classes.txt for labels as decoded: a class a line as `name r g b`, 255 ignored.
+        """Write classes.txt for labels as decoded."""
+        path.write_text(self.classes_txt(), encoding="utf-8")
+
+    def classes_txt(self) -> str:
+        """A list of the classes for labels as decoded: a line each as `name r g b`, 255 ignored.
 
         A color that classes share is left out: there they are told apart by their index alone.
+        Raises DataError for a name that no line can hold.
         """
         shared = {color for color, n in Counter(self.colors).items() if n > 1}
         colors = [None if color in shared else color for color in self.colors]
-        lines = map(written_class, self.names, colors)
-        path.write_text("\n".join([*lines, f"ignore {IGNORED}"]) + "\n", encoding="utf-8")
+        lines = [*map(written_class, self.names, colors)]
+        if str(IGNORED) not in self.names:  # else it would mean that class; 255 is ignored unsaid
+            lines.append(f"ignore {IGNORED}")
+        return "\n".join(lines) + "\n"
 
     def read(self, path: Path) -> Array:
         """Read a label file into labels_hw, (H, W) uint8: class indices, 255 ignored.

@@ -90,6 +90,7 @@ def write_repaired(
     written.
     """
     refuse_out(scan.dataset.root, out)
+    classes = scan.dataset.labels.classes_txt()
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
     shift = max((image.highest.bit_length() - 8 for image in dark), default=0)
@@ -106,7 +107,7 @@ def write_repaired(
                 (out / part / split).mkdir(parents=True, exist_ok=True)
         for changed in thread_map(write, kept, progress=progress):
             changes += changed
-        scan.dataset.labels.write_classes_txt(out / "classes.txt")
+        (out / "classes.txt").write_text(classes, encoding="utf-8")
         lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
         (out / CHANGES).write_text("".join(lines), encoding="utf-8")
     except OSError as error:

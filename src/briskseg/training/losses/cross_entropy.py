@@ -59,8 +59,8 @@ def sigmoid_cross_entropy(
 
 
 def divided(total: Tensor, by: Tensor) -> Tensor:
-    """total / by, where `by` counts over all processes, so that theirs add up to one loss, as of
-    one process. total, by: this process's. 0 / 0 is 0 here."""
+    """total / the mean of `by` over all processes, so that the mean of their losses, of which DDP
+    takes the gradient, is that of one process with all the images. 0 / 0 is 0 here."""
     by = by.detach().float()
     # Not in validation, where one process has an image more than another.
     if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():

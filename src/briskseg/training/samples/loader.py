@@ -161,7 +161,8 @@ def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
     known = {pair.image.resolve() for pair in own}
     labels = {file.resolve() for pair in own for file in dataset.label_files(pair)}
     # other forms of the same labels, as Cityscapes has them
-    beside = {file.parent for file in labels} - {image.parent for image in known}
+    masks = {file for file in labels if file.suffix.lower() in IMAGE_SUFFIXES}
+    beside = {file.parent for file in masks} - {image.parent for image in known}
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     files = [p for p in found if p.resolve() not in labels and p.resolve().parent not in beside]
     new = [p for p in files if p.resolve() not in known]
