@@ -703,5 +703,7 @@ def test_hostile_scores(tmp_path: Path, change: dict[str, object]) -> None:
     (tmp_path / "scores.json").write_text(json.dumps(whole))
     assert read_scores(tmp_path / "scores.json").miou == 0.5
     (tmp_path / "scores.json").write_text(json.dumps(whole | change))
-    with pytest.raises(DataError, match="write it again with `briskseg evaluate --json"):
+    with pytest.raises(
+        DataError, match="write it again with `briskseg evaluate MODEL --data DIR --json"
+    ):
         read_scores(tmp_path / "scores.json")

@@ -664,9 +664,9 @@ def manifests() -> list[bytes]:
 
 
 def read_manifest(path: Path) -> object:
-    from briskseg.scale.parquet_files import read_rows
+    from briskseg.scale.parquet_files import read_outcomes
 
-    return read_rows(path.read_bytes(), str(path))
+    return list(read_outcomes(path.read_bytes(), str(path)))
 
 
 def read_image_list(path: Path) -> object:
