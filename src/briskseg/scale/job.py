@@ -44,7 +44,6 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
     folder holds something else, or another job."""
     asked = {"to": job.to, "shards": len(shards), "digest": digest(shards)}
     asked["shard_size"] = job.shard_size
-    files = find_files(job.model, job.backend)
     is_begun = storage.has(JOB)
     if not is_begun:
         names = storage.names("")
@@ -55,7 +54,7 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
                 f"{job.out} holds {found} and no job of `label`, expected an empty or new folder"
             )
     if not is_begun:
-        config = autotune(files, job.backend, job.threads)
+        config = autotune(find_files(job.model, job.backend), job.backend, job.threads)
         made = asked | {"source": printable(job.source), "model": _identity(config, job.threads)}
         text = json.dumps(made, indent=1, sort_keys=True) + "\n"
         if storage.create(JOB, text.encode()):
@@ -69,7 +68,7 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
             f"{job.out}/{JOB} is damaged, expected what an earlier `label` wrote; name a new folder"
         ) from None
     _check_same(job, begun, asked, source)
-    for file in find_files(job.model, any_size=True):
+    for file in find_files(job.model, job.backend, any_size=True):
         config = Config(file, str(model.get("backend")), job.threads)
         fits = config.backend in BACKENDS and BACKENDS[config.backend].opens(file)
         if fits and _identity(config, job.threads) == model:
