@@ -292,19 +292,34 @@ def test_subfolders_are_part_of_the_name(write_folder) -> None:
 
 @pytest.mark.parametrize("values", [[0, 1, 2], [0, 1, 2, 255], [3, 7, 26], [(1, 2, 3), (9, 8, 7)]])
 def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path: Path) -> None:
+    root = tmp_path / "my driver's data"
     for split in ("train", "val"):
-        trees.image(tmp_path / f"{split}/images/a.jpg")
-        trees.mask(tmp_path / f"{split}/masks/a.png", values)
+        trees.image(root / f"{split}/images/a.jpg")
+        trees.mask(root / f"{split}/masks/a.png", values)
     with pytest.raises(RequestError, match=r"but no classes\.txt; write one") as caught:
-        open_dataset(tmp_path)
+        open_dataset(root)
     line = str(caught.value).partition("put in the names: ")[2]
     assert line.startswith("printf ")
     subprocess.run(["bash", "-c", line], check=True)
-    dataset = open_dataset(tmp_path)
+    dataset = open_dataset(root)
     labels_hw = dataset.read_labels(dataset.pairs("train")[0])
     classes = [value for value in values if value != 255]
     assert len(dataset.names) == len(classes)
     assert {*np.unique(labels_hw).tolist()} - {255} == {*range(len(classes))}
+
+
+def test_the_check_that_is_named_for_what_has_no_partner_runs(tmp_path: Path, command) -> None:
+    root = tmp_path / "my driver's data"
+    for split in ("train", "val"):
+        trees.image(root / f"images/{split}/a.jpg")
+        trees.mask(root / f"labels/{split}/a.png", [0, 1])
+    trees.image(root / "images/train/b.jpg")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    with pytest.raises(DataError, match="restore or remove them") as caught:
+        open_dataset(root)
+    printed = shlex.split(str(caught.value).split("`")[1])
+    done = command(*printed[1:])
+    assert (done.status, "image-without-label (1)" in done.out) == (1, True), done.out + done.err
 
 
 def test_without_a_class_list_0_and_255_have_two_readings(tmp_path: Path) -> None:
