@@ -36,18 +36,10 @@ def truth(classes: int, seed: int = 0) -> np.ndarray:
 
 
 PLAIN = ("sky", "Straße", "it's")
-ODD = ("lane 2", "7 up", "person, sitting", "car: red", "a=b", "- dash", "ignore", "ignore zone")
-ODD += (
-    "zone #1",
-    " edge ",
-    "#hash",
-    'a"b',
-    "'q'",
-    "sky #808080",
-    "x 1 2 3",
-    "name,r,g,b",
-    "7",
-    "255",
+ODD = (
+    *("lane 2", "7 up", "person, sitting", "car: red", "a=b", "- dash", "ignore", "ignore zone"),
+    *("zone #1", " edge ", "#hash", 'a"b', "'q'", "sky #808080", "x 1 2 3", "name,r,g,b"),
+    *("7", "255"),
 )
 
 
