@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -80,22 +81,27 @@ def test_labels_of_the_data_set_are_no_images_without_labels(
         assert [pair.image.name for pair in found.pairs] == ["gray.png"]
 
 
-def test_the_loss_is_hintons_at_each_position() -> None:
+def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    shares = np.exp(values)
+    return shares / shares.sum()
+
+
+def test_the_loss_is_hintons_at_each_position_weighed_by_class() -> None:
     rng = np.random.default_rng(0)
     ours, theirs = rng.normal(size=(2, 4, 3, 5)), rng.normal(size=(2, 6, 3, 5))
     classes, t = np.array([[0, 2, 3], [5, 1, 0]]), 1.7
-    total, count = 0.0, 0
+    weights = np.array([1.0, 7.0, 0.5, 4.0])
+    total, weight, count = 0.0, 0.0, 0
     for n, y, x in np.ndindex(2, 3, 5):
         if theirs[n, :, y, x].argmax() not in classes[1]:
             continue
-        p, q = (
-            np.exp(v) / np.exp(v).sum()
-            for v in (theirs[n, classes[1], y, x] / t, ours[n, classes[0], y, x] / t)
-        )
-        total, count = total + t * t * (p * np.log(p / q)).sum(), count + 1
+        taught, found = theirs[n, classes[1], y, x], ours[n, classes[0], y, x]
+        p, q = softmax(taught / t), softmax(found / t)
+        w = softmax(taught) @ weights[classes[0]]
+        total, weight, count = total + w * t * t * (p * np.log(p / q)).sum(), weight + w, count + 1
     assert 0 < count < 30
-    found = distillation(*map(torch.from_numpy, (ours, theirs, classes)), temperature=t)
-    assert found.item() == pytest.approx(total / count, rel=1e-5)
+    tensors = map(torch.from_numpy, (ours, theirs, classes, weights.astype(np.float32)))
+    assert distillation(*tensors, temperature=t).item() == pytest.approx(total / weight, rel=1e-5)
 
 
 def test_processes_share_the_positions_that_the_teacher_knows(
@@ -105,12 +111,13 @@ def test_processes_share_the_positions_that_the_teacher_knows(
     rng = np.random.default_rng(0)
     ours, theirs = torch.from_numpy(rng.normal(size=(2, 2, 4, 3, 5)))
     classes = torch.tensor([[0, 2], [1, 0]])
-    whole = distillation(ours, theirs, classes)
+    weights = torch.ones(4)
+    whole = distillation(ours, theirs, classes, weights)
     known = torch.isin(theirs.argmax(1), classes[1]).sum().float()
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     monkeypatch.setattr("torch.distributed.all_reduce", lambda count: count.copy_(known))
-    each = [distillation(ours[n : n + 1], theirs[n : n + 1], classes) for n in range(2)]
+    each = [distillation(ours[n : n + 1], theirs[n : n + 1], classes, weights) for n in range(2)]
     assert each[0] != each[1]
     assert sum(each).item() / 2 == pytest.approx(whole.item(), rel=1e-5)
 
@@ -124,10 +131,10 @@ def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (card.input.mean, card.input.std))
     normalized = (images / 255 - mean) / std
     with torch.no_grad():
-        other = teacher.loss(student(normalized), images)
+        other = teacher.loss(student(normalized), images, torch.ones(11))
         weights = load_file(taught / "model.safetensors")
         student.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
-        same = teacher.loss(student(normalized), images)
+        same = teacher.loss(student(normalized), images, torch.ones(11))
         # Fast-SCNN computes its logits at 1/8: there, whole cells, the two are compared
         coarse = student.forward_coarse(normalized)
     assert coarse.shape[2:] == (4, 5)
@@ -149,7 +156,7 @@ def test_an_onnx_file_of_ours_teaches_what_its_weights_teach(streets: Path) -> N
             np.random.default_rng(0).integers(0, 256, (1, 3, 48, 64), np.uint8)
         )
         with torch.no_grad():
-            losses.append(teacher.loss(student(image / 128 - 1), image).item())
+            losses.append(teacher.loss(student(image / 128 - 1), image, torch.ones(11)).item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     assert teacher.said.endswith("trained on val too: what the run scores there says nothing")
 
@@ -217,7 +224,8 @@ def test_any_onnx_file_of_as_many_classes_teaches(
     p = p / p.sum(1, keepdims=True) if said is None else said.transpose(0, 3, 1, 2)
     entropy = -(p * np.log(p.clip(1e-300))).sum(1).mean()
     with torch.no_grad():
-        found = teacher.loss(torch.zeros(1, classes, 8, 16), torch.from_numpy(pixels))
+        images = torch.from_numpy(pixels)
+        found = teacher.loss(torch.zeros(1, classes, 8, 16), images, torch.ones(classes))
     assert found.item() == pytest.approx(np.log(classes) - entropy, rel=1e-3)
     assert "has no names: its classes are taken to be the data's" in teacher.said
 

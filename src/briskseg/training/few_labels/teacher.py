@@ -73,9 +73,9 @@ class Teacher:
         self._coarse: dict[Size, Size] = {}
         self.said = _told(self._source, self._classes, dataset, path)
 
-    def loss(self, logits: Tensor, images: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, images: Tensor, class_weights: Tensor) -> Tensor:
         """The weighted loss of the student's full-size logits (N,classes,H,W) of these images
-        (N,3,H,W) uint8: a scalar."""
+        (N,3,H,W) uint8, where classes weigh (classes,) as in the labels' loss: a scalar."""
         size_hw = self._coarse_size((images.shape[2], images.shape[3]))
         with torch.no_grad():
             seen = images.float()
@@ -83,7 +83,7 @@ class Teacher:
                 seen = F.interpolate(seen, self._seen_hw, mode="bilinear")
             taught = self._resized(self._source.logits(seen), size_hw)
         ours = self._resized(logits, size_hw)
-        loss = distillation(ours, taught, self._classes, self.part.temperature)
+        loss = distillation(ours, taught, self._classes, class_weights, self.part.temperature)
         return self.part.weight * loss
 
     def _resized(self, logits: Tensor, size_hw: Size) -> Tensor:
