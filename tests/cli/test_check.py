@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,3 +252,17 @@ def test_one_of_a_thing_is_said_in_the_singular(check, data):
     text = " ".join(check(data)[1].split())
     assert "kind folder, 1 class, pairs: train 1" in text
     assert "3 files: 3 read (1 image, 1 label file, 1 list)" in text
+
+
+def test_a_folder_without_rights_is_no_defect_of_ours(
+    check, streets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(root: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(root))
+
+    monkeypatch.setattr("briskseg.data.formats.recognize", refused)  # root may read everything
+    status, _, said = check(streets)
+    assert status == 1
+    assert said == (
+        f"briskseg: {streets}: Permission denied; see to its rights and its disk, or name another\n"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from briskseg import open_dataset
-from briskseg.data import FORMATS
+from briskseg.data import FORMATS, synthetic
 
 
 def test_every_kind_is_listed_within_100_columns(command):
@@ -28,6 +28,21 @@ def test_draw(command, tmp_path):
     status, _, error = command("data", "draw", folder)
     assert status == 2
     assert "is not empty; name a new folder, nothing is overwritten" in error
+
+
+def test_streets_that_are_drawn_first_are_told_of(command, tmp_path, monkeypatch):
+    draw = synthetic.draw_dataset
+
+    def draw_few(folder, progress):
+        return draw(folder, 2, 1, (40, 60), 0, progress)
+
+    monkeypatch.setenv("BRISKSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(synthetic, "draw_dataset", draw_few)
+    monkeypatch.setattr("briskseg.cli.console.LINE_EVERY_S", 0)
+    status, _, said = command("data", "convert", "streets", tmp_path / "masks")
+    assert status == 0
+    assert "opening 3/3" in said
+    assert "opening" not in command("data", "convert", "streets", tmp_path / "again")[2]
 
 
 def test_a_size_that_is_none(command, tmp_path):

@@ -262,7 +262,11 @@ def test_arguments_in_each_others_places_are_told_with_the_right_command(
         (("check", streets / "classes.txt"), f"did you mean {streets}?"),
         (("check", image), f"did you mean {streets}?"),
         (("check", run / "recipe.yaml"), "name a folder, or 'streets'\n"),
-        (("train", "demo", "--minutes", "0.01"), "--minutes 0.01 is too short, expected 0.1 or"),
+        (
+            ("train", "demo", "--minutes", "0.01"),
+            "--minutes 0.01: expected a number of 0.1",
+        ),
+        (("train", "demo", "--minutes", "inf"), "--minutes inf: expected a number of 0.1"),
         (("export", "erfnet-camvid11", "--to", "onnx", "--int8"), "--to openvino or litert"),
         (("export", "erfnet-camvid11", "--to", "openvino", "--int8"), "name the data set that the"),
     ):

@@ -73,7 +73,9 @@ def test_published_splits_and_classes(tmp_path: Path) -> None:
     newer = open_dataset(both, classes="mapillary-2.0")
     assert newer.names == ("Bird", "Curb Cut", "Car")
     assert "v2.0" in str(newer.pairs("train")[0].label)
-    with pytest.raises(RequestError, match=r"'camvid11' was asked for, but this is mapillary-1\.2"):
+    with pytest.raises(
+        RequestError, match=r"'camvid11' was asked for, but the classes are those of mapillary-1\.2"
+    ):
         open_dataset(both, classes="camvid11")
 
 
@@ -218,7 +220,9 @@ def test_an_image_that_a_list_names_twice_is_named(tmp_path: Path) -> None:
 
 def test_a_version_that_is_not_there_is_said(tmp_path: Path) -> None:
     trees.mapillary_12(tmp_path)
-    with pytest.raises(RequestError, match=r"'mapillary-2.0' was asked for, but this is mapillary"):
+    with pytest.raises(
+        RequestError, match=r"'mapillary-2.0' was asked for, but the classes are those of mapillary"
+    ):
         open_dataset(tmp_path, classes="mapillary-2.0")
 
 
@@ -233,6 +237,12 @@ def test_numbers_of_segments_that_cannot_be_right_are_refused(change: str, tmp_p
         Image.merge("LA", [gray, gray]).save(pair.label)
     with pytest.raises(DataError, match="lossy compression" if change == "JPEG" else "transparent"):
         open_dataset(tmp_path).read_labels(pair)
+
+
+def test_a_folder_named_as_a_table_is_none(write_folder) -> None:
+    root = write_folder((".",), images=4)
+    (root / "labels.csv").mkdir()
+    assert sum(map(len, splits(root).values())) == 4
 
 
 def test_a_csv_of_images_labels_and_splits(tmp_path: Path) -> None:

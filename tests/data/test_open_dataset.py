@@ -66,7 +66,7 @@ def test_folder_files_without_counterpart_are_named(write_folder):
 
 def test_folder_mistakes(write_folder):
     root = write_folder()
-    with pytest.raises(RequestError, match=r"the classes of a folder are those of its classes.txt"):
+    with pytest.raises(RequestError, match=r"the classes are those of the folder.s classes.txt"):
         open_dataset(root, classes="camvid11")
     (root / "classes.txt").rename(root / "class.txt")
     with pytest.raises(RequestError, match=r"but no classes.txt; write one: a class name a line"):
@@ -179,7 +179,9 @@ def test_cityscapes(tmp_path, truth, content):
         "val": ["lindau_000000_000019"],
     }
     assert dataset.read(dataset.pairs("val")[0])[1].tolist() == [[0, 255, 18]]
-    with pytest.raises(RequestError, match="'camvid11' was asked for, but this is Cityscapes"):
+    with pytest.raises(
+        RequestError, match="'camvid11' was asked for, but the classes are those of Cityscapes"
+    ):
         open_dataset(tmp_path, classes="camvid11")
 
 
@@ -234,7 +236,7 @@ def test_streets_are_drawn_once_into_the_cache(tmp_path, monkeypatch):
     assert {split: len(pairs) for split, pairs in dataset.splits.items()} == {"train": 2, "val": 1}
     assert open_dataset("streets", "camvid11") == dataset
     assert len(drawings) == 2
-    with pytest.raises(RequestError, match="drawn streets have the classes of camvid11"):
+    with pytest.raises(RequestError, match="those of drawn streets; ask for .camvid11."):
         open_dataset("streets", "camvid32")
 
 

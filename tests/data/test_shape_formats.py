@@ -433,6 +433,28 @@ def test_coco_boxes_are_said_to_be_detection(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "entry", "said"),
+    [
+        (
+            "images",
+            {"file_name": "b.png", "height": H, "width": W},
+            r"images\[1\]\.id 5 is that of",
+        ),
+        ("categories", {"name": "bus"}, r"categories\[\d\]\.id \d is 'bus', and '\w+' has it too"),
+    ],
+)
+def test_a_number_given_twice_is_told(tmp_path: Path, key: str, entry: Any, said: str) -> None:
+    """As in files that were merged without numbering anew."""
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    content = coco_file([{"category_id": 7, "segmentation": flat(BOTH[0])}])
+    content[key].append({**entry, "id": content[key][-1]["id"]})
+    put(tmp_path / "coco.json", content)
+    with pytest.raises(DataError, match=rf"coco\.json: {said}"):
+        labels(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("annotation", "said"),
     [
         ({"category_id": 9, "segmentation": flat(BOTH[0])}, r"annotations\[0\]\.category_id is 9"),
@@ -820,6 +842,11 @@ def test_supervisely_objects(tmp_path: Path) -> None:
     assert found["car"] == 20 * 20 - 4 * 4  # outlines are part of both, as the tool draws them
     assert found["tree"] == 16 + 4 * 6
     assert (labels_hw[6:10, 42:46] == 2).all()
+    objects[1]["bitmap"]["data"] = base64.b64encode(b"\x89PNG no picture").decode()
+    put(tmp_path / "ds0" / "ann" / "a.png.json", content)
+    said = r"bitmap\.data: cannot be read as a PNG \(damaged, or of no kind that is read\)"
+    with pytest.raises(DataError, match=said):
+        labels(tmp_path)
 
 
 # --- Datumaro

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,17 @@ def test_killed_at_any_file_it_goes_on(
     assert done.status == 1
     assert ("of them were done before" in done.out) == (files > 4)
     assert contents(out) == whole
+
+
+def test_a_file_of_another_format_beside_the_model_is_not_its_part(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copy(weights_file, tmp_path / "model.safetensors"))
+    line = [*words(model, photos, tmp_path / "out"), "--backend", "torch", "--workers", 1]
+    command(*line)
+    model.with_suffix(".bin").write_bytes(b"an OpenVINO file's numbers")
+    done = command(*line)
+    assert "of them were done before" in done.out, done.err
 
 
 def test_a_killed_command_takes_its_workers_along(

@@ -46,6 +46,7 @@ def unlabeled(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, image in enumerate(sorted((streets / "images" / "val").iterdir())[:4]):
         shutil.copy(image, folder / ("more" if index == 3 else ".") / image.name)
     write_png(folder / "gray.png", np.full((48, 64, 3), 128, np.uint8))
+    (folder / "._gray.png").write_bytes(b"\0\5\x16\7")  # what macOS leaves beside on other disks
     return folder
 
 

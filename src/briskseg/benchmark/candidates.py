@@ -52,7 +52,7 @@ def find_all(
     for index, (model, path) in enumerate(models.items()):
         files = [File(each) for each in find_files(path, any_size=True)]
         search.cards[model] = files[-1].card
-        weights = files[-1].path
+        weights, why = files[-1].path, ""
         if weights.suffix.lower() == WEIGHTS and _lacks_onnx(files, backends):
             from briskseg.export import export
 
@@ -62,11 +62,12 @@ def find_all(
                 export(weights, "onnx", file)
                 files.append(File(file))
             except (MissingExtraError, ExportError) as error:
-                search.notes.append(f"Of {model} no ONNX file could be made to measure: {error}.")
+                note = f"Of {model} no ONNX file could be made to measure: {error}."
+                search.notes.append(note)
+                why = f" ({note})"
         found = find_candidates(model, files, backends, threads, sizes)
         if not found:
             names = ", ".join(file.path.name for file in files)
-            why = f" ({search.notes[-1]})" if search.notes else ""
             raise RequestError(
                 f"none of the backends {', '.join(backends)} runs {model} ({names}) at the sizes "
                 "asked for; leave out --backend and --size, or make such a file with: "

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from briskseg.core.card import NetworkCard
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 
-try:
+with needs("counting a network's operations", "train"):
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
-except ModuleNotFoundError as error:
-    raise MissingExtraError("torch", "counting a network's operations", "train") from error
 
 from briskseg.models import create_model
 

@@ -18,7 +18,7 @@ import numpy as np
 from briskseg.benchmark.roofline import Peaks
 from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
-from briskseg.core.exported import suffix_of
+from briskseg.core.exported import files_of
 from briskseg.core.types import Progress
 from briskseg.runtime.predictor import Ran
 
@@ -154,10 +154,7 @@ def _measure_group(
                     size_hw=one.size_hw,
                     image=str(images[one.size_hw]),
                 )
-                files = [one.path]
-                if suffix_of(one.path) in (".xml", ".ncnn.param"):  # their weights lie in a second
-                    files.append(one.path.with_suffix(".bin"))
-                size = sum(file.stat().st_size for file in files)
+                size = sum(file.stat().st_size for file in files_of(one.path))
                 running.append((Timing(one, size), worker))
                 done += 1
             except BriskError as error:

@@ -6,12 +6,13 @@ inside the verb's function, so that `briskseg --help` answers at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 import traceback
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +22,9 @@ from briskseg.cli.console import plain_output
 from briskseg.core.errors import BriskError, Interrupted
 from briskseg.core.files import cache_folder
 from briskseg.core.files.limits import max_pixels
+
+# Failures that are no mistake of ours, wherever they come: no right, no room, a disk that fails.
+_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 class Verbs(TyperGroup):
@@ -101,7 +105,12 @@ def main() -> None:
             _fail(error, str(error), error.exit_status)
         except KeyboardInterrupt as error:
             _fail(error, "interrupted", 130)
-        except Exception as error:  # our own mistake: still a sentence, with the way to report it
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                where = error.filename or "a file"
+                why = error.strerror or error
+                _fail(error, f"{where}: {why}; see to its rights and its disk, or name another", 1)
+            # our own mistake: still a sentence, with the way to report it
             _fail(
                 error,
                 f"a defect in briskseg: {type(error).__name__}: {error}; set "
@@ -119,7 +128,7 @@ def _prepare_process() -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
 
 
-def _fail(error: BaseException, message: str, status: int) -> None:
+def _fail(error: BaseException, message: str, status: int) -> NoReturn:
     if os.environ.get("BRISKSEG_TRACEBACK") == "1":
         traceback.print_exception(error)
     print(f"briskseg: {message}", file=sys.stderr)

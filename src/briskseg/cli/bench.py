@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.options import PlotOption, read_size
+from briskseg.cli.options import PlotOption, open_data, read_size
 from briskseg.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -180,10 +180,9 @@ def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
         return lambda one: card_score(read_file(one.path)[0], one.precision, one.size_hw)
 
     from briskseg.benchmark.worker import open_predictor
-    from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate
 
-    dataset = open_dataset(data)
+    dataset = open_data(data)
     known: dict[tuple[Path, str, tuple[int, int]], float] = {}
 
     def score(one: Candidate) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,10 +59,10 @@ def compare(
     Example: briskseg compare runs/gpu runs/npu --smooth 100 --plot losses.png
     """
     axis = _axis(by)
-    if smooth is not None and not smooth > 0:
+    if smooth is not None and not 0 < smooth < math.inf:
         raise RequestError(f"--smooth {smooth:g}: expected a number above 0")
     for name, bound in (("--mre", mre), ("--mae", mae)):
-        if not bound >= 0:
+        if not 0 <= bound < math.inf:
             raise RequestError(f"{name} {bound:g}: expected a bound of 0 or above")
     keys, patterns = _for_each("--key", key), _for_each("--pattern", pattern)
 

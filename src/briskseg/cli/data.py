@@ -13,10 +13,11 @@ from briskseg.cli.options import (
     ClassesOption,
     DataArgument,
     UnlabeledOption,
+    open_data,
     read_size,
-    read_unlabeled,
 )
-from briskseg.core.errors import BriskError, RequestError, nearest
+from briskseg.core.errors import RequestError, nearest
+from briskseg.core.files.atomic import writing
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -64,11 +65,8 @@ def draw(
 
     from briskseg.data.synthetic import draw_dataset
 
-    with console.counter("drawing") as progress:
-        try:
-            draw_dataset(folder, train, val, size_hw, seed, progress)
-        except OSError as error:
-            raise BriskError(f"{folder} cannot be written: {error.strerror or error}") from None
+    with console.counter("drawing") as progress, writing(folder):
+        draw_dataset(folder, train, val, size_hw, seed, progress)
     print(f"{folder}: {train} train and {val} val images of {size}, seed {seed}")
     print(f"look at it: briskseg check {quote(str(folder))}")
 
@@ -95,13 +93,13 @@ def show(
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
-    from briskseg.data import FORMATS, open_dataset
+    from briskseg.data import FORMATS
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.samples.show import show_dataset
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
-    dataset = open_dataset(data, classes, unlabeled=read_unlabeled(unlabeled))
+    dataset = open_data(data, classes, unlabeled=unlabeled)
     name = recipe or FORMATS[dataset.kind].recipe
     described = load_recipe(name)
     if not isinstance(described, Recipe):
@@ -133,12 +131,11 @@ def convert(
 
     Example: briskseg data convert data/labelme data/masks
     """
-    from briskseg.data import open_dataset
     from briskseg.data.conversion import WRITTEN, convert_dataset
 
     if to not in WRITTEN:
         raise RequestError(f"--to {to}; {nearest(to, WRITTEN)}")
-    dataset = open_dataset(source, classes, seed, unlabeled=read_unlabeled(unlabeled))
+    dataset = open_data(source, classes, seed, unlabeled)
     with console.counter("writing") as progress:
         written = convert_dataset(dataset, out, to, progress)
     console.warn_of_dark([pair.image for some in dataset.splits.values() for pair in some])

@@ -68,7 +68,6 @@ def evaluate(
         ) from None
     size_hw = None if label_size is None else options.read_size(label_size, "--label-size")
 
-    from briskseg.data import open_dataset
     from briskseg.evaluation.accuracy import evaluate as score
     from briskseg.runtime.backends import BACKENDS
     from briskseg.runtime.model_files import as_named, is_exported
@@ -78,7 +77,7 @@ def evaluate(
         usual = BACKENDS["torch"].installed() and not is_exported(local)
         backend = "torch" if usual else "auto"
     predictor = options.load_model(local, backend, threads, window, stride)
-    dataset = open_dataset(data, classes, unlabeled=options.read_unlabeled(unlabeled))
+    dataset = options.open_data(data, classes, unlabeled=unlabeled)
     with console.counter("scoring") as progress:
         result = score(predictor, dataset, split, wanted, flip, progress, size_hw)
     console.warn_of_dark([pair.image for pair in dataset.pairs(split)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.options import ClassesOption, read_size
+from briskseg.cli.options import ClassesOption, open_data, read_size
 from briskseg.core.errors import RequestError
 from briskseg.core.wording import counted
 
@@ -136,12 +136,11 @@ def export(
             )
     from rich.console import Console
 
-    from briskseg.data import open_dataset
     from briskseg.export import export as export_model
     from briskseg.runtime.predictor import Ran
 
     size_hw = None if size is None else read_size(size, "--size")
-    dataset = None if data is None else open_dataset(data, classes)
+    dataset = None if data is None else open_data(data, classes)
     images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
     with Console(stderr=True).status(f"writing and checking for {to}") as status:
         asked = None

@@ -13,7 +13,7 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.plots import check_figure_file
 
 if TYPE_CHECKING:
-    from briskseg.data.dataset import Unlabeled
+    from briskseg.data.dataset import Dataset, Unlabeled
     from briskseg.runtime.predictor import Predictor
 
 LOADING = "loading; the first time here backends are measured"
@@ -68,6 +68,17 @@ def read_unlabeled(text: str | None) -> Unlabeled:
     if text not in (None, "background", "ignored"):
         raise RequestError(f"--unlabeled {text}; {nearest(text, ('background', 'ignored'))}")
     return "ignored" if text == "ignored" else "background"
+
+
+def open_data(
+    data: str, classes: str | None = None, seed: int = 0, unlabeled: str | None = None
+) -> Dataset:
+    """`open_dataset` with a bar: the files of a large set take seconds to find, and the streets are
+    drawn when they are first asked for."""
+    from briskseg.data import open_dataset
+
+    with console.counter("opening") as progress:
+        return open_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
 
 
 def _check_figure(file: Path | None) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shlex
 import shutil
@@ -187,9 +188,9 @@ def _refuse(
         seed_folders,
     )
 
-    if minutes is not None and not minutes >= LEAST_MINUTES:
+    if minutes is not None and not LEAST_MINUTES <= minutes < math.inf:
         raise RequestError(
-            f"--minutes {minutes:g} is too short, expected {LEAST_MINUTES:g} or more: checking the "
+            f"--minutes {minutes:g}: expected a number of {LEAST_MINUTES:g} or more: checking the "
             "data, loading, validating and scoring count too and take seconds"
         )
     if repeat is not None and (processes.world > 1 or minutes is not None):

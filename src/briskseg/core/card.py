@@ -2,14 +2,12 @@
 
 A weights file is a safetensors file: 8 bytes of little-endian header length, a JSON header, then
 the tensors (https://huggingface.co/docs/safetensors). Its header's `__metadata__` holds the card as
-JSON under CARD_KEY. Reading trusts no number in the file: lengths are bounded and checked against
-the file's size, and the tensors' places are checked by the safetensors library.
+JSON under CARD_KEY. The safetensors library reads it, and trusts no number in the file: lengths are
+bounded and checked against the file's size.
 """
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -28,7 +26,7 @@ from pydantic import (
 )
 
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.atomic import write_whole, writing
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.files.safe_names import fault_of_class_name, printable
@@ -36,9 +34,6 @@ from briskseg.core.labels import LabelSet
 
 CARD_KEY = "briskseg.card"
 CARD_VERSION: Literal[1] = 1
-
-# A header longer than this is damage: a thousand tensors and a card take about 0.2 MB.
-_MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
@@ -191,10 +186,8 @@ def save_tensors(
     # asarray, not ascontiguousarray: the latter turns a scalar into an array of one.
     plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     data = save(plain, metadata=dict(metadata))
-    try:
+    with writing(path, WeightsError):
         write_whole(path, data)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def read_card(path: Path) -> Card:
@@ -203,9 +196,8 @@ def read_card(path: Path) -> Card:
     Raises RequestError if there is no such file, WeightsError if it is damaged, is not a
     safetensors file or has no card.
     """
-    metadata = _read_header(path).get("__metadata__", {})
-    text = metadata.get(CARD_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
+    text = read_metadata(path).get(CARD_KEY)
+    if text is None:
         raise WeightsError(
             f"{path} has no card, so its network and classes are unknown; add one with: "
             f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE "
@@ -214,46 +206,38 @@ def read_card(path: Path) -> Card:
     return Card.from_json(text, path)
 
 
-def _read_header(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the header of a .safetensors file says besides its tensors.
+
+    Raises RequestError if there is no such file, WeightsError if it is damaged or something else.
+    """
+    from safetensors import safe_open
+
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a .safetensors file")
     if content := other_content(path, expected=("zip",)):
         raise WeightsError(content.sentence(path, "a .safetensors file"))
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
-            if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
-                raise WeightsError(_not_safetensors(path, start, size, length))
-            text = file.read(length)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except Exception as error:  # the library's own, or the system's
+        raise WeightsError(_not_safetensors(path, error)) from None
+
+
+def _not_safetensors(path: Path, error: Exception) -> str:
     try:
-        header = parse_json(text)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict):
-        raise WeightsError(
-            f"{path}: its header of {length} bytes is no JSON object, as a safetensors file's is; "
-            "the file is damaged: copy or download it again"
-        )
-    return header
-
-
-def _not_safetensors(path: Path, start: bytes, size: int, length: int) -> str:
-    if size == 0:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as failure:
+        return f"{path} cannot be read: {failure.strerror or failure}"
+    if not start:
         return f"{path} is empty, expected a .safetensors file; copy or download it again"
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
         return (
             f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; "
             f"make one with: briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"
         )
-    found = f"states a header of {length} bytes in" if length >= 0 else "ends within the first 8 of"
-    return (
-        f"{path} {found} a file of {size} bytes, so it is damaged or no safetensors file; "
-        "copy or download it again"
-    )
+    return f"{path} is damaged or no .safetensors file ({error}); copy or download it again"
 
 
 def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:

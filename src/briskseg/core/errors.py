@@ -17,7 +17,8 @@ BriskError                 exit status 1: the work failed
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ class MissingExtraError(RequestError):
             f"{purpose} needs the package '{package}', which is not installed; "
             f"install it with: pip install {words}"
         )
+
+
+@contextmanager
+def needs(purpose: str, extra: str, package: str = "") -> Iterator[None]:
+    """Within, a package that cannot be imported is a MissingExtraError. package: what pip calls it,
+    where that is not the module's name."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = package or str(error.name).partition(".")[0]
+        raise MissingExtraError(missing, purpose, extra) from error
 
 
 class DataError(BriskError):

@@ -97,6 +97,12 @@ def suffix_of(path: Path) -> str:
     return ".ncnn.param" if path.name.lower().endswith(".ncnn.param") else path.suffix.lower()
 
 
+def files_of(path: Path) -> list[Path]:
+    """An exported file, and the one beside it that OpenVINO and ncnn keep its numbers in."""
+    has_numbers_beside = suffix_of(path) in (".xml", ".ncnn.param")
+    return [path, path.with_suffix(".bin")] if has_numbers_beside else [path]
+
+
 def has_card(path: Path) -> bool:
     """Whether an exported file has a card: `briskseg export` wrote it. Raises as
     `read_exported` for what is not there, damaged, or keeps its numbers elsewhere."""

@@ -10,9 +10,11 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from briskseg.core.errors import BriskError, ContentError, DataError
@@ -240,3 +242,13 @@ def _not_encoded(path: Path, array: Array) -> BriskError:
         "expected (H, W, 3) uint8, or (H, W) uint8 or uint16, of one pixel or more and memory for "
         "it; make it smaller"
     )
+
+
+def pixel_runs(values_hw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The value and the length of each run of equal pixels, row after row: masks are made of long
+    runs, and `np.repeat` of the two gives the pixels back. Truth values become uint8."""
+    if values_hw.dtype == np.bool_:
+        values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
+    flat = values_hw.ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    return flat[starts], np.diff(np.append(starts, len(flat)))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from briskseg.core.errors import MissingExtraError, RequestError, nearest
+from briskseg.core.errors import RequestError, nearest, needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -68,11 +68,9 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
 
     Raises MissingExtraError without matplotlib.
     """
-    try:
+    with needs("the picture", "report"):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MissingExtraError("matplotlib", "the picture", "report") from None
     with rc_context(_STYLE), warnings.catch_warnings():
         # of a letter that the font lacks; a box stands for it, as in a browser
         warnings.filterwarnings("ignore", "Glyph .* missing")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
@@ -76,15 +80,39 @@ def standard_error_silenced() -> Iterator[None]:
 
 
 @contextmanager
-def environment_variable(name: str, value: str) -> Iterator[None]:
-    """Within, the variable is `value` where it had none: for what a library reads on loading."""
-    set_here = name not in os.environ
-    os.environ.setdefault(name, value)
+def quiet() -> Iterator[None]:
+    """Within, libraries log no warning, warn of nothing, and print nothing to standard output."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """As `quiet`, and what Python writes to standard error is dropped."""
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextmanager
+def environment_variable(name: str, value: str, replaces: bool = False) -> Iterator[None]:
+    """Within, the variable is `value` where it had none, or whatever it had: for what a library
+    reads on loading."""
+    before = os.environ.get(name)
+    if before is None or replaces:
+        os.environ[name] = value
     try:
         yield
     finally:
-        if set_here:
+        if before is None:
             os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def _opencv_threads() -> int:

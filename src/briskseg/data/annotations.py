@@ -7,7 +7,6 @@ are looked up among those that lie in the data's folder; no path of a file is ev
 from __future__ import annotations
 
 import base64
-import io
 import math
 import posixpath
 import re
@@ -18,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_many_pixels
+from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.labels import RGB
@@ -240,14 +239,9 @@ def base64_bytes(entry: Entry) -> bytes:
 
 def png_mask(data: bytes, entry: Entry) -> Mask:
     """(H, W) bool: the pixels of a PNG that are opaque and not 0."""
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            checked_size(picture.height, picture.width, entry)
-            pixels = np.asarray(picture.convert("LA") if picture.mode == "P" else picture)
-    except DataError:
-        raise
-    except Exception as error:  # Pillow raises a dozen types for damage
-        raise DataError(f"{entry.where} is no PNG ({error}); export the file again") from None
+    with opened(Path(entry.where), "a PNG", "export the file again", data=data) as picture:
+        checked_size(picture.height, picture.width, entry)
+        pixels = np.asarray(picture.convert("LA") if picture.mode == "P" else picture)
     if pixels.ndim == 3:
         return np.asarray(pixels[..., -1] > 0 if pixels.shape[2] in (2, 4) else pixels.any(axis=2))
     return np.asarray(pixels > 0)

@@ -134,9 +134,14 @@ def _is_coco(text: str) -> bool:
 
 
 def _categories(content: Entry) -> dict[int, str]:
-    names = {}
+    names: dict[int, str] = {}
     for entry in content["categories"].entries():
-        names[entry["id"].integer()] = entry["name"].text()
+        number, name = entry["id"].integer(), entry["name"].text()
+        if names.setdefault(number, name) != name:
+            raise DataError(
+                f"{entry.where}.id {number} is '{name}', and '{names[number]}' has it too; give "
+                "each category a number of its own, or export the file again"
+            )
     if not names:
         raise content["categories"].fault("a list of categories")
     return names
@@ -167,10 +172,17 @@ def _annotated(content: Entry, names: dict[int, str]) -> Iterator[tuple[str, Ann
         if not isinstance(image_id, int | str):
             raise entry["image_id"].fault("the id of an image")
         by_image.setdefault(image_id, []).append((number, entry.value))
+    seen = set()
     for entry in content["images"].entries():
         number = entry["id"].value
         if not isinstance(number, int | str):
             raise entry["id"].fault("a number")
+        if number in seen:  # files that were merged: whose the annotations are, nobody knows
+            raise DataError(
+                f"{entry.where}.id {number!r} is that of another image too; number the images of "
+                "the file anew, and the image_id of its annotations"
+            )
+        seen.add(number)
         found = Annotated(entry.size(), by_image.pop(number, []), names)
         yield entry["file_name"].text(), found
     if by_image:

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from briskseg.core.errors import BriskError, DataError, RequestError, nearest
-from briskseg.core.files.atomic import write_whole
+from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files.atomic import write_whole, writing
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
@@ -70,7 +69,7 @@ def convert_dataset(
         dataset.labels.classes_txt()  # what it refuses, before anything is written
     jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
     if to == SHARDS:
-        with _writing(out):
+        with writing(out):
             return write_shards(dataset, out, jobs, progress)
     target = TARGETS[to]
 
@@ -85,22 +84,13 @@ def convert_dataset(
         return split, target.write(dataset, out, image, labels_hw)
 
     written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
-    with _writing(out):
+    with writing(out):
         for split in dataset.splits:
             (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
         for split, done in thread_map(write, jobs, progress=progress):
             written[split].append(done)
         target.finish(dataset, out, written)
     return {split: len(done) for split, done in written.items()}
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or out
-        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
 
 
 def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:

@@ -26,13 +26,12 @@ from briskseg.data.annotations import (
     parsed,
     tool_color,
 )
-from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
-    refuse_class_set,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 

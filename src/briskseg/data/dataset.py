@@ -9,7 +9,7 @@ Nothing outside `data/` opens a label file or asks of which kind a data set is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -128,7 +128,7 @@ class Dataset:
 
     def scan_settings(self) -> dict[str, Any]:
         """What `scan_labels` depends on beside the files, for JSON: empty where on nothing."""
-        return self.labels.to_dict()
+        return asdict(self.labels)
 
     def label_files(self, pair: Pair) -> tuple[Path, ...]:
         """The files that the labels are read from, whose change makes them others."""
@@ -225,3 +225,14 @@ class Format(NamedTuple):
     find: Callable[[Path, str | None, int], Found]
     layouts: tuple[str, ...]
     recipe: str = "fast-scnn"
+
+
+def refuse_class_set(root: Path, asked: str | None, where: str, own: str | None = None) -> None:
+    """Raise a RequestError where another class set was asked for than the data's own, which has a
+    name or none."""
+    if asked not in (None, own):
+        cure = f"ask for '{own}', or for none" if own else "leave the class set out"
+        raise RequestError(
+            f"{root}: the class set '{asked}' was asked for, but the classes are those of {where}; "
+            f"{cure}"
+        )

@@ -13,9 +13,9 @@ from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, ImageIndex, checked_size, of_tool, read_json
 from briskseg.data.coco import run_lengths
-from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 
 

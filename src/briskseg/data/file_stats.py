@@ -21,7 +21,7 @@ from PIL import Image
 from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
-from briskseg.core.images import decode_image, orientation_of, sixteen_bit_range
+from briskseg.core.images import decode_image, orientation_of, pixel_runs, sixteen_bit_range
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
 from briskseg.data.blends import blended_share
@@ -134,7 +134,7 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         return _problem(path, error)
     pixels, clear = _opaque(mask)
     is_color = pixels.ndim == 3
-    values, lengths = _runs(packed_colors(pixels) if is_color else pixels)
+    values, lengths = pixel_runs(packed_colors(pixels) if is_color else pixels)
     histogram, distinct = _histogram(values, lengths)
     is_index = not is_color and mask.palette is None and values.dtype == np.uint8
     blended = blended_share(values, lengths) if is_index else 0.0
@@ -165,7 +165,7 @@ def decoded_stats(
     except DataError as error:
         return FileProblem("damaged-file", path, str(error))
     height, width = labels_hw.shape
-    counted = (*_histogram(*_runs(labels_hw)), _digest(labels_hw))
+    counted = (*_histogram(*pixel_runs(labels_hw)), _digest(labels_hw))
     return LabelStats(height, width, *counted, is_decoded=True)
 
 
@@ -212,16 +212,6 @@ def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
         return pixels, 0
     clear = int(np.count_nonzero(pixels[..., -1] != 255))
     return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3], clear
-
-
-def _runs(values_hw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The value and the length of each run of equal pixels, row after row. Masks are made of long
-    runs: counting these spares most of the work."""
-    if values_hw.dtype == np.bool_:
-        values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
-    flat = values_hw.ravel()
-    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
-    return flat[starts], np.diff(np.append(starts, len(flat)))
 
 
 def _histogram(of_runs: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[dict[int, int], int]:

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from briskseg.core.errors import RequestError
 from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list
 from briskseg.data.annotations import ASKED, Entry, files_below, peek, read_json
-from briskseg.data.dataset import Format, Found, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.layout import SPLITS, split_of
 from briskseg.data.masks.published_classes import IDD, IDD_IGNORED, IDD_MERGED
 from briskseg.data.matching import composed, match
@@ -44,11 +43,7 @@ def recognizes(root: Path) -> bool:
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs of every split that has polygons; the splits are the data's."""
-    if classes not in (None, "idd"):
-        raise RequestError(
-            f"{root}: the class set '{classes}' was asked for, but this is IDD; ask for 'idd', or "
-            "for none"
-        )
+    refuse_class_set(root, classes, "IDD", "idd")
     images, labels = dict[str, dict[str, list[Path]]](), dict[str, dict[str, list[Path]]]()
     for path in files_below(root / IMAGES, IMAGE_SUFFIXES):
         ending = next((ending for ending in _ENDINGS if path.stem.endswith(ending)), "")

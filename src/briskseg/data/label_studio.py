@@ -25,14 +25,13 @@ import numpy.typing as npt
 from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, checked_size, of_tool, read_json
-from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
     PairList,
     classes_of,
     listed_classes,
-    refuse_class_set,
 )
 from briskseg.data.shapes import Patch, ShapeError, Size
 

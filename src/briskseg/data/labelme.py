@@ -28,7 +28,7 @@ from briskseg.data.annotations import (
     png_mask,
     read_json,
 )
-from briskseg.data.dataset import Format, Found, Pair
+from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import (
     Drawing,
@@ -36,7 +36,6 @@ from briskseg.data.shape_dataset import (
     ShapeDataset,
     classes_of,
     listed_classes,
-    refuse_class_set,
 )
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 

@@ -188,15 +188,6 @@ def listed_classes(root: Path) -> ShapeClasses | None:
     return None
 
 
-def refuse_class_set(root: Path, classes: str | None, where: str) -> None:
-    """Raise a RequestError where a class set was asked for of data that have their own."""
-    if classes is not None:
-        raise RequestError(
-            f"{root}: the class set '{classes}' was asked for, but the classes are those of "
-            f"{where}; leave the class set out"
-        )
-
-
 class PairList:
     """Collects the pairs of a data set whose files name images, each with its split and content,
     and what has no image. is_shared: whether one file holds the labels of many images."""

@@ -24,9 +24,9 @@ from briskseg.core.images import image_size
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.data import shapes
 from briskseg.data.annotations import Entry, files_below, has_masks
-from briskseg.data.dataset import Format, Found, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import Drawing, PairList, classes_of, refuse_class_set
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of
 from briskseg.data.shapes import Patch, Size
 from briskseg.recipe.yaml_text import YamlError, parse_yaml
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
-from briskseg.core.exported import Exported, read_exported
+from briskseg.core.exported import READABLE, Exported, read_exported
+from briskseg.core.files.atomic import writing
 from briskseg.core.types import Image
 from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 
@@ -144,11 +145,9 @@ def _of_onnx(ready: Path, chosen: Format, out: Path) -> Export:
 
         content = page(content, card, exported, chosen.page).encode()
     done = Export(out, chosen, card, exported, None)
-    try:
+    with writing(done.file, WeightsError):
         done.file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(done.file, content)
-    except OSError as error:
-        raise WeightsError(f"{done.file} cannot be written: {error.strerror or error}") from None
     return done
 
 
@@ -162,7 +161,6 @@ def _of_weights(
 ) -> Export:
     """What torch makes of the network in a weights file."""
     from briskseg.core.files import sha256
-    from briskseg.runtime.backends import EXPORTED
     from briskseg.runtime.backends.torch_backend import TorchBackend
 
     backend, card = TorchBackend.open(file, device="cpu")
@@ -178,7 +176,7 @@ def _of_weights(
     except ValueError as error:
         raise RequestError(f"--size asks for {error}; name a smaller size") from None
     # what runs such a file resizes images to that
-    if size_hw is not None and (chosen.any_size or chosen.suffix in EXPORTED):
+    if size_hw is not None and (chosen.any_size or chosen.suffix in READABLE):
         changed: dict[str, Any] = {"input": card.input.model_copy(update={"size": size_hw})}
         if size_hw != card.input.size:  # what was scored is not what this file computes
             changed["scores"] = {}
@@ -228,7 +226,7 @@ def _write(
     from briskseg.export.verify import verify, verify_resizing
 
     write: Writer = _function(chosen.writer)
-    try:
+    with writing(out, WeightsError):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             file = out / chosen.inside
@@ -248,8 +246,6 @@ def _write(
                 part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
             file.parent.mkdir(parents=True, exist_ok=True)
             part.replace(file)
-    except OSError as error:
-        raise WeightsError(f"{out} cannot be written: {error.strerror or error}") from None
     return Export(out, chosen, card, exported, agreement, scored)
 
 

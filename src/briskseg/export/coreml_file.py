@@ -11,10 +11,7 @@ expressed otherwise first.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +19,12 @@ import torch
 from torch import Tensor
 
 from briskseg.core.card import CARD_KEY, Card
-from briskseg.core.errors import ExportError, MissingExtraError
+from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import EXPORT_KEY, Exported
+from briskseg.core.process_settings import silenced
 from briskseg.core.wording import first_line
 from briskseg.export.fixed_size import ChannelsFirst, fixed_program
 from briskseg.export.formats import no_counterpart
-from briskseg.export.litert_file import quiet
 from briskseg.models.network import Network
 
 IMAGE, LOGITS, CLASSES_KEY = "image", "logits", "classes"
@@ -39,11 +36,13 @@ def write_coreml(network: Network, card: Card, exported: Exported, path: Path) -
     Raises MissingExtraError without coremltools, ExportError for a network with an operation that
     Core ML has no counterpart of, and where the folder does not hold what was meant.
     """
-    coremltools = import_coremltools()
+    # it tells of what it cannot load here
+    with silenced(), needs("exporting to Core ML", "coreml"):
+        import coremltools
     assert exported.size is not None
     image = torch.zeros(1, 3, *exported.size)
     deployed = ChannelsFirst(network, card.input, None).eval()
-    with _quiet():
+    with silenced():
         model, cause = _converted(coremltools, deployed, image)
         gc.collect()  # of what failed, folders are left that tell of themselves when they go
         if model is None:
@@ -103,7 +102,7 @@ def _check(
     coremltools: Any, path: Path, card: Card, exported: Exported, logits: tuple[int, ...]
 ) -> None:
     """Raise ExportError where the folder does not say of itself what was meant."""
-    with _quiet():
+    with silenced():
         spec = coremltools.utils.load_spec(str(path))
     (image,), (output,) = spec.description.input, spec.description.output
     kind, array = image.type.imageType, output.type.multiArrayType
@@ -128,21 +127,3 @@ def _check(
                 f"{path.name} was not kept: its {part} is {found[part]}, expected {expected}; "
                 "report the model and the versions of its packages"
             )
-
-
-def import_coremltools() -> Any:
-    """The coremltools package."""
-    with _quiet():
-        try:
-            import coremltools
-        except ModuleNotFoundError as error:
-            package = error.name or "coremltools"
-            raise MissingExtraError(package, "exporting to Core ML", "coreml") from error
-    return coremltools
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """coremltools tells of what it cannot load here, and of its steps on standard error too."""
-    with quiet(), contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -41,7 +41,6 @@ class Deployed(nn.Module):
         self.unfolded = fold_batch_norms(self.form, torch.zeros(1, 3, 64, 64))
         self.size_hw = size_hw
         self.extends, self.factor = network.extends, network.factor
-        self.align_corners = network.align_corners
         mean, std = torch.tensor(expects.mean), torch.tensor(expects.std)
         # (x / 255 - mean) / std as one multiplication and one addition
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1))
@@ -65,7 +64,7 @@ class Deployed(nn.Module):
             return labels, logits, resize_images(images, self.size_hw)
         if found is not None:
             return crop(found[0], seen_hw), logits
-        return best(self.full(logits, seen_hw)), logits
+        return best(self.form.network.enlarged(logits, seen_hw)), logits
 
     def normalized(self, images: Tensor) -> Tensor:
         """(N,H,W,3) uint8 -> (N,3,H,W) as the export form takes it."""
@@ -90,22 +89,9 @@ class Deployed(nn.Module):
         assert self.size_hw is not None
         fits = all(extended_side(side, *self.extends) == side for side in self.size_hw)
         if self.factor is not None and not fits:
-            logits = self.full(logits, seen_hw)
-        return best(self.enlarged(logits, caller_hw))
-
-    def full(self, logits: Tensor, seen_hw: tuple[int, ...]) -> Tensor:
-        """Logits of the size of the images that the network saw."""
-        if self.factor is None:
-            return self.enlarged(logits, seen_hw)
-        if self.factor > 1:
-            height, width = (side * self.factor for side in logits.shape[2:])
-            logits = self.enlarged(logits, (height, width))
-        return crop(logits, seen_hw)
-
-    def enlarged(self, logits: Tensor, size_hw: tuple[int, ...]) -> Tensor:
-        """Bilinearly."""
-        corners = self.align_corners
-        return F.interpolate(logits, size_hw, mode="bilinear", align_corners=corners)
+            logits = self.form.network.enlarged(logits, seen_hw)
+        corners = self.form.network.align_corners
+        return best(F.interpolate(logits, caller_hw, mode="bilinear", align_corners=corners))
 
 
 class FullLogits(Deployed):
@@ -116,7 +102,8 @@ class FullLogits(Deployed):
         self.form = network.export_form().requires_grad_(False)
 
     def forward(self, images: Tensor, seen: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        return self.full(self.form(self.extended(images, (2, 3))), tuple(images.shape[2:]))
+        logits = self.form(self.extended(images, (2, 3)))
+        return self.form.network.enlarged(logits, tuple(images.shape[2:]))
 
 
 def best(logits: Tensor) -> Tensor:

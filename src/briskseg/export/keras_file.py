@@ -13,7 +13,6 @@ here. Batch norms and dropout stay layers, so that the file can be trained on.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -26,8 +25,9 @@ from torch import Tensor
 from torch.fx.node import map_arg
 
 from briskseg.core.card import Card
-from briskseg.core.errors import ExportError, MissingExtraError
+from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import Exported
+from briskseg.core.process_settings import environment_variable
 from briskseg.core.types import Array
 from briskseg.export.deployed import FullLogits
 from briskseg.export.formats import Infer, Runs
@@ -71,17 +71,10 @@ def write_keras(network: Network, card: Card, exported: Exported, path: Path) ->
 
 def import_keras() -> Any:
     """Keras, on torch unless this process has it already on another backend."""
-    before = os.environ.get("KERAS_BACKEND")
-    os.environ["KERAS_BACKEND"] = "torch"  # read once, when Keras is imported
-    try:
+    # read once, when Keras is imported; what it is set to need not be installed
+    torch_backend = environment_variable("KERAS_BACKEND", "torch", replaces=True)
+    with torch_backend, needs("exporting to Keras", "keras"):
         import keras
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "keras", "exporting to Keras", "keras") from error
-    finally:
-        if before is None:
-            del os.environ["KERAS_BACKEND"]
-        else:
-            os.environ["KERAS_BACKEND"] = before
     return keras
 
 

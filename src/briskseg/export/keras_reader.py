@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from briskseg.core.card import Card, load_weights, save_weights
-from briskseg.core.errors import BriskError, MissingExtraError, RequestError, WeightsError
+from briskseg.core.errors import BriskError, RequestError, WeightsError, needs
 from briskseg.core.files.limits import parse_json
 from briskseg.core.types import Array
 from briskseg.models.weights.comparison import check_finite, network_of, shapes_of
@@ -151,10 +151,8 @@ def _read_beside(archive: zipfile.ZipFile, path: Path) -> tuple[dict[str, Array]
 
 def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str, Array]]:
     """Our tensors by name; Keras numbers the layers of a kind in the order of `layers`."""
-    try:
+    with needs("reading a .keras file", "keras"):
         import h5py
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("h5py", "reading a .keras file", "keras") from error
     seen: Counter[str] = Counter()
     total = 0
     with h5py.File(io.BytesIO(weights), "r") as file:

@@ -9,20 +9,15 @@ labels follow from these exactly, with a tenth of the memory (docs/phone.md). Si
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
-import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from briskseg.core.card import Card
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 from briskseg.core.exported import Exported
-from briskseg.core.process_settings import standard_error_silenced
+from briskseg.core.process_settings import environment_variable, quiet, standard_error_silenced
 from briskseg.core.wording import first_cause
 from briskseg.export.fixed_size import ChannelsLast, fixed_program
 from briskseg.export.formats import Runs, no_counterpart
@@ -44,11 +39,17 @@ def write_litert(network: Network, card: Card, exported: Exported, path: Path) -
 
 def to_litert(network: Network, card: Card, exported: Exported) -> bytes:
     """The file without its card; raises as `write_litert`."""
-    litert_torch = import_litert_torch()
+    # which tells of its kernels before it can be told not to
+    with (
+        compilers_quiet(),
+        standard_error_silenced(),
+        needs("exporting to LiteRT", "litert-export"),
+    ):
+        import litert_torch
     assert exported.size is not None
     images = torch.zeros(1, *exported.size, 3, dtype=torch.uint8)
     deployed = ChannelsLast(network, card.input, None).eval()
-    with quiet():
+    with compilers_quiet():
         try:
             program = fixed_program(deployed, images)
             model: bytes = litert_torch.convert(program, (images,)).model_content()
@@ -57,33 +58,8 @@ def to_litert(network: Network, card: Card, exported: Exported) -> bytes:
     return model
 
 
-def import_litert_torch() -> Any:
-    """The litert_torch package."""
-    with quiet(), standard_error_silenced():  # which tells of its kernels before it can be told
-        try:
-            import litert_torch
-        except ModuleNotFoundError as error:
-            package = error.name or "litert-torch"
-            raise MissingExtraError(package, "exporting to LiteRT", "litert-export") from error
-    return litert_torch
-
-
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def compilers_quiet() -> Iterator[None]:
     """litert_torch, its compiler and jax print and log what they do, and warn of their packages."""
-    disabled, level = logging.root.manager.disable, os.environ.get(_LEVEL)
-    logging.disable(logging.WARNING)
-    os.environ[_LEVEL] = "3"
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        if level is None:
-            del os.environ[_LEVEL]
-        else:
-            os.environ[_LEVEL] = level
-
-
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # of what the compiler, in C++, writes to standard error
+    with quiet(), environment_variable("TF_CPP_MIN_LOG_LEVEL", "3"):  # errors of the compiler alone
+        yield

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from briskseg.core.card import Card
-from briskseg.core.errors import ExportError, MissingExtraError, WeightsError
+from briskseg.core.errors import ExportError, WeightsError, needs
 from briskseg.core.exported import Exported
 from briskseg.core.process_settings import standard_error_silenced
 from briskseg.core.types import Image, Logits
@@ -35,7 +35,7 @@ from briskseg.export.int8 import (
     squared_change,
     with_score,
 )
-from briskseg.export.litert_file import quiet
+from briskseg.export.litert_file import compilers_quiet
 from briskseg.export.litert_metadata import IMAGES, SIGNATURE, import_schema, with_card
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def between_layers(model: bytes, ranges: Mapping[str, Any]) -> dict[str, bool]:
 @contextlib.contextmanager
 def _rounding() -> Iterator[None]:
     """Within, the package is quiet, which draws bars, and its errors are one kind."""
-    with quiet(), standard_error_silenced(), contextlib.redirect_stderr(io.StringIO()):
+    with compilers_quiet(), standard_error_silenced(), contextlib.redirect_stderr(io.StringIO()):
         try:
             yield
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
@@ -209,11 +209,7 @@ def _rounding() -> Iterator[None]:
 
 def import_quantizer() -> Any:
     """The ai_edge_quantizer package."""
-    with quiet():
-        try:
-            import ai_edge_quantizer
-            from ai_edge_quantizer import algorithm_manager, quantizer  # noqa: F401  of it
-        except ModuleNotFoundError as error:
-            package = error.name or "ai-edge-quantizer"
-            raise MissingExtraError(package, "exporting in int8", "litert-export") from error
+    with compilers_quiet(), needs("exporting in int8", "litert-export"):
+        import ai_edge_quantizer
+        from ai_edge_quantizer import algorithm_manager, quantizer  # noqa: F401  of it
     return ai_edge_quantizer

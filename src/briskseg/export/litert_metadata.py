@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from briskseg.core.card import CARD_KEY, Card
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 from briskseg.core.exported import EXPORT_KEY, Exported
 
 LABELS_FILE = "labels.txt"
@@ -55,12 +55,9 @@ def with_card(model: bytes, card: Card, exported: Exported) -> bytes:
 
 def import_schema() -> tuple[Any, Any]:
     """The FlatBuffers classes of .tflite files, and the flatbuffers package."""
-    try:
+    with needs("exporting to LiteRT", "litert-export"):
         import flatbuffers
         from ai_edge_litert import schema_py_generated
-    except ModuleNotFoundError as error:
-        package = error.name or "ai-edge-litert"
-        raise MissingExtraError(package, "exporting to LiteRT", "litert-export") from error
     return schema_py_generated, flatbuffers
 
 

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.atomic import write_whole, writing
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size, parse_json
 from briskseg.export import Export
 
@@ -88,7 +88,5 @@ def read_ovms(out: Path) -> dict[str, list[object]]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path, WeightsError):
         write_whole(path, text)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from None

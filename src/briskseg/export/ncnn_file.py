@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from briskseg.core.card import CARD_KEY, Card
-from briskseg.core.errors import ExportError, MissingExtraError
+from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import EXPORT_KEY, Exported
 from briskseg.core.ncnn_param import compact_json, read_param
 from briskseg.export.fixed_size import ChannelsFirst
@@ -33,7 +33,8 @@ def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> 
     ncnn has no counterpart of.
     """
     assert exported.size is not None
-    pnnx = import_pnnx()
+    with needs("exporting to ncnn", "ncnn-export"):
+        import pnnx
     deployed = ChannelsFirst(network, card.input, None).eval()
     image = torch.zeros(1, 3, *exported.size)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -53,16 +54,6 @@ def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> 
     from briskseg.runtime.backends.ncnn_backend import NcnnBackend
 
     return Runs(NcnnBackend(path).infer)
-
-
-def import_pnnx() -> Any:
-    """The pnnx package."""
-    try:
-        import pnnx
-    except ModuleNotFoundError as error:
-        package = error.name or "pnnx"
-        raise MissingExtraError(package, "exporting to ncnn", "ncnn-export") from error
-    return pnnx
 
 
 def _converted(pnnx: Any, folder: Path, size_hw: tuple[int, int], network: Network) -> str:

@@ -7,10 +7,7 @@ logits need not pay for it. `torch.onnx.export` writes the graph of `briskseg.ex
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +16,9 @@ import numpy as np
 import torch
 
 from briskseg.core.card import CARD_KEY, Card
-from briskseg.core.errors import ExportError, MissingExtraError
+from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import EXPORT_KEY, NETWORK_IMAGES, Exported
+from briskseg.core.process_settings import quiet
 from briskseg.core.wording import first_cause
 from briskseg.export.deployed import Deployed
 from briskseg.export.formats import Runs
@@ -68,12 +66,9 @@ def to_onnx(network: Network, card: Card, exported: Exported, in_half: bool = Fa
 
 def import_onnx() -> ModuleType:
     """The onnx package; that onnxscript is there is checked too."""
-    try:
+    with needs("exporting to ONNX or OpenVINO", "export"):
         import onnx
         import onnxscript  # noqa: F401  torch.onnx.export needs it
-    except ModuleNotFoundError as error:
-        package = error.name or "onnx"
-        raise MissingExtraError(package, "exporting to ONNX or OpenVINO", "export") from error
     return onnx
 
 
@@ -87,7 +82,7 @@ def _traced(deployed: Deployed, size_hw: tuple[int, int] | None, name: str) -> A
         n, height, width = TRACED
         images += (torch.zeros(n, height + 24, width + 40, 3, dtype=torch.uint8),)
     names = [INPUT, NETWORK_IMAGES][: len(images)]
-    with _quiet():
+    with quiet():  # torch logs each step, and warns of its own packages
         try:
             program = torch.onnx.export(
                 deployed,
@@ -106,20 +101,6 @@ def _traced(deployed: Deployed, size_hw: tuple[int, int] | None, name: str) -> A
             ) from error
     assert program is not None
     return program.model_proto
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """torch logs each step, and warns of its own packages."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _join(graph: Any) -> None:

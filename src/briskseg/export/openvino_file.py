@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.card import CARD_KEY, Card
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 from briskseg.core.exported import EXPORT_KEY, Exported
 from briskseg.core.telemetry import no_telemetry
 from briskseg.export.formats import Runs
@@ -58,9 +58,6 @@ def folded(model: Any) -> Any:
 
 def import_openvino() -> Any:
     """The openvino package."""
-    with no_telemetry():
-        try:
-            import openvino
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("openvino", "exporting to OpenVINO", "openvino") from error
+    with no_telemetry(), needs("exporting to OpenVINO", "openvino"):
+        import openvino
     return openvino

@@ -3,11 +3,8 @@ calibration images through the network. Averages over the pyramid's cells are al
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.card import Card
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 from briskseg.core.exported import Exported
+from briskseg.core.process_settings import silenced
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image
 from briskseg.export.int8 import (
@@ -93,7 +91,7 @@ def _quantized(model: Any, images: Sequence[Image], in_float: Sequence[str]) -> 
     nncf = import_nncf()
     name = model.input(0).any_name
     data = nncf.Dataset([*images], lambda image: {name: image[None]})
-    with _quiet():
+    with silenced():  # NNCF logs what it does, and draws bars of its own
         return nncf.quantize(
             model.clone(),
             data,
@@ -157,21 +155,6 @@ def _logits(model: Any, images: Sequence[Image]) -> list[npt.NDArray[np.float32]
 
 def import_nncf() -> Any:
     """The nncf package."""
-    with no_telemetry(), _quiet():
-        try:
-            import nncf
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "nncf", "exporting in int8", "export") from error
+    with no_telemetry(), silenced(), needs("exporting in int8", "export"):
+        import nncf
     return nncf
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """NNCF logs what it does, and draws bars of its own."""
-    logger = logging.getLogger("nncf")
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.disabled = disabled

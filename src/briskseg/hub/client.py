@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import NamedTuple
 
-from briskseg.core.errors import BriskError, MissingExtraError, RequestError
+from briskseg.core.errors import BriskError, RequestError, needs
 from briskseg.core.files.safe_names import printable
 
 # Path("hf://owner/name") has one slash: paths know no doubled ones.
@@ -67,13 +67,11 @@ def repository_of(address: str) -> Repository | None:
 
 def client(purpose: str) -> ModuleType:
     """The package huggingface_hub. Raises MissingExtraError where it is not installed."""
-    try:
+    with needs(purpose, "hub"):
         import huggingface_hub
         import huggingface_hub.constants
         import huggingface_hub.errors
         import huggingface_hub.utils
-    except ModuleNotFoundError:
-        raise MissingExtraError("huggingface_hub", purpose, "hub") from None
     found: ModuleType = huggingface_hub
     return found
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from briskseg import __version__
 from briskseg.core import run_names
 from briskseg.core.errors import RequestError
-from briskseg.core.exported import READABLE, suffix_of
+from briskseg.core.exported import READABLE, files_of
 from briskseg.core.files.limits import MAX_DOWNLOAD_BYTES
 from briskseg.hub.client import Repository, client, hub_errors, own_progress
 from briskseg.hub.model_card import CURVES, model_card
@@ -50,9 +50,7 @@ def contents(
         )
     files: dict[str, Content] = {}
     for model in sorted(models, key=lambda model: model.name != run_names.WEIGHTS):
-        files[model.name] = model
-        if (numbers := _numbers_of(model)) is not None and numbers.is_file():
-            files[numbers.name] = numbers
+        files |= {file.name: file for file in files_of(model) if file.is_file()}
     for file in files.values():
         if isinstance(file, Path):
             _check_file(file, run_folder)
@@ -100,18 +98,13 @@ def _name(path: str) -> str:
     return path if path.startswith("hf:/") else PurePath(path).name
 
 
-def _numbers_of(model: Path) -> Path | None:
-    """Where OpenVINO's files and ncnn's keep their numbers; None of files that hold their own."""
-    return model.with_suffix(".bin") if suffix_of(model) in (".xml", ".ncnn.param") else None
-
-
 def _names_of_a_push(names: set[str]) -> set[str]:
     """Of the files in a repository those that an earlier push may have sent besides weights: they
     are of other weights, and would be taken for these ones'."""
     stem = Path(run_names.WEIGHTS).stem
     exports = {f"{stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in READABLE} & names
-    numbers = {file.name for name in exports if (file := _numbers_of(Path(name))) is not None}
-    return names & {*exports, *numbers, run_names.RECIPE, run_names.SCORES, CURVES}
+    parts = {file.name for name in exports for file in files_of(Path(name))}
+    return names & {*parts, run_names.RECIPE, run_names.SCORES, CURVES}
 
 
 def push(repository: Repository, files: dict[str, Content], private: bool, message: str) -> Pushed:

@@ -190,7 +190,9 @@ def _check_options(name: str, signature: inspect.Signature, options: Options) ->
 def load_published(path: str | Path) -> Network:
     """A published network with the weights of a file, in eval mode, on the CPU.
 
-    Recognizes the layouts in `briskseg.models.weights.layouts` by names and shapes. Raises
+    Recognizes the layouts in `briskseg.models.weights.layouts` by names and shapes. The network
+    gives the published one's logits for images that are normalized as there (the layout's `mean`
+    and `std`); all classes of the file are kept. Raises
     RequestError if there is no such file, WeightsError if it is damaged or nothing known,
     MissingExtraError without torch.
     """

@@ -80,9 +80,6 @@ class BiSeNetV2(Network):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images.shape[-2:])
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         return self._stages(images)["logits"]
@@ -91,7 +88,7 @@ class BiSeNetV2(Network):
         """Besides "logits", the training heads' "aux2" (1/4 size), "aux3" (1/8), "aux4" (1/16) and
         "aux5_4" (1/32); those of "coincheung" are twice as large."""
         stages = self._stages(images)
-        logits = resize(stages["logits"], images.shape[-2:])
+        logits = self.enlarged(stages["logits"], images.shape[-2:])
         return {"logits": logits, **{name: head(stages[name]) for name, head in self.heads.items()}}
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:

@@ -60,9 +60,6 @@ class DDRNet23Slim(Network):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images.shape[-2:])
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         return self._branches(images)[0]
@@ -70,7 +67,7 @@ class DDRNet23Slim(Network):
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", "aux" of the detail branch at 1/8 size."""
         coarse, detail = self._branches(images)
-        outputs = {"logits": resize(coarse, images.shape[-2:])}
+        outputs = {"logits": self.enlarged(coarse, images.shape[-2:])}
         if self.options["auxiliary"]:
             outputs["aux"] = self.aux_head(detail)
         return outputs

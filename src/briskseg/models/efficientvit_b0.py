@@ -47,7 +47,8 @@ class EfficientViTB0(Network):
         self.middle = Residual(inverted(32, 32))
         self.classifier = nn.Sequential(conv_bn(32, 128, 1), nn.Conv2d(128, classes, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,H,W), enlarged bicubically as in the published code."""
         logits = F.interpolate(self._logits(images), scale_factor=8, mode="bicubic")
         return logits[..., : images.shape[-2], : images.shape[-1]]
 

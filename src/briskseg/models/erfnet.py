@@ -51,7 +51,8 @@ class ERFNet(Network):
         self.encoder = Encoder(classes if auxiliary else 0, dropout_64, dropout_128)
         self.decoder = Decoder(classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,H,W): its last deconvolution gives them at full size."""
         features = self.encoder(self.extended(images))  # (N,128,H/8,W/8)
         return self._decode(features, images)
 

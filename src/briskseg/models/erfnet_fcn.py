@@ -61,11 +61,6 @@ class ERFNetFCN(Network):
             nn.Conv2d(128, classes, 1),  # (N,classes,H/2,W/2)
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits = self.forward_coarse(images)
-        logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-        return logits[..., : images.shape[-2], : images.shape[-1]]
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,h,w) at half the size of the extended images."""
         logits: Tensor = self.head(self.decoder(self.encoder(self.extended(images))))

@@ -87,9 +87,6 @@ class FastSCNN(Network):
             for n in (64 if branch == "fine" else 128 for branch in self.auxiliary)
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images.shape[-2:], self.align_corners)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8)); with "tramac" a row and a column fewer."""
         return self._stages(images)["logits"]
@@ -100,7 +97,7 @@ class FastSCNN(Network):
         stages = self._stages(images)
         branches = zip(self.auxiliary, self.heads, strict=True)
         heads = {f"aux_{i}": head(stages[branch]) for i, (branch, head) in enumerate(branches)}
-        logits = resize(stages["logits"], images.shape[-2:], self.align_corners)
+        logits = self.enlarged(stages["logits"], images.shape[-2:])
         return {"logits": logits, **heads}
 
     def _stages(self, images: Tensor) -> dict[str, Tensor]:

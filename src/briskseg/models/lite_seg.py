@@ -55,9 +55,6 @@ class LiteSeg(Network):
         if auxiliary:
             self.outputs = (TrainingOutput("logits"), TrainingOutput("aux", loss="auxiliary"))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return enlarged(self.forward_coarse(images), images)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,h/2,w/2), h and w the least multiples of 32 that hold the images."""
         return self._stages(images)[0]
@@ -65,7 +62,7 @@ class LiteSeg(Network):
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", "aux" (N,classes,h/8,w/8), if it has that head."""
         logits, eighth = self._stages(images)
-        outputs = {"logits": enlarged(logits, images)}
+        outputs = {"logits": self.enlarged(logits, images.shape[-2:])}
         if self.auxiliary is not None:
             outputs["aux"] = self.auxiliary(eighth)
         return outputs
@@ -141,9 +138,3 @@ def separable(channels: int, out: int, kernel: int) -> nn.Sequential:
     """A depthwise convolution and a pointwise one, each with batch norm and ReLU6."""
     depthwise = conv_bn_relu6(channels, channels, kernel, groups=channels)
     return nn.Sequential(depthwise, conv_bn_relu6(channels, out, 1))
-
-
-def enlarged(logits: Tensor, images: Tensor) -> Tensor:
-    """From 1/2 size to the images', which may be smaller than what the network saw."""
-    full = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-    return full[..., : images.shape[-2], : images.shape[-1]]

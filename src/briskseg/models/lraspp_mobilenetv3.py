@@ -68,10 +68,6 @@ class LRASPP(Network):
         self.backbone = nn.Sequential(*layers)
         self.classifier = Head(40, 960, 128, classes)  # (N,classes,H/8,W/8)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits = self.forward_coarse(images)
-        return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         low = self.backbone[: LOW + 1](images)

@@ -52,8 +52,8 @@ class Network(nn.Module, ABC):
     # What `forward_train` gives; an instance without auxiliary heads has fewer.
     outputs: tuple[TrainingOutput, ...] = (TrainingOutput("logits"),)
 
-    # How `forward` enlarges what `forward_coarse` gives: so many times, cropped to the images'
-    # size; None: bilinearly to the images' size. `align_corners` is of the bilinear enlarging.
+    # How `enlarged` makes full-size logits of those of `forward_coarse`: so many times, cropped to
+    # the images' size; None: to the images' size. `align_corners` is of the bilinear enlarging.
     factor: int | None = 1
     align_corners: bool = False
 
@@ -61,14 +61,14 @@ class Network(nn.Module, ABC):
     # the second at least, by repeating their last row and column.
     extends: tuple[int, int] = (1, 1)
 
-    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """images (N,3,H,W), normalized as the weights want them -> logits (N,classes,H,W)."""
+        return self.enlarged(self.forward_coarse(images), images.shape[-2:])
 
+    @abstractmethod
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,h,w) at the size at which the network computes them, from which
-        `forward` makes those at full size and a decoder of labels need not; `factor` says how."""
-        return self(images)
+        `forward` makes those at full size and a decoder of labels need not."""
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Everything that a loss may read, by the names in `outputs`: "logits" as `forward` gives
@@ -91,6 +91,16 @@ class Network(nn.Module, ABC):
             f"{type(self).__name__} has no head on its encoder to train first, as training.stages "
             "asks; leave the stages out, or take the model erfnet"
         )
+
+    def enlarged(self, coarse: Tensor, size_hw: tuple[int, ...]) -> Tensor:
+        """Logits of `forward_coarse` -> (N,classes,H,W), of the size of the images."""
+        whole_hw = size_hw
+        if self.factor is not None:
+            whole_hw = tuple(side * self.factor for side in coarse.shape[-2:])
+        if self.factor != 1:
+            corners = self.align_corners
+            coarse = F.interpolate(coarse, whole_hw, mode="bilinear", align_corners=corners)
+        return coarse if self.factor is None else coarse[..., : size_hw[0], : size_hw[1]]
 
     def extended(self, images: Tensor) -> Tensor:
         """(N,3,H,W) -> the same with the last row and column repeated as `extends` says."""

@@ -78,9 +78,6 @@ class PIDNetS(Network):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images.shape[-2:], self.align_corners)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         return self._branches(images)[0]
@@ -89,7 +86,7 @@ class PIDNetS(Network):
         """Besides "logits", at 1/8 size: "aux" of the P branch, and "boundary" (N,1,h,w) of the D
         branch, above 0 where it sees a boundary between two classes."""
         coarse, p, d = self._branches(images)
-        outputs = {"logits": resize(coarse, images.shape[-2:], self.align_corners)}
+        outputs = {"logits": self.enlarged(coarse, images.shape[-2:])}
         if self.options["auxiliary"]:
             outputs |= {"aux": self.p_head(p), "boundary": self.d_head(d)}
         return outputs
@@ -229,5 +226,5 @@ def bn_relu_conv(channels: int, out: int, kernel: int, groups: int = 1) -> nn.Se
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
 
 
-def resize(x: Tensor, size_hw: tuple[int, ...], align_corners: bool = False) -> Tensor:
-    return F.interpolate(x, size_hw, mode="bilinear", align_corners=align_corners)
+def resize(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
+    return F.interpolate(x, size_hw, mode="bilinear", align_corners=False)

@@ -51,9 +51,6 @@ class PPLiteSegT(Network):
                 TrainingOutput("aux2", loss="auxiliary"),
             )
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         logits: Tensor = self.head(self._decoded(images)[0])
@@ -62,7 +59,7 @@ class PPLiteSegT(Network):
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", "aux1" at 1/16 size and "aux2" at 1/32."""
         x8, x16, x32 = self._decoded(images)
-        outputs = {"logits": resize(self.head(x8), images)}
+        outputs = {"logits": self.enlarged(self.head(x8), images.shape[-2:])}
         if self.options["auxiliary"]:
             outputs |= {"aux1": self.aux1(x16), "aux2": self.aux2(x32)}
         return outputs

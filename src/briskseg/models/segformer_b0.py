@@ -68,9 +68,6 @@ class SegFormerB0(Network):
         self.head = Head(v, dropout, classes)  # (N,classes,H/4,W/4)
         self.apply(initialize)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return resize(self.forward_coarse(images), images)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/4),ceil(W/4))."""
         x, levels = self.extended(images), []

@@ -60,9 +60,6 @@ class STDC(Network):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Tensor:
-        return enlarged(self.forward_coarse(images), images)
-
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         return self._features(images)["logits"]
@@ -71,7 +68,7 @@ class STDC(Network):
         """Besides "logits", "aux16" of the features refined at 1/16 (at 1/8 size), "aux32" of those
         refined at 1/32 (at 1/16 size), and "detail" (N,1,h,w) at 1/8 size."""
         features = self._features(images)
-        outputs = {"logits": enlarged(features["logits"], images)}
+        outputs = {"logits": self.enlarged(features["logits"], images.shape[-2:])}
         if self.options["auxiliary"]:
             heads = {"aux16": self.aux16, "aux32": self.aux32, "detail": self.detail}
             outputs |= {name: head(features[name]) for name, head in heads.items()}
@@ -177,7 +174,3 @@ def conv_bn_relu(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Se
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[-2:], mode="nearest")
-
-
-def enlarged(logits: Tensor, images: Tensor) -> Tensor:
-    return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=True)

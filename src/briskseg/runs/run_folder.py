@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from briskseg.core import run_names
-from briskseg.core.card import Card, read_card, save_tensors
-from briskseg.core.errors import DataError, RequestError, WeightsError
+from briskseg.core.card import Card, read_card, read_metadata, save_tensors
+from briskseg.core.errors import BriskError, DataError, RequestError, WeightsError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
 from briskseg.recipe import AnyRecipe, load_recipe
 from briskseg.runs.scores import Scores, read_scores
@@ -186,12 +186,9 @@ class RunFolder:
 
         Raises WeightsError where the file is not there, damaged, or of something else.
         """
-        from safetensors import safe_open
-
         try:
-            with safe_open(self.encoder, framework="np") as file:
-                card: dict[str, Any] = json.loads(file.metadata()[_ENCODER_KEY])
-        except Exception as error:  # the library's own, or of what is no card of ours
+            card: dict[str, Any] = json.loads(read_metadata(self.encoder)[_ENCODER_KEY])
+        except (BriskError, KeyError, ValueError) as error:  # damage, or no card of ours
             raise WeightsError(
                 f"{self.encoder} cannot be read as a pretrained encoder ({error}); restore it from "
                 "a copy, or train again with another --out"

@@ -1,1 +1,1 @@
-"""From a weights file to label maps; no torch outside `torch_.py`."""
+"""From a weights file to label maps; no torch outside `backends/torch_backend.py`."""

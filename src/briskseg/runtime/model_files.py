@@ -9,15 +9,17 @@ from shlex import quote
 from briskseg.core import run_names
 from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
-from briskseg.core.exported import Exported, read_exported, suffix_of
+from briskseg.core.exported import READABLE, Exported, read_exported, suffix_of
 from briskseg.core.files import sha256
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.types import Progress
-from briskseg.runtime.backends import BACKENDS, EXPORTED, WEIGHTS, check_backend
+from briskseg.hub.client import repository_of
+from briskseg.hub.pull import pull
+from briskseg.runtime.backends import BACKENDS, WEIGHTS, check_backend
 
 ACCEPTED = (
-    f"a run folder (runs/NAME), a {', '.join((WEIGHTS, *EXPORTED[:-1]))} or {EXPORTED[-1]} file, "
+    f"a run folder (runs/NAME), a {', '.join((WEIGHTS, *READABLE[:-1]))} or {READABLE[-1]} file, "
     "a name that `briskseg models` lists, or hf://OWNER/NAME"
 )
 _CHECKPOINTS = (".pth", ".pt", ".ckpt", ".bin", ".tar")
@@ -48,8 +50,6 @@ def find_files(path: Path, backend: str = "auto", any_size: bool = False) -> lis
 def model_name(path: Path) -> str:
     """What a model is called where programs ask for it by name: the run's name, the file's without
     ending, the shipped name, or the repository's."""
-    from briskseg.hub.client import repository_of
-
     if (repository := repository_of(path.as_posix())) is not None:
         return repository.name
     if path.is_dir():
@@ -59,14 +59,14 @@ def model_name(path: Path) -> str:
 
 def is_exported(path: Path) -> bool:
     """Whether it is an exported file by its name, and there."""
-    return suffix_of(path) in EXPORTED and path.is_file()
+    return suffix_of(path) in READABLE and path.is_file()
 
 
 def read_file(path: Path) -> tuple[Card, Exported | None]:
     """A file's card and, of an exported one, what it says of itself.
 
     Raises as `read_card` and `read_exported`."""
-    return read_exported(path) if suffix_of(path) in EXPORTED else (read_card(path), None)
+    return read_exported(path) if suffix_of(path) in READABLE else (read_card(path), None)
 
 
 def fetched(path: Path, backend: str = "auto", progress: Progress | None = None) -> Path:
@@ -76,13 +76,9 @@ def fetched(path: Path, backend: str = "auto", progress: Progress | None = None)
 
     Raises RequestError for a backend that runs neither, and as `hub.pull`.
     """
-    from briskseg.hub.client import repository_of
-
     repository = repository_of(path.as_posix())
     if repository is None:
         return path
-    from briskseg.hub.pull import pull
-
     check_backend(backend)
     if backend == "auto":
         suffixes = [WEIGHTS, ".onnx"] if BACKENDS["torch"].installed() else [".onnx"]
@@ -100,8 +96,6 @@ def fetched(path: Path, backend: str = "auto", progress: Progress | None = None)
 
 def as_named(path: Path) -> str:
     """A model as its user named it: paths lose a slash of hf://OWNER/NAME."""
-    from briskseg.hub.client import repository_of
-
     repository = repository_of(path.as_posix())
     return str(path) if repository is None else repository.address
 
@@ -109,8 +103,6 @@ def as_named(path: Path) -> str:
 def default_name(model: Path, file: Path, ending: str) -> Path:
     """Where a file that is made of a model goes if nobody says: beside `file`, which `model` means;
     of what is not the user's own (shipped, or in the Hub's cache) in the working folder."""
-    from briskseg.hub.client import repository_of
-
     if (repository := repository_of(model.as_posix())) is not None:
         return Path(f"{repository.name}{ending}")
     folder = Path() if file.parent == weights_folder() else file.parent
@@ -140,7 +132,7 @@ def find_weights(path: Path) -> Path:
     suffix = suffix_of(path)
     if suffix == WEIGHTS:
         return path
-    if suffix in EXPORTED:
+    if suffix in READABLE:
         raise RequestError(
             f"{path} is an exported file, expected weights: a run folder or a {WEIGHTS} file"
         )
@@ -198,7 +190,7 @@ def shipped_files() -> dict[str, list[Path]]:
 
 def _beside(weights: Path) -> list[Path]:
     """NAME.onnx, NAME-int8.xml ... beside NAME.safetensors."""
-    names = [f"{weights.stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in EXPORTED]
+    names = [f"{weights.stem}{kind}{suffix}" for kind in ("", "-int8") for suffix in READABLE]
     return [file for name in names if (file := weights.with_name(name)).is_file()]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from briskseg.core.errors import BriskError, DataError
+from briskseg.core.errors import DataError
+from briskseg.core.files.atomic import writing
 from briskseg.core.images import read_image, write_png
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
@@ -74,10 +75,8 @@ def write_predictions(
         base.with_name(f"{base.name}_color.png"): label_set.colorize(labels_hw),
         base.with_name(f"{base.name}_overlay.png"): with_legend(picture, label_set, present),
     }
-    try:
+    with writing(base.parent):
         base.parent.mkdir(parents=True, exist_ok=True)
         for path, array in written.items():
             write_png(path, array)
-    except OSError as error:
-        raise BriskError(f"{base}_* cannot be written: {error.strerror or error}") from None
     return [*written]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import RequestError
+from briskseg.core.exported import files_of
 from briskseg.core.files import sha256
 from briskseg.core.files.limits import parse_json
 from briskseg.core.files.safe_names import printable
@@ -115,10 +116,9 @@ def _check_same(job: Job, begun: Any, asked: dict[str, Any], source: str) -> Non
 
 def _identity(config: Config, threads: int) -> dict[str, Any]:
     """By which a job knows its model again, wherever the file lies."""
-    parts = [part for part in (config.file, config.file.with_suffix(".bin")) if part.is_file()]
     return {
         "file": config.file.name,
-        "sha256": [_sha256(part) for part in parts],
+        "sha256": [_sha256(part) for part in files_of(config.file)],
         "backend": config.backend,
         "threads": threads,
         "classes": list(read_file(config.file)[0].labels.names),

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from briskseg.core.images import png_bytes
+import numpy as np
+
+from briskseg.core.images import pixel_runs, png_bytes
 from briskseg.core.types import Labels
-from briskseg.scale.parquet_files import LabelsWriter, Row, runs_of
+from briskseg.scale.parquet_files import LabelsWriter, Row
 from briskseg.scale.storage import Storage
 
 
@@ -112,7 +114,8 @@ class ParquetOutput(Output):
 
     def encode(self, labels_hw: Labels, target: str, row: Row) -> Any:
         row.file = self._name
-        return runs_of(labels_hw)
+        values, lengths = pixel_runs(labels_hw)
+        return values, lengths.astype(np.int32)
 
     def add(self, row: Row, encoded: Any) -> None:
         self._writer.add(row, encoded)

@@ -9,16 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from briskseg.core.errors import BriskError, needs
 
-from briskseg.core.errors import BriskError, MissingExtraError
-from briskseg.core.types import Labels
-
-try:
+with needs("briskseg label", "label"):
     import pyarrow as pa
     import pyarrow.parquet as pq
-except ModuleNotFoundError as error:
-    raise MissingExtraError("pyarrow", "briskseg label", "label") from error
 
 
 @dataclass
@@ -86,15 +81,6 @@ def read_outcomes(data: bytes, name: str) -> Iterator[tuple[str, str | None, flo
             "again: its images are labeled again"
         ) from error
     return zip(*(table[column] for column in columns), strict=True)
-
-
-def runs_of(labels_hw: Labels) -> tuple[Any, Any]:
-    """Labels (H, W) uint8 as run lengths, row after row: `np.repeat(values, lengths)` gives the
-    pixels back; uint8 values and int32 lengths."""
-    flat = labels_hw.reshape(-1)
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=flat.size)
-    return flat[starts], lengths.astype(np.int32)
 
 
 class LabelsWriter:

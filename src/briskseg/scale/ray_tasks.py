@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from briskseg.core.errors import BriskError, MissingExtraError, RequestError
+from briskseg.core.errors import BriskError, RequestError, needs
 from briskseg.core.wording import first_line
 from briskseg.scale.shard_work import Done, Work, label_shard
 from briskseg.scale.sources import Shard
 
-try:
+with needs("--ray", "ray"):
     import ray
-except ModuleNotFoundError as error:
-    raise MissingExtraError("ray", "--ray", "ray") from error
 
 _LOOK_EVERY_S = 1.0
 _RETRIES = 3  # of a shard whose process or node dies: one that kills them must not go on for ever

@@ -22,10 +22,10 @@ from briskseg.runtime.predictor import Ran
 from briskseg.scale.job import Job, begin, begun_size
 from briskseg.scale.outputs import OUTPUTS
 from briskseg.scale.parquet_files import read_outcomes
-from briskseg.scale.shard_work import MANIFEST, Done, Work, manifest_name
+from briskseg.scale.shard_work import MANIFEST, Done, Work, label_shard, manifest_name
 from briskseg.scale.sources import Shard, find_shards
 from briskseg.scale.storage import Storage, is_url, local_path, open_storage
-from briskseg.scale.workers import run_here, run_workers
+from briskseg.scale.workers import run_workers
 
 _KEPT_FAILURES = 1000  # in a report; the manifest has all
 
@@ -161,7 +161,8 @@ def _run(
         counts[2] += done
         show(*counts)
 
-    yield from run_here(work, shards, note)
+    for shard in shards:
+        yield label_shard(work, shard, note)
 
 
 def _usual_workers(work: Work) -> int:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from briskseg.core.errors import BriskError, DataError, MissingExtraError, RequestError
+from briskseg.core.errors import BriskError, DataError, RequestError, needs
 from briskseg.core.files.atomic import named, sync
 
 _DAY = 86400  # s
@@ -35,10 +35,8 @@ def local_path(text: str) -> Path:
 def open_url(url: str) -> tuple[Any, str]:
     """The file system of an address, and the path there. Raises RequestError where there is no
     such kind, MissingExtraError without fsspec."""
-    try:
+    with needs(f"reaching {url}", "label"):
         import fsspec
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("fsspec", f"reaching {url}", "label") from error
     try:
         file_system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:  # s3fs is not installed; an unknown kind

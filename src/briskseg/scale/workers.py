@@ -13,16 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from briskseg.core.errors import BriskError, Interrupted
-from briskseg.scale.shard_work import Done, Note, Work, label_shard
+from briskseg.scale.shard_work import Done, Work, label_shard
 from briskseg.scale.sources import Shard
 
 _LOOK_EVERY_S = 0.2  # at how far the workers are
-
-
-def run_here(work: Work, shards: Sequence[Shard], note: Note) -> Iterator[Done]:
-    """The shards one after the other, in this process."""
-    for shard in shards:
-        yield label_shard(work, shard, note)
 
 
 def run_workers(

@@ -10,18 +10,16 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from briskseg.core.errors import MissingExtraError, RequestError
+from briskseg.core.errors import RequestError, needs
 from briskseg.runtime.predictor import Predictor
 from briskseg.serving.settings import Settings
 
-try:
+with needs("serving", "serve"):
     import uvicorn
 
     from briskseg.serving.app import create_app
     from briskseg.serving.engine import Engine
     from briskseg.serving.gate import Gate
-except ModuleNotFoundError as error:
-    raise MissingExtraError(str(error.name), "serving", "serve") from error
 
 _GRACE_S = 1.0  # for clients that keep connections open to hear that this one ends
 

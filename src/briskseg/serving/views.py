@@ -12,9 +12,9 @@ from starlette.datastructures import QueryParams
 
 from briskseg.core.errors import BriskError, nearest
 from briskseg.core.files.safe_names import printable
-from briskseg.core.images import png_bytes
+from briskseg.core.images import pixel_runs, png_bytes
 from briskseg.core.overlay import overlay, with_legend
-from briskseg.core.types import Image, Labels
+from briskseg.core.types import Image
 from briskseg.serving.engine import Engine, Stopwatch
 from briskseg.serving.refusals import Refused
 
@@ -102,7 +102,7 @@ def runs(
     """The labels of an image as runs of equal ones, row by row from the top left. most: how many
     may be left of the answer's. Raises Refused (413) for more."""
     labels_hw = engine.labels(image_hwc)
-    values, lengths = run_lengths(labels_hw)
+    values, lengths = pixel_runs(labels_hw)
     if len(values) > most:
         raise Refused(
             413,
@@ -120,13 +120,6 @@ def runs(
     }
     watch.end_stage("write")
     return found
-
-
-def run_lengths(labels_hw: Labels) -> tuple[Labels, np.ndarray[Any, Any]]:
-    """Each run's label, and how many pixels it has: (N,) uint8 and (N,) int."""
-    flat = labels_hw.ravel()
-    begins = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    return flat[begins], np.diff(begins, append=len(flat))
 
 
 def json_bytes(value: Any) -> bytes:

@@ -196,7 +196,7 @@ class SegmentationTask(Task):
         with torch.autocast(images.device.type, enabled=False):
             loss: Tensor = self.losses[stage](outputs, labels)
         if self.teacher is not None and output == "logits":
-            weights = self.losses[stage].class_weights
+            weights: Any = self.losses[stage].class_weights
             loss = loss + self.teacher.loss(outputs["logits"], images, weights)
         return loss
 

@@ -138,6 +138,8 @@ def test_what_is_no_log_is_refused(refused, run_of, tmp_path) -> None:
         ((ours, "--key", "lss"), "metrics.csv has no column 'lss'; did you mean 'loss'?"),
         ((ours, "--by", "epoch"), "--by epoch: choices: step, samples, time"),
         ((ours, "--smooth", "0"), "--smooth 0: expected a number above 0"),
+        ((ours, "--smooth", "inf"), "--smooth inf: expected a number above 0"),
+        ((ours, "--mre", "inf"), "--mre inf: expected a bound of 0 or above"),
         ((ours, "--mre", "nan"), "--mre nan: expected a bound of 0 or above"),
         ((ours, "--key", "a", "--key", "b", "--key", "c"), "--key is given 3 times; give one"),
         ((ours, "--plot", "x.bmp"), "x.bmp is no kind of picture that can be written"),
@@ -193,3 +195,6 @@ def test_a_damaged_event_file_holds_nothing(refused, tmp_path) -> None:
     file = tmp_path / "events.out.tfevents.1.host"
     file.write_bytes(b"not at all")
     assert "has no tag 'loss'; it holds no scalars at all" in refused(file, file)
+    file.unlink()
+    file.symlink_to(tmp_path / "gone")
+    assert "has no tag 'loss'; it holds no scalars at all" in refused(tmp_path, tmp_path)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from briskseg.core.errors import BriskError
+
 
 @contextmanager
 def written_whole(path: Path, synced: bool = True) -> Iterator[Path]:
@@ -50,6 +52,16 @@ def named(path: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         raise type(error)(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+@contextmanager
+def writing(path: Path, kind: type[BriskError] = BriskError) -> Iterator[None]:
+    """Let an OSError be a message: `path`, or of a folder what fails in it, cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if error.filename and path.is_dir() else path
+        raise kind(f"{where} cannot be written: {error.strerror or error}") from None
 
 
 def sync(path: Path) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -159,16 +158,6 @@ class LabelSet:
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self.colors)] = self.colors
         return palette
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it in a form for JSON, equal only for equal sets."""
-        return {
-            "names": list(self.names),
-            "colors": [list(color) for color in self.colors],
-            "ignored": list(self.ignored),
-            "merged_colors": [[list(color), index] for color, index in self.merged_colors],
-            "values": [list(pair) for pair in self.values],
-        }
 
     @cached_property
     def class_of_value(self) -> dict[int, int]:

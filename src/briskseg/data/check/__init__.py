@@ -2,7 +2,7 @@
 
 `scan.py` reads every file once, or takes from the cache what it showed; each check below judges the
 scan and yields findings; `fixed_copy.py` writes what can be repaired. A new kind of finding is a
-row in `file_kinds.py` or `label_kinds.py`, a function in `CHECKS` (or a line in one of them) and a
+row in `kinds.py`, a function in `CHECKS` (or a line in one of them) and a
 case in the table of its test.
 """
 
@@ -23,8 +23,8 @@ from briskseg.data.check import (
     image_findings,
     label_findings,
 )
-from briskseg.data.check.check_report import KINDS, CheckReport, Finding, SplitSummary
-from briskseg.data.check.file_kinds import SEVERITIES
+from briskseg.data.check.check_report import CheckReport, Finding, SplitSummary
+from briskseg.data.check.kinds import KINDS, SEVERITIES
 from briskseg.data.check.scan import Scan, scan_files
 from briskseg.data.dataset import Unlabeled
 from briskseg.data.formats import find_dataset

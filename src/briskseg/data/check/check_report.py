@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.wording import counted
-from briskseg.data.check.file_kinds import FILE_KINDS, Kind, Severity
-from briskseg.data.check.label_kinds import LABEL_KINDS
-
-# Every kind of finding; docs/check.md is this table in Markdown.
-KINDS: dict[str, Kind] = FILE_KINDS | LABEL_KINDS
+from briskseg.data.check.kinds import KINDS, Severity
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault in a data set; `KINDS` says what it means.
+    """One kind of fault in a data set; docs/check.md says what it means.
 
     count: how many files, or classes, it concerns. files: all of them, none where it is about
     classes or splits. message: what was found here. fix_hint: what to do.

@@ -13,7 +13,8 @@ import numpy as np
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED
 from briskseg.core.wording import counted
-from briskseg.data.check.check_report import KINDS, Finding, finding
+from briskseg.data.check.check_report import Finding, finding
+from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
 from briskseg.data.frequencies import is_binary_mask_set

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.errors import BriskError, DataError, RequestError
+from briskseg.core.errors import DataError, RequestError
+from briskseg.core.files.atomic import writing
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import write_png
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
-from briskseg.data.check.check_report import KINDS, CheckReport
+from briskseg.data.check.check_report import CheckReport
 from briskseg.data.check.duplicates import surplus_copies
 from briskseg.data.check.file_findings import SUFFIXES
 from briskseg.data.check.image_findings import is_dark
+from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.label_findings import diagnose
 from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
@@ -100,7 +102,7 @@ def write_repaired(
         return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
 
     kept = _kept(scan, dropped)
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
             for part in ("images", "labels"):
@@ -110,9 +112,6 @@ def write_repaired(
         (out / "classes.txt").write_text(classes, encoding="utf-8")
         lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
         (out / CHANGES).write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        where = error.filename or out
-        raise BriskError(f"{where} cannot be written: {error.strerror or error}") from None
     failed = sum(change.done == "left out" for change in changes) - len(dropped)
     return FixedCopy(out, len(kept) - failed, tuple(changes))
 

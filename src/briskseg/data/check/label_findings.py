@@ -14,8 +14,9 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.fix_hints import FixHint, binary_hint, hint_for_colors, hint_for_values
 from briskseg.core.wording import counted
-from briskseg.data.check.check_report import KINDS, Finding, finding
+from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.image_findings import WITH_ALPHA
+from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import PairStats, Scan
 from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
 

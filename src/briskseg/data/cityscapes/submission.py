@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import RequestError
+from briskseg.core.files.atomic import writing
 from briskseg.core.images import write_png
 from briskseg.core.labels import CITYSCAPES
 from briskseg.core.labels.cityscapes_table import to_label_ids
@@ -70,11 +71,9 @@ def write_label_ids(labels_hw: Labels, target: Path) -> None:
 
     Raises BriskError where it cannot be written.
     """
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_png(target, to_label_ids(labels_hw))
-    except OSError as error:
-        raise BriskError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
 def check_knows_cityscapes(names: Sequence[str]) -> None:

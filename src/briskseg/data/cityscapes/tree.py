@@ -27,7 +27,7 @@ from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORED
 from briskseg.core.labels.cityscapes_table import to_label_ids
 from briskseg.core.labels.mask_files import read_exact_mask
 from briskseg.core.types import Array
-from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched, refuse_class_set
 from briskseg.data.matching import composed, image_files, match, walk
 
 if TYPE_CHECKING:
@@ -59,11 +59,7 @@ def recognizes(root: Path) -> bool:
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
     """Find the pairs of every split that has both images and labels; the splits are the data's."""
-    if classes not in (None, "cityscapes"):
-        raise RequestError(
-            f"{root}: the class set '{classes}' was asked for, but this is Cityscapes; ask for "
-            "'cityscapes', or for none"
-        )
+    refuse_class_set(root, classes, "Cityscapes", "cityscapes")
     truth, content = _truth(root)
     ending = f"_{truth}_{content}"
     splits: dict[str, tuple[Pair, ...]] = {}

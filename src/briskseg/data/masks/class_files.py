@@ -10,7 +10,7 @@ from shlex import quote
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list
-from briskseg.data.dataset import Dataset, MaskDataset, Pair
+from briskseg.data.dataset import Dataset, MaskDataset, Pair, refuse_class_set
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, Classes
 
@@ -37,11 +37,7 @@ _VOC = (
 def own_classes(root: Path, asked: str | None) -> Classes | None:
     """The classes of the list in a folder, or in each of its split folders (as Roboflow writes);
     None where there is no list. Raises DataError where the lists of two splits differ."""
-    if asked is not None:
-        raise RequestError(
-            f"{root}: the class set '{asked}' was asked for, but the classes of a folder are "
-            f"those of its classes.txt; leave the class set out"
-        )
+    refuse_class_set(root, asked, "the folder's classes.txt")
     for name in CLASS_FILES:
         if (root / name).is_file():
             return Classes(LabelSet.from_classes_txt(root / name), (root / name,))

@@ -15,7 +15,7 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from briskseg.core.wording import counted
-from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.class_files import no_classes
 from briskseg.data.masks.layout import (
     CANONICAL,
@@ -87,11 +87,8 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     """
     versions = (v for v in layout.versions if v.name == asked and recognizes(v, root))
     layout = next(versions, layout)
-    if layout.is_published and asked not in (None, layout.name):
-        raise RequestError(
-            f"{root}: the class set '{asked}' was asked for, but this is {layout.name}; ask for "
-            f"'{layout.name}', or for none"
-        )
+    if layout.is_published:
+        refuse_class_set(root, asked, layout.name, layout.name)
     tree = _sort(layout, root)
     _refuse_stray(layout, root, tree)
     lists = list_files(root, layout.lists) if set(tree.images) <= {None} else {}

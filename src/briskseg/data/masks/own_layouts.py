@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from briskseg.core.errors import RequestError
+from briskseg.data.dataset import refuse_class_set
 from briskseg.data.masks.class_files import kaggle_classes, own_classes, voc_classes
 from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.segments import segments_ai_classes
@@ -107,11 +107,7 @@ FOLDER = Layout(
 
 
 def _streets_classes(root: Path, asked: str | None) -> Classes | None:
-    if asked not in (None, "camvid11"):
-        raise RequestError(
-            f"{root}: the class set '{asked}' was asked for, but drawn streets have the classes "
-            "of camvid11; ask for that one, or for none"
-        )
+    refuse_class_set(root, asked, "drawn streets", "camvid11")
     return own_classes(root, None)
 
 

@@ -143,7 +143,7 @@ def pair_lists(root: Path) -> list[Path]:
     if found:
         there = (root / firsts[path][0].image.lstrip("/") for path in found)
         return found if any(image.is_file() for image in there) else []
-    tables = (path for path in sorted(root.glob("*.csv")) if None not in _columns(path)[:2])
+    tables = (p for p in sorted(root.glob("*.csv")) if p.is_file() and None not in _columns(p)[:2])
     return [*tables][:1]
 
 

@@ -11,7 +11,6 @@ PyTorch's format, of RangiLyu/EfficientNet-Lite (Apache-2.0).
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import math
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError, nearest
+from briskseg.core.files import sha256
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
 from briskseg.models.weights.published_layout import Names, renamed
 
@@ -221,8 +221,7 @@ def pretrained_file(name: str) -> Path:
     path = Path(spec.submodule_search_locations[0], "models", known.file)
     if not path.is_file():
         raise WeightsError(f"{path} is not there; install {known.package} again")
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = sha256(path)
     if found != known.sha256:
         raise WeightsError(
             f"{path} has the SHA-256 {found}, expected {known.sha256}; install {known.package} "

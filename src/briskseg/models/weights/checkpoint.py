@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from briskseg.core.card import CARD_KEY
+from briskseg.core.card import CARD_KEY, read_metadata
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
 from briskseg.core.wording import counted
@@ -126,14 +125,10 @@ def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
 
 
 def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
-    from safetensors import safe_open
     from safetensors.torch import load_file
 
-    if content := other_content(path):
-        raise WeightsError(content.sentence(path, "a .safetensors file"))
+    metadata = read_metadata(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
         tensors = load_file(path)
     except Exception as error:  # the library's own error, or any of torch's
         raise WeightsError(

@@ -38,6 +38,21 @@ _SEGFORMER_LICENSE = (
     "them, may be used for research and evaluation only, not commercially"
 )
 
+
+def _stdc_official(network: str, title: str, blocks: tuple[int, int, int]) -> Layout:
+    return Layout(
+        f"{title}, the authors' code",
+        network,
+        {},
+        names=stdc_official(blocks),
+        last="conv_out.conv_out.weight",
+        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
+        ignored=_STDC_IGNORED,
+        zero=_STDC_ZERO,
+        absolute=_STDC_ABSOLUTE,
+    )
+
+
 _WITH_HEADS = {
     "erfnet_official": Layout(
         "ERFNet, the authors' PyTorch code",
@@ -48,13 +63,6 @@ _WITH_HEADS = {
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         size=(512, 1024),
-    ),
-    "erfnet_mmsegmentation": Layout(
-        "ERFNet with an FCN head, MMSegmentation",
-        "erfnet_fcn",
-        {},
-        names=ERFNET_MMSEGMENTATION,
-        last="decode_head.conv_seg.bias",
     ),
     "fast_scnn_mmsegmentation": Layout(
         "Fast-SCNN, MMSegmentation",
@@ -115,28 +123,8 @@ _WITH_HEADS = {
         names=BISENET_V2_MMSEGMENTATION,
         last="decode_head.conv_seg.bias",
     ),
-    "stdc1_official": Layout(
-        "STDC1-Seg, the authors' code",
-        "stdc1",
-        {},
-        names=stdc_official((2, 2, 2)),
-        last="conv_out.conv_out.weight",
-        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
-        ignored=_STDC_IGNORED,
-        zero=_STDC_ZERO,
-        absolute=_STDC_ABSOLUTE,
-    ),
-    "stdc2_official": Layout(
-        "STDC2-Seg, the authors' code",
-        "stdc2",
-        {},
-        names=stdc_official((4, 5, 3)),
-        last="conv_out.conv_out.weight",
-        size=(768, 1536),  # its authors' higher score; the lower one is at (512, 1024)
-        ignored=_STDC_IGNORED,
-        zero=_STDC_ZERO,
-        absolute=_STDC_ABSOLUTE,
-    ),
+    "stdc1_official": _stdc_official("stdc1", "STDC1-Seg", (2, 2, 2)),
+    "stdc2_official": _stdc_official("stdc2", "STDC2-Seg", (4, 5, 3)),
     "pp_liteseg_t_paddle": Layout(
         "PP-LiteSeg-T, PaddleSeg",
         "pp_liteseg_t",
@@ -173,7 +161,6 @@ _CHECKPOINTS = {
     f"{name}_checkpoint": _checkpoint(_WITH_HEADS[name])
     for name in ("pidnet_s_official", "ddrnet_23_slim_official")
 }
-_NEVER_WITH_HEADS = ("erfnet_mmsegmentation",)  # there are none
 
 
 def _segformer(whose: str, variant: str, names: Names, last: str) -> Layout:
@@ -194,8 +181,14 @@ LAYOUTS = {
     **{
         f"{name}_without_heads": layout.without_heads()
         for name, layout in (_WITH_HEADS | _CHECKPOINTS).items()
-        if name not in _NEVER_WITH_HEADS
     },
+    "erfnet_mmsegmentation": Layout(
+        "ERFNet with an FCN head, MMSegmentation",
+        "erfnet_fcn",
+        {},
+        names=ERFNET_MMSEGMENTATION,
+        last="decode_head.conv_seg.bias",
+    ),
     "stdc1_mmsegmentation": _stdc_mmsegmentation("stdc1", "STDC1-Seg"),
     "stdc2_mmsegmentation": _stdc_mmsegmentation("stdc2", "STDC2-Seg"),
     "segformer_b0_nvlabs": _segformer(

@@ -50,12 +50,7 @@ class Comparison:
 
 
 def load_published(path: str | Path) -> Network:
-    """The published network with the weights of a file, in eval mode, on the CPU.
-
-    It gives the published network's logits for images that are normalized as there (the layout's
-    `mean` and `std`); all classes of the file are kept. Raises RequestError if there is no such
-    file, WeightsError if it is damaged or its layout is not one of LAYOUTS.
-    """
+    """See `briskseg.load_published`."""
     tensors = read_tensors(Path(path))
     return build(recognize(shapes_of(tensors), Path(path)), tensors, Path(path))
 

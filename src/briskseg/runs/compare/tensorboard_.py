@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.core.errors import DataError, MissingExtraError, RequestError, nearest
+from briskseg.core.errors import DataError, RequestError, nearest, needs
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.types import Floats
 from briskseg.runs.compare.curve import Axis, Curve
@@ -19,13 +19,12 @@ def read_events(path: Path, key: str) -> Curve:
     Time counts from the first event. Raises RequestError for a tag that is not there,
     MissingExtraError without the package tensorboard.
     """
-    try:
+    with needs(f"reading {path}", "train"):
         from tensorboard.backend.event_processing import event_accumulator as events
         from tensorboard.util.tensor_util import make_ndarray
-    except ModuleNotFoundError:
-        raise MissingExtraError("tensorboard", f"reading {path}", "train") from None
     for file in [path] if path.is_file() else sorted(path.glob("*tfevents*")):
-        check_size(file, MAX_TEXT_BYTES)
+        if file.exists():  # else a link to what is gone, which tells nothing
+            check_size(file, MAX_TEXT_BYTES)
     # 0 keeps every event; the default thins them out at random
     every = {events.SCALARS: 0, events.TENSORS: 0}
     found = events.EventAccumulator(str(path), size_guidance=every)

@@ -6,8 +6,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from briskseg.core.errors import BriskError
-from briskseg.core.files.atomic import write_whole
+from briskseg.core.files.atomic import write_whole, writing
 from briskseg.runs.report import sections
 from briskseg.runs.report.run_content import Run, read_run
 
@@ -21,10 +20,8 @@ def write_report(folder: Path) -> Path:
     """
     run = read_run(folder)
     page, path = report_html(run), run.folder.report
-    try:
+    with writing(path):
         write_whole(path, page.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
     return path
 
 

@@ -110,11 +110,6 @@ BACKENDS = {
     "ncnn": BackendKind("ncnn_backend:NcnnBackend", "ncnn", "ncnn", (".ncnn.param",), "ncnn"),
 }
 
-# The suffixes of files that `briskseg export` writes and some backend runs.
-EXPORTED: tuple[str, ...] = tuple(
-    dict.fromkeys(suffix for kind in BACKENDS.values() for suffix in kind.files[:1] if kind.export)
-)
-
 
 def check_backend(name: str) -> None:
     """Raises RequestError where it is neither a backend nor "auto"."""

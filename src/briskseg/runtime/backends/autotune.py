@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
+from briskseg.core.exported import files_of
 from briskseg.core.files import cache_folder, sha256
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.wording import counted
@@ -160,7 +161,7 @@ def _size(file: Path) -> tuple[int, int]:
 def _key(candidates: Sequence[Config]) -> str:
     files = {}
     for file in {config.file for config in candidates}:
-        parts = [part for part in (file, file.with_suffix(".bin")) if part.is_file()]
+        parts = [part for part in files_of(file) if part.is_file()]
         files[file.name] = [sha256(part) for part in parts], _size(file)
     packages = sorted({"briskseg", *(BACKENDS[config.backend].package for config in candidates)})
     versions = []

@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.core.errors import MissingExtraError, WeightsError
+from briskseg.core.errors import WeightsError, needs
 from briskseg.core.parallel import available_threads
 from briskseg.core.process_settings import standard_error_silenced
 from briskseg.core.types import Image
 from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
-try:
+with needs("running a .tflite file", "litert", "ai-edge-litert"):
     from ai_edge_litert.interpreter import Interpreter
-except ModuleNotFoundError as error:
-    raise MissingExtraError("ai-edge-litert", "running a .tflite file", "litert") from error
 
 
 class LiteRTBackend(ExportedBackend):

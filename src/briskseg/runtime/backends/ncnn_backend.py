@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.core.errors import MissingExtraError, WeightsError
+from briskseg.core.errors import WeightsError, needs
 from briskseg.core.ncnn_param import INPUT, OUTPUT, check_bin, read_param
 from briskseg.core.parallel import available_threads
 from briskseg.core.process_settings import environment_variable, standard_error_silenced
 from briskseg.core.types import Image
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
-try:
-    # Its threads wait for work by spinning, which slows down everything else on the machine and,
-    # where that is busy, themselves by a hundred times. This is read when its library is loaded.
-    with environment_variable("OMP_WAIT_POLICY", "PASSIVE"):
-        import ncnn
-except ModuleNotFoundError as error:
-    raise MissingExtraError("ncnn", "running a .ncnn.param file", "ncnn") from error
+# Its threads wait for work by spinning, which slows down everything else on the machine and,
+# where that is busy, themselves by a hundred times. This is read when its library is loaded.
+with (
+    environment_variable("OMP_WAIT_POLICY", "PASSIVE"),
+    needs("running a .ncnn.param file", "ncnn"),
+):
+    import ncnn
 
 
 class NcnnBackend(ExportedBackend):

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import MissingExtraError, WeightsError
+from briskseg.core.errors import WeightsError, needs
 from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.onnx_pruning import prune
 from briskseg.core.types import Image
 from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
-try:
+with needs("running an .onnx file", ""):
     import onnxruntime
-except ModuleNotFoundError as error:
-    raise MissingExtraError("onnxruntime", "running an .onnx file", "") from error
 
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's levels of what it writes to standard error

@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from briskseg.core.errors import MissingExtraError, RequestError, WeightsError
+from briskseg.core.errors import RequestError, WeightsError, needs
 from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.parallel import available_threads
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
-with no_telemetry():
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("openvino", "running a file with OpenVINO", "openvino") from error
+with no_telemetry(), needs("running a file with OpenVINO", "openvino"):
+    import openvino
 
 
 class OpenVINOBackend(ExportedBackend):

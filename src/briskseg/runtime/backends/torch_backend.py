@@ -8,18 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, load_weights
-from briskseg.core.errors import MissingExtraError
+from briskseg.core.errors import needs
 from briskseg.core.parallel import available_threads
 from briskseg.runtime.decode.enlargement import Enlargement
 
-try:
+with needs("running a .safetensors file", "train"):
     import torch
     from torch import Tensor
 
     from briskseg.models.network import Network
     from briskseg.models.weights.comparison import network_of, shapes_of
-except ModuleNotFoundError as error:
-    raise MissingExtraError("torch", "running a .safetensors file", "train") from error
 
 
 class TorchBackend:

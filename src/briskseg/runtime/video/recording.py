@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import BriskError
+from briskseg.core.files.atomic import writing
 from briskseg.core.types import Image
 
 # A longer pause between two frames is cut to this: a damaged video may state any time, and every
@@ -65,10 +66,8 @@ class Recording:
             writer.release()
 
     def _begin(self, path: Path, size_wh: tuple[int, int]) -> None:
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BriskError(f"{path} cannot be written: {error.strerror or error}") from None
         file = str(path.absolute())  # of "a:b.mp4" FFmpeg takes "a:" for a protocol
         writer = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size_wh)
         if not writer.isOpened():

@@ -163,7 +163,9 @@ def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
     # other forms of the same labels, as Cityscapes has them
     masks = {file for file in labels if file.suffix.lower() in IMAGE_SUFFIXES}
     beside = {file.parent for file in masks} - {image.parent for image in known}
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    # names that begin with a dot are of what programs leave beside images, as ._photo.jpg
+    images = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    found = sorted(p for p in images if not p.name.startswith("."))
     files = [p for p in found if p.resolve() not in labels and p.resolve().parent not in beside]
     new = [p for p in files if p.resolve() not in known]
     if not new:

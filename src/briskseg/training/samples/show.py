@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.errors import RequestError
+from briskseg.core.files.atomic import writing
 from briskseg.core.images import resize_image, write_png
 from briskseg.core.overlay import PAPER, draw_text, overlay, with_legend
 from briskseg.core.types import Progress
@@ -55,13 +56,11 @@ def show_dataset(
         "augmented-overlay.png": overlaid,
     }
     counts = count_pixels(dataset, split, progress=progress)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in pictures.items():
             write_png(folder / name, picture)
         save_violins(counts, dataset.labels, folder / "class-shares.png")
-    except OSError as error:
-        raise BriskError(f"{folder} cannot be written: {error.strerror or error}") from None
     return [folder / name for name in (*pictures, "class-shares.png")]
 
 
