@@ -28,7 +28,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
 
 from briskseg import create_model
@@ -36,11 +35,15 @@ from briskseg.benchmark.candidates import File, available_backends, find_candida
 from briskseg.benchmark.worker import open_predictor
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.images import resize_image
+from briskseg.core.telemetry import no_telemetry
 from briskseg.data.synthetic import draw_scene
 from briskseg.export import export
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.model_files import find_files, find_weights
 from briskseg.runtime.predictor import Predictor
+
+with no_telemetry():
+    import onnxruntime
 
 # network, size, classes where there are no trained weights, and what is aimed at
 CASES = {

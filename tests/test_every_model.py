@@ -189,6 +189,18 @@ def test_the_names_are_listed_without_loading_torch():
         ("fastscnn", 5, {}, "unknown model 'fastscnn'; did you mean 'fast_scnn'? choices: "),
         ("erfnet", 0, {}, "classes must be a whole number from 1 to 255, not 0"),
         ("erfnet", 256, {}, "classes must be a whole number from 1 to 255, not 256"),
+        (
+            "segformer_b0",
+            2,
+            {"drop_path": 1.5},
+            "options of segformer_b0: drop_path is 1.5, expected",
+        ),
+        (
+            "erfnet",
+            2,
+            {"dropout_64": float("nan")},
+            "option 'dropout_64' of erfnet is nan, expected",
+        ),
         ("erfnet", "19", {}, "classes must be a whole number from 1 to 255, not '19'"),
         (
             "erfnet",

@@ -127,3 +127,16 @@ def test_a_bomb_is_refused_and_pillows_bound_is_as_it_was(tmp_path, monkeypatch)
         with pytest.raises(DataError, match="20x30 is 600 pixels, more than the 500"):
             read(tmp_path / "large.png")
         assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_onnx_runtime_reports_nothing(tmp_path):
+    """From 1.29 on it keeps a number of the user in the home folder, and sends it with events."""
+    code = """
+    import numpy as np, briskseg
+    briskseg.load("fast-scnn-camvid11", backend="onnx")(np.zeros((16, 16, 3), np.uint8))
+    """
+    there = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "BRISKSEG_CACHE": os.devnull}
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, **there}, check=True
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -111,6 +111,7 @@ def test_networks_of_random_weights_are_not_scored_on_data(command, streets: Pat
     assert "networks of random weights, which --data cannot score; name trained ones" in done.err
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(1, 9), st.one_of(st.none(), st.integers(0, 9))), min_size=1))
 def test_the_front_is_what_none_beats(points: list[tuple[int, int | None]]) -> None:
     timings, scores = [], {}

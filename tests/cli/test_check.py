@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,15 @@ def test_one_of_a_thing_is_said_in_the_singular(check, data):
     text = " ".join(check(data)[1].split())
     assert "kind folder, 1 class, pairs: train 1" in text
     assert "3 files: 3 read (1 image, 1 label file, 1 list)" in text
+
+
+def test_the_offer_of_a_copy_says_what_stays(check, data):
+    shutil.rmtree(data / "images" / "val")
+    shutil.rmtree(data / "labels" / "val")
+    (data / "images" / "train" / "b.png").write_bytes(b"")
+    status, text, _ = check(data)
+    assert status == 1
+    assert "a copy without what is wrong but for split-empty, repaired where it can be" in text
 
 
 def test_a_folder_without_rights_is_no_defect_of_ours(

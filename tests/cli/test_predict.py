@@ -238,6 +238,14 @@ def test_a_camera_that_is_absent_and_images_in_a_window(
     done = command("predict", weights_file, "camera:97", "--out", tmp_path / "out")
     assert done.status == 2
     assert done.err.startswith("briskseg: camera:97 cannot be opened: there is no such camera, ")
+    image, out = next(photos.glob("*.*")), tmp_path / "beside"
+    words = ("camera:97", image, "--out", out, "--smooth", 3, "--json", tmp_path / "found.json")
+    beside = command("predict", weights_file, *words)
+    assert beside.status == 1
+    assert "--smooth is of videos and cameras; images are labeled each by itself" in beside.err
+    assert "1 of 2 inputs failed:\ncamera:97 cannot be opened" in beside.err
+    assert len(json.loads((tmp_path / "found.json").read_text())["inputs"]) == 2
+    assert (out / f"{image.stem}_labels.png").is_file()
     done = command("predict", weights_file, photos, "--show")
     assert (done.status, done.out) == (2, "")
     assert "is an image, and --show shows videos and cameras" in done.err

@@ -118,10 +118,12 @@ def test_twelve_bits_in_sixteen_are_said_by_every_verb(
     shown = command("data", "show", twelve_bits, "--split", "val", "--out", tmp_path / "shown")
     for done in (predicted, scored, shown):
         assert done.status == 0, done.err
-        assert f"2 of 4 are {said}, the first: {images / 'street0.png'}; {hint}" in flat(done.err)
+        assert f"2 of 4 images: {said}, the first: {images / 'street0.png'}; {hint}" in flat(
+            done.err
+        )
         assert done.err.count("read as black") == 1
     done = command("data", "convert", twelve_bits, tmp_path / "converted")
-    assert f"2 of 5 are {said}" in flat(done.err)
+    assert f"2 of 5 images: {said}" in flat(done.err)
 
 
 def test_sixteen_bits_that_are_used_are_not_spoken_of(

@@ -236,7 +236,7 @@ def test_streets_are_drawn_once_into_the_cache(tmp_path, monkeypatch):
     assert {split: len(pairs) for split, pairs in dataset.splits.items()} == {"train": 2, "val": 1}
     assert open_dataset("streets", "camvid11") == dataset
     assert len(drawings) == 2
-    with pytest.raises(RequestError, match="those of drawn streets; ask for .camvid11."):
+    with pytest.raises(RequestError, match=r"those of drawn streets; ask for .camvid11."):
         open_dataset("streets", "camvid32")
 
 

@@ -79,6 +79,13 @@ CONTAINERS = {
         "state_dict_ema": weights(),
     },
     "a script's own": lambda: {"model_state_dict": weights(), "optimizer_state_dict": ADAM},
+    "a number beside them": lambda: {
+        "model": weights(),
+        "best_miou": torch.tensor(0.5),
+        "epoch": 3,
+    },
+    "a scaler beside them": lambda: {"model": weights(), "scaler": {"scale": torch.tensor(8.0)}},
+    "AveragedModel": lambda: {"n_averaged": torch.tensor(3), **prefixed("module.")},
     "two levels": lambda: {"checkpoint": {"network": prefixed("net."), "step": 3}},
     "defaultdict": lambda: {"model": weights(), "log": collections.defaultdict(list, {"a": [1]})},
 }
@@ -123,6 +130,17 @@ def test_a_name_without_end_is_neither_tried_nor_printed_to_its_end(tmp_path: Pa
     with pytest.raises(WeightsError, match="holds 1 tensor ") as caught:
         load_published(path)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e4m3fn])
+def test_rounded_weights_are_refused(dtype: torch.dtype, tmp_path: Path) -> None:
+    """Copied as they are, they would be a network of whole numbers."""
+    path = tmp_path / "rounded.pth"
+    torch.save({name: tensor.to(dtype) for name, tensor in weights().items()}, path)
+    with pytest.raises(
+        WeightsError, match="is no plain tensor of numbers, expected only such, of 16"
+    ):
+        load_published(path)
 
 
 @pytest.mark.parametrize("key", ["model", "model.net"])

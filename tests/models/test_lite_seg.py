@@ -94,6 +94,18 @@ def test_a_network_of_ours_hands_on_its_encoder(tmp_path):
     assert torch.equal(head, other.classifier.weight)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "module._orig_mod."])
+def test_an_encoder_that_a_wrapper_saved_is_loaded(tmp_path, prefix):
+    weights = torch.load(installed("efficientnet-lite0"), weights_only=True)
+    file = tmp_path / "wrapped.pth"
+    torch.save({prefix + name: tensor for name, tensor in weights.items()}, file)
+    net, same = create_model("lite_seg", 3), create_model("lite_seg", 3)
+    load_encoder(net, file)
+    load_encoder(same, installed("efficientnet-lite0"))
+    for ours, theirs in zip(net.encoder.parameters(), same.encoder.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_the_weights_of_another_variant_are_refused(tmp_path):
     file = installed("efficientnet-lite0")
     net = create_model("lite_seg", 3, encoder="lite2")

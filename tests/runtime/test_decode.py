@@ -155,6 +155,10 @@ def test_what_is_no_logits_is_refused() -> None:
         for dtype in (np.float16, np.float32):
             with pytest.raises(WeightsError, match=r"holds NaN or infinity.*another checkpoint"):
                 decode_labels(np.array([[[0.0, bad]], [[1, 1]]], dtype), (4, 4))
+    with pytest.raises(TypeError, match="logits are list, expected a NumPy array of real numbers"):
+        decode_labels([[[1.0]]], (1, 1))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        decode_labels(np.zeros((2, 3, 4)), (8.0, 8.0))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"logits are \(2, 3\), expected"):
         decode_labels(np.zeros((2, 3)), (4, 4))
     with pytest.raises(ValueError, match="at least 1"):

@@ -115,3 +115,25 @@ def test_a_numbered_pattern_gives_the_images_in_the_order_of_their_numbers(folde
 def test_other_kinds_of_videos_are_videos(folder: Path, suffix: str) -> None:
     (folder / f"clip.{suffix}").write_bytes(b"")
     assert find_inputs([f"clip.{suffix}"], Path("out"))[0].is_video
+
+
+def test_a_folder_in_the_output_folder_is_an_input(folder: Path) -> None:
+    found = find_inputs(["a", "b/*.png"], Path())
+    assert [one.name for one in found] == ["deep/x", "x", "x-2", "X-3", "[1]"]
+    with pytest.raises(RequestError, match="but what lies in --out, where results are; name anoth"):
+        find_inputs(["out"], Path("out"))
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refused(path: str) -> object:  # root may read everything
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError):
+        find_inputs(["a"], Path("out"))

@@ -433,3 +433,17 @@ def test_several_seeds_and_their_spread(
     assert f"name one of them: {run / 'seed-0'}" in named
     assert "Road" in done.out
     assert command(*words).status == 2
+
+
+def test_an_interrupt_before_the_first_step_offers_nothing_to_resume(
+    words: list[str], tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("briskseg.training.segmentation_task.begin_network", interrupted)
+        done = command(*words)
+    assert done.status == 130
+    assert done.err.endswith("interrupted before the first step; give the same command again\n")
+    assert command(*words, "--set=training.epochs=1").status == 0

@@ -16,8 +16,10 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from briskseg.core.errors import needs
 from briskseg.core.parallel import available_threads
 from briskseg.core.protobuf import varint
+from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Array, Floats32
 
 SIDES = (512, 1024)  # of the square matrices: for small caches and for large ones
@@ -57,7 +59,8 @@ def measure_peaks(threads: int | None = None) -> Peaks:
 
 
 def _product(b: Array, threads: int) -> float:
-    import onnxruntime
+    with no_telemetry(), needs("measuring the machine's peaks", ""):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ from typer.core import TyperGroup
 
 from briskseg import __version__
 from briskseg.cli.console import plain_output
-from briskseg.core.errors import BriskError, Interrupted
+from briskseg.core.errors import BriskError, Interrupted, RequestError
 from briskseg.core.files import cache_folder
 from briskseg.core.files.limits import max_pixels
 
@@ -125,6 +126,11 @@ def _prepare_process() -> None:
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(max_pixels()))
     warnings.filterwarnings("ignore", r"Image size \(", RuntimeWarning)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: our error says it
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise RequestError("the folder that you are in is gone; change to another one") from None
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
 
 

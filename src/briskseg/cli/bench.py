@@ -16,6 +16,7 @@ from briskseg.core.errors import RequestError
 if TYPE_CHECKING:
     from briskseg.benchmark.speed import Candidate
     from briskseg.benchmark.speed_report import Report
+    from briskseg.data.dataset import Dataset
 
 _Models = Annotated[
     list[str] | None,
@@ -96,11 +97,13 @@ def bench(
     from briskseg.benchmark.speed_report import Report, count_all
     from briskseg.benchmark.untrained import write_untrained
     from briskseg.cli.bench_output import print_report
+    from briskseg.evaluation.accuracy import check_classes
 
     limit = None if budget is None else read_budget(budget)
     numbers = [threads] if threads or limit is None else [*thread_numbers()]
     backends = available_backends(backend)
-    score = _scorer(data)
+    dataset = None if data is None else open_data(data)
+    score = _scorer(dataset)
     with tempfile.TemporaryDirectory(prefix="briskseg-bench-") as folder:
         with Console(stderr=True).status("preparing the files to measure"):
             chosen = {name: Path(name) for name in models or []} or write_untrained(Path(folder))
@@ -112,6 +115,9 @@ def bench(
             )
         if limit is not None or compares:
             check_same_classes([*search.cards.items()])
+        if dataset is not None:
+            for card in search.cards.values():
+                check_classes(card.labels.names, dataset)
         shapes = {candidate.size_hw for candidate in search.candidates}
         images, name = _images(image, shapes, Path(folder))
         with console.counter("measuring", "rounds") as progress:
@@ -120,10 +126,10 @@ def bench(
         scores = {t.candidate: score(t.candidate) for t in speed.timings if compares}
         work = count_all(search.cards, speed)
         report = Report(speed, search.cards, name, work, answer, search.notes, scores)
-    if plot is not None:
-        _draw(report, plot)
     if not console.is_stdout(json_file):
         print_report(report)
+    if plot is not None:
+        _draw(report, plot)
     console.write_json(json_file, report.to_json())
     if answer is not None and not answer.met:
         raise typer.Exit(1)
@@ -159,30 +165,34 @@ def _images(
 ) -> tuple[dict[tuple[int, int], Path], str]:
     """The image file to run on at each input size, and what the report calls it."""
     from briskseg.core.images import image_size, write_jpeg
-    from briskseg.data.synthetic import draw_scene
+    from briskseg.data.synthetic import SMALLEST, draw_scene
 
     if image is not None:
         height, width = image_size(image)
         return dict.fromkeys(shapes, image), f"{image.name}, {height}x{width}"
     drawn = {}
     for height, width in shapes:
+        if min(height, width) < SMALLEST:
+            raise RequestError(
+                f"no street is drawn at {height}x{width} pixels, the size that is to be measured; "
+                "name a picture with --image FILE"
+            )
         drawn[height, width] = folder / f"street-{height}x{width}.jpg"
         write_jpeg(drawn[height, width], draw_scene(0, (height, width))[0])
     return drawn, "a drawn street of the input's size, JPEG"
 
 
-def _scorer(data: str | None) -> Callable[[Candidate], float | None]:
+def _scorer(dataset: Dataset | None) -> Callable[[Candidate], float | None]:
     """The mIoU of a candidate: on the data set's val, or as its card has it."""
     from briskseg.benchmark.budget import card_score
     from briskseg.runtime.model_files import read_file
 
-    if data is None:
+    if dataset is None:
         return lambda one: card_score(read_file(one.path)[0], one.precision, one.size_hw)
 
     from briskseg.benchmark.worker import open_predictor
     from briskseg.evaluation.accuracy import evaluate
 
-    dataset = open_data(data)
     known: dict[tuple[Path, str, tuple[int, int]], float] = {}
 
     def score(one: Candidate) -> float | None:

@@ -80,7 +80,10 @@ def check(
         if not is_quiet:
             _print_repair(repair, after)
     elif not (is_quiet or fit) and would_keep(scan, report):
-        print("a copy without what is wrong, repaired where it can be: this command with --fix OUT")
+        stays = [f.kind for f in report.findings if f.severity == "error" and f.fix == "unchanged"]
+        but = f" but for {', '.join(stays)}" if stays else ""
+        what = f"a copy without what is wrong{but}, repaired where it can be"
+        print(f"{what}: this command with --fix OUT")
     console.write_json(json_file, result)
     if not fit:
         raise typer.Exit(1)

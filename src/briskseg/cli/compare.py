@@ -86,7 +86,7 @@ def compare(
             _print_scores(found.scores)
         print(f"\n{found.verdict}")
     console.write_json(json_file, found.to_json())
-    raise typer.Exit(0 if found.agreement.within else 1)
+    raise typer.Exit(0 if found.equal else 1)
 
 
 def _axis(by: str) -> Axis:

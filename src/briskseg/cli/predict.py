@@ -109,6 +109,9 @@ def predict(
             f"{images[0][0].path} is an image, and --show shows videos and cameras; leave it out, "
             "and open the overlays that are written"
         )
+    if images and (smooth > 1 or flicker):
+        asked = "--smooth" if smooth > 1 else "--flicker"
+        _notify(f"{asked} is of videos and cameras; images are labeled each by itself")
     predictor = options.load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
@@ -122,7 +125,9 @@ def predict(
             results.append(_result(source, report.paths, **report.to_json()))
             if not is_quiet:
                 print(report_text(report))
-        except DataError as error:
+        except (DataError, RequestError) as error:  # a video; a camera that is not there
+            if len(found) == 1:
+                raise
             results.append(_result(source, [], error=str(error)))
     console.say_replaced(folder, before, (Path(f) for each in results for f in each["files"]))
     console.warn_of_dark([source.path for source, _ in images])

@@ -92,10 +92,12 @@ def train(
     described = load_recipe(recipe, [*fitted, *(changes or []), *root], _notify)
     run = out or Path("runs") / described.name
     _refuse(described, run, processes, minutes, repeat, resume, is_unchecked)
+    from briskseg.runs.run_folder import RunFolder
     from briskseg.training.stopping import Stop
 
     how_to_resume = _resume_command(context, recipe, fitted, run, processes.launcher)
-    stop = Stop(how_to_resume, _say_it_saves)
+    folder = RunFolder(run)
+    stop = Stop(how_to_resume, _say_it_saves, lambda: folder.is_begun() or bool(folder.seeds()))
     with stop, TrainingProgress() as progress:
         from briskseg.training.fit import fit
         from briskseg.training.repeat import repeat as train_seeds

@@ -21,6 +21,7 @@ from briskseg.core.errors import BriskError, ContentError, DataError
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.types import Array
+from briskseg.core.wording import counted
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -74,6 +75,8 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
         image = None
     if image is None and picture.format == "AVIF":  # which OpenCV is seldom built with
         image = np.asarray(picture.convert("RGB"))
+    if image is None and picture.mode in ("I", "F"):
+        raise ContentError("image-mode", f"{path}: 32 bits a pixel", "save it with 8 or 16")
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
@@ -94,7 +97,24 @@ def sixteen_bit_range(path: Path, data: bytes | None = None) -> tuple[int, int] 
         if not (is_16_bit(raw_mode(picture) or picture.mode) or (bands and bands[1] > 8)):
             return None
     stored = cv2.imdecode(encoded(path, data), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
-    return None if stored is None else (int(stored.min()), int(stored.max()))
+    if stored is None or stored.dtype.kind == "f":
+        return None
+    return int(stored.min()), int(stored.max())
+
+
+def stretched_image(
+    path: Path, data: bytes | None, highest: int, orientation: int
+) -> npt.NDArray[np.uint8]:
+    """A 16-bit image as (H, W, 3) uint8 RGB, upright, without the bits that are 0 in all values up
+    to `highest`. data: as of `read_image`. Raises DataError."""
+    how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    stored = cv2.imdecode(encoded(path, data), how)
+    if stored is None:
+        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
+    shift = max(0, highest.bit_length() - 8)
+    shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
+    turned = upright(cv2.cvtColor(shifted, cv2.COLOR_BGR2RGB), orientation)
+    return np.ascontiguousarray(turned)
 
 
 def dark_image(lowest: int, highest: int) -> str:
@@ -121,7 +141,7 @@ def dark_images(paths: Sequence[Path]) -> str:
     lowest = min(values[0] for values in dark.values())
     highest = max(values[1] for values in dark.values())
     return (
-        f"{len(dark)} of {len(paths)} are {dark_image(lowest, highest)}, the first: "
+        f"{len(dark)} of {counted(len(paths), 'image')}: {dark_image(lowest, highest)}, the first: "
         f"{next(iter(dark))}; {DARK_HINT}"
     )
 

@@ -6,6 +6,7 @@ writes it with `save_figure`, or with `inline_svg` for a page. Equal figures giv
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 import warnings
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from briskseg.core.errors import RequestError, nearest, needs
+from briskseg.core.errors import MissingExtraError, RequestError, nearest, needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -60,6 +61,8 @@ def check_figure_file(path: Path) -> None:
         raise RequestError(f"{path} is no kind of picture that can be written; {known}")
     if not path.parent.is_dir():
         raise RequestError(f"{path}: the folder {path.parent} is not there; make it")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "the picture", "report")
 
 
 @contextmanager

@@ -21,7 +21,14 @@ from PIL import Image
 from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
-from briskseg.core.images import decode_image, orientation_of, pixel_runs, sixteen_bit_range
+from briskseg.core.images import (
+    dark_image,
+    decode_image,
+    orientation_of,
+    pixel_runs,
+    sixteen_bit_range,
+    stretched_image,
+)
 from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
 from briskseg.core.types import Labels
 from briskseg.data.blends import blended_share
@@ -104,6 +111,8 @@ def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProbl
             form, mode = picture.format or "", _stored_mode(picture, path, data)
             orientation = orientation_of(picture)
         extremes = sixteen_bit_range(path, data) if is_16_bit(mode) else None
+        if extremes and dark_image(*extremes):  # else its high bytes, all 0, would stand for it
+            image_hwc = stretched_image(path, data, extremes[1], orientation)
         extremes = extremes or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
         return _problem(path, error, data)

@@ -138,7 +138,7 @@ def evaluate(
     scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
     dataset = dataset.of_classes(predictor.card.labels.names)
-    _check_classes(predictor.card.labels.names, dataset)
+    check_classes(predictor.card.labels.names, dataset)
     check_scales(scales)
     pairs = dataset.pairs(split)
     if not pairs:
@@ -172,7 +172,7 @@ def evaluate(
     )
 
 
-def _check_classes(known: Sequence[str], dataset: Dataset) -> None:
+def check_classes(known: Sequence[str], dataset: Dataset) -> None:
     """The network's class names must be the dataset's, in the same order."""
     wanted = dataset.names
     for index, (ours, theirs) in enumerate(zip_longest(known, wanted)):

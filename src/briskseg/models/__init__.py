@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
@@ -160,13 +162,14 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     """
     if name not in MODELS:
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
-    if not isinstance(classes, int) or isinstance(classes, bool) or not 1 <= classes <= 255:
+    is_whole = isinstance(classes, SupportsIndex) and not isinstance(classes, bool)
+    if not is_whole or not 1 <= (number := operator.index(classes)) <= 255:
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
     module, _, network_name = MODELS[name].network.partition(":")
     kind: type[Network] = getattr(_import(module, "creating a network"), network_name)
     _check_options(name, inspect.signature(kind), options)
     try:
-        network = kind(classes, **options)
+        network = kind(number, **options)
     except ValueError as error:  # torch's own, of a probability above 1, say
         raise RequestError(f"options of {name}: {error}") from error
     network.name = name
@@ -180,6 +183,7 @@ def _check_options(name: str, signature: inspect.Signature, options: Options) ->
             raise RequestError(f"unknown option '{option}' of {name}; {nearest(option, known)}")
         wanted = type(known[option])
         fits = type(value) is wanted or (wanted is float and type(value) is int)
+        fits = fits and (not isinstance(value, float) or math.isfinite(value))
         if not fits:
             raise RequestError(
                 f"option '{option}' of {name} is {value!r}, expected a {wanted.__name__} "

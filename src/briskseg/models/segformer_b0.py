@@ -57,6 +57,8 @@ class SegFormerB0(Network):
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
+        if not 0 <= drop_path < 1:
+            raise ValueError(f"drop_path is {drop_path}, expected a share from 0 to below 1")
         self.classes = classes
         self.options = {"variant": variant, "drop_path": drop_path, "dropout": dropout}
         v = VARIANTS[variant]

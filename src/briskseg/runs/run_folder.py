@@ -122,6 +122,15 @@ class RunFolder:
         }
         return [RunFolder(found[seed]) for seed in sorted(filter(str.isdecimal, found), key=int)]
 
+    def refuse_several(self) -> None:
+        """Raise RequestError for a folder of several seeds, where one run is asked for."""
+        if seeds := self.seeds():
+            names = ", ".join(run.path.name for run in seeds[:5])
+            raise RequestError(
+                f"{self.path} holds runs of several seeds ({names}); name one of them: "
+                f"{seeds[0].path}"
+            )
+
     # --- state
 
     def has_diverged(self) -> bool:
@@ -139,7 +148,8 @@ class RunFolder:
         """
         with self._made():
             present = list(self.path.iterdir()) if self.path.exists() else []
-        first = {file.name for file in (self.lock, self.recipe, self.class_counts, self.length)}
+        first = {self.lock.name, self.recipe.name, self.class_counts.name, self.length.name}
+        first.add(self.report.name)  # which `briskseg report` may have written of a refused start
         return [p.name for p in present if p.name not in first and not p.match(".*.part")]
 
     def make(self) -> None:

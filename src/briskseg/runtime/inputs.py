@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -75,8 +76,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        there = (file for file in sorted(path.rglob("*")) if not file.name.startswith("._"))
-        files = [file for file in there if _is_input(file, out)]
+        files = [file for file in _below(path) if _is_input(file, out, path)]
         found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
         none = f"the folder {path} holds no image and no video"
     elif path.exists():
@@ -84,11 +84,15 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
         found = [(path, path.stem)] if known else []
         none = f"{path} is no image and no video by its name"
     elif numbers := _NUMBERED.search(path.name):
-        found = [(file, file.stem) for file in _numbered(path, numbers) if _is_input(file, out)]
+        found = [
+            (file, file.stem)
+            for file in _numbered(path, numbers)
+            if _is_input(file, out, path.parent)
+        ]
         none = f"no image is numbered as {text} says"
     elif glob.has_magic(text):
         matches = map(Path, sorted(glob.glob(text, recursive=True)))
-        found = [(file, file.stem) for file in matches if _is_input(file, out)]
+        found = [(file, file.stem) for file in matches if _is_input(file, out, file.parent)]
         none = f"no image and no video matches {text}"
     else:
         raise RequestError(
@@ -96,8 +100,22 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
             "the address of a stream (rtsp://...)"
         )
     if not found:
+        place = path if path.is_dir() else path.parent
+        if place.resolve() == out:
+            none += " but what lies in --out, where results are; name another --out"
         raise RequestError(f"{none}, expected {_TYPES}")
     return found
+
+
+def _below(folder: Path) -> list[Path]:
+    """All files in a folder and below it, sorted, but for what macOS leaves beside them. Raises
+    OSError where one of the folders may not be read."""
+
+    def unread(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(folder, onerror=unread)
+    return sorted(Path(at, n) for at, _, names in walked for n in names if not n.startswith("._"))
 
 
 def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
@@ -109,9 +127,13 @@ def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
     return [file for _, file in sorted(found)]
 
 
-def _is_input(file: Path, out: Path) -> bool:
+def _is_input(file: Path, out: Path, named: Path) -> bool:
+    """Whether it is an image or a video, and no result: these lie in `out`, which holds nothing
+    else unless the folder that was named lies in it."""
     known = file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    if not known or not file.is_file() or file.resolve().is_relative_to(out):
+    if not known or not file.is_file():
+        return False
+    if file.resolve().is_relative_to(out) and out not in named.resolve().parents:
         return False
     check_file_name(file)
     return True

@@ -162,9 +162,11 @@ def _weights_of_run(folder: Path) -> Path:
             f"from it: briskseg train RECIPE --data DIR --set {quote(f'model.encoder={folder}')}"
         )
     if (folder / run_names.RECIPE).is_file():
+        saved = sorted(folder.glob("checkpoints/*.safetensors"))
+        other = f", or name what it saved: {saved[-1]}" if saved else ""
         raise RequestError(
             f"the run {folder} has no {weights.name} yet: no validation of it has finished; "
-            "let it train on, or name one of its files in checkpoints/"
+            f"let it train on{other}"
         )
     if seeds := sorted(path.name for path in folder.glob(f"{run_names.SEED}*") if path.is_dir()):
         raise RequestError(

@@ -100,6 +100,8 @@ def label(
     something cannot be written, reached or computed: then and on Ctrl-C what is written stays, and
     the same call goes on.
     """
+    if ray is not None:  # where it is missing, that is said before anything is written
+        import briskseg.scale.ray_tasks  # noqa: F401
     storage = open_storage(job.out)
     job = replace(job, shard_size=job.shard_size or begun_size(storage))
     shards = find_shards(job.source, job.out, job.shard_size, dots=job.to != "tar")

@@ -16,6 +16,7 @@ from briskseg.serving.settings import Settings
 
 with needs("serving", "serve"):
     import uvicorn
+    import websockets  # noqa: F401  which uvicorn imports with the first request
 
     from briskseg.serving.app import create_app
     from briskseg.serving.engine import Engine

@@ -28,16 +28,17 @@ class Stop:
     interrupts at once, as a second Ctrl-C does anywhere.
 
     how_to_resume: for the message. hear: called, within the signal's handler, when a signal has
-    come that the run will answer after its step.
+    come that the run will answer after its step. is_begun: whether there is a run to go on with.
     """
 
     def __init__(
         self,
         how_to_resume: str = "the same call with RunSession(resume=True)",
         hear: Callable[[], None] = lambda: None,
+        is_begun: Callable[[], bool] = lambda: True,
     ) -> None:
         self.how_to_resume = how_to_resume
-        self.hear = hear
+        self.hear, self.is_begun = hear, is_begun
         self.asked: str | None = None
         self.waits = False
         self._before: list[dict[int, Any]] = []  # the handlers before each `with`, one in another
@@ -71,4 +72,6 @@ class Stop:
         name = self.asked or "SIGTERM"  # of several processes, another one was asked
         how = "interrupted" if name == "SIGINT" else f"stopped by {name}"
         message = f"{how}{where}; {state}, go on with: {self.how_to_resume}"
+        if not self.is_begun():
+            message = f"{how} before the first step; give the same command again"
         raise Interrupted(message, EXIT_STATUS[name])

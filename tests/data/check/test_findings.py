@@ -302,6 +302,14 @@ def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):
     assert read_image(root / path).max() < 4
 
 
+def test_dark_images_are_told_apart_by_what_they_hold(root, tmp_path):
+    """Not by their high bytes, which are 0 in all of them."""
+    for path in part(root, "images"):
+        assert cv2.imwrite(str(path), load(path)[..., ::-1].astype(np.uint16))
+    assert kinds(check_dataset(root)) == {"dark-images"}
+    assert fixed(root, tmp_path / "out").pairs == len(part(root, "images"))
+
+
 def test_the_remedy_of_binary_masks_is_one_line(root):
     binary_masks(root)
     (found,) = check_dataset(root).findings

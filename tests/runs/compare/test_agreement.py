@@ -79,6 +79,21 @@ def test_a_log_that_goes_on_is_not_the_same_log(run_of, found) -> None:
     assert (result["a"]["last"], result["b"]["last"], result["last"]) == (30, 50, 30)
 
 
+def test_a_run_that_ended_early_is_equal_as_far_as_it_went(run_of, found) -> None:
+    whole, begun = run_of("a", falling(50)), run_of("b", falling(30))
+    result = found(whole, begun)
+    assert (result["status"], result["within"]) == (0, True)
+    assert result["verdict"].endswith(
+        "one is enough), from step 1 to step 30; A goes on to step 50"
+    )
+    # where it diverged its log ends too, as a loss that is no number is not written
+    (begun / "checkpoints").mkdir()
+    (begun / "checkpoints" / "diverged.json").write_text('{"step": 31, "found": "nan"}')
+    result = found(whole, begun)
+    assert (result["status"], result["within"], result["diverged"]) == (1, False, ["B"])
+    assert result["verdict"] == "NOT EQUAL: B diverged; see the end of its log"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -88,6 +103,7 @@ def test_a_log_that_goes_on_is_not_the_same_log(run_of, found) -> None:
         (lambda b: np.where(np.arange(200) >= 120, b * 1.04, b), None),  # within the bound
         (lambda b: b * np.where(np.arange(200) % 7 == 0, 1.0, 1.3), 2),  # crossings do not count
         (lambda b: np.where(np.arange(200) == 199, b * 3, b), None),  # one point is no parting
+        (lambda b: np.where(np.arange(200) >= 193, b * 100, b), 194),  # shorter than a stretch
     ],
 )
 def test_where_the_runs_part(run_of, found, change, expected) -> None:

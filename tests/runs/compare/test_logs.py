@@ -124,7 +124,9 @@ def test_what_is_no_log_is_refused(refused, run_of, tmp_path) -> None:
     strange.write_text('{"loss": "low", "step": 1}\n')
     table = tmp_path / "table.csv"
     table.write_text("a,b\n1,2\n")
+    (tmp_path / "repeat" / "seed-0").mkdir(parents=True)
     for words, message in (
+        ((tmp_path / "repeat",), "holds runs of several seeds (seed-0); name one of them: "),
         ((tmp_path / "none",), "none is not there, expected a run folder or a log file"),
         (
             (empty,),

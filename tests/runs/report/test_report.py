@@ -194,6 +194,7 @@ def test_an_unfinished_run_gets_a_page_that_says_what_is_missing(run_folder: Pat
         assert name in missing
     assert "recipe.yaml" not in missing
     assert "30.0 % best mIoU so far" in page.text
+    assert ">2<" in (run_folder / "report.html").read_text()  # epochs, though the last is cut off
     (run_folder / "metrics.csv").unlink()
     assert "metrics.csv (curves)" in Page(write_report(run_folder)).text
 
@@ -225,6 +226,35 @@ def test_a_confusion_matrix_of_another_size_is_named(run_folder: Path) -> None:
     (run_folder / "scores.json").write_text(json.dumps(scores))
     with pytest.raises(DataError, match="does not have 3 rows and columns, one a class"):
         write_report(run_folder)
+
+
+def test_of_several_stages_the_headline_is_of_the_weights(run_folder: Path) -> None:
+    """The first stage scores another head, here higher than the second."""
+    (run_folder / "scores.json").unlink()
+    rows = (run_folder / "metrics.csv").read_text()
+    (run_folder / "metrics.csv").write_text(rows.replace(",0.2,0.5", ",0.9,0.5"))
+    assert "30.0 % best mIoU so far" in Page(write_report(run_folder)).text
+
+
+def test_an_encoders_run_is_finished_without_pictures(run_folder: Path) -> None:
+    for name in ("scores.json", "model.safetensors"):
+        (run_folder / name).unlink()
+    for name in ("film", "examples"):
+        shutil.rmtree(run_folder / name)
+    rows = (run_folder / "metrics.csv").read_text()
+    rows = rows.replace("val_miou,val_pixel_accuracy", "val_top1,val_top5")
+    (run_folder / "metrics.csv").write_text(rows)
+    (run_folder / "encoder.json").write_text("{}")
+    page = Page(write_report(run_folder))
+    assert "not finished" not in page.text
+    assert "best top-1 accuracy" in page.text
+    assert "top-5 accuracy" in page.text
+
+
+def test_a_folder_of_several_seeds_names_them(run_folder: Path, tmp_path: Path) -> None:
+    run_folder.rename(tmp_path / "seed-0")
+    with pytest.raises(RequestError, match=r"several seeds \(seed-0\); name one of them"):
+        write_report(tmp_path)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.wording import counted
-from briskseg.data.check.kinds import KINDS, Severity
+from briskseg.data.check.kinds import KINDS, Fix, Severity
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,15 @@ class Finding:
         """ "error" keeps training from starting or makes its result wrong, "warning" may."""
         return KINDS[self.kind].severity
 
+    @property
+    def fix(self) -> Fix:
+        """What `--fix` does with its files."""
+        return KINDS[self.kind].fix
+
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON holds it."""
         about = {"kind": self.kind, "severity": self.severity, "count": self.count}
-        what = {"message": self.message, "cure": self.fix_hint, "fix": KINDS[self.kind].fix}
+        what = {"message": self.message, "cure": self.fix_hint, "fix": self.fix}
         return about | what | {"files": [path.as_posix() for path in self.files]}
 
 

@@ -95,11 +95,11 @@ def write_repaired(
     classes = scan.dataset.labels.classes_txt()
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
-    shift = max((image.highest.bit_length() - 8 for image in dark), default=0)
+    highest = max((image.highest for image in dark), default=0)
     changes = [Change("left out", scan.named(path), why) for path, why in sorted(dropped.items())]
 
     def write(item: PairStats) -> list[Change]:
-        return _write_pair(scan, item, plans[item.pair.labels_at], out, max(0, shift))
+        return _write_pair(scan, item, plans[item.pair.labels_at], out, highest)
 
     kept = _kept(scan, dropped)
     with writing(out):
@@ -168,7 +168,7 @@ def _labels(scan: Scan, item: PairStats, plan: Plan) -> Labels:
     return fit_to_image(labels_hw, plan, item.image)
 
 
-def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) -> list[Change]:
+def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int) -> list[Change]:
     image, pair = item.image, item.pair
     assert image is not None  # what cannot be read is left out
     try:
@@ -178,7 +178,7 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, shift: int) 
         data = scan.dataset.embedded_image(pair)
         image_hwc = None
         if rewrites:
-            image_hwc = repair_image(pair.image, data, plan, shift, image.orientation)
+            image_hwc = repair_image(pair.image, data, plan, highest, image.orientation)
     except DataError as error:
         return [Change("left out", scan.named(pair.labels_at), str(error))]
     stem = out / "images" / item.split / pair.name

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.images import encoded, read_image, resize_labels, upright
+from briskseg.core.images import read_image, resize_labels, stretched_image, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask
@@ -62,19 +62,13 @@ def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
 
 
 def repair_image(
-    path: Path, data: bytes | None, plan: Plan, shift: int, orientation: int
+    path: Path, data: bytes | None, plan: Plan, highest: int, orientation: int
 ) -> npt.NDArray[np.uint8]:
-    """image_hwc, (H, W, 3) uint8 RGB, upright. data: as of `read_image`. shift: the bits to drop
-    of a dark 16-bit image. orientation: EXIF's."""
+    """image_hwc, (H, W, 3) uint8 RGB, upright. data: as of `read_image`. highest: the highest value
+    of the set's dark 16-bit images. orientation: EXIF's."""
     if "dark-images" not in plan.kinds:
         return np.asarray(read_image(path, data), np.uint8)
-    how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    stored = cv2.imdecode(encoded(path, data), how)
-    if stored is None:
-        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
-    shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
-    turned = upright(cv2.cvtColor(shifted, cv2.COLOR_BGR2RGB), orientation)
-    return np.ascontiguousarray(turned)
+    return stretched_image(path, data, highest, orientation)
 
 
 def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:

@@ -101,7 +101,11 @@ def load_efficientnet_lite(network: Network, path: Path) -> str:
     """As `load_encoder`, of a network whose `encoder` is an EfficientNet-Lite."""
     encoder = network.get_submodule("encoder")
     assert isinstance(encoder, EfficientNetLite)
-    encoder.load_pretrained(read_tensors(path, ours=True), path)
+    tensors = read_tensors(path, ours=True)
+    known = ("encoder.", "_conv_stem.")  # how names begin in files of ours, and in published ones
+    forms = unprefixed(tensors).values()
+    inner = next((form for form in forms if any(n.startswith(known) for n in form)), tensors)
+    encoder.load_pretrained(inner, path)
     return f"EfficientNet-{encoder.variant.capitalize()}"
 
 

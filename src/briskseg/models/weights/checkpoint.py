@@ -23,6 +23,7 @@ T = TypeVar("T")
 _USUAL = "state_dict"
 _MOST_DEPTH = 3  # dictionaries in dictionaries
 _MOST_PARTS = 8  # of a prefix; each is tried
+_AVERAGED = "n_averaged"  # of torch's AveragedModel: of how many the weights are the mean
 
 
 def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -59,6 +60,9 @@ def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> d
     if parts and all((part,) in sets for part in parts):
         named = {".".join(key): tensors for key, tensors in sets.items()}
         sets = {(): {f"{key}.{n}": t for key, tensors in named.items() for n, t in tensors.items()}}
+    # what is far smaller is of the training: a scaler, a schedule, the state of a generator
+    most = max(map(len, sets.values()))
+    sets = {key: tensors for key, tensors in sets.items() if 10 * len(tensors) > most}
     if len(sets) > 1:
         keys = [*sets]
         listed = ", ".join(
@@ -67,7 +71,7 @@ def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> d
         )
         raise WeightsError(
             f"{path} holds several sets of tensors: {listed}, expected one; keep the network's, as "
-            f"with torch.save({{'state_dict': torch.load({str(path)!r}, weights_only=False)"
+            f"with torch.save({{'state_dict': torch.load({str(path)!r}, weights_only=True)"
             f"{''.join(f'[{part!r}]' for part in keys[0])}}}, 'weights.pth')"
         )
     (tensors,) = sets.values()
@@ -80,15 +84,18 @@ def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
     """The tensors, or whatever has their names, with fewer and fewer of what all names begin with:
     by the prefix that is left out, "", "module.", "module.model." ...
 
-    nn.DataParallel, torch.compile, Lightning and others put such before every name. A network's own
-    names may begin alike too, so who knows these names chooses.
+    nn.DataParallel, torch.compile, Lightning and others put such before every name, AveragedModel
+    before every name but that of its count. A network's own names may begin alike too, so who knows
+    these names chooses.
     """
     prefixes = [""]
-    for parts in zip(*(name.split(".", _MOST_PARTS)[:-1] for name in tensors), strict=False):
+    named = [name for name in tensors if name != _AVERAGED]
+    for parts in zip(*(name.split(".", _MOST_PARTS)[:-1] for name in named), strict=False):
         if len(set(parts)) > 1:
             break
         prefixes.append(f"{prefixes[-1]}{parts[0]}.")
-    return {prefix: {n.removeprefix(prefix): t for n, t in tensors.items()} for prefix in prefixes}
+    forms = {prefix: {n.removeprefix(prefix): tensors[n] for n in named} for prefix in prefixes}
+    return forms | {"": dict(tensors)} if len(prefixes) == 1 else forms
 
 
 def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[str, Tensor]]:
@@ -104,23 +111,23 @@ def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[s
     ):
         return usual
     tensors = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    if tensors:
-        return {(): tensors}
-    sets: dict[tuple[str, ...], dict[str, Tensor]] = {}
+    sets: dict[tuple[str, ...], dict[str, Tensor]] = {(): tensors} if tensors else {}
     for key, inner in found.items():
         if isinstance(key, str):
-            for below, tensors in _sets_of_tensors(inner, depth + 1).items():
-                sets[key, *below] = tensors
+            for below, inside in _sets_of_tensors(inner, depth + 1).items():
+                sets[key, *below] = inside
     return sets
 
 
 def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
-    """Raise WeightsError for a sparse, quantized or absent tensor, or one of complex numbers."""
+    """Raise WeightsError for a sparse, quantized or absent tensor, or one of complex numbers or of
+    bytes, as which only rounded weights are kept."""
     is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-    if not is_plain or tensor.is_quantized or tensor.is_nested or tensor.is_complex():
+    is_odd = tensor.is_quantized or tensor.is_nested or tensor.is_complex()
+    if not is_plain or is_odd or tensor.element_size() == 1:
         raise WeightsError(
-            f"{path}: '{printable(name[:100])}' is no plain tensor of numbers, expected only such; "
-            "save the network's own: torch.save(net.state_dict(), FILE)"
+            f"{path}: '{printable(name[:100])}' is no plain tensor of numbers, expected only such, "
+            "of 16 bits or more; save the network's own: torch.save(net.state_dict(), FILE)"
         )
 
 

@@ -102,7 +102,7 @@ def length(shapes: Shapes, name: str) -> int:
 
 def check_finite(name: str, tensor: Tensor, path: Path) -> None:
     """Raises WeightsError, naming `path`, if any value is infinite or not a number."""
-    if not bool(torch.isfinite(tensor).all()):
+    if not bool(torch.isfinite(tensor.float()).all()):  # as the network holds them
         raise WeightsError(
             f"{path}: '{name}' holds values that are not finite numbers; the file is damaged "
             "or its training diverged: download it again or take an earlier checkpoint"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError
+from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import CITYSCAPES, LabelSet
 from briskseg.core.wording import counted
 from briskseg.models import create_model
@@ -78,8 +79,10 @@ def _check_labels(labels: LabelSet | None, found: Comparison, path: Path) -> tup
 
 
 def new_file(path: Path, out: Path | None) -> Path:
-    """`out`, or `path` with our suffix; RequestError if that is there already."""
+    """`out`, or `path` with our suffix; RequestError if it has another, or is there already."""
     out = path.with_suffix(".safetensors") if out is None else out
+    if out.suffix.lower() != ".safetensors":
+        raise RequestError(f"--out {out}: expected a file that ends in .safetensors")
     if out.exists():
         cure = "" if out == path else "remove it, or "
         raise RequestError(f"{out} is there already; {cure}name another file with --out")
@@ -95,7 +98,7 @@ def _card(found: Comparison, net: Network, labels: LabelSet, path: Path) -> Card
         ),
         labels=LabelsCard.from_label_set(labels),
         input=InputCard(size=layout.size if cityscapes else None, mean=layout.mean, std=layout.std),
-        source=f"{path.name}, in the layout of: {layout.title}",
+        source=f"{printable(path.name)}, in the layout of: {layout.title}",
         license=layout.license,
     )
 

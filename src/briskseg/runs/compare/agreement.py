@@ -92,13 +92,17 @@ def agree(positions: Floats, a: Floats, b: Floats, interpolated: int, rule: Rule
 
 def _parting(positions: Floats, relative: Floats, bound: float) -> float | None:
     """There the relative difference is above the bound, and from there on so is its mean over every
-    stretch of n / 20 points (at least 5, at most n), up to the last. Single points may fall below:
-    noisy curves cross each other again and again without being near."""
+    stretch of n / 20 points (at least 5, at most n), up to the last; 5 points at least must follow.
+    Single points may fall below: noisy curves cross each other again and again without being near.
+    """
     window = min(len(relative), max(_LEAST_STRETCH, len(relative) // _STRETCHES))
     stretches = np.lib.stride_tricks.sliding_window_view(relative, window).mean(axis=1)
+    if stretches[-1] <= bound:
+        return None
     near = np.flatnonzero(stretches <= bound)
     start = int(near[-1]) + 1 if len(near) else 0
-    above = np.flatnonzero(relative[start : len(stretches)] > bound)
+    end = len(relative) - min(len(relative), _LEAST_STRETCH) + 1
+    above = np.flatnonzero(relative[start:end] > bound)
     return float(positions[start + above[0]]) if len(above) else None
 
 

@@ -57,6 +57,7 @@ def find_log(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise RequestError(f"{path} is not there, expected a run folder or a log file")
+    RunFolder(path).refuse_several()
     metrics = RunFolder(path).metrics
     if metrics.is_file():
         return metrics

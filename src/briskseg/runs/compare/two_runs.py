@@ -25,6 +25,8 @@ class Comparison:
     window: what the curves were smoothed over, in the axis's unit. same_log: whether the logs hold
     the same positions and numbers throughout. same_weights: whether the weights are the same bits;
     None where a run has none. scores: None where a run has none, a sentence where they do not fit.
+    diverged: those of the two runs ("A", "B") whose loss was no number when they last stopped,
+    which their logs do not hold.
     """
 
     a: Curve
@@ -35,11 +37,19 @@ class Comparison:
     same_log: bool
     same_weights: bool | None
     scores: ScoreDifference | str | None
+    diverged: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the rule passes; a run that diverged is equal to none."""
+        return self.agreement.within and not self.diverged
 
     @property
     def verdict(self) -> str:
         """Whether the rule passed, by which of its two bounds, with the numbers."""
         found, rule = self.agreement, self.agreement.rule
+        if self.diverged:
+            return f"NOT EQUAL: {' and '.join(self.diverged)} diverged; see the end of its log"
         if len(found.not_finite):
             i = int(np.searchsorted(found.positions, found.not_finite[0]))
             return (
@@ -58,7 +68,16 @@ class Comparison:
             return f"EQUAL TO THE LAST BIT of the logs: {', '.join(parts)}"
         passed = found.relative_error <= rule.relative
         first, second = parts if passed else parts[::-1]
-        return f"EQUAL within the rule: {first} ({second}; one is enough)"
+        return f"EQUAL within the rule: {first} ({second}; one is enough){self._part_compared}"
+
+    @property
+    def _part_compared(self) -> str:
+        """What of A was compared, where that is not all."""
+        whole, part = self.a.along(self.axis)[0], self.agreement.positions
+        if len(part) == len(whole):
+            return ""
+        first, last, end = (self.position(at) for at in (part[0], part[-1], whole[-1]))
+        return f", from {first} to {last}; A goes on to {end}"
 
     def position(self, at: float) -> str:
         """A position with its unit: step 120, 12.5 s."""
@@ -85,7 +104,8 @@ class Comparison:
                 "mean_relative_error": found.rule.relative,
                 "mean_absolute_error": found.rule.absolute,
             },
-            "within": found.within,
+            "within": self.equal,
+            "diverged": list(self.diverged),
             "same_log": self.same_log,
             "same_weights": self.same_weights,
             "first_difference": found.first_difference,
@@ -135,7 +155,8 @@ def compare_runs(
     folders = RunFolder(a.path), RunFolder(b.path)  # of a single log file, one that holds nothing
     weights, (ours, theirs) = _same_weights(*folders), (run.read_scores() for run in folders)
     scores = None if ours is None or theirs is None else compare_scores(ours, theirs)
-    return Comparison(*curves, axis, window, agreement, same_log, weights, scores)
+    diverged = tuple(n for n, run in zip("AB", folders, strict=True) if run.diverged.is_file())
+    return Comparison(*curves, axis, window, agreement, same_log, weights, scores, diverged)
 
 
 def _same_weights(a: RunFolder, b: RunFolder) -> bool | None:

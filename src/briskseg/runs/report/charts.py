@@ -76,9 +76,13 @@ def _draw_scores(axes: plots.Axes, run: Run) -> None:
     scores = (
         ("val_miou", plots.BLUE, "mIoU"),
         ("val_pixel_accuracy", plots.GREEN, "pixel accuracy"),
+        ("val_top1", plots.BLUE, "top-1 accuracy"),
+        ("val_top5", plots.GREEN, "top-5 accuracy"),
     )
     for key, color, label in scores:
         at, share = _points(run, run.validations, key)
+        if not len(at):  # another kind of run
+            continue
         plots.draw_line(axes, at, 100 * share, color, label)
     axes.set_ylabel("%")
     plots.legend_above(axes, 2)
@@ -93,6 +97,7 @@ def _points(run: Run, rows: Iterable[Row], key: str) -> tuple[Floats, Floats]:
 
 
 def _epochs_per_step(run: Run) -> float | None:
-    """Every epoch has as many steps; None before the first validation, which counts both."""
-    last = run.validations[-1] if run.validations else {}
-    return last["epoch"] / last["step"] if last.get("epoch") and last.get("step") else None
+    """Every epoch has as many steps, but for the last one where the steps or the time ran out; None
+    before the first validation, which counts both."""
+    first = run.validations[0] if run.validations else {}
+    return first["epoch"] / first["step"] if first.get("epoch") and first.get("step") else None

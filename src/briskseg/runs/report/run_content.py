@@ -37,7 +37,12 @@ class Run:
     @property
     def validations(self) -> tuple[Row, ...]:
         """The rows of metrics.csv that a validation wrote."""
-        return tuple(row for row in self.metrics if "val_miou" in row)
+        return tuple(row for row in self.metrics if "val_loss" in row)
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether it trained an encoder on whole images alone, and has ended."""
+        return self.folder.encoder_scores.is_file()
 
     @property
     def scores_nothing(self) -> bool:
@@ -55,6 +60,7 @@ def read_run(path: Path) -> Run:
         raise RequestError(
             f"{path} is not there or is no folder, expected a run folder (runs/NAME)"
         )
+    folder.refuse_several()
     known = (folder.recipe, folder.metrics, folder.scores, folder.weights)
     if not any(file.is_file() for file in known):
         names = ", ".join(file.name for file in known)

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterable
 from html import escape
+from math import nan
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +15,7 @@ from briskseg.core.wording import counted
 from briskseg.runs.report.charts import curves
 from briskseg.runs.report.film import MOST_TALL, film_gif
 from briskseg.runs.report.run_content import Run, open_picture
+from briskseg.runs.run_folder import Row
 from briskseg.runs.scores import Scores
 
 _WIDEST_PX = 640  # in the page a picture is shown at most half as wide
@@ -38,14 +40,24 @@ def headline(run: Run) -> str:
     elif run.card is not None and run.scores_nothing:
         if before := run.card.scores.get("val_miou_before"):
             totals = [("mIoU on val before it was trained on", before)]
-    elif known := [row for row in run.validations if row["val_miou"] == row["val_miou"]]:
-        best = max(known, key=lambda row: row["val_miou"])
+    elif best := best_validation(run, "val_miou"):
         totals = [
             ("best mIoU so far", best["val_miou"]),
             ("its pixel accuracy", best.get("val_pixel_accuracy")),
         ]
+    elif best := best_validation(run, "val_top1"):
+        totals = [("best top-1 accuracy", best["val_top1"]), ("its top-5", best.get("val_top5"))]
     boxes = "".join(f"<div><b>{percent(x)}</b>{escape(name)}</div>" for name, x in totals)
     return f'<div class="headline">{boxes}</div>' if boxes else ""
+
+
+def best_validation(run: Run, key: str) -> Row | None:
+    """Of the validations with this score that of the best weights, as their card says: of several
+    stages, which score different heads, the highest may be another one's."""
+    known = [row for row in run.validations if row.get(key, nan) == row.get(key, nan)]
+    epoch = run.card.training.get("epoch") if run.card is not None else None
+    kept = [row for row in known if row.get("epoch") == epoch]
+    return max(kept or known, key=lambda row: row[key], default=None)
 
 
 def curve_section(run: Run) -> str:

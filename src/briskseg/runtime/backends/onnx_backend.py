@@ -13,11 +13,12 @@ import numpy.typing as npt
 from briskseg.core.errors import WeightsError, needs
 from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.onnx_pruning import prune
+from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Image
 from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
-with needs("running an .onnx file", ""):
+with no_telemetry(), needs("running an .onnx file", ""):
     import onnxruntime
 
 

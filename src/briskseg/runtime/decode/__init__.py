@@ -7,6 +7,7 @@ too, so only the other pixels, those near borders, are interpolated (`borders.py
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import cv2
@@ -32,9 +33,14 @@ def decode_labels(
     of any float type and memory layout are taken and left alone; float32 in C order and (h, w, C)
     order are read as they are. Besides the labels it allocates a few megabytes at most, whatever
     the size, and it may be called from several threads at once.
-    Raises ValueError for other shapes or more than 255 classes, WeightsError where a logit is
-    NaN, or a cell's highest infinite.
+    Raises TypeError for what is no array of real numbers, ValueError for other shapes or more than
+    255 classes, WeightsError where a logit is NaN, or a cell's highest infinite.
     """
+    if not isinstance(logits_chw, np.ndarray) or logits_chw.dtype.kind not in "fiu":
+        kind = getattr(logits_chw, "dtype", type(logits_chw).__name__)
+        raise TypeError(f"logits are {kind}, expected a NumPy array of real numbers; convert them")
+    height, width = map(operator.index, size_hw)
+    size_hw = height, width
     if logits_chw.ndim != 3 or 0 in logits_chw.shape or logits_chw.shape[0] > 255:
         raise ValueError(f"logits are {logits_chw.shape}, expected (1..255 classes, h, w)")
     if min(size_hw) < 1:

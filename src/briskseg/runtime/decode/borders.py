@@ -21,7 +21,7 @@ from briskseg.runtime.decode.axes import Indices, Runs
 _BLOCK = 1 << 16
 
 # What a logit of -inf counts as: no class that has it wins, and 0 times it is 0.
-_LOWEST = np.float32(-1e30)
+_LOWEST = np.float32(-1e37)
 
 
 def decide_borders(
