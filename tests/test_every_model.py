@@ -71,6 +71,10 @@ def test_logits_have_the_size_of_the_images(name, options, size):
     assert torch.isfinite(logits).all()
 
 
+def test_the_number_of_classes_may_be_numpys():
+    assert create_model("erfnet", np.int64(3)).classes == 3
+
+
 @every_network
 def test_a_class_bias_moves_the_logits_of_its_class_alone(name, options):
     net, image = network(name, options), images(1, 40, 56)

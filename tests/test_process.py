@@ -136,7 +136,16 @@ def test_onnx_runtime_reports_nothing(tmp_path):
     briskseg.load("fast-scnn-camvid11", backend="onnx")(np.zeros((16, 16, 3), np.uint8))
     """
     there = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "BRISKSEG_CACHE": os.devnull}
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, **there}, check=True
-    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | there
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); sys.argv[1:] = "
+    code += "['predict', 'fast-scnn-camvid11', 'a.png']; from briskseg.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "briskseg: the folder that you are in is gone; change to another one\n"

@@ -215,3 +215,12 @@ def test_a_damaged_file_is_a_failure_in_one_sentence(command, tmp_path, content)
     assert status == 1
     assert message.count("\n") == 1
     assert "is damaged or no PyTorch checkpoint" in message
+
+
+def test_a_file_of_another_kind_is_not_written(command, official, tmp_path):
+    out = tmp_path / "ours.pth"
+    words = ("convert", official[0], "--labels", "cityscapes", "--out", out)
+    status, _, message = command(*words)
+    assert status == 2
+    assert f"--out {out}: expected a file that ends in .safetensors" in message
+    assert not out.exists()

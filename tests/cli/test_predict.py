@@ -236,7 +236,7 @@ def test_a_camera_that_is_absent_and_images_in_a_window(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:
     done = command("predict", weights_file, "camera:97", "--out", tmp_path / "out")
-    assert done.status == 2
+    assert done.status == 1
     assert done.err.startswith("briskseg: camera:97 cannot be opened: there is no such camera, ")
     image, out = next(photos.glob("*.*")), tmp_path / "beside"
     words = ("camera:97", image, "--out", out, "--smooth", 3, "--json", tmp_path / "found.json")

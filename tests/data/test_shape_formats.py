@@ -847,6 +847,11 @@ def test_supervisely_objects(tmp_path: Path) -> None:
     said = r"bitmap\.data: cannot be read as a PNG \(damaged, or of no kind that is read\)"
     with pytest.raises(DataError, match=said):
         labels(tmp_path)
+    lossy = zlib.compress(stored("JPEG", 0))
+    objects[1]["bitmap"]["data"] = base64.b64encode(lossy).decode()
+    put(tmp_path / "ds0" / "ann" / "a.png.json", content)
+    with pytest.raises(DataError, match=r"bitmap\.data is a JPEG, expected a PNG"):
+        labels(tmp_path)
 
 
 # --- Datumaro

@@ -137,10 +137,17 @@ def test_rounded_weights_are_refused(dtype: torch.dtype, tmp_path: Path) -> None
     """Copied as they are, they would be a network of whole numbers."""
     path = tmp_path / "rounded.pth"
     torch.save({name: tensor.to(dtype) for name, tensor in weights().items()}, path)
-    with pytest.raises(
-        WeightsError, match="is no plain tensor of numbers, expected only such, of 16"
-    ):
+    with pytest.raises(WeightsError, match="as rounded weights are, expected numbers of 16 bits"):
         load_published(path)
+
+
+def test_weights_at_the_top_and_in_a_key_are_two_sets(tmp_path: Path) -> None:
+    path, kept = tmp_path / "two.pth", tmp_path / "weights.pth"
+    torch.save({**weights(), "ema": weights()}, path)
+    with pytest.raises(WeightsError, match=r"'ema' \(\d+ tensors\), 'the file itself'") as caught:
+        load_published(path)
+    carry_out(str(caught.value), tmp_path)
+    assert_it_loads(kept)
 
 
 @pytest.mark.parametrize("key", ["model", "model.net"])

@@ -122,6 +122,10 @@ def test_a_folder_in_the_output_folder_is_an_input(folder: Path) -> None:
     assert [one.name for one in found] == ["deep/x", "x", "x-2", "X-3", "[1]"]
     with pytest.raises(RequestError, match="but what lies in --out, where results are; name anoth"):
         find_inputs(["out"], Path("out"))
+    with pytest.raises(RequestError, match=r"notes\.txt is no image and no video by its name, e"):
+        find_inputs(["b/notes.txt"], Path("b"))
+    with pytest.raises(RequestError, match=r"no video matches b/\*\.gif, expected"):
+        find_inputs(["b/*.gif"], Path("b"))
 
 
 def test_a_folder_that_may_not_be_read_is_not_empty(

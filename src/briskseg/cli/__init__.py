@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from briskseg import __version__
 from briskseg.cli.console import plain_output
-from briskseg.core.errors import BriskError, Interrupted, RequestError
+from briskseg.core.errors import BriskError, Interrupted
 from briskseg.core.files import cache_folder
 from briskseg.core.files.limits import max_pixels
 
@@ -107,6 +107,8 @@ def main() -> None:
         except KeyboardInterrupt as error:
             _fail(error, "interrupted", 130)
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and not _is_here():
+                _fail(error, "the folder that you are in is gone; change to another one", 2)
             if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
                 where = error.filename or "a file"
                 why = error.strerror or error
@@ -120,6 +122,14 @@ def main() -> None:
             )
 
 
+def _is_here() -> bool:
+    """Whether the process' folder is still there."""
+    try:
+        return Path.cwd().is_dir()
+    except FileNotFoundError:
+        return False
+
+
 def _prepare_process() -> None:
     """Set what only the process' owner may, before the libraries that read it are loaded."""
     # OpenCV's own bound becomes ours; Pillow's warning near its own would only repeat our error.
@@ -127,10 +137,6 @@ def _prepare_process() -> None:
     warnings.filterwarnings("ignore", r"Image size \(", RuntimeWarning)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: our error says it
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        raise RequestError("the folder that you are in is gone; change to another one") from None
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
 
 

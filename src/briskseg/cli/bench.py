@@ -117,7 +117,7 @@ def bench(
             check_same_classes([*search.cards.items()])
         if dataset is not None:
             for card in search.cards.values():
-                check_classes(card.labels.names, dataset)
+                check_classes(card.labels.names, dataset.of_classes(card.labels.names))
         shapes = {candidate.size_hw for candidate in search.candidates}
         images, name = _images(image, shapes, Path(folder))
         with console.counter("measuring", "rounds") as progress:

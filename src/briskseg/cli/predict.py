@@ -125,9 +125,7 @@ def predict(
             results.append(_result(source, report.paths, **report.to_json()))
             if not is_quiet:
                 print(report_text(report))
-        except (DataError, RequestError) as error:  # a video; a camera that is not there
-            if len(found) == 1:
-                raise
+        except DataError as error:
             results.append(_result(source, [], error=str(error)))
     console.say_replaced(folder, before, (Path(f) for each in results for f in each["files"]))
     console.warn_of_dark([source.path for source, _ in images])

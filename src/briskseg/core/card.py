@@ -233,9 +233,12 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     if not start:
         return f"{path} is empty, expected a .safetensors file; copy or download it again"
     if start.startswith((b"PK\x03\x04", b"\x80\x02")):
+        other = path.with_suffix(".pth")
+        rename = f"rename it to {other.name}, and " if path.suffix == ".safetensors" else ""
         return (
-            f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; "
-            f"make one with: briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"
+            f"{path} is a PyTorch checkpoint, expected a .safetensors file with its card; {rename}"
+            f"make one with: briskseg convert {quote(str(other if rename else path))} --labels "
+            "cityscapes|camvid|FILE"
         )
     return f"{path} is damaged or no .safetensors file ({error}); copy or download it again"
 

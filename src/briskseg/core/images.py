@@ -75,7 +75,7 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
         image = None
     if image is None and picture.format == "AVIF":  # which OpenCV is seldom built with
         image = np.asarray(picture.convert("RGB"))
-    if image is None and picture.mode in ("I", "F"):
+    if image is None and picture.format == "TIFF" and picture.mode in ("I", "F"):
         raise ContentError("image-mode", f"{path}: 32 bits a pixel", "save it with 8 or 16")
     if image is None or image.shape[:2] != size_hw:
         raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")

@@ -81,7 +81,7 @@ def standard_error_silenced() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, libraries log no warning, warn of nothing, and print nothing to standard output."""
+    """Within, no library of the process logs a warning, warns, or prints to standard output."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -101,17 +101,18 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def environment_variable(name: str, value: str, replaces: bool = False) -> Iterator[None]:
-    """Within, the variable is `value` where it had none, or whatever it had: for what a library
-    reads on loading."""
+    """Within, the variable is `value` where it had none; replaces: even where it had one. For what
+    a library reads on loading."""
     before = os.environ.get(name)
-    if before is None or replaces:
+    is_ours = before is None or replaces
+    if is_ours:
         os.environ[name] = value
     try:
         yield
     finally:
-        if before is None:
+        if is_ours and before is None:
             os.environ.pop(name, None)
-        else:
+        elif is_ours and before is not None:
             os.environ[name] = before
 
 

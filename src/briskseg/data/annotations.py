@@ -240,6 +240,8 @@ def base64_bytes(entry: Entry) -> bytes:
 def png_mask(data: bytes, entry: Entry) -> Mask:
     """(H, W) bool: the pixels of a PNG that are opaque and not 0."""
     with opened(Path(entry.where), "a PNG", "export the file again", data=data) as picture:
+        if picture.format != "PNG":  # a lossy one would have noise for an object
+            raise DataError(f"{entry.where} is a {picture.format}, expected a PNG; export it again")
         checked_size(picture.height, picture.width, entry)
         pixels = np.asarray(picture.convert("LA") if picture.mode == "P" else picture)
     if pixels.ndim == 3:

@@ -61,5 +61,5 @@ def to_litert(network: Network, card: Card, exported: Exported) -> bytes:
 @contextlib.contextmanager
 def compilers_quiet() -> Iterator[None]:
     """litert_torch, its compiler and jax print and log what they do, and warn of their packages."""
-    with quiet(), environment_variable("TF_CPP_MIN_LOG_LEVEL", "3"):  # errors of the compiler alone
+    with quiet(), environment_variable("TF_CPP_MIN_LOG_LEVEL", "3"):  # fatal errors alone
         yield

@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-import operator
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, NamedTuple
 
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
@@ -162,14 +162,14 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     """
     if name not in MODELS:
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
-    is_whole = isinstance(classes, SupportsIndex) and not isinstance(classes, bool)
-    if not is_whole or not 1 <= (number := operator.index(classes)) <= 255:
+    is_whole = isinstance(classes, Integral) and not isinstance(classes, bool)
+    if not is_whole or not 1 <= classes <= 255:
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
     module, _, network_name = MODELS[name].network.partition(":")
     kind: type[Network] = getattr(_import(module, "creating a network"), network_name)
     _check_options(name, inspect.signature(kind), options)
     try:
-        network = kind(number, **options)
+        network = kind(int(classes), **options)
     except ValueError as error:  # torch's own, of a probability above 1, say
         raise RequestError(f"options of {name}: {error}") from error
     network.name = name

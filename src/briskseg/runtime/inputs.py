@@ -76,35 +76,33 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        files = [file for file in _below(path) if _is_input(file, out, path)]
-        found = [(file, file.relative_to(path).with_suffix("").as_posix()) for file in files]
+        files, named = _below(path), path
         none = f"the folder {path} holds no image and no video"
     elif path.exists():
         known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-        found = [(path, path.stem)] if known else []
-        none = f"{path} is no image and no video by its name"
+        if not known:
+            raise RequestError(f"{path} is no image and no video by its name, expected {_TYPES}")
+        return [(path, path.stem)]
     elif numbers := _NUMBERED.search(path.name):
-        found = [
-            (file, file.stem)
-            for file in _numbered(path, numbers)
-            if _is_input(file, out, path.parent)
-        ]
+        files, named = _numbered(path, numbers), path.parent
         none = f"no image is numbered as {text} says"
     elif glob.has_magic(text):
-        matches = map(Path, sorted(glob.glob(text, recursive=True)))
-        found = [(file, file.stem) for file in matches if _is_input(file, out, file.parent)]
+        files, named = [*map(Path, sorted(glob.glob(text, recursive=True)))], None
         none = f"no image and no video matches {text}"
     else:
         raise RequestError(
             f"{path} is not there, expected an image, a video, a folder, a pattern, camera:0 or "
             "the address of a stream (rtsp://...)"
         )
+    there = [file for file in files if _is_input(file)]
+    found = [file for file in there if not _is_result(file, out, named or file.parent)]
     if not found:
-        place = path if path.is_dir() else path.parent
-        if place.resolve() == out:
+        if there:
             none += " but what lies in --out, where results are; name another --out"
         raise RequestError(f"{none}, expected {_TYPES}")
-    return found
+    if not path.is_dir():
+        return [(file, file.stem) for file in found]
+    return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in found]
 
 
 def _below(folder: Path) -> list[Path]:
@@ -127,16 +125,18 @@ def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
     return [file for _, file in sorted(found)]
 
 
-def _is_input(file: Path, out: Path, named: Path) -> bool:
-    """Whether it is an image or a video, and no result: these lie in `out`, which holds nothing
-    else unless the folder that was named lies in it."""
+def _is_input(file: Path) -> bool:
     known = file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
     if not known or not file.is_file():
         return False
-    if file.resolve().is_relative_to(out) and out not in named.resolve().parents:
-        return False
     check_file_name(file)
     return True
+
+
+def _is_result(file: Path, out: Path, named: Path) -> bool:
+    """Whether it lies in `out`, which holds results alone unless the folder that was named lies in
+    it."""
+    return file.resolve().is_relative_to(out) and out not in named.resolve().parents
 
 
 _CAMERA = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})")

@@ -83,9 +83,7 @@ def test_a_run_that_ended_early_is_equal_as_far_as_it_went(run_of, found) -> Non
     whole, begun = run_of("a", falling(50)), run_of("b", falling(30))
     result = found(whole, begun)
     assert (result["status"], result["within"]) == (0, True)
-    assert result["verdict"].endswith(
-        "one is enough), from step 1 to step 30; A goes on to step 50"
-    )
+    assert result["verdict"].endswith("one is enough), up to step 30; A goes on to step 50")
     # where it diverged its log ends too, as a loss that is no number is not written
     (begun / "checkpoints").mkdir()
     (begun / "checkpoints" / "diverged.json").write_text('{"step": 31, "found": "nan"}')

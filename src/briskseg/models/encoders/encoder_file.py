@@ -102,10 +102,13 @@ def load_efficientnet_lite(network: Network, path: Path) -> str:
     encoder = network.get_submodule("encoder")
     assert isinstance(encoder, EfficientNetLite)
     tensors = read_tensors(path, ours=True)
-    known = ("encoder.", "_conv_stem.")  # how names begin in files of ours, and in published ones
     forms = unprefixed(tensors).values()
-    inner = next((form for form in forms if any(n.startswith(known) for n in form)), tensors)
-    encoder.load_pretrained(inner, path)
+    for known in ("_conv_stem.", "encoder."):  # of published files; of ours, networks or encoders
+        fitting = [form for form in forms if any(name.startswith(known) for name in form)]
+        if fitting:
+            tensors = fitting[0]
+            break
+    encoder.load_pretrained(tensors, path)
     return f"EfficientNet-{encoder.variant.capitalize()}"
 
 

@@ -60,13 +60,13 @@ def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> d
     if parts and all((part,) in sets for part in parts):
         named = {".".join(key): tensors for key, tensors in sets.items()}
         sets = {(): {f"{key}.{n}": t for key, tensors in named.items() for n, t in tensors.items()}}
-    # what is far smaller is of the training: a scaler, a schedule, the state of a generator
-    most = max(map(len, sets.values()))
-    sets = {key: tensors for key, tensors in sets.items() if 10 * len(tensors) > most}
+    # what has no matrix is of the training: a scaler, a schedule, a score, a generator's state
+    sets = {key: of for key, of in sets.items() if any(t.ndim > 1 for t in of.values())} or sets
     if len(sets) > 1:
-        keys = [*sets]
+        keys = sorted(sets, key=lambda key: not key)  # the file's own tensors last
         listed = ", ".join(
-            f"'{printable('.'.join(key)[:100])}' ({counted(len(sets[key]), 'tensor')})"
+            f"'{printable('.'.join(key)[:100]) or 'the file itself'}' "
+            f"({counted(len(sets[key]), 'tensor')})"
             for key in keys
         )
         raise WeightsError(
@@ -94,8 +94,9 @@ def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
         if len(set(parts)) > 1:
             break
         prefixes.append(f"{prefixes[-1]}{parts[0]}.")
-    forms = {prefix: {n.removeprefix(prefix): tensors[n] for n in named} for prefix in prefixes}
-    return forms | {"": dict(tensors)} if len(prefixes) == 1 else forms
+    if len(prefixes) == 1:
+        return {"": dict(tensors)}
+    return {prefix: {n.removeprefix(prefix): tensors[n] for n in named} for prefix in prefixes}
 
 
 def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[str, Tensor]]:
@@ -120,14 +121,19 @@ def _sets_of_tensors(found: Any, depth: int = 0) -> dict[tuple[str, ...], dict[s
 
 
 def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
-    """Raise WeightsError for a sparse, quantized or absent tensor, or one of complex numbers or of
-    bytes, as which only rounded weights are kept."""
+    """Raise WeightsError for a sparse, quantized or absent tensor, or one of complex numbers, and
+    for a matrix of bytes, as which rounded weights are kept."""
     is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
     is_odd = tensor.is_quantized or tensor.is_nested or tensor.is_complex()
-    if not is_plain or is_odd or tensor.element_size() == 1:
+    if is_plain and not is_odd and tensor.element_size() == 1 and tensor.ndim > 1:
         raise WeightsError(
-            f"{path}: '{printable(name[:100])}' is no plain tensor of numbers, expected only such, "
-            "of 16 bits or more; save the network's own: torch.save(net.state_dict(), FILE)"
+            f"{path}: '{printable(name[:100])}' is of {tensor.dtype}, as rounded weights are, "
+            "expected numbers of 16 bits or more; take the file that it was rounded from"
+        )
+    if not is_plain or is_odd:
+        raise WeightsError(
+            f"{path}: '{printable(name[:100])}' is no plain tensor of numbers, expected only such; "
+            "save the network's own: torch.save(net.state_dict(), FILE)"
         )
 
 

@@ -57,7 +57,6 @@ def find_log(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise RequestError(f"{path} is not there, expected a run folder or a log file")
-    RunFolder(path).refuse_several()
     metrics = RunFolder(path).metrics
     if metrics.is_file():
         return metrics
@@ -70,6 +69,7 @@ def find_log(path: Path) -> Path:
         listed = ", ".join(str(file) for file in scalars)
         raise RequestError(f"{path} holds the logs of several runs; name one of {listed}")
     if not scalars:
+        RunFolder(path).refuse_several()
         raise RequestError(
             f"{path} holds no log that is known ({metrics.name}, events.out.tfevents.*, "
             "vis_data/scalars.json); name a run folder or a log file"

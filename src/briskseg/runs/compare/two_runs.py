@@ -72,12 +72,14 @@ class Comparison:
 
     @property
     def _part_compared(self) -> str:
-        """What of A was compared, where that is not all."""
-        whole, part = self.a.along(self.axis)[0], self.agreement.positions
-        if len(part) == len(whole):
-            return ""
-        first, last, end = (self.position(at) for at in (part[0], part[-1], whole[-1]))
-        return f", from {first} to {last}; A goes on to {end}"
+        """That one run went on when the other had ended, by more than its logs lie apart."""
+        last = self.agreement.positions[-1]
+        for name, curve in (("A", self.a), ("B", self.b)):
+            positions = curve.along(self.axis)[0]
+            if (positions > last).sum() > 1:
+                until, end = self.position(last), self.position(positions[-1])
+                return f", up to {until}; {name} goes on to {end}"
+        return ""
 
     def position(self, at: float) -> str:
         """A position with its unit: step 120, 12.5 s."""

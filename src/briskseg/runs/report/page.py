@@ -73,16 +73,16 @@ def _summary(run: Run) -> str:
 
 def _missing(run: Run) -> str:
     folder, scores_nothing = run.folder, run.scores_nothing
-    if run.is_pretraining:  # of an encoder nothing is scored by class, and nothing drawn
-        return ""
     is_missing = {
-        f"{folder.metrics.name} (curves)": not run.metrics,
         f"{folder.weights.name} (the best weights)": run.card is None,
         f"{folder.scores.name} (scores by class)": run.scores is None and not scores_nothing,
         f"{folder.film.name}/ (prediction film)": run.film is None,
         f"{folder.examples.name}/ (best and worst images)": not (run.examples or scores_nothing),
-        folder.recipe.name: run.recipe is None,
     }
+    if run.is_pretraining:  # of an encoder nothing is scored by class, and nothing drawn
+        is_missing = {}
+    is_missing[f"{folder.metrics.name} (curves)"] = not run.metrics
+    is_missing[folder.recipe.name] = run.recipe is None
     names = [name for name, missing in is_missing.items() if missing]
     if not names:
         return ""

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from briskseg.core.errors import DataError, RequestError
+from briskseg.core.errors import DataError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import opencv_silenced
@@ -99,7 +99,7 @@ class VideoFile:
 class Camera:
     """A camera's frames, from now until it is closed, with the times at which they came.
 
-    index: 0 is the first camera. Raises RequestError where there is none, or it is in use.
+    index: 0 is the first camera. Raises DataError where there is none, or it is in use.
     """
 
     live = True
@@ -110,7 +110,7 @@ class Camera:
         with opencv_silenced():  # OpenCV prints a warning for each way it tries
             self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
-            raise RequestError(
+            raise DataError(
                 f"{self.name} cannot be opened: there is no such camera, another program uses it, "
                 "or you may not; connect it, or try camera:0, camera:1 ..."
             )
