@@ -115,7 +115,7 @@ def linked(data: bytes) -> bytes:
         (
             "briskseg.safetensors",
             lambda data: data[:100],
-            "so it is damaged or no safetensors file",
+            "is damaged or no .safetensors file",
         ),
     ],
 )
