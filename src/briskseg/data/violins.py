@@ -12,6 +12,8 @@ from briskseg.core.labels import LabelSet
 from briskseg.core.types import Floats
 from briskseg.data.frequencies import PixelCounts
 
+_LONGEST = 40  # of a name in the picture; class lists allow 100
+
 
 def rarest_first(counts: PixelCounts) -> list[tuple[int, Floats]]:
     """(class index, its share of the labeled pixels of each image that holds it, in (0, 1]).
@@ -40,7 +42,7 @@ def save_violins(counts: PixelCounts, labels: LabelSet, path: Path) -> None:
         least = min((shares.min() for _, shares in rows if len(shares)), default=0.1)
         plots.log_percent_axis(axes, float(np.log10(least)) - 0.15, 0.1)
         axes.set_xlabel("share of an image's labeled pixels (line: median)")
-        plots.name_rows(axes, [counts.classes[index] for index, _ in rows])
+        plots.name_rows(axes, [_shown(counts.classes[index]) for index, _ in rows])
         right = axes.secondary_yaxis("right")
         held = [f"in {len(shares)} of {len(counts.images)}" for _, shares in rows]
         right.set_yticks(range(len(rows)), held)
@@ -48,6 +50,11 @@ def save_violins(counts: PixelCounts, labels: LabelSet, path: Path) -> None:
         right.spines["right"].set_visible(False)
         axes.set_title("Share of pixels per class per image, the rarest class first")
         plots.save_figure(figure, path)
+
+
+def _shown(name: str) -> str:
+    """A class's name, cut where it would leave no room for the violins."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _violin(axes: plots.Axes, row: int, logs: Floats, color: tuple[int, int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from briskseg.core.overlay import overlay
 from briskseg.data import FORMATS, open_dataset
 from briskseg.data.frequencies import count_pixels
 from briskseg.data.synthetic import draw_dataset
-from briskseg.data.violins import rarest_first
+from briskseg.data.violins import rarest_first, save_violins
 from briskseg.recipe import list_recipes, load_recipe
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -104,6 +105,16 @@ def test_shares_are_per_image_and_the_rarest_class_is_first(streets: Path) -> No
             (mask == index).sum() / (mask != 255).sum() for mask in masks if (mask == index).any()
         ]
         assert shares.tolist() == pytest.approx(expected)
+
+
+def test_a_long_class_name_leaves_room_for_the_violins(streets: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(streets)
+    labels = replace(dataset.labels, names=("n" * 100, *dataset.names[1:]))
+    counts = replace(count_pixels(dataset, "val"), classes=labels.names)
+    save_violins(counts, labels, tmp_path / "shares.svg")  # matplotlib would warn of no room
+    drawn = (tmp_path / "shares.svg").read_text("utf-8")
+    assert f"{'n' * 39}…" in drawn
+    assert "n" * 40 not in drawn
 
 
 def test_violins_stand_in_that_order(streets: Path, shown) -> None:
