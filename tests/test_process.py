@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -149,3 +150,31 @@ def test_a_folder_that_is_gone_is_said(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "briskseg: the folder that you are in is gone; change to another one\n"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="OF GLIBC ALONE")
+def test_training_keeps_the_memory_that_it_frees():
+    """A page fault is what the system does for a page that it gives anew."""
+    script = """
+        import resource, sys
+        from briskseg.cli import main
+        def faults():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        def faults_of_a_large_buffer():
+            before = faults()
+            b"x" * (64 << 20)
+            return faults() - before
+        faults_of_a_large_buffer()
+        always = faults_of_a_large_buffer()
+        sys.argv = ["briskseg", "train", "no-such-recipe"]
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code == 2
+        first, second = faults_of_a_large_buffer(), faults_of_a_large_buffer()
+        assert second < always / 4, (always, first, second)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

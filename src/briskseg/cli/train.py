@@ -18,6 +18,7 @@ import typer
 from briskseg.cli import app
 from briskseg.cli.console import counter
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
+from briskseg.core.process_settings import keep_freed_memory
 from briskseg.core.wording import counted, number
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def train(
     and ends with exit status 130. SIGTERM and SIGUSR1, which schedulers send, save after the step
     that is running and end with 75 (EX_TEMPFAIL): run the same command again, with --resume.
     """
-    # Large buffers come and go every step; huge pages save most of their page faults, which is a
-    # third of a step on a CPU. Read by torch when it allocates first, so before it is imported.
+    # Large buffers come and go every step: what they held is kept, and in huge pages, which torch
+    # asks for if this is set before it is imported.
+    keep_freed_memory()
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     began = time.monotonic()
     from briskseg.cli.training_output import TrainingProgress, print_spread
