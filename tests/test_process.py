@@ -152,7 +152,7 @@ def test_a_folder_that_is_gone_is_said(tmp_path):
     assert done.stderr == "briskseg: the folder that you are in is gone; change to another one\n"
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="OF GLIBC ALONE")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_training_keeps_the_memory_that_it_frees():
     """A page fault is what the system does for a page that it gives anew."""
     script = """

@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 
 import briskseg
-from briskseg.core.card import Card
+from briskseg.core.card import Card, load_weights, save_weights
+from briskseg.core.eight_bits import packed
 from briskseg.core.errors import WeightsError
 from briskseg.core.exported import read_exported
 from briskseg.core.onnx_pruning import prune
@@ -29,7 +30,7 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
 def network(folder, case):
     """The torch network of a case, and what it makes of images (N, H, W, 3), as one reads it in a
     paper: full-size logits."""
-    tensors, card = briskseg.core.card.load_weights(folder / f"{case.name}.safetensors")
+    tensors, card = load_weights(folder / f"{case.name}.safetensors")
     net = briskseg.create_model(case.model, 5, **case.options).eval()
     net.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
 
@@ -56,9 +57,9 @@ def sized(deployed, tmp_path_factory):
     from briskseg.export import export
 
     file = tmp_path_factory.mktemp("sized") / "tramac.safetensors"
-    tensors, card = briskseg.core.card.load_weights(deployed / file.name)
+    tensors, card = load_weights(deployed / file.name)
     expects = card.input.model_copy(update={"size": (24, 40)})
-    briskseg.core.card.save_weights(file, tensors, card.model_copy(update={"input": expects}))
+    save_weights(file, tensors, card.model_copy(update={"input": expects}))
     return export(file, "onnx").out
 
 
@@ -202,16 +203,23 @@ def test_images_are_resized_as_opencv_does(size):
     assert (difference > 0).mean() < 0.2
 
 
-def test_weights_in_float16_stay_so_and_are_computed_in_float32(model, command, tmp_path):
-    tensors, card = briskseg.core.card.load_weights(model)
+@pytest.mark.parametrize(("bits", "share"), [(16, 0.6), (8, 0.35)])
+def test_weights_of_few_bits_stay_so_and_are_computed_in_float32(
+    bits, share, model, command, tmp_path
+):
+    tensors, card = load_weights(model)
+    if bits == 8:
+        for name, tensor in tensors.items():
+            if tensor.ndim == 4:
+                tensors[name] = np.clip(np.round(tensor * 1024), -127, 127) / 1024
     half = {k: t.astype(np.float16) if t.dtype == np.float32 else t for k, t in tensors.items()}
-    briskseg.core.card.save_weights(tmp_path / "half.safetensors", half, card)
-    for file in (model, tmp_path / "half.safetensors"):
+    save_weights(tmp_path / "few.safetensors", packed(half), card)
+    for file in (model, tmp_path / "few.safetensors"):
         assert command("export", file, "--to", "onnx").status == 0
-    file = tmp_path / "half.onnx"
-    assert file.stat().st_size < 0.6 * model.with_suffix(".onnx").stat().st_size
+    file = tmp_path / "few.onnx"
+    assert file.stat().st_size < share * model.with_suffix(".onnx").stat().st_size
     image = smooth((40, 56))
-    expected = briskseg.load(tmp_path / "half.safetensors", "torch").logits(image)
+    expected = briskseg.load(tmp_path / "few.safetensors", "torch").logits(image)
     for backend in ("onnx", "openvino"):
         found = briskseg.load(file, backend).logits(image)
         assert np.abs(found - expected).max() < 1e-4 * expected.std()

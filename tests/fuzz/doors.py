@@ -43,6 +43,7 @@ from shape_doors import read as read_shapes
 from shape_doors import seeds as shape_seeds
 
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
+from briskseg.core.eight_bits import packed
 from briskseg.core.errors import BriskError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size, read_image
@@ -247,8 +248,10 @@ def weights() -> list[bytes]:
         "a.weight": rng.normal(size=(2, 3)).astype(np.float32),
         "a.bias": rng.normal(size=3).astype(np.float16),
         "n": np.zeros((), np.int64),
+        "c.weight": rng.integers(-127, 128, (2, 3, 1, 1)).astype(np.float16) / 64,
     }
-    return [_written(lambda path: save_weights(path, tensors, make_card()), "w.safetensors")]
+    stored = packed(tensors)  # of these the last in eight bits
+    return [_written(lambda path: save_weights(path, stored, make_card()), "w.safetensors")]
 
 
 def _torch_saved(content: Any, **how: Any) -> bytes:

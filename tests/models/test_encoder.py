@@ -11,6 +11,7 @@ from tests.conftest import card_of
 
 from briskseg import create_model, load_published
 from briskseg.core.card import save_weights
+from briskseg.core.eight_bits import packed
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.models.encoders.encoder_file import load_encoder
 
@@ -101,6 +102,21 @@ def test_the_encoder_of_mmsegmentation_is_taken(published, tmp_path):
     net = create_model("erfnet", 4).eval()
     assert load_encoder(net, path) == "ERFNet with an FCN head, MMSegmentation"
     assert features(net).equal(features(load_published(path)))
+
+
+def test_the_encoder_of_a_file_in_eight_bits_is_taken(whole, tmp_path):
+    """As shipped weights are."""
+    few = {
+        name: (tensor * 1024).round().clamp(-127, 127) / 1024 if tensor.ndim == 4 else tensor
+        for name, tensor in whole.items()
+    }
+    file = tmp_path / "model.safetensors"
+    stored = packed({name: tensor.numpy() for name, tensor in few.items()})
+    assert any(tensor.dtype == np.int8 for tensor in stored.values())
+    save_weights(file, stored, card_of("erfnet", 2))
+    net = create_model("erfnet", 4).eval()
+    load_encoder(net, file)
+    assert features(net).equal(features(reference(few)))
 
 
 def reference(whole):

@@ -155,7 +155,7 @@ def test_what_is_no_image_is_said(client, body, parts):
 
 def test_an_image_that_is_cut_off_is_said(client, street_png):
     answer = client.post("/segment", content=street_png[: len(street_png) // 2])
-    assert_says_why(answer, 400, "the image is damaged or cut off")
+    assert_says_why(answer, 400, "the image is damaged or cut off; ")
 
 
 def png_of(width: int, height: int) -> bytes:

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from briskseg.core.eight_bits import unpacked
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.atomic import write_whole, writing
 from briskseg.core.files.contents import other_content
@@ -244,7 +245,8 @@ def _not_safetensors(path: Path, error: Exception) -> str:
 
 
 def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
-    """The tensors by name, and the card; float16 tensors come back as float32.
+    """The tensors by name, and the card; float16 comes back as float32, and so do
+    weights that are stored in eight bits.
 
     Raises as `read_card` does, and WeightsError if the tensors are damaged or cut off.
     """
@@ -253,7 +255,7 @@ def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
     card = read_card(path)
     try:
         check_size(path, MAX_WEIGHTS_BYTES, WeightsError)
-        tensors = load_file(path)
+        tensors = unpacked(load_file(path))
     except WeightsError:
         raise
     except Exception as error:  # the library's own error, or any of numpy's

@@ -78,7 +78,7 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
     if image is None and picture.format == "TIFF" and picture.mode in ("I", "F"):
         raise ContentError("image-mode", f"{path}: 32 bits a pixel", "save it with 8 or 16")
     if image is None or image.shape[:2] != size_hw:
-        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
+        raise DataError(f"{path} is damaged or cut off; restore it, or remove it")
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
 
 
@@ -110,7 +110,7 @@ def stretched_image(
     how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     stored = cv2.imdecode(encoded(path, data), how)
     if stored is None:
-        raise DataError(f"{path}: the image is damaged or cut off; restore it, or remove it")
+        raise DataError(f"{path} is damaged or cut off; restore it, or remove it")
     shift = max(0, highest.bit_length() - 8)
     shifted = np.minimum(np.right_shift(stored.astype(np.uint16), shift), 255).astype(np.uint8)
     turned = upright(cv2.cvtColor(shifted, cv2.COLOR_BGR2RGB), orientation)

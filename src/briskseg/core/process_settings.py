@@ -1,4 +1,5 @@
-"""Settings of the whole process that belong to its owner: changed while needed, then as before."""
+"""Settings of the whole process that belong to its owner: changed while needed, then as before; but
+for `keep_freed_memory`, which is for a process of our own."""
 
 from __future__ import annotations
 
@@ -118,17 +119,17 @@ def environment_variable(name: str, value: str, replaces: bool = False) -> Itera
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep what large buffers held once they are freed, for the next ones. Else the
-    system takes each back and must zero the next: half of a training step on a CPU.
+    """Let the main thread keep what large buffers held once they are freed, for the next ones. Else
+    the system takes each back and must zero the next: half of a training step on a CPU.
 
-    Of glibc alone, and for good: for a process that is a command's own. Elsewhere nothing happens.
+    Of glibc alone; elsewhere nothing happens. It stays so: for a process that is a command's own.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (TypeError, OSError, AttributeError):  # Windows; another library than glibc
         return
     mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
 def _opencv_threads() -> int:

@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from briskseg.core.card import CARD_KEY, Card
+from briskseg.core.eight_bits import as_float16, as_int8
 from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import EXPORT_KEY, NETWORK_IMAGES, Exported
 from briskseg.core.process_settings import quiet
@@ -36,18 +38,19 @@ def write_onnx(network: Network, card: Card, exported: Exported, path: Path) -> 
     Raises MissingExtraError without onnx or onnxscript, ExportError for a network that has no form
     in ONNX.
     """
-    path.write_bytes(to_onnx(network, card, exported, in_half=True).SerializeToString())
+    path.write_bytes(to_onnx(network, card, exported, compact=True).SerializeToString())
     from briskseg.runtime.backends.onnx_backend import OnnxBackend
 
     backend = OnnxBackend(path)
     return Runs(backend.infer, backend.labels)
 
 
-def to_onnx(network: Network, card: Card, exported: Exported, in_half: bool = False) -> Any:
+def to_onnx(network: Network, card: Card, exported: Exported, compact: bool = False) -> Any:
     """The `onnx.ModelProto`; raises as `write_onnx`.
 
-    in_half: weights that float16 holds exactly, as those of a weights file in float16, are stored
-    in it and become float32 when the file is loaded; nothing is computed in float16.
+    compact: weights that float16, or eight bits with a scale a channel, hold exactly, as those of
+    shipped weights, are stored so and become float32 when the file is loaded; nothing is computed
+    in fewer bits.
     """
     onnx = import_onnx()
     resized_hw = card.input.size if exported.size is None else None
@@ -56,8 +59,8 @@ def to_onnx(network: Network, card: Card, exported: Exported, in_half: bool = Fa
     if resized_hw is not None:
         _join(model.graph)
     _tidy(onnx, model, exported.size)
-    if in_half:
-        _halve(onnx, model.graph, deployed)
+    if compact:
+        _compact(onnx, model.graph, deployed)
     for key, value in ((CARD_KEY, card.to_json()), (EXPORT_KEY, exported.model_dump_json())):
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
@@ -153,26 +156,33 @@ def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None
     model.ir_version = min(model.ir_version, IR_VERSION)
 
 
-def _halve(onnx: ModuleType, graph: Any, deployed: Deployed) -> None:
-    """Store convolutions' weights in float16 where that loses nothing: as they were before a batch
-    norm was folded into them, followed by that multiplication, which runtimes do once, on loading.
+def _compact(onnx: ModuleType, graph: Any, deployed: Deployed) -> None:
+    """Store convolutions' weights in eight or sixteen bits where that loses nothing: as they were
+    before a batch norm was folded into them, followed by that multiplication, which runtimes do
+    once, on loading.
     """
     helper, types = onnx.helper, onnx.TensorProto
     constants, nodes = [], []
     for constant in [*graph.initializer]:
         folded = deployed.unfolded.get(constant.name.removeprefix("form."))
         values = onnx.numpy_helper.to_array(constant) if folded is None else folded[0].numpy()
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if values.ndim != 4 or not np.array_equal(half.astype(np.float32), values):
+        half = as_float16(values) if values.ndim == 4 else None
+        if half is None:
             constants.append(constant)
             continue
-        name, widened = constant.name, f"{constant.name}.float32"
-        constants.append(onnx.numpy_helper.from_array(half, f"{name}.float16"))
-        out = name if folded is None else widened
-        nodes.append(helper.make_node("Cast", [f"{name}.float16"], [out], to=types.FLOAT))
-        if folded is not None:
-            constants.append(onnx.numpy_helper.from_array(folded[1].numpy(), f"{name}.scale"))
-            nodes.append(helper.make_node("Mul", [widened, f"{name}.scale"], [name]))
+        stored: npt.NDArray[Any] = half
+        scale = None if folded is None else folded[1].numpy()
+        eight = as_int8(half)
+        # of a transposed convolution a batch norm's factors are along the other axis
+        if eight is not None and (scale is None or scale.shape == eight[1].shape):
+            stored, of_channels = eight[0], eight[1].astype(np.float32)
+            scale = of_channels if scale is None else of_channels * scale
+        name, stored_name = constant.name, f"{constant.name}.{stored.dtype}"
+        constants.append(onnx.numpy_helper.from_array(stored, stored_name))
+        out = name if scale is None else f"{name}.float32"
+        nodes.append(helper.make_node("Cast", [stored_name], [out], to=types.FLOAT))
+        if scale is not None:
+            constants.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
+            nodes.append(helper.make_node("Mul", [out, f"{name}.scale"], [name]))
     _replace(graph.initializer, constants)
     _replace(graph.node, [*nodes, *graph.node])

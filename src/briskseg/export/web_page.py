@@ -63,7 +63,7 @@ def write_web(
     from briskseg.export.onnx_file import to_onnx
 
     _check_runtime()
-    model = to_onnx(network, card, exported, in_half=True).SerializeToString()
+    model = to_onnx(network, card, exported, compact=True).SerializeToString()
     path.write_text(page(model, card, exported, kind), "utf-8")
     beside = path.with_suffix(".onnx")  # in the folder that the page leaves for its own
     beside.write_bytes(model)

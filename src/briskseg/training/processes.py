@@ -17,6 +17,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from briskseg.core.errors import BriskError, Interrupted, RequestError, TrainingError
+from briskseg.core.process_settings import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -273,6 +274,7 @@ class _Others:
 
 def _work(start: Callable[[Processes], None], processes: Processes, errors: Any) -> None:
     """What a further process of `--devices` does; the first one says what went wrong in it."""
+    keep_freed_memory()  # as the command has it in the first one
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from briskseg.core.card import CARD_KEY, read_metadata
+from briskseg.core.card import CARD_KEY, load_weights, read_metadata
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.limits import MAX_WEIGHTS_BYTES, check_size
 from briskseg.core.files.safe_names import printable
@@ -140,19 +140,19 @@ def _check_plain(name: str, tensor: Tensor, path: Path) -> None:
 def _read_safetensors(path: Path, ours: bool) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
-    metadata = read_metadata(path)
-    try:
-        tensors = load_file(path)
-    except Exception as error:  # the library's own error, or any of torch's
-        raise WeightsError(
-            f"{path} is damaged or no safetensors file ({error}); copy or download it again"
-        ) from None
-    if CARD_KEY in metadata and not ours:
+    if CARD_KEY in read_metadata(path):
+        if ours:
+            return {name: torch.from_numpy(array) for name, array in load_weights(path)[0].items()}
         raise RequestError(
             f"{path} has a card already, expected published weights; use it as it is: "
             f"briskseg.load({str(path)!r})"
         )
-    return tensors
+    try:
+        return load_file(path)
+    except Exception as error:  # the library's own error, or any of torch's
+        raise WeightsError(
+            f"{path} is damaged or no safetensors file ({error}); copy or download it again"
+        ) from None
 
 
 def _description(found: Any) -> str:
