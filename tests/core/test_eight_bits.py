@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,21 @@ def test_a_scale_that_does_not_fit_is_one_sentence(scale, told, weights_file, tm
     file = written(tmp_path / "w.safetensors", weights_file, stored)
     with pytest.raises(WeightsError, match=rf"{told}, expected float16 of \(6, 1, 1, 1\), finite"):
         load_weights(file)
+
+
+def test_what_is_rounded_for_shipping_is_stored_so_and_near_what_it_was():
+    pytest.importorskip("torch")
+    script = Path(__file__).parents[2] / "benchmarks" / "ship.py"
+    spec = importlib.util.spec_from_file_location("ship", script)
+    ship = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ship)
+    rng = np.random.default_rng(4)
+    sizes = 10.0 ** np.arange(-9, 3)[:, None, None, None]  # of channels, float16's smallest and on
+    weight = (rng.normal(size=(12, 5, 3, 3)) * sizes).astype(np.float32)
+    stored = packed({"a": ship.rounded(weight)})
+    assert stored["a"].dtype == np.int8
+    largest = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    error = np.abs(unpacked(stored)["a"] - weight)
+    # what clipping takes of the largest, or half a step of float16's smallest
+    assert (error <= np.maximum(0.21 * largest, 2.0**-25)).all()
+    assert np.median(error[5:] / largest[5:]) < 0.005  # a step is near 1/127
