@@ -186,7 +186,7 @@ def weights_folder() -> Path:
 
 def shipped_files() -> dict[str, list[Path]]:
     """The files of each shipped name, exported ones first: NAME.onnx, NAME-int8.xml ..."""
-    weights = sorted(weights_folder().glob(f"*{WEIGHTS}"))
+    weights = sorted(weights_folder().glob(f"*{WEIGHTS}"), key=lambda file: file.stem)
     return {file.stem: [*_beside(file), file] for file in weights}
 
 
