@@ -209,7 +209,7 @@ def test_any_onnx_file_of_as_many_classes_teaches(
 ) -> None:
     classes = len(open_dataset(streets).names)
     file = onnx_file(tmp_path / "other.onnx", takes, gives, classes)
-    changes = ["training.teacher.temperature=1", "model.name=erfnet"]  # whose logits are full size
+    changes = ["training.teacher.weight=1", "model.name=erfnet"]  # whose logits are full size
     teacher, _ = teacher_of(file, streets, *changes)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 8, 16), np.uint8)
     x = pixels.astype(np.float64)
@@ -331,7 +331,7 @@ def test_what_is_learned_follows_the_weight_and_the_temperature(
             float(rows(fit(load_recipe("demo", words), tmp_path / str(place)))[0]["loss"])
         )
     heavy, sharp = losses
-    plain = float(rows(whole)[0]["loss"])  # at the weight 1
+    plain = float(rows(whole)[0]["loss"])  # at the usual weight
     assert heavy > plain + 0.01
     assert sharp != pytest.approx(plain, rel=1e-4)
 

@@ -207,8 +207,8 @@ class TeacherPart(Part):
 
     # a run, weights or a shipped name; or an .onnx file, ours or any that gives logits or labels
     file: str
-    weight: Positive = 1.0  # of what is learned from it, beside training.loss
-    temperature: Positive = 2.0  # above 1, the classes that it does not choose say more
+    weight: Positive = 0.5  # of what is learned from it, beside training.loss
+    temperature: Positive = 1.0  # above 1, the classes that it does not choose say more
 
     @model_validator(mode="before")
     @classmethod
