@@ -125,7 +125,7 @@ def test_what_is_hostile_or_damaged_is_a_row_and_the_rest_is_done(
         "hard.png": "is a link, which is not followed",
         "device.png": "is no plain file",
         r"evil\x1b[2J.png": "characters that no terminal shows",
-        "half.png": "half.png: ",
+        "half.png": "half.png is damaged",
         "b.tar": "is cut off); copy it again; 0 images before that",
         "c.tar": "is an archive, expected an uncompressed .tar archive",
         "d.tar": "holds no image, expected members KEY.jpg",
