@@ -13,6 +13,7 @@ says what that costs; the card's scores are MODEL's.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy.typing as npt
 import briskseg
 from briskseg.core.card import NetworkCard, load_weights, save_weights
 from briskseg.core.eight_bits import MOST_MULTIPLE, packed
+from briskseg.core.errors import BriskError
 from briskseg.export import export
 from briskseg.runtime.model_files import find_weights
 
@@ -88,4 +90,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BriskError as error:
+        sys.exit(str(error))
