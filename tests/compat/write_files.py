@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     scene = draw_scene(3)[0]
     images = {f"{h}x{w}": resize_image(scene, (h, w)) for h, w in SIZES_HW}
     np.savez(folder / "images.npz", **images)
-    for name in ("fast-scnn-camvid11", "erfnet-camvid11"):
+    for name in ("fast-scnn-camvid11", "erfnet-camvid11", "lite-seg-camvid11"):
         weights = Path(briskseg.__file__).parent / "weights" / f"{name}.safetensors"
         predictor = briskseg.load(weights, backend="torch")
         np.savez(folder / f"{name}.npz", **{key: predictor(image) for key, image in images.items()})

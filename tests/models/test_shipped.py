@@ -28,5 +28,9 @@ def test_an_onnx_file_lies_beside_the_weights_and_was_made_of_them(name):
     np.testing.assert_array_equal(briskseg.load(exported, "onnx")(image), expected)
 
 
+def test_they_are_listed_by_name():
+    assert [*shipped_files()] == sorted(shipped_files())
+
+
 def test_the_shipped_files_are_small():
     assert sum(file.stat().st_size for file in weights_folder().iterdir()) <= MOST_BYTES
