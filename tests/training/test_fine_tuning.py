@@ -57,6 +57,17 @@ def test_the_same_classes_begin_with_every_tensor(
     assert read_card(run / "model.safetensors").training["begun_with"] == "trained"
 
 
+def test_a_run_that_begins_with_nothing_says_so(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    """As a recipe that is too short for that would, whose model.weights were forgotten."""
+    words = ["train", "demo", "--data", streets, "--out", tmp_path / "run", *WORDS]
+    done = command(*words)
+    assert done.status == 0, done.err
+    assert "begins with random weights\n" in done.err
+    assert "begins with" not in command(*words, "--resume").err
+
+
 def test_other_classes_begin_with_all_but_the_heads(
     trained: Path, tmp_path: Path, command: Callable
 ) -> None:

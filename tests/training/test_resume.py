@@ -96,7 +96,7 @@ def _sit(
         if event["phase"] == "train":
             with told.open("a") as file:
                 file.write(json.dumps([event["step"], event["names"]]) + "\n")
-        if moment is not None and (event["phase"], event["step"]) == moment[:2]:
+        if moment is not None and (event["phase"], event.get("step")) == moment[:2]:
             os.kill(os.getpid(), moment[2])
 
     loaded = load_recipe(recipe, changes)

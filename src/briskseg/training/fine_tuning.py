@@ -52,6 +52,8 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
             session.say(_begin_with(network, recipe.model.weights, recipe, dataset))
         elif "val" in recipe.data.train_splits:
             session.say("begins with random weights, not with any that were scored on val before")
+        elif recipe.model.encoder is None:
+            session.say("begins with random weights")
     return network.train()
 
 

@@ -91,17 +91,18 @@ class SegmentationTask(Task):
         counts = self._read(machine, session)
         self.outputs = [part.output for part in plan]
         self.set_length(training)
+        weights = [torch.from_numpy(class_weights(part.class_weights, counts)) for part in plan]
         self.network = begin_network(recipe, dataset, session, is_new)
         self.losses = nn.ModuleList(
             SegmentationLoss(
                 loss,
-                torch.from_numpy(class_weights(part.class_weights, counts)),
+                weights_of_part,
                 part.output,
                 self.network.outputs,
                 self.network.align_corners,
                 bool(recipe.data.unlabeled_images),
             )
-            for part in plan
+            for part, weights_of_part in zip(plan, weights, strict=True)
         )
         self.teacher: Teacher | None = None
         if training.teacher is not None:
