@@ -95,10 +95,11 @@ def evaluate(
 
 def _print(result: Evaluation, ran: str) -> None:
     from briskseg.core.metrics.intervals import LEVEL
+    from briskseg.runs.scores import hxw, seen
 
     if result.label_size is not None:
         print(
-            f"Labels resized to {_size(result.label_size)} before scoring: not comparable with "
+            f"Labels resized to {hxw(result.label_size)} before scoring: not comparable with "
             "scores at the labels' own size.\n"
         )
     scores = result.confusion.scores(result.names)
@@ -122,9 +123,11 @@ def _print(result: Evaluation, ran: str) -> None:
         print()
         if "instanceScoresLeftOut" in cityscapes:
             print(f"Without iIoU: {cityscapes['instanceScoresLeftOut']}.")
+    views = seen(result.scales, result.flip, result.window, result.stride)
+    averaged = views and f"{views}, probabilities averaged"
     absent = ", ".join(result.confusion.absent(result.names))
     console.plain_console().print(
-        f"{ran} on {counted(len(result.per_image), 'image')} of '{result.split}'{_seen(result)}.\n"
+        f"{ran} on {counted(len(result.per_image), 'image')} of '{result.split}'{averaged}.\n"
         "A class that was predicted but is not in the labels has IoU 0 and counts in the mean.\n"
         "One that is in neither has no IoU and is left out of the mean (-)"
         f"{': ' * bool(absent)}{absent}."
@@ -160,17 +163,3 @@ def _print_shares(headings: Iterable[str], rows: Iterable[Sequence[Any]]) -> Non
     """A table of names and shares in [0, 1]."""
     cells = ((name, *(console.percent(value, " %") for value in row)) for name, *row in rows)
     console.print_rows(console.plain_table(*headings), cells)
-
-
-def _seen(result: Evaluation) -> str:
-    views = []
-    if result.scales != (1.0,) or result.flip:
-        scales = ", ".join(f"{scale:g}" for scale in result.scales)
-        views.append(f" at scales {scales}{' and mirrored' if result.flip else ''}")
-    if result.window is not None and result.stride is not None:
-        views.append(f" through windows of {_size(result.window)} every {_size(result.stride)}")
-    return "".join(views) + ", probabilities averaged" if views else ""
-
-
-def _size(size_hw: tuple[int, int]) -> str:
-    return f"{size_hw[0]}x{size_hw[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -24,6 +25,7 @@ def _as_class_name(name: str) -> str:
 ClassName = Annotated[str, AfterValidator(_as_class_name)]
 Pixels = Annotated[int, Field(ge=0, le=1 << 53)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ImageSize = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class _Read(BaseModel):
@@ -63,6 +65,11 @@ class Scores(_Read):
     confusion: tuple[tuple[Pixels, ...], ...] = ()
     images: tuple[ImageScores, ...] = ()
     split: str = "val"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    label_size: ImageSize | None = None
+    window: ImageSize | None = None
+    stride: ImageSize | None = None
 
     @property
     def has_counts(self) -> bool:
@@ -74,11 +81,36 @@ class Scores(_Read):
             for part in (image.intersection, image.truth, image.predicted)
         )
 
+    @property
+    def seen(self) -> str:
+        """How images were seen and labels taken, after "scored "."""
+        views = seen(self.scales, self.flip, self.window, self.stride) or " on whole images"
+        resized = "" if self.label_size is None else f", labels resized to {hxw(self.label_size)}"
+        return views.lstrip() + resized
+
     def counts(self) -> Counts:
         """(3, images, classes) in the order of the images' names."""
         images = sorted(self.images, key=lambda image: image.name)
         parts = ("intersection", "truth", "predicted")
         return np.array([[getattr(i, part) for i in images] for part in parts], np.int64)
+
+
+def seen(
+    scales: Sequence[float], flip: bool, window: ImageSize | None, stride: ImageSize | None
+) -> str:
+    """How the network saw each image, as " at scales 0.5, 1"; "" where it saw it whole and once."""
+    views = []
+    if tuple(scales) != (1.0,) or flip:
+        listed = ", ".join(f"{scale:g}" for scale in scales)
+        views.append(f" at scales {listed}{' and mirrored' if flip else ''}")
+    if window is not None and stride is not None:
+        views.append(f" through windows of {hxw(window)} every {hxw(stride)}")
+    return "".join(views)
+
+
+def hxw(size: ImageSize) -> str:
+    """(360, 480) as 360x480."""
+    return "x".join(map(str, size))
 
 
 def read_scores(path: Path) -> Scores:

@@ -138,6 +138,20 @@ def test_what_cannot_be_paired_is_told(runs, found, command) -> None:
     assert "the scores are of differing classes: A has sky, road" in result["scores_note"]
 
 
+def test_scores_that_were_not_made_alike_are_said_to_be(runs, found, command) -> None:
+    a, b = runs[0]
+    assert found(a, b)["scores"]["warning"] == ""
+    change(b / "scores.json", scales=[0.5, 1], flip=True, label_size=[32, 64])
+    warning = found(a, b)["scores"]["warning"]
+    assert warning == (
+        "not scored alike: A on whole images, B at scales 0.5, 1 and mirrored, labels resized to "
+        "32x64"
+    )
+    assert f"warning: {warning}" in command("compare", a, b).out
+    change(a / "scores.json", scales=[0.5, 1], flip=True, label_size=[32, 64])
+    assert found(a, b)["scores"]["warning"] == ""
+
+
 def test_the_order_of_the_images_does_not_matter(runs, found) -> None:
     a, b = runs[0]
     before = found(a, b)["scores"]

@@ -31,13 +31,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class ScoreDifference:
-    """The scores side by side. note: why there are no intervals; empty where there are."""
+    """The scores side by side. note: why there are no intervals; empty where there are. warning:
+    where A and B were not scored alike, how each was; else empty."""
 
     split: str
     images: int
     miou: Difference
     classes: dict[str, Difference]
     note: str = ""
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For JSON: scores and differences as shares in [0, 1]."""
@@ -47,6 +49,7 @@ class ScoreDifference:
             "confidence": LEVEL,
             "resamples": 0 if self.note else RESAMPLES,
             "note": self.note,
+            "warning": self.warning,
             "miou": asdict(self.miou),
             "classes": {name: asdict(one) for name, one in self.classes.items()},
         }
@@ -68,7 +71,8 @@ def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:
         for name, interval in zip(a.classes, each, strict=True)
     }
     miou = Difference(*_gap(a.miou, b.miou), *mean)
-    return ScoreDifference(a.split, len(a.images), miou, classes, note)
+    warning = f"not scored alike: A {a.seen}, B {b.seen}" if a.seen != b.seen else ""
+    return ScoreDifference(a.split, len(a.images), miou, classes, note, warning)
 
 
 def _gap(a: float | None, b: float | None) -> tuple[float | None, float | None, float | None]:
