@@ -669,7 +669,7 @@ def manifests() -> list[bytes]:
 def read_manifest(path: Path) -> object:
     from briskseg.scale.parquet_files import read_outcomes
 
-    return list(read_outcomes(path.read_bytes(), str(path)))
+    return read_outcomes(path.read_bytes(), str(path))
 
 
 def read_image_list(path: Path) -> object:

@@ -8,10 +8,11 @@ import sys
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.scale.conftest import contents, draw
+from tests.scale.conftest import contents, draw, write_tar
 
 import briskseg
 from briskseg.core.images import read_image, write_png
@@ -300,6 +301,44 @@ def test_a_model_that_gives_labels_alone_has_no_confidence(
     assert {row["confidence"] for row in rows.values()} == {None}
     image = read_image(photos / "01.png")
     assert rows["01.png"]["histogram"] == np.bincount((image[..., 0] % 3).ravel()).tolist()
+
+
+def test_images_of_a_12_bit_camera_are_warned_of_whoever_reads_them(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Their high bytes, which are what is read, hold next to nothing: the labels are of black."""
+    (photos / "sub" / "broken.jpg").unlink()
+    names = ["01.png", "02.png", "04.png"]
+    for name in names:
+        deep = 16 * cv2.imread(str(photos / name)).astype(np.uint16)
+        cv2.imwrite(str(photos / name), deep)
+    tar = [(path.name, path.read_bytes()) for path in sorted(photos.glob("*.png"))]
+    write_tar(tmp_path / "tars" / "a.tar", tar)
+    for source, images in ((photos, 22), (tmp_path / "tars", len(tar))):
+        out, file = tmp_path / f"of-{source.name}", tmp_path / f"{source.name}.json"
+        words = "label", source, "--model", weights_file, "--out", out, "--json", file
+        done = command(*words)
+        assert f"warning: 3 of {images} images: 16-bit images whose highest value is" in done.err
+        assert f"are read as black, the first: {names[0]}; scale the values to" in done.err
+        found = json.loads(file.read_text())
+        assert (found["warned"], found["labeled"], found["failed"]) == (3, images, 0)
+        assert [one["image"] for one in found["warnings"]] == names
+        rows = manifest(out)
+        assert sorted(name for name in rows if rows[name]["warning"]) == names
+        assert f"warning: 3 of {images} images" in command(*words).err  # nothing is left to do
+
+
+def test_a_job_of_before_goes_on_without_warnings(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "sub" / "broken.jpg").unlink()
+    words = "label", photos, "--model", weights_file, "--out", tmp_path / "out"
+    assert command(*words).status == 0
+    for file in (tmp_path / "out" / "manifest").iterdir():
+        pq.write_table(pq.read_table(file).drop_columns("warning"), file)
+    done = command(*words)
+    assert (done.status, done.err) == (0, "")
+    assert "22 of 22 images labeled" in done.out
 
 
 def test_the_image_at_which_the_network_fails_is_named(

@@ -125,6 +125,8 @@ def label(
 
 def _print_report(found: Report, out: str) -> None:
     """What became of the job, for people."""
+    from briskseg.core.images import DARK_HINT
+
     if not found.shards:
         print("this part has nothing to do: there are fewer shards than parts")
         return
@@ -134,6 +136,13 @@ def _print_report(found: Report, out: str) -> None:
     if found.images_now:
         rate = found.images_now / found.seconds
         print(f"{found.images_now} in {found.seconds:.1f} s, {rate:.1f} images/s")
+    if found.warned:
+        image, warning = found.warned[0]
+        print(
+            f"warning: {found.warnings} of {found.images} images: {warning}, the first: {image}; "
+            f"{DARK_HINT}",
+            file=sys.stderr,
+        )
     if found.unsure:
         print(
             f"note: {found.unsure} have no confidence: {found.ran} gives labels alone there",

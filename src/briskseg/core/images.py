@@ -125,6 +125,15 @@ def dark_image(lowest: int, highest: int) -> str:
     return f"16-bit images whose highest value is {highest} of 65535 are read as black"
 
 
+def read_as_black(image_hwc: Array, path: Path, data: bytes | None = None) -> str:
+    """As `dark_image`, of one that `read_image` gave: its file is opened again only where all of it
+    is dark."""
+    if image_hwc.max() >= 1 << 4:
+        return ""
+    values = sixteen_bit_range(path, data)
+    return dark_image(*values) if values else ""
+
+
 DARK_HINT = "scale the values to the whole range, or save the images with 8 bits"
 
 

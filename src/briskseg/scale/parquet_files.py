@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from briskseg.core.errors import BriskError, needs
 
@@ -24,6 +24,7 @@ class Row:
     width, height in pixels. histogram: pixels of each class. confidence: the mean of the winning
     class's probability, None where the model gives labels alone. file: where its labels lie, from
     the output folder on, and `member`, their name in a tar. error: why there are none, else None.
+    warning: why they are worth little though there are some, else None.
     """
 
     image: str
@@ -35,6 +36,7 @@ class Row:
     file: str | None = None
     member: str | None = None
     error: str | None = None
+    warning: str | None = None
 
 
 _MANIFEST = pa.schema(
@@ -48,6 +50,7 @@ _MANIFEST = pa.schema(
         ("file", pa.string()),
         ("member", pa.string()),
         ("error", pa.string()),
+        ("warning", pa.string()),
     ]
 )
 _LABELS = pa.schema(
@@ -69,18 +72,28 @@ def write_manifest(path: Path, rows: Sequence[Row], facts: Mapping[str, Any]) ->
     pq.write_table(table.replace_schema_metadata(_metadata(facts)), path, compression="zstd")
 
 
-def read_outcomes(data: bytes, name: str) -> Iterator[tuple[str, str | None, float | None]]:
-    """Image, error and confidence of each row of a manifest. Raises BriskError for a file that is
+class Outcome(NamedTuple):
+    """Of a `Row`, what a report counts."""
+
+    image: str
+    error: str | None
+    confidence: float | None
+    warning: str | None
+
+
+def read_outcomes(data: bytes, name: str) -> list[Outcome]:
+    """The rows of a manifest; those of before had no warning. Raises BriskError for a file that is
     no manifest."""
     try:
-        columns = ["image", "error", "confidence"]
-        table = pq.read_table(io.BytesIO(data), columns=columns).to_pydict()
+        source = pq.ParquetFile(io.BytesIO(data))
+        columns = [column for column in Outcome._fields if column in source.schema_arrow.names]
+        rows = source.read(columns).to_pylist()
+        return [Outcome(**{"warning": None, **row}) for row in rows]
     except Exception as error:  # pyarrow has several
         raise BriskError(
             f"{name} cannot be read as a manifest ({error}); remove it, and give the same command "
             "again: its images are labeled again"
         ) from error
-    return zip(*(table[column] for column in columns), strict=True)
 
 
 class LabelsWriter:

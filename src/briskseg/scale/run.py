@@ -27,14 +27,15 @@ from briskseg.scale.sources import Shard, find_shards
 from briskseg.scale.storage import Storage, is_url, local_path, open_storage
 from briskseg.scale.workers import run_workers
 
-_KEPT_FAILURES = 1000  # in a report; the manifest has all
+_KEPT = 1000  # failures, and warnings, in a report; the manifest has all
 
 
 @dataclass
 class Report:
     """What became of a job, or of a part: shards and images in all, and done now; failures: images
     that could not be read; broken: tars that did not give all of theirs; failed: (image or tar,
-    reason) of the first of both; unsure: images without a confidence, though labeled."""
+    reason) of the first of both; unsure: images without a confidence, though labeled; warnings:
+    images whose labels are worth little, and warned: (image, warning) of the first."""
 
     ran: Ran
     shards: int = 0
@@ -44,15 +45,19 @@ class Report:
     failures: int = 0
     broken: int = 0
     unsure: int = 0
+    warnings: int = 0
     seconds: float = 0.0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    warned: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, done: Done, now: bool) -> None:
         self.images += done.images
         self.failures += len(done.failed)
         self.broken += len(done.broken)
         self.unsure += done.unsure
-        self.failed += (done.broken + done.failed)[: _KEPT_FAILURES - len(self.failed)]
+        self.warnings += len(done.warned)
+        self.failed += (done.broken + done.failed)[: _KEPT - len(self.failed)]
+        self.warned += done.warned[: _KEPT - len(self.warned)]
         self.shards_now += now
         self.images_now += done.images * now
 
@@ -70,6 +75,7 @@ class Report:
             "failed": self.failures,
             "broken_tars": self.broken,
             "without_confidence": self.unsure,
+            "warned": self.warnings,
             "done_before": {
                 "shards": self.shards - self.shards_now,
                 "images": self.images - self.images_now,
@@ -77,6 +83,7 @@ class Report:
             "seconds": self.seconds,
             "images_per_second": rate,
             "failures": [{"image": image, "error": error} for image, error in self.failed],
+            "warnings": [{"image": image, "warning": said} for image, said in self.warned],
         }
 
 
@@ -122,7 +129,8 @@ def label(
         for done in running:
             found.add(done, now=True)
             found.seconds = time.perf_counter() - started
-    found.failed.sort()  # in whichever order the shards became done
+    for told in (found.failed, found.warned):
+        told.sort()  # in whichever order the shards became done
     storage.finish()
     return found
 

@@ -20,7 +20,7 @@ from briskseg.core.files.limits import MAX_SHARD_MEMBERS, max_pixels
 from briskseg.core.files.pictures import most_bytes
 from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.files.tar_members import Member, TarMember, read_members
-from briskseg.core.images import IMAGE_SUFFIXES, read_image
+from briskseg.core.images import IMAGE_SUFFIXES, read_as_black, read_image
 from briskseg.core.parallel import pipelined
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image, Labels
@@ -29,7 +29,7 @@ from briskseg.runtime.backends.exported_backend import ExportedBackend
 from briskseg.runtime.load import open_file
 from briskseg.runtime.predictor import Predictor
 from briskseg.scale.outputs import OUTPUTS
-from briskseg.scale.parquet_files import Row, write_manifest
+from briskseg.scale.parquet_files import Outcome, Row, write_manifest
 from briskseg.scale.sources import Shard, distinct_targets, is_tar_name
 from briskseg.scale.storage import fetch, fetched, is_url, local_path, open_storage
 
@@ -56,35 +56,43 @@ class Work:
 @dataclass(frozen=True)
 class Done:
     """What became of a shard: its images, (image, reason) of those that failed, (tar, reason) of
-    one that does not give all of its own, and how many images are labeled without a confidence."""
+    one that does not give all of its own, how many images are labeled without a confidence, and
+    (image, warning) of those whose labels are worth little."""
 
     images: int
     failed: list[tuple[str, str]] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     unsure: int = 0
+    warned: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[str, str | None, float | None]]) -> Done:
-        """From the image, error and confidence of each row of a manifest."""
+    def of(cls, rows: Iterable[Outcome | Row]) -> Done:
+        """From the rows of a manifest."""
         images, unsure = 0, 0
         failed: list[tuple[str, str]] = []
         broken: list[tuple[str, str]] = []
-        for name, error, confidence in rows:
-            is_tar = is_tar_name(name)  # no image's name ends so
+        warned: list[tuple[str, str]] = []
+        for row in rows:
+            is_tar = is_tar_name(row.image)  # no image's name ends so
             images += not is_tar
-            unsure += error is None and confidence is None
-            if error is not None:
-                (broken if is_tar else failed).append((name, error))
-        return cls(images, failed, broken, unsure)
+            unsure += row.error is None and row.confidence is None
+            if row.error is not None:
+                (broken if is_tar else failed).append((row.image, row.error))
+            if row.warning is not None:
+                warned.append((row.image, row.warning))
+        return cls(images, failed, broken, unsure, warned)
+
+
+_Read = tuple[Image, str]
 
 
 class _Item(NamedTuple):
-    """An image of a shard. read: gives it, (H, W, 3), or raises DataError."""
+    """An image of a shard. read: gives it, (H, W, 3), and a warning or "", or raises DataError."""
 
     name: str
     source: str
     target: str
-    read: Callable[[], Image]
+    read: Callable[[], _Read]
 
 
 def manifest_name(shard: Shard) -> str:
@@ -107,7 +115,7 @@ def label_shard(work: Work, shard: Shard, note: Note = lambda images, done: None
             f"{error.filename or work.out} cannot be written: {error.strerror or error}; make "
             "room, and give the same command again to go on"
         ) from error
-    return Done.of((row.image, row.error, row.confidence) for row in rows)
+    return Done.of(rows)
 
 
 def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list[Row]:
@@ -119,12 +127,13 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
         note(len(items), 0)
         opened = OUTPUTS[work.to](storage, scratch, shard.name, facts)
 
-        def infer(found: tuple[_Item, Image | DataError]) -> _Labeled:
-            item, image = found
-            if isinstance(image, DataError):
-                return _Labeled(item, None, None, printable(str(image)))
+        def infer(found: tuple[_Item, _Read | DataError]) -> _Labeled:
+            item, read = found
+            if isinstance(read, DataError):
+                return _Labeled(item, None, None, error=printable(str(read)))
+            image, warning = read
             try:
-                return _Labeled(item, *predictor.with_confidence(image))
+                return _Labeled(item, *predictor.with_confidence(image), warning=warning or None)
             except WeightsError as error:
                 raise WeightsError(f"{printable(item.name)}: {error}") from None
 
@@ -148,7 +157,7 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
     return rows
 
 
-def _image_of(item: _Item) -> tuple[_Item, Image | DataError]:
+def _image_of(item: _Item) -> tuple[_Item, _Read | DataError]:
     try:
         for part in PurePosixPath(item.name).parts:
             check_file_name(Path(part))
@@ -162,11 +171,13 @@ class _Labeled(NamedTuple):
     labels_hw: Labels | None
     confidence: float | None
     error: str | None = None
+    warning: str | None = None
 
 
 def _row(labeled: _Labeled, classes: int) -> Row:
     item, labels_hw = labeled.item, labeled.labels_hw
-    row = Row(printable(item.name), printable(item.source), error=labeled.error)
+    name, source = printable(item.name), printable(item.source)
+    row = Row(name, source, error=labeled.error, warning=labeled.warning)
     if labels_hw is not None:
         row.height, row.width = labels_hw.shape
         counts = np.bincount(labels_hw.reshape(-1), minlength=classes)
@@ -238,25 +249,29 @@ def _images_in(archive: Path) -> tuple[list[Member], str]:
 def _broken(shard: Shard, reason: str) -> _Item:
     """What stands in the manifest for the images that a damaged tar does not give."""
 
-    def read() -> Image:
+    def read() -> _Read:
         raise DataError(reason)
 
     return _Item(Path(shard.tar).name, shard.tar, "", read)
 
 
-def _read(location: str) -> Image:
-    if not is_url(location):
-        return read_image(Path(location))
+def _read(location: str) -> _Read:
     try:
-        return read_image(Path(location), fetched(location, most_bytes(max_pixels())))
+        data = fetched(location, most_bytes(max_pixels())) if is_url(location) else None
+        return _read_file(Path(location), data)
     except DataError as error:  # a path has no "//"
         raise DataError(str(error).replace(str(Path(location)), location)) from None
 
 
-def _read_member(archive: Path, member: Member, shown: str) -> Image:
+def _read_member(archive: Path, member: Member, shown: str) -> _Read:
     try:
         if member.fault:
             raise DataError(f"{archive}: {printable(member.name)} {member.fault}")
-        return read_image(TarMember.of(archive, member))
+        return _read_file(TarMember.of(archive, member))
     except DataError as error:
         raise DataError(str(error).replace(str(archive), shown)) from None
+
+
+def _read_file(path: Path, data: bytes | None = None) -> _Read:
+    image = read_image(path, data)
+    return image, read_as_black(image, path, data)
