@@ -15,18 +15,25 @@ CASES ?= 20000
 TESTERS ?= 3
 BENCHMARKS := realtime decode augment training cityscapes
 
-.PHONY: demo test check browser web fuzz compat phone bench
+.PHONY: demo test check style types tests browser web fuzz compat phone bench
 
 demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
 
-test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+test: style
+	$(MAKE) --no-print-directory --jobs=2 types tests
 
-check: .venv/installed
+check: style types
+
+style: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/installed
 	$(BIN)/mypy
+
+tests: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 browser:
 	apt-get install --yes --no-install-recommends chromium

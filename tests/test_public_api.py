@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import NAMES
 
 import briskseg
+from briskseg.data.synthetic import draw_dataset
+
+torch = pytest.importorskip("torch")
 
 
 def test_the_public_names() -> None:
     assert briskseg.__all__ == [
+        "BriskError",
         "Predictor",
         "create_model",
         "decode_labels",
+        "evaluate",
         "list_models",
         "load",
         "load_published",
         "open_dataset",
+        "save",
     ]
     assert set(briskseg.__all__) <= set(dir(briskseg))
     for name in briskseg.__all__:
@@ -41,3 +51,114 @@ def test_from_a_data_set_to_labels(small_data: Path, weights_file: Path) -> None
     assert labels.max() < len(predictor.card.labels.names)
     logits = predictor.logits(image)
     np.testing.assert_array_equal(briskseg.decode_labels(logits, truth.shape), labels)
+
+
+def trained(classes: int) -> torch.nn.Module:
+    """As after one's own training: batch norms have seen images."""
+    net = briskseg.create_model("fast_scnn", classes)
+    with torch.no_grad():
+        net.train()(torch.rand(4, 3, 48, 64))
+    return net.eval()
+
+
+def test_a_network_of_ones_own_training_is_saved_and_every_door_takes_it(
+    small_data: Path, tmp_path: Path, command: Callable
+) -> None:
+    net, file = trained(3), tmp_path / "own.safetensors"
+    mean, std = (0.2, 0.3, 0.4), (0.5, 0.6, 0.7)
+    briskseg.save(net, file, NAMES, mean=mean, std=std)
+    predictor = briskseg.load(file, backend="torch")
+    assert predictor.card.labels.names == NAMES
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    plain = (torch.from_numpy(image).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    with torch.no_grad():
+        expected = net(plain.permute(2, 0, 1)[None])[0].numpy()
+    np.testing.assert_allclose(predictor.logits(image), expected, atol=1e-4 * expected.std())
+    scored = briskseg.evaluate(predictor, briskseg.open_dataset(small_data))
+    told = command("evaluate", file, "--data", small_data, "--backend", "torch", "--json", "-")
+    assert json.loads(told.out)["miou"] == pytest.approx(scored.miou)
+    again = predictor.network
+    assert again.expects.mean == mean
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    briskseg.save(again, file, NAMES, size=(24, 32))  # it knows how images are normalized
+    card = briskseg.load(file, backend="torch").card
+    assert (card.input.size, card.input.mean) == ((24, 32), mean)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"path": "own.pth"}, "own.pth: expected a file that ends in .safetensors"),
+        ({"names": NAMES[:2]}, "2 names for a network of 3 classes; give each class's"),
+        ({"mean": None}, "mean and std are not known of a network that came out of no file"),
+        ({"network": torch.nn.Conv2d(3, 3, 1)}, "the Conv2d has no name by which it could be"),
+        ({"names": ("a", "a", "b")}, "the class name 'a' twice"),
+    ],
+)
+def test_what_cannot_be_saved_is_a_sentence(change: dict, told: str, tmp_path: Path) -> None:
+    given = {"network": briskseg.create_model("fast_scnn", 3), "path": "own.safetensors"}
+    given |= {"names": NAMES, "mean": (0, 0, 0), "std": (1, 1, 1), **change}
+    path = tmp_path / given.pop("path")
+    with pytest.raises(briskseg.BriskError, match=re.escape(told)):
+        briskseg.save(path=path, **given)
+    assert not path.exists()
+
+
+def test_tensors_without_a_card_are_told_how_to_get_one(tmp_path: Path) -> None:
+    torch.save(briskseg.create_model("fast_scnn", 3).state_dict(), tmp_path / "own.pth")
+    with pytest.raises(briskseg.BriskError, match=r"of fast_scnn as it is here.*briskseg\.save\("):
+        briskseg.load_published(tmp_path / "own.pth")
+
+
+def test_loading_draws_no_random_number(weights_file: Path, tmp_path: Path) -> None:
+    torch.save(briskseg.create_model("erfnet", 19).state_dict(), tmp_path / "erfnet.pth")
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    briskseg.load(weights_file, backend="torch")
+    net = briskseg.load_published(tmp_path / "erfnet.pth")
+    assert torch.equal(torch.rand(3), expected)
+    assert net.expects.std == (1, 1, 1)  # as the official code
+
+
+def test_an_encoder_from_python(tmp_path: Path) -> None:
+    other = briskseg.create_model("lite_seg", 5)
+    briskseg.save(other, tmp_path / "other.safetensors", list("abcde"), mean=(0,) * 3, std=(1,) * 3)
+    net = briskseg.create_model("lite_seg", 3)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert net.load_encoder(tmp_path / "other.safetensors") == "EfficientNet-Lite0"
+    for name, tensor in net.state_dict().items():
+        expected = (other.state_dict() if name.startswith("encoder.") else before)[name]
+        assert torch.equal(tensor, expected), name
+    with pytest.raises(briskseg.BriskError, match="is not there"):
+        net.load_encoder("nowhere.pth")
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5.5, 3), (5,), 7, "ab", (2, 3, 4)])
+def test_an_impossible_size_is_a_sentence(size: object, weights_file: Path) -> None:
+    predictor = briskseg.load(weights_file, backend="torch")
+    image = np.zeros((8, 8, 3), np.uint8)
+    for ask in (predictor.logits, predictor.labels_at):
+        with pytest.raises(briskseg.BriskError, match=r"the size is .*expected \(height, width\)"):
+            ask(image, size)
+    assert predictor.logits(image, np.array([4, 6])).shape[1:] == (4, 6)
+
+
+def test_wrong_arguments_are_sentences(weights_file: Path, small_data: Path) -> None:
+    predictor, data = briskseg.load(weights_file, backend="torch"), str(small_data)
+    with pytest.raises(briskseg.BriskError, match="found Predictor and str; make them with"):
+        briskseg.evaluate(predictor, data)
+    with pytest.raises(briskseg.BriskError, match="threads is '2', expected a whole number"):
+        briskseg.load(weights_file, threads="2")
+    with pytest.raises(briskseg.BriskError, match="unlabeled is 'Background'; did you mean 'back"):
+        briskseg.open_dataset(data, unlabeled="Background")
+    with pytest.raises(briskseg.BriskError, match="holds no torch network; load it with backend="):
+        _ = briskseg.load("fast-scnn-camvid11", backend="onnx").network
+
+
+def test_a_data_set_is_shown_in_few_words(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "a", train=2, val=2, size_hw=(32, 32), seed=1)
+    draw_dataset(tmp_path / "b", train=12, val=9, size_hw=(32, 32), seed=1)
+    shown = [repr(briskseg.open_dataset(tmp_path / name)) for name in "ab"]
+    assert len(shown[0]) == len(shown[1]) < 3000

@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from briskseg.core.errors import BriskError
     from briskseg.data import open_dataset
-    from briskseg.models import create_model, list_models, load_published
+    from briskseg.evaluation.accuracy import evaluate
+    from briskseg.models import create_model, list_models, load_published, save
     from briskseg.runtime.decode import decode_labels
     from briskseg.runtime.load import load
     from briskseg.runtime.predictor import Predictor
@@ -19,23 +21,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BriskError",
     "Predictor",
     "create_model",
     "decode_labels",
+    "evaluate",
     "list_models",
     "load",
     "load_published",
     "open_dataset",
+    "save",
 ]
 
 _HOMES = {
+    "BriskError": "briskseg.core.errors",
     "Predictor": "briskseg.runtime.predictor",
     "create_model": "briskseg.models",
     "decode_labels": "briskseg.runtime.decode",
+    "evaluate": "briskseg.evaluation.accuracy",
     "list_models": "briskseg.models",
     "load": "briskseg.runtime.load",
     "load_published": "briskseg.models",
     "open_dataset": "briskseg.data",
+    "save": "briskseg.models",
 }
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.conftest import draw_weights
+from tests.conftest import NAMES, draw_weights
 
-CLASSES = 5
+CLASSES = len(NAMES)
 
 
 class Case(NamedTuple):

@@ -116,6 +116,15 @@ def test_the_number_of_classes_comes_from_the_file(published, tmp_path):
     assert briskseg.load_published(tmp_path / "weights.pth").classes == 20
 
 
+def test_two_classes_by_a_threshold_are_refused(published, tmp_path):
+    """As one class, which every pixel would be."""
+    weights = published("erfnet_mmseg").weights()
+    path = tmp_path / "weights.pth"
+    torch.save({n: w[:1] if w.shape[:1] == (19,) else w for n, w in weights.items()}, path)
+    with pytest.raises(RequestError, match=r"gives one number a pixel, .* with out_channels=2$"):
+        briskseg.load_published(path)
+
+
 def test_a_file_that_nearly_fits_is_refused_with_what_differs(published, tmp_path):
     weights = published("fast_scnn_tramac").weights()
     del weights["classifier.conv.1.weight"]

@@ -83,7 +83,7 @@ class Dataset:
     kind: str
     root: Path
     labels: LabelSet
-    splits: Mapping[str, tuple[Pair, ...]]
+    splits: Mapping[str, tuple[Pair, ...]] = field(repr=False)
     lists: tuple[Path, ...] = field(default=(), kw_only=True)
     beside: tuple[Path, ...] = field(default=(), kw_only=True)
     unlisted: tuple[Path, ...] = field(default=(), kw_only=True, repr=False)
@@ -135,7 +135,8 @@ class Dataset:
         return (pair.label,)
 
     def read_image(self, pair: Pair) -> Image:
-        """The image, (H, W, 3) uint8 RGB, upright. Raises DataError naming a damaged file."""
+        """The image, (H, W, 3) uint8 RGB, upright; of 16 bits the high byte, so that one which uses
+        few of them is black (`briskseg check` says so). Raises DataError naming a damaged file."""
         return read_image(pair.image, self.embedded_image(pair))
 
     def embedded_image(self, pair: Pair) -> bytes | None:

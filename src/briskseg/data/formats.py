@@ -9,8 +9,9 @@ import os
 import shutil
 from pathlib import Path
 from shlex import quote
+from typing import get_args
 
-from briskseg.core.errors import DataError, RequestError
+from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import (
@@ -69,8 +70,9 @@ def open_dataset(
     unlabeled: what a pixel in no shape is, where labels are shapes: of the class `background`, or
     ignored.
 
-    Raises RequestError when the folder is missing, of no known layout, or has not the class set;
-    DataError when an image or a label file has no counterpart, or there is no pair at all.
+    Raises RequestError when the folder is missing, of no known layout, or has not the class set, or
+    for another `unlabeled`; DataError when an image or a label file has no counterpart, or there is
+    no pair at all.
     """
     dataset, unmatched = find_dataset(root, classes, seed, progress, unlabeled)
     if unmatched:
@@ -95,6 +97,8 @@ def find_dataset(
     unlabeled: Unlabeled = "background",
 ) -> Found:
     """As `open_dataset`, but files without counterpart are returned and not an error."""
+    if unlabeled not in (known := get_args(Unlabeled)):
+        raise RequestError(f"unlabeled is {unlabeled!r}; {nearest(str(unlabeled), known)}")
     path = Path(root)
     if path == Path(STREETS.name) and not path.exists():
         path = _drawn_streets(progress)

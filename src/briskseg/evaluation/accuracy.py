@@ -66,7 +66,7 @@ class Evaluation:
 
     confusion: ConfusionMatrix
     names: tuple[str, ...]
-    per_image: tuple[ImageScore, ...]
+    per_image: tuple[ImageScore, ...] = field(repr=False)
     network: str
     dataset: str
     split: str
@@ -128,8 +128,9 @@ def evaluate(
 
     With one scale of 1 and no flip each image goes through `predictor(image)`, which is what a user
     gets. Otherwise the image is also seen at the other `scales` (of the size the network takes),
-    each one mirrored too with `flip`; the softmax probabilities, resized to the label's size, are
-    averaged, as MMSegmentation does. A `WindowPredictor` sees each of these through its windows.
+    each one mirrored too with `flip`; the softmax probabilities of the logits, resized to the
+    label's size before, are averaged, as MMSegmentation does. A `WindowPredictor` sees each of
+    these through its windows.
     label_size: (height, width) that labels are resized to with nearest neighbor, and predicted at,
     as the official ERFNet code does with 512x1024. Such scores do not compare with others.
     A benchmark's own scores are counted too where the data set has them. While an image is scored
@@ -137,6 +138,12 @@ def evaluate(
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
     scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
+    if not isinstance(dataset, Dataset) or not isinstance(predictor, Predictor):
+        found = f"{type(predictor).__name__} and {type(dataset).__name__}"
+        raise RequestError(
+            f"evaluate takes a predictor and a data set, found {found}; make them with "
+            "briskseg.load(MODEL) and briskseg.open_dataset(DIR)"
+        )
     dataset = dataset.of_classes(predictor.card.labels.names)
     check_classes(predictor.card.labels.names, dataset)
     check_scales(scales)

@@ -30,8 +30,8 @@ def labels_of_views(
     """Labels (H, W) of the image, of its own size or of `size_hw`.
 
     scales: of the size the network takes, at which the image is seen; flip: mirrored too. Seen once
-    at scale 1 they are those of `predictor(image_hwc)`. Otherwise the softmax probabilities,
-    resized to the labels' size, are added up over the views.
+    at scale 1 they are those of `predictor(image_hwc)`. Otherwise the logits are resized to the
+    labels' size, and their softmax probabilities added up over the views.
     """
     height, width = image_hwc.shape[:2]
     wanted_hw = size_hw or (height, width)

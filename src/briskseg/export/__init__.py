@@ -82,9 +82,9 @@ def refuse_int8_of(to: str) -> None:
 
 
 def export(
-    model: Path,
+    model: str | Path,
     to: str,
-    out: Path | None = None,
+    out: str | Path | None = None,
     size_hw: tuple[int, int] | None = None,
     images: Sequence[Image] = (),
     int8: Int8 | None = None,
@@ -106,6 +106,7 @@ def export(
     """
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
+    model, out = Path(model), None if out is None else Path(out)
     chosen = FORMATS[to]
     from briskseg.runtime.model_files import default_name, find_weights, is_exported, model_name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import ModuleType
@@ -154,11 +154,13 @@ def list_models() -> list[str]:
 
 
 def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
-    """A network with fresh weights, whose `forward` gives logits (N,classes,H,W) at full size.
+    """A network whose `forward` gives logits (N,classes,H,W) float, at full size, of normalized RGB
+    images (N,3,H,W) float, of any H, W >= 1. Its weights are drawn by torch's random numbers.
 
-    The options are the network's own, described in its class; `net.options` keeps all of them, for
-    the card. Raises RequestError on an unknown name or option, an option's impossible value, and a
-    number of classes that is not from 1 to 255; MissingExtraError without torch.
+    The options are the network's own, which `help(type(net))` describes; `net.options` keeps all of
+    them. `net.load_encoder` begins with a pretrained encoder. Raises RequestError on an unknown
+    name or option, an option's impossible value, and a number of classes that is not from 1 to 255;
+    MissingExtraError without torch.
     """
     if name not in MODELS:
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
@@ -195,14 +197,39 @@ def load_published(path: str | Path) -> Network:
     """A published network with the weights of a file, in eval mode, on the CPU.
 
     Recognizes the layouts in `briskseg.models.weights.layouts` by names and shapes. The network
-    gives the published one's logits for images that are normalized as there (the layout's `mean`
-    and `std`); all classes of the file are kept. Raises
-    RequestError if there is no such file, WeightsError if it is damaged or nothing known,
-    MissingExtraError without torch.
+    gives the published one's logits for RGB images (N,3,H,W) that are normalized as there, which
+    `net.expects` says: (image / 255 - mean) / std. All classes of the file are kept. Raises
+    RequestError if there is no such file or it has two classes by a threshold, WeightsError if it
+    is damaged or nothing known, MissingExtraError without torch.
     """
     published = _import("weights.published", "reading published weights")
     net: Network = published.load_published(path)
     return net
+
+
+def save(
+    network: Network,
+    path: str | Path,
+    names: Sequence[str],
+    *,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Write a network that one's own program trained as a weights file, a .safetensors with a card,
+    which `load`, `evaluate` and every verb of the command line take.
+
+    network: of `create_model` or `load_published`. names: of the classes, in the order of its
+    logits. mean, std: by which images were normalized, RGB, in units of [0, 1]; by default what
+    `network.expects` says. size: (height, width) in pixels to which images are resized before it
+    sees them; by default they stay as they are.
+    A file that is there is replaced. Raises RequestError for another kind of file, a network that
+    is not named, names that are not as many as its classes, and an unknown normalization;
+    WeightsError for weights that are not finite, or where the file cannot be written.
+    """
+    _import("weights.own_file", "saving a network").save(
+        network, path, names, mean=mean, std=std, size=size
+    )
 
 
 def _import(module: str, purpose: str) -> ModuleType:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError
 
 
@@ -40,10 +42,13 @@ class Network(nn.Module, ABC):
 
     `classes` is the number of channels of its logits; `options` are the keyword arguments it was
     built with, defaults included, and `name`, which `create_model` sets, is its name there, so that
-    `create_model(net.name, net.classes, **net.options)` builds the same network.
+    `create_model(net.name, net.classes, **net.options)` builds the same network. `expects` says, of
+    weights that came out of a file, how images are normalized for them: the network sees
+    (image / 255 - mean) / std of RGB images.
     """
 
     name: str = ""
+    expects: InputCard | None = None
     classes: int
     options: dict[str, bool | int | float | str]
 
@@ -78,6 +83,20 @@ class Network(nn.Module, ABC):
     def export_form(self) -> ExportForm:
         """What a device runs. It shares no tensor with the network, which stays as it is."""
         return ExportForm(self)
+
+    def load_encoder(self, source: str | Path) -> str:
+        """Let the encoder begin with what it learned elsewhere; whose it was is returned.
+
+        source: a file of its authors or a weights file of ours; for lite_seg also the name of an
+        installed package's ImageNet weights, efficientnet-lite0, -lite1 or -lite2 (images are
+        normalized by a mean of 127 / 255 and a std of 128 / 255 then). Nothing else changes.
+        Raises RequestError where there is no such file or the network takes no encoder,
+        WeightsError where the file is damaged or does not fit, MissingExtraError without the
+        package; the network is as it was then.
+        """
+        from briskseg.models.encoders import encoder_file
+
+        return encoder_file.load_encoder(self, encoder_file.find_encoder(str(source)))
 
     @property
     def class_bias(self) -> nn.Parameter:

@@ -39,7 +39,8 @@ HEAD_WIDTH = 256
 
 
 class SegFormerB0(Network):
-    """Options: `variant`; `drop_path`, the probability with which the last block is skipped in
+    """Options: `variant`, "nvlabs", "mmsegmentation" or "transformers", whose code it equals;
+    `drop_path`, the probability with which the last block is skipped in
     training, of those before evenly less; `dropout` of channels before the last layer."""
 
     last = "head.classifier"

@@ -19,9 +19,11 @@ def load(
 
     Exported files that lie beside the weights, were made of them and take images of the same size
     are candidates too; the predictor's `ran` says what was taken.
-    backend: one of BACKENDS, or "auto": of the files and the backends that are installed the
-    fastest whose labels are right on this machine, measured once and remembered in the user's cache
-    folder. threads: how many CPU threads the backend may use; None has that measured too. callers:
+    backend: a name (torch, onnx, openvino, openvino-bf16, litert, ncnn), or "auto": of the files
+    and the backends that are installed the fastest whose labels are right on this machine, measured
+    once and remembered in the user's cache folder. It may compute in bf16 or int8; for float32 and
+    the same on every machine name one. threads: how many CPU threads the backend may use, of torch
+    in the whole process; None has that measured too. callers:
     how many threads will call the predictor at once: OpenVINO, ncnn and torch then divide the CPU
     threads among them, which get more done together, and each waits longer; ONNX Runtime's share
     them anyway, and LiteRT's wait for each other.
@@ -30,8 +32,8 @@ def load(
     """
     check_backend(backend)
     for name, number in (("threads", threads), ("callers", callers)):
-        if number is not None and number < 1:
-            raise RequestError(f"{name} is {number}, expected at least 1")
+        if number is not None and not (isinstance(number, int) and number >= 1):
+            raise RequestError(f"{name} is {number!r}, expected a whole number of at least 1")
     config = autotune(find_files(Path(path), backend), backend, threads)
     return open_file(config.file, config.backend, config.threads, callers)
 

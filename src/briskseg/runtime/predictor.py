@@ -6,9 +6,10 @@ scored is what is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Predictor:
     It keeps nothing between calls, so several threads may call one predictor at once; `callers`
     of `briskseg.load` says what a backend then does with its own threads.
 
+    `card` says what the file does: `card.labels.names` what the numbers mean, `card.input` how
+    images are resized and normalized, `card.scores`, `card.training`. `backend` computes.
     `on_stage_end` is called with "resize", "inference" and "decode" as each of these ends, so that
     whoever sets it times what runs. `ran` says what computes: the file, backend and precision.
     """
@@ -54,6 +57,17 @@ class Predictor:
         self._enlargement = self._coarse.enlargement if self._coarse else Enlargement(None)
         self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
+    @property
+    def network(self) -> Any:
+        """The torch network that computes (`briskseg.models.network.Network`), to train on or to
+        look into: in eval mode, and the predictor's own; of a predictor that was loaded with
+        `backend="torch"`. Raises RequestError of another."""
+        if not hasattr(self.backend, "network"):
+            raise RequestError(
+                f"{self.ran} holds no torch network; load it with backend='torch', from weights"
+            )
+        return self.backend.network
+
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""
         return self.labels_at(image_hwc, checked_size(image_hwc))
@@ -62,8 +76,10 @@ class Predictor:
         """As a call, but labels of `size_hw`.
 
         The image is resized to the card's `input.size`, where it names one; the logits, at the size
-        at which the network computes them, are resized bilinearly to `size_hw`, in one step.
+        at which the network computes them, are resized bilinearly to `size_hw`, (height, width) in
+        pixels, in one step. Raises RequestError for what is no image or no size.
         """
+        size_hw = _whole_size(size_hw)
         found, seen_hw = self._found(image_hwc, size_hw)
         return self._decoded(found, seen_hw, size_hw)
 
@@ -109,11 +125,14 @@ class Predictor:
         return labels_hw
 
     def logits(self, image_hwc: Image, size_hw: tuple[int, int] | None = None) -> Logits:
-        """Logits (C, h, w) float32 of the image (H, W, 3) uint8 RGB, resized to `size_hw` first.
+        """Logits (C, h, w) float32 of the image (H, W, 3) uint8 RGB, resized to `size_hw` first;
+        as exactly as `ran.precision` says.
 
-        Without `size_hw` the image is resized to the card's `input.size`, or stays as it is where
-        the card names none. Raises RequestError for what is not such an image.
+        Without `size_hw`, (height, width) in pixels, the image is resized to the card's
+        `input.size`, or stays as it is where the card names none. Raises RequestError for what is
+        no such image or no size.
         """
+        size_hw = None if size_hw is None else _whole_size(size_hw)
         image_hwc, _ = self._resized(image_hwc, size_hw)
         logits_chw = self.backend.infer(image_hwc)
         self.on_stage_end("inference")
@@ -129,6 +148,17 @@ class Predictor:
             image_hwc = resize_image(image_hwc, wanted_hw)
         self.on_stage_end("resize")
         return image_hwc, wanted_hw
+
+
+def _whole_size(size_hw: Sequence[int]) -> tuple[int, int]:
+    """A (height, width) in pixels; RequestError for what is none."""
+    try:
+        height, width = map(operator.index, size_hw)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise RequestError(f"the size is {size_hw!r}, expected (height, width) in whole pixels")
+    return height, width
 
 
 def checked_size(image_hwc: object) -> tuple[int, int]:

@@ -14,8 +14,6 @@ from briskseg.core.card import Card, load_weights
 from briskseg.core.errors import BriskError, RequestError, WeightsError, nearest
 from briskseg.data import Dataset
 from briskseg.models import create_model
-from briskseg.models.encoders.efficientnet_lite import PRETRAINED, pretrained_file
-from briskseg.models.encoders.encoder_file import load_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.comparison import check_finite, differences, shapes_of
 from briskseg.recipe import Recipe
@@ -33,7 +31,7 @@ def begin_network(recipe: Recipe, dataset: Dataset, session: RunSession, is_new:
     network = create_model(recipe.model.name, len(dataset.labels.names), **recipe.model.options)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.model.encoder is not None and is_new:
-        taken = load_encoder(network, _find_encoder(recipe.model.encoder))
+        taken = network.load_encoder(_encoder_of_run(recipe.model.encoder))
         session.say(f"begins with a pretrained encoder: {taken}")
     # both refuse what fits nothing
     parameter_factors(recipe.training.optimizer, network)
@@ -150,14 +148,12 @@ def _misfit(found: str, card: Card, network: Network) -> BriskError:
     return RequestError(f"{found}; train the variant that the file holds: add {words}")
 
 
-def _find_encoder(name: str) -> Path:
-    """The file that `model.encoder` means: itself, a run folder's encoder or whole network, or that
-    of an installed package."""
-    if name in PRETRAINED:
-        return pretrained_file(name)
+def _encoder_of_run(name: str) -> str | Path:
+    """What `model.encoder` means to `Network.load_encoder`: of a run folder its encoder or whole
+    network."""
     path = Path(name)
     if not path.is_dir():
-        return path
+        return name
     folder = RunFolder(path)
     for file in (folder.encoder, folder.weights):
         if file.is_file():

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.models.encoders.efficientnet_lite import EfficientNetLite
+from briskseg.models.encoders.efficientnet_lite import PRETRAINED, EfficientNetLite, pretrained_file
 from briskseg.models.encoders.erfnet_encoder import load_erfnet_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
@@ -80,6 +80,12 @@ class _Place(NamedTuple):
         part = held.chunk(self.parts)[self.part] if self.parts > 1 else held
         fits = part.shape == like.shape or same_numbers(tuple(like.shape), tuple(part.shape))
         return part.reshape(like.shape) if fits else None
+
+
+def find_encoder(name: str) -> Path:
+    """The file that a recipe's `model.encoder` means: itself, or that of an installed package.
+    Raises as `pretrained_file`."""
+    return pretrained_file(name) if name in PRETRAINED else Path(name)
 
 
 def load_encoder(network: Network, path: str | Path) -> str:

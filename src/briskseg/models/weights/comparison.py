@@ -15,7 +15,7 @@ from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.safe_names import printable
 from briskseg.core.types import Array
 from briskseg.core.wording import counted
-from briskseg.models import create_model
+from briskseg.models import Options, create_model
 from briskseg.models.network import Network
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -77,7 +77,7 @@ def network_of(card: NetworkCard, found: Shapes, path: Path, again: str) -> Netw
     """The network that the card in `path` names, with fresh weights, where the file's tensors are
     its own; else WeightsError. again: how the file is made again."""
     try:
-        network = create_model(card.name, card.classes, **card.options)
+        network = fresh_network(card.name, card.classes, card.options)
     except RequestError as error:
         raise WeightsError(
             f"{path}: its card names a network that cannot be built: {error}"
@@ -88,6 +88,13 @@ def network_of(card: NetworkCard, found: Shapes, path: Path, again: str) -> Netw
             f"names: {mismatch}; {again}"
         )
     return network
+
+
+def fresh_network(name: str, classes: int, options: Options) -> Network:
+    """As `create_model`, for weights out of a file: the random numbers of the process go on as if
+    nothing had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        return create_model(name, classes, **options)
 
 
 def shapes_of(tensors: Mapping[str, Tensor | Array]) -> dict[str, tuple[int, ...]]:

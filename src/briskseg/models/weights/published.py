@@ -17,6 +17,7 @@ from shlex import quote
 import torch
 from torch import Tensor
 
+from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.wording import counted
 from briskseg.models import MODELS, create_model
@@ -29,6 +30,7 @@ from briskseg.models.weights.comparison import (
     check_finite,
     differences,
     first_names,
+    fresh_network,
     length,
     same_numbers,
     shapes_of,
@@ -58,7 +60,8 @@ def load_published(path: str | Path) -> Network:
 def recognize(shapes: Shapes, path: Path) -> Comparison:
     """The layout that a file's names and shapes are. `path` is named in the WeightsError raised
     where there is none, with the nearest layout and what differs from it, and in the RequestError
-    where the file holds a pretrained encoder and no network for segmentation."""
+    where the file holds a pretrained encoder and no network for segmentation, or one that tells two
+    classes by a threshold."""
     forms = unprefixed(shapes)
     comparisons = []
     for prefix, form in forms.items():
@@ -67,9 +70,16 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
         comparisons += [replace(compare(name, form), prefix=prefix) for name in likely or LAYOUTS]
     best = min(comparisons, key=lambda comparison: len(comparison.differences))
     if not best.differences:
+        if best.classes == 1:
+            raise RequestError(
+                f"{path} ({best.layout.title}) gives one number a pixel, which a threshold makes "
+                "two classes (MMSegmentation's out_channels=1), expected one for each class; train "
+                "it with out_channels=2"
+            )
         return best
     for form in forms.values():
         _refuse_encoder(form, path)
+    _refuse_own(shapes, path)
     if best.differences.are_of_another_network:
         titles = (MODELS[layout.network].title for layout in LAYOUTS.values())
         known = "; ".join(dict.fromkeys(titles))
@@ -81,6 +91,18 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
         f"{path} is nearest to the layout '{best.name}' ({best.layout.title}) with {best.classes} "
         f"classes, but {best.differences}; load a file whose tensors all fit"
     )
+
+
+def _refuse_own(shapes: Shapes, path: Path) -> None:
+    """Raises if the tensors are those of a network here, saved without a card."""
+    for name in MODELS:
+        with torch.device("meta"):  # names without memory
+            network = create_model(name, 19)
+        if f"{network.last}.weight" in shapes and shapes.keys() <= network.state_dict().keys():
+            raise RequestError(
+                f"{path} holds the tensors of {name} as it is here, and not what its classes are; "
+                "write them with briskseg.save(network, FILE, names, mean=, std=)"
+            )
 
 
 def _refuse_encoder(shapes: Shapes, path: Path) -> None:
@@ -128,7 +150,8 @@ def _published_shapes(name: str, classes: int) -> Shapes:
 def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Network:
     """The network of a recognized layout with a file's weights, in eval mode."""
     layout = found.layout
-    net = create_model(layout.network, found.classes, **layout.options)
+    net = fresh_network(layout.network, found.classes, layout.options)
+    net.expects = InputCard(mean=layout.mean, std=layout.std)
     weights = {}
     for ours, fresh in net.state_dict().items():
         theirs, part, parts = layout.published_part(ours)

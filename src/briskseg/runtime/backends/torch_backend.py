@@ -55,6 +55,7 @@ class TorchBackend:
         network = network_of(card.network, shapes_of(tensors), path, again)
         read = {name: torch.from_numpy(array) for name, array in tensors.items()}
         network.load_state_dict(network.state_dict() | read)
+        network.expects = card.input
         if threads is not None or callers > 1:
             torch.set_num_threads(max(1, (threads or available_threads()) // callers))
         return cls(network, card.input, device), card
