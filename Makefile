@@ -1,6 +1,6 @@
 # make demo    the whole way on drawn streets, in a few minutes, from nothing but Python and make;
 #              goes on where it was interrupted
-# make test    style, types and every test
+# make test    style, then types (make types) and every test (make tests) side by side
 # make browser Chromium from Debian, by apt-get: without it the tests of pages skip
 # make web     ONNX Runtime Web by npm, for pages: fetched on installing where npm is there
 # make fuzz    hostile files, 20,000 for every place where files come in (CASES=N for others)
@@ -21,7 +21,7 @@ demo: .venv/installed
 	$(BIN)/briskseg demo --out demo
 
 test: style
-	$(MAKE) --no-print-directory --jobs=2 types tests
+	$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2) types tests
 
 check: style types
 

@@ -80,35 +80,89 @@ def test_a_network_of_ones_own_training_is_saved_and_every_door_takes_it(
     again = predictor.network
     assert again.expects.mean == mean
     for name, tensor in net.state_dict().items():
-        assert torch.equal(again.state_dict()[name], tensor), name
+        assert torch.equal(again.state_dict()[name].cpu(), tensor), name
     briskseg.save(again, file, NAMES, size=(24, 32))  # it knows how images are normalized
-    card = briskseg.load(file, backend="torch").card
-    assert (card.input.size, card.input.mean) == ((24, 32), mean)
+    briskseg.save(briskseg.load(file, backend="torch").network, file, NAMES)  # and resized
+    expects = briskseg.load(file, backend="torch").card.input
+    assert (expects.size, expects.mean, expects.std) == ((24, 32), mean, std)
+
+
+def with_nan() -> torch.nn.Module:
+    net = briskseg.create_model("fast_scnn", 3)
+    with torch.no_grad():
+        net.class_bias[1] = float("nan")
+    return net
+
+
+def with_another_head() -> torch.nn.Module:
+    net = briskseg.create_model("fast_scnn", 3)
+    net.set_submodule(net.last, torch.nn.Conv2d(128, 7, 1))
+    return net
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"path": "own.pth"}, "own.pth: expected a file that ends in .safetensors"),
-        ({"names": NAMES[:2]}, "2 names for a network of 3 classes; give each class's"),
-        ({"mean": None}, "mean and std are not known of a network that came out of no file"),
-        ({"network": torch.nn.Conv2d(3, 3, 1)}, "the Conv2d has no name by which it could be"),
+        ({"names": NAMES[:2]}, "names are sky, road, expected 3 texts"),
+        ({"names": "abc"}, "names are abc, expected 3 texts"),
+        ({"names": range(3)}, "names are 0, 1, 2, expected 3 texts"),
         ({"names": ("a", "a", "b")}, "the class name 'a' twice"),
+        ({"mean": None}, "mean and std are not known of a network that came out of no file"),
+        ({"mean": 0.5}, "mean=0.5, std=(1, 1, 1), size=None: expected three numbers"),
+        ({"std": (0, 1, 1)}, "std=(0, 1, 1), size=None: expected three numbers"),
+        ({"size": (0, 4)}, "size=(0, 4): expected three numbers"),
+        ({"network": torch.nn.Conv2d(3, 3, 1)}, "the network is a Conv2d, expected one that"),
+        ({"network": with_nan}, "'classifier.3.bias' holds values that are not finite"),
+        ({"network": with_another_head}, "is not the fast_scnn with 3 classes that its card names"),
     ],
 )
 def test_what_cannot_be_saved_is_a_sentence(change: dict, told: str, tmp_path: Path) -> None:
-    given = {"network": briskseg.create_model("fast_scnn", 3), "path": "own.safetensors"}
+    given = {"network": lambda: briskseg.create_model("fast_scnn", 3), "path": "own.safetensors"}
     given |= {"names": NAMES, "mean": (0, 0, 0), "std": (1, 1, 1), **change}
-    path = tmp_path / given.pop("path")
+    path, network = tmp_path / given.pop("path"), given.pop("network")
+    network = network if isinstance(network, torch.nn.Module) else network()
     with pytest.raises(briskseg.BriskError, match=re.escape(told)):
-        briskseg.save(path=path, **given)
+        briskseg.save(network, path, **given)
     assert not path.exists()
 
 
-def test_tensors_without_a_card_are_told_how_to_get_one(tmp_path: Path) -> None:
-    torch.save(briskseg.create_model("fast_scnn", 3).state_dict(), tmp_path / "own.pth")
+def test_arrays_and_halved_weights_are_saved(tmp_path: Path) -> None:
+    net, file = briskseg.create_model("fast_scnn", 3).bfloat16(), tmp_path / "own.safetensors"
+    briskseg.save(net, file, NAMES, mean=np.zeros(3), std=torch.ones(3), size=np.array([24, 32]))
+    found = briskseg.load(file, backend="torch")
+    assert (found.card.input.size, found.card.input.std) == ((24, 32), (1, 1, 1))
+    assert torch.equal(found.network.class_bias.cpu(), net.class_bias.float())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_tensors_without_a_card_are_told_how_to_get_one(prefix: str, tmp_path: Path) -> None:
+    tensors = briskseg.create_model("fast_scnn", 3).state_dict()
+    torch.save({prefix + name: tensor for name, tensor in tensors.items()}, tmp_path / "own.pth")
     with pytest.raises(briskseg.BriskError, match=r"of fast_scnn as it is here.*briskseg\.save\("):
         briskseg.load_published(tmp_path / "own.pth")
+
+
+def test_of_a_published_file_that_is_damaged_the_damage_is_told(tmp_path: Path) -> None:
+    """ERFNet's authors name tensors as we do."""
+    tensors = briskseg.create_model("erfnet", 19).state_dict()
+    del tensors["encoder.layers.0.bn.weight"]
+    torch.save(tensors, tmp_path / "erfnet.pth")
+    with pytest.raises(briskseg.BriskError, match=r"1 missing \(encoder\.layers\.0\.bn\.weight\)"):
+        briskseg.load_published(tmp_path / "erfnet.pth")
+
+
+def test_options_of_a_strangers_card_are_no_other_arguments(tmp_path: Path) -> None:
+    net, file = briskseg.create_model("fast_scnn", 3), tmp_path / "own.safetensors"
+    briskseg.save(net, file, NAMES, mean=(0, 0, 0), std=(1, 1, 1))
+    content = file.read_bytes()
+    for option in (b"name", b"classes"):
+        bad = content.replace(b'\\"variant\\":', b'\\"' + option.ljust(7) + b'\\":')
+        bad = bad.replace(option.ljust(7) + b'\\":', option + b'\\":' + b" " * (7 - len(option)))
+        assert bad != content
+        file.write_bytes(bad)
+        with pytest.raises(briskseg.BriskError, match="is no option of a network"):
+            briskseg.load(file, backend="torch")
 
 
 def test_loading_draws_no_random_number(weights_file: Path, tmp_path: Path) -> None:

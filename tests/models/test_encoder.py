@@ -171,8 +171,8 @@ def test_values_that_are_not_finite_are_refused(whole, tmp_path):
 
 def test_a_network_without_a_published_encoder_is_a_wrong_request(official):
     assert refused(official, RequestError, "fast_scnn").startswith(
-        f"fast_scnn takes no pretrained encoder from a file, found model.encoder={official}; of "
-        "the models, erfnet, erfnet_fcn, lite_seg, pidnet_s, "
+        f"fast_scnn takes no pretrained encoder from a file, found {official}; of the models, "
+        "erfnet, erfnet_fcn, lite_seg, pidnet_s, "
     )
 
 

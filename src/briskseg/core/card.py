@@ -54,12 +54,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _own(options: dict[str, Option]) -> dict[str, Option]:
+    """Options that are no other argument of `create_model`; raises ValueError."""
+    if others := options.keys() & {"name", "classes"}:
+        raise ValueError(f"'{min(others)}' is no option of a network")
+    return options
+
+
 class NetworkCard(_Part):
     """Which network: `create_model(name, classes, **options)` builds it."""
 
     name: str
     classes: int = Field(ge=1, le=255)
-    options: dict[str, Option] = {}
+    options: Annotated[dict[str, Option], AfterValidator(_own)] = {}
 
 
 class LabelsCard(_Part):

@@ -54,7 +54,8 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 def read_image(path: Path, data: bytes | None = None) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
-    Grayscale becomes three equal channels, 16 bits become 8 (the high byte), alpha is dropped.
+    Grayscale becomes three equal channels, 16 bits become 8 (the high byte; of a color
+    TIFF rounded), alpha is dropped.
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
     states more pixels than `max_pixels()`. data: as of `opened`.
     """
@@ -128,7 +129,7 @@ def dark_image(lowest: int, highest: int) -> str:
 def read_as_black(image_hwc: Array, path: Path, data: bytes | None = None) -> str:
     """As `dark_image`, of one that `read_image` gave: its file is opened again only where all of it
     is dark."""
-    if image_hwc.max() >= 1 << 4:
+    if image_hwc.max() > 1 << 4:  # of a color TIFF OpenCV rounds 4095 up to 16
         return ""
     values = sixteen_bit_range(path, data)
     return dark_image(*values) if values else ""

@@ -135,8 +135,9 @@ class Dataset:
         return (pair.label,)
 
     def read_image(self, pair: Pair) -> Image:
-        """The image, (H, W, 3) uint8 RGB, upright; of 16 bits the high byte, so that one which uses
-        few of them is black (`briskseg check` says so). Raises DataError naming a damaged file."""
+        """The image, (H, W, 3) uint8 RGB, upright. Of 16 bits the upper 8 are left, so one that
+        uses few bits is black, as `briskseg check` says. Raises DataError naming a damaged
+        file."""
         return read_image(pair.image, self.embedded_image(pair))
 
     def embedded_image(self, pair: Pair) -> bytes | None:

@@ -155,7 +155,8 @@ def list_models() -> list[str]:
 
 def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
     """A network whose `forward` gives logits (N,classes,H,W) float, at full size, of normalized RGB
-    images (N,3,H,W) float, of any H, W >= 1. Its weights are drawn by torch's random numbers.
+    images (N,3,H,W) float, of any H, W >= 1. It is on the CPU and in training mode, in which some
+    take no single image; its weights are drawn by torch's random numbers.
 
     The options are the network's own, which `help(type(net))` describes; `net.options` keeps all of
     them. `net.load_encoder` begins with a pretrained encoder. Raises RequestError on an unknown
@@ -212,23 +213,23 @@ def save(
     path: str | Path,
     names: Sequence[str],
     *,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     size: tuple[int, int] | None = None,
 ) -> None:
     """Write a network that one's own program trained as a weights file, a .safetensors with a card,
     which `load`, `evaluate` and every verb of the command line take.
 
-    network: of `create_model` or `load_published`. names: of the classes, in the order of its
-    logits. mean, std: by which images were normalized, RGB, in units of [0, 1]; by default what
-    `network.expects` says. size: (height, width) in pixels to which images are resized before it
-    sees them; by default they stay as they are.
-    A file that is there is replaced. Raises RequestError for another kind of file, a network that
-    is not named, names that are not as many as its classes, and an unknown normalization;
-    WeightsError for weights that are not finite, or where the file cannot be written.
+    network: of `create_model`, `load_published` or `Predictor.network`. names: of the classes, in
+    the order of its logits. mean, std: by which images were normalized, RGB, in units of [0, 1].
+    size: (height, width) in pixels to which images are resized before it sees them. By default
+    these are what `network.expects` says; without that, images stay as they are.
+    A file that is there is replaced. Raises RequestError for another kind of file or network, names
+    that are not as many as its classes, an unknown normalization and weights that are not finite;
+    WeightsError for a network whose layers were changed, or where the file cannot be written.
     """
     _import("weights.own_file", "saving a network").save(
-        network, path, names, mean=mean, std=std, size=size
+        network, Path(path), names, mean, std, size
     )
 
 

@@ -87,16 +87,17 @@ class Network(nn.Module, ABC):
     def load_encoder(self, source: str | Path) -> str:
         """Let the encoder begin with what it learned elsewhere; whose it was is returned.
 
-        source: a file of its authors or a weights file of ours; for lite_seg also the name of an
-        installed package's ImageNet weights, efficientnet-lite0, -lite1 or -lite2 (images are
-        normalized by a mean of 127 / 255 and a std of 128 / 255 then). Nothing else changes.
+        source: a file of its authors or a weights file of ours (RUN/model.safetensors); for
+        lite_seg also the name of an installed package's ImageNet weights, efficientnet-lite0,
+        -lite1 or -lite2 (images are normalized by a mean of 127 / 255 and a std of 128 / 255 then).
+        Nothing else changes.
         Raises RequestError where there is no such file or the network takes no encoder,
         WeightsError where the file is damaged or does not fit, MissingExtraError without the
         package; the network is as it was then.
         """
         from briskseg.models.encoders import encoder_file
 
-        return encoder_file.load_encoder(self, encoder_file.find_encoder(str(source)))
+        return encoder_file.load_encoder(self, source)
 
     @property
     def class_bias(self) -> nn.Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
@@ -32,7 +33,8 @@ def load(
     """
     check_backend(backend)
     for name, number in (("threads", threads), ("callers", callers)):
-        if number is not None and not (isinstance(number, int) and number >= 1):
+        is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if number is not None and not (is_whole and number >= 1):
             raise RequestError(f"{name} is {number!r}, expected a whole number of at least 1")
     config = autotune(find_files(Path(path), backend), backend, threads)
     return open_file(config.file, config.backend, config.threads, callers)

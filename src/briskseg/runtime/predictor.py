@@ -60,8 +60,9 @@ class Predictor:
     @property
     def network(self) -> Any:
         """The torch network that computes (`briskseg.models.network.Network`), to train on or to
-        look into: in eval mode, and the predictor's own; of a predictor that was loaded with
-        `backend="torch"`. Raises RequestError of another."""
+        look into: in float32 and eval mode, on the accelerator where there is one. It is the
+        predictor's own, which gives what it gives. Raises RequestError where the predictor was not
+        loaded with `backend="torch"`."""
         if not hasattr(self.backend, "network"):
             raise RequestError(
                 f"{self.ran} holds no torch network; load it with backend='torch', from weights"

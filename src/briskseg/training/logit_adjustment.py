@@ -21,11 +21,11 @@ from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Floats, Floats32, Progress
 from briskseg.data import Dataset
+from briskseg.models.weights.own_file import weights_of
 from briskseg.runs.run_folder import RunFolder
 from briskseg.runtime.backends.torch_backend import TorchBackend
 from briskseg.runtime.decode.enlargement import enlarge
 from briskseg.runtime.predictor import Predictor
-from briskseg.training.task import weights_of
 
 KEY = "logit_adjustment"  # in the card's `training`: the offsets, by class
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from briskseg.models.weights.own_file import weights_of
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import (
     Position,
@@ -36,7 +37,7 @@ from briskseg.training.moving_average import MovingAverage
 from briskseg.training.samples.loader import Batch
 from briskseg.training.session import RunSession
 from briskseg.training.sync_batch_norm import synced
-from briskseg.training.task import Task, weights_of
+from briskseg.training.task import Task
 from briskseg.training.train_step import TrainStep
 
 # A validation of at least so long may be left by a signal: a checkpoint is saved before it.

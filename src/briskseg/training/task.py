@@ -134,8 +134,3 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return (images.float() - self.mean) / self.std
-
-
-def weights_of(network: nn.Module) -> dict[str, Any]:
-    """The network's tensors as numpy arrays by their names, copied."""
-    return {name: t.detach().cpu().numpy().copy() for name, t in network.state_dict().items()}

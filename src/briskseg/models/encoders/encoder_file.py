@@ -82,25 +82,16 @@ class _Place(NamedTuple):
         return part.reshape(like.shape) if fits else None
 
 
-def find_encoder(name: str) -> Path:
-    """The file that a recipe's `model.encoder` means: itself, or that of an installed package.
-    Raises as `pretrained_file`."""
-    return pretrained_file(name) if name in PRETRAINED else Path(name)
-
-
-def load_encoder(network: Network, path: str | Path) -> str:
-    """Copy the encoder in a file into `network`; return whose it was.
-
-    Nothing of `network` but its encoder changes, and nothing at all where an error is raised:
-    RequestError if there is no such file or the network has no published encoder, WeightsError if
-    the file is damaged or its encoder does not fit.
-    """
+def load_encoder(network: Network, source: str | Path) -> str:
+    """See `Network.load_encoder`."""
     if network.name not in READERS:
         raise RequestError(
             f"{network.name or type(network).__name__} takes no pretrained encoder from a file, "
-            f"found model.encoder={path}; of the models, {', '.join(READERS)} do"
+            f"found {source}; of the models, {', '.join(READERS)} do"
         )
-    return READERS[network.name](network, Path(path))
+    name = str(source)
+    path = pretrained_file(name) if name in PRETRAINED else Path(name)
+    return READERS[network.name](network, path)
 
 
 def load_efficientnet_lite(network: Network, path: Path) -> str:

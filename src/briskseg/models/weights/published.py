@@ -79,8 +79,9 @@ def recognize(shapes: Shapes, path: Path) -> Comparison:
         return best
     for form in forms.values():
         _refuse_encoder(form, path)
-    _refuse_own(shapes, path)
     if best.differences.are_of_another_network:
+        for form in forms.values():
+            _refuse_own(form, path)
         titles = (MODELS[layout.network].title for layout in LAYOUTS.values())
         known = "; ".join(dict.fromkeys(titles))
         raise WeightsError(
