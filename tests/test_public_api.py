@@ -203,6 +203,9 @@ def test_wrong_arguments_are_sentences(weights_file: Path, small_data: Path) -> 
     predictor, data = briskseg.load(weights_file, backend="torch"), str(small_data)
     with pytest.raises(briskseg.BriskError, match="found Predictor and str; make them with"):
         briskseg.evaluate(predictor, data)
+    for wrong, told in (({"scales": 1.0}, "scales are 1.0, exp"), ({"label_size": 7}, "size is 7")):
+        with pytest.raises(briskseg.BriskError, match=told):
+            briskseg.evaluate(predictor, briskseg.open_dataset(data), **wrong)
     with pytest.raises(briskseg.BriskError, match="threads is '2', expected a whole number"):
         briskseg.load(weights_file, threads="2")
     with pytest.raises(briskseg.BriskError, match="unlabeled is 'Background'; did you mean 'back"):

@@ -55,5 +55,5 @@ def test_windows_and_views_give_labels_of_the_size_asked_for(
 
 
 def test_an_impossible_label_size_is_refused(weights_file: Path, small_data: Path) -> None:
-    with pytest.raises(RequestError, match=r"the label size is \(0, 5\), expected \(height, width"):
+    with pytest.raises(RequestError, match=r"the size is \(0, 5\), expected \(height, width"):
         evaluate(briskseg.load(weights_file), open_dataset(small_data), label_size=(0, 5))

@@ -7,6 +7,7 @@ an image is what viewers and labeling tools show of it, and a phone's photo stan
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from briskseg.core.errors import BriskError, ContentError, DataError
+from briskseg.core.errors import BriskError, ContentError, DataError, RequestError
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.types import Array
@@ -191,6 +192,17 @@ def orientation_of(picture: Image.Image) -> int:
     exif = picture.getexif() if "exif" in picture.info else {}
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     return int(orientation) if orientation in range(1, 9) else 1
+
+
+def whole_size(size_hw: Sequence[int]) -> tuple[int, int]:
+    """A (height, width) in pixels as a caller gave it; RequestError for what is none."""
+    try:
+        height, width = map(operator.index, size_hw)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise RequestError(f"the size is {size_hw!r}, expected (height, width) in whole pixels")
+    return height, width
 
 
 def resize_image(image_hwc: Array, size_hw: tuple[int, int]) -> Array:

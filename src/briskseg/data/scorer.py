@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from briskseg.core.errors import DataError, RequestError
-from briskseg.core.images import resize_labels
+from briskseg.core.errors import DataError
+from briskseg.core.images import resize_labels, whole_size
 from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.core.types import Image, Labels
 
@@ -32,17 +32,14 @@ class Scorer:
     A benchmark with scores of its own overrides `read` and `count`, and gives them in `benchmark`.
     `confusion`: the pixels of all images counted so far, by (truth, prediction).
 
-    Raises RequestError for a label size below 1.
+    Raises RequestError for a label size that is none.
     """
 
     def __init__(
         self, dataset: Dataset, pairs: Sequence[Pair], label_size: tuple[int, int] | None = None
     ) -> None:
-        if label_size is not None and min(label_size) < 1:
-            raise RequestError(
-                f"the label size is {label_size}, expected (height, width) of 1 or more"
-            )
-        self.dataset, self.pairs, self.label_size = dataset, pairs, label_size
+        self.dataset, self.pairs = dataset, pairs
+        self.label_size = None if label_size is None else whole_size(label_size)
         self.confusion = ConfusionMatrix(len(dataset.names))
 
     def read(self, pair: Pair) -> Sample:

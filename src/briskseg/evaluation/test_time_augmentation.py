@@ -16,8 +16,12 @@ from briskseg.runtime.sliding_window import Band, WindowPredictor, softmax
 
 def check_scales(scales: Sequence[float]) -> None:
     """Raise RequestError for impossible scales."""
-    if not scales or not all(math.isfinite(x) and 0 < x <= 16 for x in scales):
-        raise RequestError(f"scales are {list(scales)}, expected numbers above 0 and up to 16")
+    try:
+        fits = len(scales) > 0 and all(math.isfinite(x) and 0 < x <= 16 for x in scales)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise RequestError(f"scales are {scales}, expected numbers above 0 and up to 16")
 
 
 def labels_of_views(

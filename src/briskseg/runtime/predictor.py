@@ -6,8 +6,7 @@ scored is what is used.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError
-from briskseg.core.images import resize_image
+from briskseg.core.images import resize_image, whole_size
 from briskseg.core.types import Image, Labels, Logits
 from briskseg.runtime.backends import Backend, CoarseBackend
 from briskseg.runtime.decode.confidence import mean_confidence
@@ -80,7 +79,7 @@ class Predictor:
         at which the network computes them, are resized bilinearly to `size_hw`, (height, width) in
         pixels, in one step. Raises RequestError for what is no image or no size.
         """
-        size_hw = _whole_size(size_hw)
+        size_hw = whole_size(size_hw)
         found, seen_hw = self._found(image_hwc, size_hw)
         return self._decoded(found, seen_hw, size_hw)
 
@@ -133,7 +132,7 @@ class Predictor:
         `input.size`, or stays as it is where the card names none. Raises RequestError for what is
         no such image or no size.
         """
-        size_hw = None if size_hw is None else _whole_size(size_hw)
+        size_hw = None if size_hw is None else whole_size(size_hw)
         image_hwc, _ = self._resized(image_hwc, size_hw)
         logits_chw = self.backend.infer(image_hwc)
         self.on_stage_end("inference")
@@ -149,17 +148,6 @@ class Predictor:
             image_hwc = resize_image(image_hwc, wanted_hw)
         self.on_stage_end("resize")
         return image_hwc, wanted_hw
-
-
-def _whole_size(size_hw: Sequence[int]) -> tuple[int, int]:
-    """A (height, width) in pixels; RequestError for what is none."""
-    try:
-        height, width = map(operator.index, size_hw)
-    except (TypeError, ValueError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise RequestError(f"the size is {size_hw!r}, expected (height, width) in whole pixels")
-    return height, width
 
 
 def checked_size(image_hwc: object) -> tuple[int, int]:

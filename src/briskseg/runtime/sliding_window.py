@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from briskseg.core.errors import RequestError
-from briskseg.core.images import resize_image
+from briskseg.core.images import resize_image, whole_size
 from briskseg.core.types import Floats32, Image, Labels
 from briskseg.runtime.decode import decode_labels
 from briskseg.runtime.decode.axes import neighbors
@@ -57,7 +57,7 @@ class WindowPredictor(Predictor):
 
     def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
         """As a predictor's: labels of `size_hw`, decoded from the averaged probabilities."""
-        own_hw = checked_size(image_hwc)
+        own_hw, size_hw = checked_size(image_hwc), whole_size(size_hw)
         network_hw = self.card.input.size or own_hw
         labels_hw = np.empty(size_hw, dtype=np.uint8)
         for top, band_chw in self.bands(image_hwc, network_hw, size_hw):
