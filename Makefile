@@ -32,8 +32,9 @@ style: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
+# what Python compiles is kept, whatever the environment says: tests start it hundreds of times
 tests: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 browser:
 	apt-get install --yes --no-install-recommends chromium
