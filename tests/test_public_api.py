@@ -77,12 +77,12 @@ def test_a_network_of_ones_own_training_is_saved_and_every_door_takes_it(
     scored = briskseg.evaluate(predictor, briskseg.open_dataset(small_data))
     told = command("evaluate", file, "--data", small_data, "--backend", "torch", "--json", "-")
     assert json.loads(told.out)["miou"] == pytest.approx(scored.miou)
-    again = predictor.network
+    again = predictor.copy_network()
     assert again.expects.mean == mean
     for name, tensor in net.state_dict().items():
         assert torch.equal(again.state_dict()[name].cpu(), tensor), name
     briskseg.save(again, file, NAMES, size=(24, 32))  # it knows how images are normalized
-    briskseg.save(briskseg.load(file, backend="torch").network, file, NAMES)  # and resized
+    briskseg.save(briskseg.load(file, backend="torch").copy_network(), file, NAMES)  # and resized
     expects = briskseg.load(file, backend="torch").card.input
     assert (expects.size, expects.mean, expects.std) == ((24, 32), mean, std)
 
@@ -110,6 +110,7 @@ def with_another_head() -> torch.nn.Module:
         ({"names": ("a", "a", "b")}, "the class name 'a' twice"),
         ({"mean": None}, "mean and std are not known of a network that came out of no file"),
         ({"mean": 0.5}, "mean=0.5, std=(1, 1, 1), size=None: expected three numbers"),
+        ({"mean": (127,) * 3}, "std=(1, 1, 1), size=None: expected three numbers from 0 to 1"),
         ({"std": (0, 1, 1)}, "std=(0, 1, 1), size=None: expected three numbers"),
         ({"size": (0, 4)}, "size=(0, 4): expected three numbers"),
         ({"network": torch.nn.Conv2d(3, 3, 1)}, "the network is a Conv2d, expected one that"),
@@ -132,7 +133,7 @@ def test_arrays_and_halved_weights_are_saved(tmp_path: Path) -> None:
     briskseg.save(net, file, NAMES, mean=np.zeros(3), std=torch.ones(3), size=np.array([24, 32]))
     found = briskseg.load(file, backend="torch")
     assert (found.card.input.size, found.card.input.std) == ((24, 32), (1, 1, 1))
-    assert torch.equal(found.network.class_bias.cpu(), net.class_bias.float())
+    assert torch.equal(found.copy_network().class_bias.cpu(), net.class_bias.float())
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
@@ -187,6 +188,25 @@ def test_an_encoder_from_python(tmp_path: Path) -> None:
         assert torch.equal(tensor, expected), name
     with pytest.raises(briskseg.BriskError, match="is not there"):
         net.load_encoder("nowhere.pth")
+    with pytest.raises(briskseg.BriskError, match="did you mean 'efficientnet-lite0'"):
+        net.load_encoder("efficientnet_lite0")
+
+
+def test_a_copied_network_is_the_callers_own(weights_file: Path) -> None:
+    predictor = briskseg.load(weights_file, backend="torch")
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    before = predictor.logits(image)
+    net = predictor.copy_network().train()
+    with torch.no_grad():
+        net(torch.rand(2, 3, 40, 56, device=net.class_bias.device))
+    np.testing.assert_array_equal(predictor.logits(image), before)
+
+
+def test_a_data_sets_colors_are_saved(small_data: Path, tmp_path: Path) -> None:
+    labels = briskseg.open_dataset(small_data).labels
+    net, file = briskseg.create_model("fast_scnn", 3), tmp_path / "own.safetensors"
+    briskseg.save(net, file, labels, mean=(0, 0, 0), std=(1, 1, 1))
+    assert briskseg.load(file, backend="torch").card.labels.colors == labels.colors
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5.5, 3), (5,), 7, "ab", (2, 3, 4)])
@@ -211,7 +231,7 @@ def test_wrong_arguments_are_sentences(weights_file: Path, small_data: Path) -> 
     with pytest.raises(briskseg.BriskError, match="unlabeled is 'Background'; did you mean 'back"):
         briskseg.open_dataset(data, unlabeled="Background")
     with pytest.raises(briskseg.BriskError, match="holds no torch network; load it with backend="):
-        _ = briskseg.load("fast-scnn-camvid11", backend="onnx").network
+        _ = briskseg.load("fast-scnn-camvid11", backend="onnx").copy_network()
 
 
 def test_a_data_set_is_shown_in_few_words(tmp_path: Path) -> None:

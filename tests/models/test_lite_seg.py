@@ -115,6 +115,13 @@ def test_the_weights_of_another_variant_are_refused(tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
+def test_a_network_with_the_encoder_knows_how_images_are_normalized_for_it():
+    installed("efficientnet-lite0")
+    net = create_model("lite_seg", 3)
+    assert net.load_encoder("efficientnet-lite0") == "EfficientNet-Lite0"
+    assert (net.expects.mean, net.expects.std) == ((127 / 255,) * 3, (128 / 255,) * 3)
+
+
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_without_the_package_the_way_to_it_is_said(name, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -122,7 +129,7 @@ def test_without_the_package_the_way_to_it_is_said(name, monkeypatch):
         pretrained_file(name)
     package = PRETRAINED[name].package.replace("_", "-")
     assert str(caught.value) == (
-        f"model.encoder={name} needs the package '{package}', which is not installed; "
+        f"the encoder {name} needs the package '{package}', which is not installed; "
         "install it with: pip install 'briskseg[pretrained]'"
     )
 

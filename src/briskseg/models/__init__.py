@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
 
 if TYPE_CHECKING:
+    from briskseg.core.labels import LabelSet
     from briskseg.models.network import Network
 
 Options = Mapping[str, bool | int | float | str]
@@ -154,9 +155,10 @@ def list_models() -> list[str]:
 
 
 def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
-    """A network whose `forward` gives logits (N,classes,H,W) float, at full size, of normalized RGB
-    images (N,3,H,W) float, of any H, W >= 1. It is on the CPU and in training mode, in which some
-    take no single image; its weights are drawn by torch's random numbers.
+    """A network whose `forward` gives logits (N,classes,H,W) float, at full size, of RGB images
+    (N,3,H,W) float, of any H, W >= 1, normalized as (image / 255 - mean) / std. It is on the CPU
+    and in training mode, in which some take no single image; its weights are drawn by torch's
+    random numbers.
 
     The options are the network's own, which `help(type(net))` describes; `net.options` keeps all of
     them. `net.load_encoder` begins with a pretrained encoder. Raises RequestError on an unknown
@@ -211,7 +213,7 @@ def load_published(path: str | Path) -> Network:
 def save(
     network: Network,
     path: str | Path,
-    names: Sequence[str],
+    names: Sequence[str] | LabelSet,
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -220,10 +222,12 @@ def save(
     """Write a network that one's own program trained as a weights file, a .safetensors with a card,
     which `load`, `evaluate` and every verb of the command line take.
 
-    network: of `create_model`, `load_published` or `Predictor.network`. names: of the classes, in
-    the order of its logits. mean, std: by which images were normalized, RGB, in units of [0, 1].
-    size: (height, width) in pixels to which images are resized before it sees them. By default
-    these are what `network.expects` says; without that, images stay as they are.
+    network: of `create_model`, `load_published` or `Predictor.copy_network`. names: of the classes,
+    in the order of its logits; or a data set's `labels`, whose colors are kept too. mean, std: of
+    the (image / 255 - mean) / std by which images were normalized, RGB, so at most 1. size:
+    (height, width) in pixels to which images are resized before it sees them. Each is by default
+    what `network.expects` says (None, set there, says nothing); without that mean and std must be
+    given, and images stay as large as they are.
     A file that is there is replaced. Raises RequestError for another kind of file or network, names
     that are not as many as its classes, an unknown normalization and weights that are not finite;
     WeightsError for a network whose layers were changed, or where the file cannot be written.

@@ -43,8 +43,9 @@ class Network(nn.Module, ABC):
     `classes` is the number of channels of its logits; `options` are the keyword arguments it was
     built with, defaults included, and `name`, which `create_model` sets, is its name there, so that
     `create_model(net.name, net.classes, **net.options)` builds the same network. `expects` says, of
-    weights that came out of a file, how images are normalized for them: the network sees
-    (image / 255 - mean) / std of RGB images.
+    weights that came out of a file, what `mean` and `std` images are normalized by for them: the
+    network sees (image / 255 - mean) / std of RGB images, which are resized to its `size` before,
+    where there is one. None: not known.
     """
 
     name: str = ""
@@ -89,8 +90,8 @@ class Network(nn.Module, ABC):
 
         source: a file of its authors or a weights file of ours (RUN/model.safetensors); for
         lite_seg also the name of an installed package's ImageNet weights, efficientnet-lite0,
-        -lite1 or -lite2 (images are normalized by a mean of 127 / 255 and a std of 128 / 255 then).
-        Nothing else changes.
+        -lite1 or -lite2, as its option `encoder` is; `expects` then says how images are normalized
+        for these, where it says nothing yet. Nothing else changes.
         Raises RequestError where there is no such file or the network takes no encoder,
         WeightsError where the file is damaged or does not fit, MissingExtraError without the
         package; the network is as it was then.

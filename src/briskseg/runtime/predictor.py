@@ -6,6 +6,7 @@ scored is what is used.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,17 +57,15 @@ class Predictor:
         self._enlargement = self._coarse.enlargement if self._coarse else Enlargement(None)
         self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
-    @property
-    def network(self) -> Any:
-        """The torch network that computes (`briskseg.models.network.Network`), to train on or to
-        look into: in float32 and eval mode, on the accelerator where there is one. It is the
-        predictor's own, which gives what it gives. Raises RequestError where the predictor was not
-        loaded with `backend="torch"`."""
+    def copy_network(self) -> Any:
+        """A copy of the torch network that computes (`briskseg.models.network.Network`), to train
+        on or to look into: in float32 and eval mode, on the accelerator where there is one. Raises
+        RequestError where the predictor was not loaded with `backend="torch"`."""
         if not hasattr(self.backend, "network"):
             raise RequestError(
                 f"{self.ran} holds no torch network; load it with backend='torch', from weights"
             )
-        return self.backend.network
+        return copy.deepcopy(self.backend.network)
 
     def __call__(self, image_hwc: Image) -> Labels:
         """Image (H, W, 3) uint8 RGB of any size -> labels (H, W) uint8, class 0..n-1 per pixel."""

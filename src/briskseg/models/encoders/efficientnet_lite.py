@@ -47,6 +47,7 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),  # 1/32
     Stage(1, 3, 1, 6, 320),  # 1/32
 )
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # by which images are normalized for its weights
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # of width, of depth
 
 
@@ -149,7 +150,7 @@ class EfficientNetLite(nn.Module):
         if mismatch:
             raise WeightsError(
                 f"{path} is not the encoder EfficientNet-{self.variant.capitalize()}: {mismatch}; "
-                f"give the file that fits, or model.encoder=efficientnet-{self.variant}"
+                f"give the file that fits, or efficientnet-{self.variant}"
             )
         for name in own.keys() & {name for name in own if theirs[name] in found}:
             check_finite(theirs[name], found[theirs[name]], path)
@@ -217,7 +218,7 @@ def pretrained_file(name: str) -> Path:
     spec = importlib.util.find_spec(known.package)
     if spec is None or not spec.submodule_search_locations:
         package = known.package.replace("_", "-")
-        raise MissingExtraError(package, f"model.encoder={name}", "pretrained")
+        raise MissingExtraError(package, f"the encoder {name}", "pretrained")
     path = Path(spec.submodule_search_locations[0], "models", known.file)
     if not path.is_file():
         raise WeightsError(f"{path} is not there; install {known.package} again")

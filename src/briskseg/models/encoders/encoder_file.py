@@ -16,8 +16,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from briskseg.core.errors import RequestError, WeightsError
-from briskseg.models.encoders.efficientnet_lite import PRETRAINED, EfficientNetLite, pretrained_file
+from briskseg.core.card import InputCard
+from briskseg.core.errors import RequestError, WeightsError, nearest
+from briskseg.models.encoders.efficientnet_lite import (
+    MEAN,
+    PRETRAINED,
+    STD,
+    EfficientNetLite,
+    pretrained_file,
+)
 from briskseg.models.encoders.erfnet_encoder import load_erfnet_encoder
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
@@ -89,9 +96,16 @@ def load_encoder(network: Network, source: str | Path) -> str:
             f"{network.name or type(network).__name__} takes no pretrained encoder from a file, "
             f"found {source}; of the models, {', '.join(READERS)} do"
         )
-    name = str(source)
-    path = pretrained_file(name) if name in PRETRAINED else Path(name)
-    return READERS[network.name](network, path)
+    path = Path(source)
+    if (name := str(source)) not in PRETRAINED:
+        if not path.exists() and not path.suffix:
+            raise RequestError(
+                f"{name} is no file, and no encoder by name; {nearest(name, PRETRAINED)}"
+            )
+        return READERS[network.name](network, path)
+    taken = READERS[network.name](network, pretrained_file(name))
+    network.expects = network.expects or InputCard(mean=MEAN, std=STD)
+    return taken
 
 
 def load_efficientnet_lite(network: Network, path: Path) -> str:

@@ -29,7 +29,7 @@ def weights_of(network: torch.nn.Module) -> dict[str, Any]:
 def save(
     network: Network,
     path: Path,
-    names: Sequence[str],
+    names: Sequence[str] | LabelSet,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     size: tuple[int, int] | None,
@@ -40,7 +40,7 @@ def save(
     if not isinstance(network, Network) or not network.name:
         raise RequestError(
             f"the network is a {type(network).__name__}, expected one that briskseg.create_model "
-            "made; of a compiled or a parallel one save what it holds"
+            "made; of a compiled or a parallel one save its _orig_mod or module"
         )
     labels, expects = _labels(network, names), _input(network, mean, std, size)
     infinite = [name for name, t in network.state_dict().items() if not torch.isfinite(t).all()]
@@ -58,7 +58,9 @@ def save(
     save_weights(path, tensors, card)
 
 
-def _labels(network: Network, names: Sequence[str]) -> LabelsCard:
+def _labels(network: Network, names: Sequence[str] | LabelSet) -> LabelsCard:
+    colors = names.colors if isinstance(names, LabelSet) else ()
+    names = names.names if isinstance(names, LabelSet) else names
     names = (names,) if isinstance(names, str) else tuple(names)
     if not all(isinstance(name, str) for name in names) or len(names) != network.classes:
         raise RequestError(
@@ -66,7 +68,7 @@ def _labels(network: Network, names: Sequence[str]) -> LabelsCard:
             f"class's, in the order of the logits of this network of "
             f"{counted(network.classes, 'class')}"
         )
-    return LabelsCard.from_label_set(LabelSet(names=names))
+    return LabelsCard.from_label_set(LabelSet(names, colors))
 
 
 def _input(
@@ -82,19 +84,21 @@ def _input(
         size = known.size if size is None else size
     if mean is None or std is None:
         raise RequestError(
-            "mean and std are not known of a network that came out of no file; give those by which "
-            "images were normalized, for example mean=(0, 0, 0), std=(1, 1, 1)"
+            "mean and std are not known of a network that came out of no file; give those of the "
+            "(image / 255 - mean) / std by which images were normalized in training"
         )
     try:
         height_width = None if size is None else (int(size[0]), int(size[1]))
         return InputCard(size=height_width, mean=_three(mean), std=_three(std))
     except (TypeError, ValueError, IndexError) as error:
         raise RequestError(
-            f"mean={mean}, std={std}, size={size}: expected three numbers in units of [0, 1] each, "
-            "std above 0, and (height, width) in pixels or None"
+            f"mean={mean}, std={std}, size={size}: expected three numbers from 0 to 1 each, of "
+            "(image / 255 - mean) / std, std above 0, and (height, width) in pixels or None"
         ) from error
 
 
 def _three(numbers: Sequence[float]) -> tuple[float, float, float]:
     red, green, blue = map(float, numbers)
+    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 1:
+        raise ValueError(numbers)
     return red, green, blue

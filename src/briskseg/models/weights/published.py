@@ -102,7 +102,8 @@ def _refuse_own(shapes: Shapes, path: Path) -> None:
         if f"{network.last}.weight" in shapes and shapes.keys() <= network.state_dict().keys():
             raise RequestError(
                 f"{path} holds the tensors of {name} as it is here, and not what its classes are; "
-                "write them with briskseg.save(network, FILE, names, mean=, std=)"
+                f"load them into briskseg.create_model('{name}', classes), and write that with "
+                "briskseg.save(network, FILE, names, mean=, std=)"
             )
 
 
