@@ -28,6 +28,7 @@ FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 # Seen apart by the color-blind too where they stand side by side, on white and on a dark page.
 BLUE, ORANGE, GREEN, RED, PURPLE = "#3b82f6", "#ea580c", "#10b981", "#dc2626", "#8b5cf6"
+MARKERS = "os^Dv*PX"  # by which points of one color are told apart
 AMBER, GRAY, PALE = "#fbbf24", "#64748b", "#e2e8f0"
 INK = "#0f172a"  # of text and axes alone: `inline_svg` replaces it by the page's text color
 
