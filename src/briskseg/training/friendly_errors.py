@@ -58,7 +58,15 @@ def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
             "training.precision=float32)"
         ) from None
     except Exception as error:
-        sentence = _sentence(error, folder, how_to_resume)
+        while True:
+            try:
+                sentence = _sentence(error, folder, how_to_resume)
+                break
+            except RuntimeError as another:
+                # Each loading process that was killed is reported by torch from a signal's handler,
+                # wherever this is then.
+                if "DataLoader worker" not in str(another):
+                    raise
         if sentence is None:
             raise
         raise sentence from error
