@@ -239,3 +239,9 @@ def test_a_data_set_is_shown_in_few_words(tmp_path: Path) -> None:
     draw_dataset(tmp_path / "b", train=12, val=9, size_hw=(32, 32), seed=1)
     shown = [repr(briskseg.open_dataset(tmp_path / name)) for name in "ab"]
     assert len(shown[0]) == len(shown[1]) < 3000
+
+
+def test_loads_help_names_every_backend() -> None:
+    from briskseg.runtime.backends import BACKENDS
+
+    assert f"a name ({', '.join(BACKENDS)})" in " ".join(briskseg.load.__doc__.split())

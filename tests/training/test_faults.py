@@ -21,9 +21,11 @@ import torch
 from safetensors.numpy import load_file
 from tests.training.conftest import rows
 
-from briskseg.core.errors import RequestError
+from briskseg.core.errors import RequestError, TrainingError
 from briskseg.data.synthetic import draw_dataset
 from briskseg.runs.lock import locked
+from briskseg.runs.run_folder import RunFolder
+from briskseg.training import friendly_errors
 from briskseg.training.log import Diverged, Log
 from briskseg.training.samples.sampler import EpochBatches
 
@@ -171,6 +173,28 @@ def test_a_loading_process_that_is_killed(
     assert "the system ended a loading process" in done.err, done.err[-900:]
     assert "the run is kept up to step" in done.err
     goes_on(command, words, run)
+
+
+def test_a_second_report_of_killed_loading_processes_changes_no_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch raises it from a signal's handler, so also while the first one is made a sentence."""
+    reports = [
+        RuntimeError(f"DataLoader worker (pid {n}) is killed by signal: Killed. ") for n in "12"
+    ]
+    real = friendly_errors._recognized
+
+    def interrupted(error: Exception, folder: RunFolder) -> tuple[str, str] | None:
+        if reports:
+            raise reports.pop()
+        return real(error, folder)
+
+    monkeypatch.setattr(friendly_errors, "_recognized", interrupted)
+    with (
+        pytest.raises(TrainingError, match=r"ended a loading process.*go on with: again"),
+        friendly_errors.friendly_errors(RunFolder(tmp_path), "again"),
+    ):
+        raise reports.pop()
 
 
 def test_a_run_that_diverged_goes_on_more_gently(

@@ -54,7 +54,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _own(options: dict[str, Option]) -> dict[str, Option]:
+def _own_options(options: dict[str, Option]) -> dict[str, Option]:
     """Options that are no other argument of `create_model`; raises ValueError."""
     if others := options.keys() & {"name", "classes"}:
         raise ValueError(f"'{min(others)}' is no option of a network")
@@ -66,7 +66,7 @@ class NetworkCard(_Part):
 
     name: str
     classes: int = Field(ge=1, le=255)
-    options: Annotated[dict[str, Option], AfterValidator(_own)] = {}
+    options: Annotated[dict[str, Option], AfterValidator(_own_options)] = {}
 
 
 class LabelsCard(_Part):

@@ -138,12 +138,7 @@ def evaluate(
     Raises RequestError where the classes differ, for an unknown or empty split and impossible
     scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
-    if not isinstance(dataset, Dataset) or not isinstance(predictor, Predictor):
-        found = f"{type(predictor).__name__} and {type(dataset).__name__}"
-        raise RequestError(
-            f"evaluate takes a predictor and a data set, found {found}; make them with "
-            "briskseg.load(MODEL) and briskseg.open_dataset(DIR)"
-        )
+    _check_kinds(predictor, dataset)
     dataset = dataset.of_classes(predictor.card.labels.names)
     check_classes(predictor.card.labels.names, dataset)
     check_scales(scales)
@@ -177,6 +172,16 @@ def evaluate(
         benchmark=scorer.benchmark(),
         ran=predictor.ran,
     )
+
+
+def _check_kinds(predictor: object, dataset: object) -> None:
+    """Raise RequestError where a program gave something else, a path say."""
+    if not isinstance(predictor, Predictor) or not isinstance(dataset, Dataset):
+        found = f"{type(predictor).__name__} and {type(dataset).__name__}"
+        raise RequestError(
+            f"evaluate takes a predictor and a data set, found {found}; make them with "
+            "briskseg.load(MODEL) and briskseg.open_dataset(DIR)"
+        )
 
 
 def check_classes(known: Sequence[str], dataset: Dataset) -> None:

@@ -22,12 +22,12 @@ def load(
     are candidates too; the predictor's `ran` says what was taken.
     backend: a name (torch, onnx, openvino, openvino-bf16, litert, ncnn), or "auto": of the files
     and the backends that are installed the fastest whose labels are right on this machine, measured
-    once and remembered in the user's cache folder. It may compute in bf16 or int8; for float32 and
-    the same on every machine name one. threads: how many CPU threads the backend may use, of torch
-    in the whole process; None has that measured too. callers:
-    how many threads will call the predictor at once: OpenVINO, ncnn and torch then divide the CPU
-    threads among them, which get more done together, and each waits longer; ONNX Runtime's share
-    them anyway, and LiteRT's wait for each other.
+    once and remembered in the user's cache folder. That may compute in bf16 or int8; torch and onnx
+    compute weights in float32. threads: how many CPU threads the backend may use, of torch in the
+    whole process; None has that measured too. callers: how many threads will call the predictor at
+    once: OpenVINO, ncnn and torch then divide the CPU threads among them, which get more done
+    together, and each waits longer; ONNX Runtime's share them anyway, and LiteRT's wait for each
+    other.
     Raises RequestError for what is not there or not known, WeightsError for a damaged file or one
     without a card, MissingExtraError where nothing that is installed runs the file.
     """
