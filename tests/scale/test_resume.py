@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,25 @@ def test_ctrl_c_keeps_what_is_written(
     assert contents(out).items() < whole.items()
     assert command(*words(weights_file, photos, out), "--workers", 1).status == 1
     assert contents(out) == whole
+
+
+def test_ctrl_c_is_the_first_process_s_alone(
+    weights_file: Path, photos: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    """Whenever it reaches a worker: while that imports, too."""
+    out = tmp_path / "out"
+    line = [sys.executable, "-c", _MAIN, *words(weights_file, photos, out), "--workers", "2"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None:
+            with suppress(OSError):  # one that has just ended
+                for child in children.read_text().split():
+                    os.kill(int(child), signal.SIGINT)
+            time.sleep(0.01)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "Traceback" not in said
+    assert contents(out) == whole, said
 
 
 def test_a_worker_that_dies_is_said(weights_file: Path, photos: Path, tmp_path: Path) -> None:

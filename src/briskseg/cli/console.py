@@ -36,9 +36,12 @@ def is_stdout(file: Path | None) -> bool:
 
 
 def _check_folder(file: Path | None) -> Path | None:
-    """Refuses, before there is work, a file whose folder is not there."""
-    if file is not None and not is_stdout(file) and not file.parent.is_dir():
-        raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
+    """Refuses, before there is work, a folder, and a file whose folder is not there."""
+    if file is not None and not is_stdout(file):
+        if file.is_dir():
+            raise RequestError(f"--json {file} is a folder; name a file, as {file / 'result.json'}")
+        if not file.parent.is_dir():
+            raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
     return file
 
 
@@ -182,8 +185,8 @@ def counter(what: str, unit: str = "images") -> Iterator[Progress]:
         bar.update(task, completed=done, total=total, rate=per_s)
         if bar.disable and now - last_line >= LINE_EVERY_S:
             last_line = now
-            line = f"{what} {done}/{total}, {per_s}, {(total - done) / rate:.0f} s left"
-            console.print(line, highlight=False, markup=False)
+            left = f", {(total - done) / rate:.0f} s left" if rate else ""
+            console.print(f"{what} {done}/{total}, {per_s}{left}", highlight=False, markup=False)
 
     with bar:
         yield show

@@ -170,8 +170,8 @@ class _Steps:
 
     def progress(self, done: int, total: int) -> None:
         rate = done / max(time.monotonic() - self._began, 1e-9)
-        left = f"{rate:.1f} images/s, {(total - done) / rate:.0f} s left"
-        self._status.update(f"{self._what}: {done} of {total}, {left}")
+        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        self._status.update(f"{self._what}: {done} of {total}, {rate:.1f} images/s{left}")
 
 
 def _print(done: Export, ran: Ran) -> None:

@@ -33,7 +33,8 @@ class WindowPredictor(Predictor):
     window_hw, stride_hw: size and distance of the windows in pixels of the image as the network
     takes it (resized to the card's `input.size`, where it names one); the last ones are moved back
     so that they end with the image, and an image smaller than a window is one window. Without
-    `stride_hw` it is two thirds of the window (MMSegmentation's usual 513 of 769).
+    `stride_hw` it is two thirds of the window (MMSegmentation's usual 513 of 769). "inference" and
+    "decode" end once for each row of windows.
     Raises RequestError for an impossible size, or a stride beyond the window, which leaves gaps.
     """
 
@@ -63,6 +64,7 @@ class WindowPredictor(Predictor):
         for top, band_chw in self.bands(image_hwc, network_hw, size_hw):
             rows = band_chw.shape[1]
             labels_hw[top : top + rows] = decode_labels(band_chw, (rows, size_hw[1]))
+            self.on_stage_end("decode")
         return labels_hw
 
     def with_confidence(self, image_hwc: Image) -> tuple[Labels, float | None]:
@@ -77,7 +79,9 @@ class WindowPredictor(Predictor):
         The image is resized to `network_hw` first; the averaged probabilities are resized to
         `size_hw` bilinearly, as `decode_labels` does.
         """
-        bands = self._averaged(resize_image(image_hwc, network_hw))
+        resized_hwc = resize_image(image_hwc, network_hw)
+        self.on_stage_end("resize")
+        bands = self._averaged(resized_hwc)
         return bands if network_hw == size_hw else _resized(bands, network_hw, size_hw)
 
     def _averaged(self, image_hwc: Image) -> Iterator[Band]:
@@ -93,6 +97,7 @@ class WindowPredictor(Predictor):
                 window = image_hwc[top : top + window_h, left : left + window_w]
                 logits = self.backend.infer(np.ascontiguousarray(window))
                 held[:, :, left : left + window_w] += softmax(logits, (window_h, window_w))
+            self.on_stage_end("inference")
             done = following - top
             yield top, held[:, :done] / (rows[top:following] * columns)
             for plane in held:  # a class at a time, as numpy copies what overlaps

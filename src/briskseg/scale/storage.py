@@ -185,7 +185,8 @@ class LocalStorage:
                 made.replace(target)
         except OSError as error:
             raise _failed(target, "written", error) from error
-        self._changed.add(target.parent)
+        above = (folder for folder in target.parents if folder.is_relative_to(self.folder))
+        self._changed.update(above)  # each may be new in the list of the one above it
 
     def settle(self) -> None:
         for folder in self._changed:

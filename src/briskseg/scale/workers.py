@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from briskseg.core.errors import BriskError, Interrupted
@@ -33,7 +34,8 @@ def run_workers(
     counts, stop = context.Array("q", 3), context.Event()
     pool = ProcessPoolExecutor(workers, context, _begin, (counts, stop))
     try:
-        waiting = {pool.submit(_label, work, shard) for shard in shards}
+        with _held_interrupts():  # each of the first works begins a process
+            waiting = {pool.submit(_label, work, shard) for shard in shards}
         while waiting:
             ready, waiting = wait(waiting, _LOOK_EVERY_S, FIRST_COMPLETED)
             report(*counts[:])
@@ -47,6 +49,19 @@ def run_workers(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the end, and in processes begun here until they ignore it themselves."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _counts: Any = None  # of a worker process: shards begun, images in these, images done

@@ -60,10 +60,18 @@ class Recording:
         self._waiting, self._seconds = shots, seconds
 
     def close(self) -> None:
-        """Finish the files."""
+        """Finish the files. Raises BriskError for one that cannot be played, and takes it away:
+        OpenCV's writer says nothing where the disk is full."""
         self._repeat(1)
         for writer in self._writers:
             writer.release()
+        for path in self.written:
+            if not cv2.VideoCapture(str(path.absolute())).isOpened():
+                path.unlink(missing_ok=True)
+                raise BriskError(
+                    f"{path} cannot be played as it was written, and is removed: the disk may be "
+                    "full; make room, or name another folder"
+                )
 
     def _begin(self, path: Path, size_wh: tuple[int, int]) -> None:
         with writing(path):
