@@ -14,12 +14,13 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image, write_png
 from briskseg.data import open_dataset
 from briskseg.evaluation.accuracy import Evaluation, evaluate
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 
 torch = pytest.importorskip("torch")
 
 
-class ReadsColors:
+class ReadsColors(Backend):
     """A backend that sees a class where the image has its color; `doubt` shrinks its logits."""
 
     def __init__(self, colors: list[tuple[int, int, int]]) -> None:

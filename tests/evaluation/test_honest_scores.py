@@ -15,6 +15,7 @@ from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.core.metrics.intervals import RESAMPLES, miou_interval, resampled
 from briskseg.data import open_dataset
 from briskseg.evaluation.accuracy import Evaluation, ImageScore, evaluate
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 
 rng = np.random.default_rng(11)
@@ -62,7 +63,7 @@ def test_scores_are_those_of_torchmetrics(case: str) -> None:
     assert ours.pixel_accuracy == pytest.approx(float(theirs("Accuracy", average="micro")))
 
 
-class AllAlike:
+class AllAlike(Backend):
     """A backend that cannot decide: every class has the same logit."""
 
     def infer(self, image_hwc: np.ndarray) -> np.ndarray:

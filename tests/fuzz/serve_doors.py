@@ -12,6 +12,7 @@ import numpy as np
 
 from briskseg.core.card import Card
 from briskseg.core.errors import BriskError
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 
 BOUNDARY = b"e9b1"
@@ -59,7 +60,7 @@ def client_of(make_card: Callable[[], Card]) -> Any:
     from briskseg.serving.engine import Engine
     from briskseg.serving.settings import Settings
 
-    class Brightest:
+    class Brightest(Backend):
         """A network of three classes: which of the three channels is the brightest."""
 
         def infer(self, image_hwc: np.ndarray) -> np.ndarray:

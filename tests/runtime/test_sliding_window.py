@@ -13,13 +13,14 @@ from tests.conftest import card_of
 import briskseg
 from briskseg.core.errors import RequestError
 from briskseg.core.images import read_image, resize_image
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.sliding_window import WindowPredictor
 
 torch = pytest.importorskip("torch")
 
 
-class Waves:
+class Waves(Backend):
     """A backend whose logits depend on the colors and on the place in the window."""
 
     def __init__(self, classes: int, shrink: int = 1) -> None:

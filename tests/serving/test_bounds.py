@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.serving.conftest import assert_says_why, client_of
 
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 from briskseg.serving.settings import Token
 
@@ -123,11 +124,11 @@ def test_with_the_token_all_is_as_without(predictor, street_png):
 def test_a_network_that_fails_tells_nothing_of_this_machine(small_card, street_png, caplog):
     from briskseg.core.errors import WeightsError
 
-    class Broken:
+    class Broken(Backend):
         def infer(self, image_hwc):
             raise WeightsError("/home/someone/model.onnx cannot be run: no memory")
 
-    class Defective:
+    class Defective(Backend):
         def infer(self, image_hwc):
             raise ZeroDivisionError("/home/someone")
 

@@ -11,8 +11,10 @@ import threading
 
 import numpy as np
 
+from briskseg.runtime.backends import Backend
 
-class Waiting:
+
+class Waiting(Backend):
     """A backend of three classes that waits for `go`; `begun` counts the images it has."""
 
     def __init__(self) -> None:

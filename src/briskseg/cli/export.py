@@ -150,9 +150,8 @@ def export(
             steps = _Steps(status)
             asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
-    ran = Ran(
-        str(done.file), done.format.backend or to, "float32" if done.scored is None else "int8"
-    )
+    runtime = "onnx" if done.format.packer else to
+    ran = Ran(str(done.file), runtime, "float32" if done.scored is None else "int8")
     if not console.is_stdout(json_file):
         _print(done, ran)
     console.write_json(json_file, {**done.to_json(), "ran": ran._asdict()})
@@ -197,8 +196,7 @@ def _print(done: Export, ran: Ran) -> None:
         print("ran      not at all, and was not compared with the network")
     if done.scored is not None:
         _print_int8(done.scored)
-    size = "" if done.format.beside else f" of {done.size_bytes / 1e6:.1f} MB"
-    print(f"wrote    {done.file}, {done.format.title}{size}")
+    print(f"wrote    {done.file}, {done.format.title} of {done.size_bytes / 1e6:.1f} MB")
     if done.format.unrun:
         print(f"         {done.format.unrun}")
     if 0 < done.format.budget < done.size_bytes:

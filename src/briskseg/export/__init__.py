@@ -17,7 +17,7 @@ import numpy as np
 
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
-from briskseg.core.exported import READABLE, Exported, read_exported
+from briskseg.core.exported import READABLE, Exported, files_of, read_exported
 from briskseg.core.files.atomic import writing
 from briskseg.core.types import Image
 from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
@@ -25,7 +25,6 @@ from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 if TYPE_CHECKING:
     from briskseg.export.int8 import Int8, Scored
     from briskseg.export.verify import Agreement
-    from briskseg.runtime.backends.torch_backend import TorchBackend
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class Export:
 
     @property
     def size_bytes(self) -> int:
-        """Of the file, without one that belongs to it; of a folder, of all that is in it."""
-        files = [*self.file.rglob("*")] if self.file.is_dir() else [self.file]
+        """Of the file, with one that belongs to it; of a folder, of all that is in it."""
+        files = [*self.file.rglob("*")] if self.file.is_dir() else files_of(self.file)
         return sum(file.stat().st_size for file in files if file.is_file())
 
     def to_json(self) -> dict[str, Any]:
@@ -107,70 +106,114 @@ def export(
     if to not in FORMATS:
         raise RequestError(f"unknown format '{to}'; {nearest(to, FORMATS)}")
     model, out = Path(model), None if out is None else Path(out)
-    chosen = FORMATS[to]
     from briskseg.runtime.model_files import default_name, find_weights, is_exported, model_name
 
     if int8 is not None:
         refuse_int8_of(to)
-    if chosen.config:
-        chosen = chosen._replace(inside=f"{model_name(model)}/1/model.onnx")
-    ready = _onnx_file(model, size_hw) if chosen.page or chosen.config else None
-    file = ready if ready is not None and is_exported(model) else find_weights(model)
+    chosen = FORMATS[to]
+    chosen = chosen._replace(inside=chosen.inside.format(name=model_name(model)))
+    onnx = _onnx_file(model, size_hw, images) if chosen.packer else None
+    file = onnx if onnx is not None and is_exported(model) else find_weights(model)
     if out is None:
         out = default_name(model, file, f"{'' if int8 is None else '-int8'}{chosen.suffix}")
     _check_out(out, chosen)
-    if to == "ovms":
-        from briskseg.export.model_repository import read_ovms
-
-        read_ovms(out)
-    if ready is not None:
-        return _configured(_of_onnx(ready, chosen, out))
-    return _configured(_of_weights(file, chosen, out, size_hw, images, int8))
-
-
-def _of_onnx(ready: Path, chosen: Format, out: Path) -> Export:
-    """A page or a server's folder with this ONNX file as it is, once it has run.
-
-    Raises RequestError as `web_page.page`, WeightsError for a file without card, or that cannot be
-    run or written.
-    """
-    from briskseg.core.files.atomic import write_whole
-    from briskseg.runtime.backends.onnx_backend import OnnxBackend
-
-    card, exported = read_exported(ready)
-    shape = (*(exported.size or card.input.size or (64, 64)), 3)
-    OnnxBackend(ready).infer(np.zeros(shape, np.uint8))  # whoever loads it could not mend it
-    content = ready.read_bytes()
-    if chosen.page:
-        from briskseg.export.web_page import page
-
-        content = page(content, card, exported, chosen.page).encode()
-    done = Export(out, chosen, card, exported, None)
-    with writing(done.file, WeightsError):
-        done.file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(done.file, content)
+    pack = _function(chosen.packer)(out) if chosen.packer else None
+    with writing(out, WeightsError):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
+            part = onnx or Path(folder) / (out.name if pack is None else "model.onnx")
+            if onnx is not None:
+                done = _ready(onnx, chosen, out)
+            else:
+                done = _written(file, chosen, part, out, size_hw, images, int8)
+            if pack is not None:
+                pack(done, part.read_bytes())
+            else:
+                for each in reversed(files_of(part)):
+                    each.replace(out.with_name(each.name))
     return done
 
 
-def _of_weights(
-    file: Path,
+def _onnx_file(
+    model: Path, size_hw: tuple[int, int] | None, images: Sequence[Image]
+) -> Path | None:
+    """The .onnx file that `model` names, or that was made of the weights that it names; None where
+    the network is to be written anew, for a size or to be compared on images."""
+    from briskseg.runtime.model_files import find_files, is_exported
+
+    if size_hw is not None or images:
+        if is_exported(model):
+            what, cure = "is not compared with the network again", "--data"
+            if size_hw is not None:
+                what, cure = "takes the size that it was exported for", "--size"
+            raise RequestError(
+                f"{model} is exported already, and {what}; leave {cure} out, or name the weights"
+            )
+        return None
+    onnx = [file for file in find_files(model) if file.suffix.lower() == ".onnx"]
+    return onnx[0] if onnx else None
+
+
+def _ready(onnx: Path, chosen: Format, out: Path) -> Export:
+    """An ONNX file as it is, once it has run. Raises WeightsError for one without card, or that
+    cannot be run."""
+    from briskseg.runtime.backends.onnx_backend import OnnxBackend
+
+    card, exported = read_exported(onnx)
+    shape = (*(exported.size or card.input.size or (64, 64)), 3)
+    OnnxBackend(onnx).infer(np.zeros(shape, np.uint8))  # whoever loads it could not mend it
+    return Export(out, chosen, card, exported, None)
+
+
+def _written(
+    weights: Path,
     chosen: Format,
+    part: Path,
     out: Path,
     size_hw: tuple[int, int] | None,
     images: Sequence[Image],
     int8: Int8 | None,
 ) -> Export:
-    """What torch makes of the network in a weights file."""
+    """Write the network in a weights file to `part` and run it beside the network; errors name
+    `out`."""
     from briskseg.core.files import sha256
+    from briskseg.export.verify import verify, verify_resizing
     from briskseg.runtime.backends.torch_backend import TorchBackend
 
-    backend, card = TorchBackend.open(file, device="cpu")
+    backend, card = TorchBackend.open(weights, device="cpu")
+    card, size_hw = _sized(card, chosen, weights, size_hw)
+    exported = Exported(
+        factor=backend.network.factor,
+        align_corners=backend.network.align_corners,
+        size=size_hw,
+        precision="float32",
+        weights=sha256(weights),
+    )
+    write: Writer = _function(chosen.writer)
+    runs = write(backend.network, card, exported, part)
+    seen_hw = exported.size or card.input.size
+    agreement = runs and verify(backend.infer, runs, seen_hw, out, images)
+    if exported.size is None and card.input.size is not None and runs and runs.labels:
+        coarse = functools.partial(backend.run, at_own_size=False)
+        verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
+    del runs  # a file that is in use cannot be moved, or written over, everywhere
+    scored = None
+    if int8 is not None:
+        write_int8: Int8Writer = _function(chosen.int8)
+        scored = write_int8(backend.network, card, exported, part, int8, out)
+    return Export(out, chosen, card, exported, agreement, scored)
+
+
+def _sized(
+    card: Card, chosen: Format, weights: Path, size_hw: tuple[int, int] | None
+) -> tuple[Card, tuple[int, int] | None]:
+    """The card of the file to write, and the one size of images that it takes, if one."""
     if size_hw is None and not chosen.any_size:
         size_hw = card.input.size
         if size_hw is None:
             raise RequestError(
-                f"{file} takes images of any size, but a file for {chosen.title} takes one size; "
-                "name it: --size HxW, as in --size 512x1024"
+                f"{weights} takes images of any size, but a file for {chosen.title} takes one "
+                "size; name it: --size HxW, as in --size 512x1024"
             )
     try:
         size_hw = size_hw and fits(size_hw)
@@ -182,72 +225,7 @@ def _of_weights(
         if size_hw != card.input.size:  # what was scored is not what this file computes
             changed["scores"] = {}
         card = card.model_copy(update=changed)
-    exported = Exported(
-        factor=backend.network.factor,
-        align_corners=backend.network.align_corners,
-        size=size_hw,
-        precision="float32",
-        weights=sha256(file),
-    )
-    return _write(backend, card, exported, chosen, out, images, int8)
-
-
-def _configured(done: Export) -> Export:
-    """The same, with what a server reads beside the file, where it is for one."""
-    if done.format.config:
-        _function(done.format.config)(done)
-    return done
-
-
-def _onnx_file(model: Path, size_hw: tuple[int, int] | None) -> Path | None:
-    """The .onnx file that `model` names, or that was made of the weights that it names."""
-    from briskseg.runtime.model_files import find_files, is_exported
-
-    if size_hw is not None:
-        if is_exported(model):
-            raise RequestError(
-                f"{model} is exported already, for the size that it takes; leave --size out, or "
-                "name the weights"
-            )
-        return None
-    onnx = [file for file in find_files(model) if file.suffix.lower() == ".onnx"]
-    return onnx[0] if onnx else None
-
-
-def _write(
-    backend: TorchBackend,
-    card: Card,
-    exported: Exported,
-    chosen: Format,
-    out: Path,
-    images: Sequence[Image],
-    int8: Int8 | None,
-) -> Export:
-    """Write a file in a folder of its own, run it beside the network, and only then name it."""
-    from briskseg.export.verify import verify, verify_resizing
-
-    write: Writer = _function(chosen.writer)
-    with writing(out, WeightsError):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
-            file = out / chosen.inside
-            part = Path(folder) / file.name
-            runs = write(backend.network, card, exported, part)
-            seen_hw = exported.size or card.input.size
-            agreement = runs and verify(backend.infer, runs, seen_hw, out, images)
-            if exported.size is None and card.input.size is not None and runs and runs.labels:
-                coarse = functools.partial(backend.run, at_own_size=False)
-                verify_resizing(coarse, runs, backend.enlargement, card.input.size, out)
-            del runs  # a file that is in use cannot be moved, or written over, everywhere
-            scored = None
-            if int8 is not None:
-                write_int8: Int8Writer = _function(chosen.int8)
-                scored = write_int8(backend.network, card, exported, part, int8, out)
-            if chosen.beside:
-                part.with_suffix(chosen.beside).replace(out.with_suffix(chosen.beside))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(file)
-    return Export(out, chosen, card, exported, agreement, scored)
+    return card, size_hw
 
 
 def _function(name: str) -> Any:
@@ -268,8 +246,7 @@ def _check_out(out: Path, chosen: Format) -> None:
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"
         )
-    beside = [out.with_suffix(chosen.beside)] if chosen.beside else []
-    for file in (out / chosen.inside, *beside):
+    for file in files_of(out / chosen.inside):
         if file.exists():
             kind = "folder" if chosen.inside else "file"
             raise RequestError(

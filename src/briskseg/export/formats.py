@@ -15,6 +15,7 @@ from briskseg.core.exported import Exported
 from briskseg.core.types import Image
 
 if TYPE_CHECKING:
+    from briskseg.export import Export
     from briskseg.export.int8 import Int8, Scored
     from briskseg.models.network import Network
 
@@ -32,23 +33,24 @@ class Runs(NamedTuple):
 Writer = Callable[["Network", Card, Exported, Path], Runs | None]
 # where the float32 file is, in its place; the last is what errors name
 Int8Writer = Callable[["Network", Card, Exported, Path, "Int8", Path], "Scored"]
+# The folder to write -> what puts the ONNX file into it, once it is known that the folder may be
+# written: before a network is traced, which takes long.
+Packer = Callable[[Path], Callable[["Export", bytes], None]]
 
 
 class Format(NamedTuple):
-    """A kind of file, or of a folder of one file, that `export` writes.
+    """A kind of file, or of a folder around an ONNX file, that `export` writes.
 
     writer: "module:function" in briskseg.export; it writes the file and returns what runs it, None
         where nothing here does; `unrun` then says so.
     takes, gives: what goes in and comes out, to be filled with height, width, classes, `small`, the
         height and width of the logits, and `enlarging`, what they need yet.
     any_size: whether a file can take images of any size.
-    beside: the suffix of a second file that belongs to it. inside: of a folder, the name of its
-        file; `suffix` then is only how its name ends where the user names none. backend: what runs
-        it when it is checked, where that is not the format itself. budget: bytes above which it is
-        said to be large; 0: none. config: of a server's model repository, "module:function" that
-        writes what the server reads beside the ONNX file. page: which of a page's runtimes is in
-        it, as in `web_runtime.RUNTIMES`. int8: "module:function" that writes it in
-        int8; "": none does.
+    packer: of a folder, "module:function", a `Packer`; `writer` then writes the ONNX file, and
+        `inside` is the name of the folder's main file, in which {name} is the model's. `suffix` is
+        only how the folder's name ends where the user names none. budget: bytes above which it is
+        said to be large; 0: none.
+    int8: "module:function" that writes it in int8; "": none does.
     """
 
     suffix: str
@@ -57,14 +59,11 @@ class Format(NamedTuple):
     takes: str
     gives: str
     any_size: bool = False
-    beside: str = ""
-    inside: str = ""
-    backend: str = ""
-    budget: int = 0
     unrun: str = ""
-    config: str = ""
-    page: str = ""
     int8: str = ""
+    packer: str = ""
+    inside: str = ""
+    budget: int = 0
 
 
 _TAKES = "images (N, {height}, {width}, 3), uint8, RGB"
@@ -89,7 +88,6 @@ FORMATS = {
         _TAKES,
         _GIVES,
         any_size=True,
-        beside=".bin",
         int8="openvino_int8:write_int8",
     ),
     "litert": Format(
@@ -106,7 +104,6 @@ FORMATS = {
         "ncnn_file:write_ncnn",
         takes="in0, an image as Mat::from_pixels makes it of {height}x{width} RGB: 0 to 255",
         gives="out0, logits ({classes}, {small}), float32, {enlarging}",
-        beside=".bin",
     ),
     "coreml": Format(
         ".mlpackage",
@@ -128,14 +125,13 @@ FORMATS = {
         to: Format(
             "-web",
             title,
-            f"web_page:write_{to}",
+            "onnx_file:write_onnx",
             takes="a camera, pictures and videos, in a browser",
             gives="labels of the picture's size",
             any_size=True,
+            packer=f"web_page:pack_{to}",
             inside="index.html",
-            backend="onnx",
             budget=budget,
-            page=to,
         )
         for to, title, budget in (
             ("web", "a page", 9_000_000),
@@ -150,8 +146,8 @@ FORMATS = {
             _TAKES,
             _GIVES,
             any_size=True,
-            backend="onnx",
-            config=f"model_repository:write_{to}",
+            packer=f"model_repository:pack_{to}",
+            inside="{name}/1/model.onnx",
         )
         for to, title in (("triton", "ONNX for Triton"), ("ovms", "ONNX for OpenVINO Model Server"))
     },

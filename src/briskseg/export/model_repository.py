@@ -11,10 +11,11 @@ Both servers speak the protocol of `briskseg serve`, and name the tensors as it 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files.atomic import write_whole, writing
+from briskseg.core.errors import RequestError
+from briskseg.core.files.atomic import write_whole
 from briskseg.core.files.limits import MAX_LIST_BYTES, check_size, parse_json
 from briskseg.export import Export
 
@@ -34,8 +35,12 @@ output [
 """
 
 
-def write_triton(done: Export) -> None:
-    """Write config.pbtxt beside the folder of the version."""
+def pack_triton(out: Path) -> Callable[[Export, bytes], None]:
+    """What writes the ONNX file, and config.pbtxt beside the folder of its version."""
+    return _write_triton
+
+
+def _write_triton(done: Export, model: bytes) -> None:
     folder = done.file.parents[1]
     height, width = done.exported.size or (-1, -1)
     network = done.card.network
@@ -47,19 +52,26 @@ def write_triton(done: Export) -> None:
         size=f"{height}, {width}",
         classes=network.classes,
     )
-    _write(folder / "config.pbtxt", text)
+    write_whole(done.file, model)
+    write_whole(folder / "config.pbtxt", text)
 
 
-def write_ovms(done: Export) -> None:
-    """Write config.json at the top of the folder, or add the model to the one that is there."""
-    folder = done.file.parents[1]
-    config = {"name": folder.name, "base_path": folder.name}
-    # Else it computes in bfloat16 where the processor does, and labels are others.
-    entry = {"config": {**config, "plugin_config": {"INFERENCE_PRECISION_HINT": "f32"}}}
-    whole = read_ovms(done.out)
-    others = [each for each in whole["model_config_list"] if _name(each) != folder.name]
-    whole["model_config_list"] = [*others, entry]
-    _write(done.out / _OVMS, json.dumps(whole, indent=2) + "\n")
+def pack_ovms(out: Path) -> Callable[[Export, bytes], None]:
+    """What writes the ONNX file, and config.json at the top of the folder, with the models of the
+    one that is there. Raises RequestError as `_read_ovms`."""
+    whole = _read_ovms(out)
+
+    def write(done: Export, model: bytes) -> None:
+        name = done.file.parents[1].name
+        # Else it computes in bfloat16 where the processor does, and labels are others.
+        plugin = {"INFERENCE_PRECISION_HINT": "f32"}
+        entry = {"config": {"name": name, "base_path": name, "plugin_config": plugin}}
+        others = [each for each in whole["model_config_list"] if _name(each) != name]
+        write_whole(done.file, model)
+        text = json.dumps({**whole, "model_config_list": [*others, entry]}, indent=2)
+        write_whole(out / _OVMS, text + "\n")
+
+    return write
 
 
 def _name(entry: object) -> object:
@@ -68,7 +80,7 @@ def _name(entry: object) -> object:
     return config.get("name") if isinstance(config, dict) else None
 
 
-def read_ovms(out: Path) -> dict[str, list[object]]:
+def _read_ovms(out: Path) -> dict[str, list[object]]:
     """What config.json in a folder lists, or nothing where there is none. Raises RequestError for a
     file that is something else."""
     file = out / _OVMS
@@ -85,8 +97,3 @@ def read_ovms(out: Path) -> dict[str, list[object]]:
         f"{file} is no configuration of OpenVINO Model Server's, expected a JSON object with "
         "model_config_list; name another folder"
     )
-
-
-def _write(path: Path, text: str) -> None:
-    with writing(path, WeightsError):
-        write_whole(path, text)

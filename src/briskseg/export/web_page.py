@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING
 from briskseg.core.card import Card
 from briskseg.core.errors import RequestError
 from briskseg.core.exported import NETWORK_IMAGES, Exported, read_exported
+from briskseg.core.files.atomic import write_whole
 from briskseg.core.onnx_pruning import prune
 from briskseg.export import web_runtime
-from briskseg.export.formats import Runs
-from briskseg.runtime.backends.onnx_backend import OnnxBackend
 from briskseg.runtime.model_files import find_files
 
 if TYPE_CHECKING:
-    from briskseg.models.network import Network
+    from briskseg.export import Export
 
 INPUT, LOGITS = "images", "logits"  # of an ONNX file of ours
 MOST_THREADS = 4  # more take each other's cache, and a phone has seldom more fast cores
@@ -50,28 +49,20 @@ _IN_PAGE = ("support.js", "sources.js", "view.js", "saving.js", "page.js", "cont
 _IN_WORKER = ("resize.js", "decode.js", "smoothing.js", "worker.js")
 
 
-def write_web(
-    network: Network, card: Card, exported: Exported, path: Path, kind: str = "web"
-) -> Runs:
-    """Write `network`, in eval mode on the CPU, as the page `path`; return its ONNX file, loaded.
+def pack_web(out: Path, kind: str = "web") -> Callable[[Export, bytes], None]:
+    """What writes the page around an ONNX file. kind: which of RUNTIMES runs it.
 
-    kind: which of RUNTIMES runs it.
-
-    Raises RequestError where the package was built without ONNX Runtime Web, MissingExtraError
-    without onnx or onnxscript, ExportError for a network that has no form in ONNX.
+    Raises RequestError where the package was built without ONNX Runtime Web.
     """
-    from briskseg.export.onnx_file import to_onnx
-
     _check_runtime()
-    model = to_onnx(network, card, exported, compact=True).SerializeToString()
-    path.write_text(page(model, card, exported, kind), "utf-8")
-    beside = path.with_suffix(".onnx")  # in the folder that the page leaves for its own
-    beside.write_bytes(model)
-    backend = OnnxBackend(beside)
-    return Runs(backend.infer, backend.labels)
+
+    def write(done: Export, model: bytes) -> None:
+        write_whole(done.file, page(model, done.card, done.exported, kind))
+
+    return write
 
 
-write_webgpu = functools.partial(write_web, kind="webgpu")
+pack_webgpu = functools.partial(pack_web, kind="webgpu")
 
 
 def _check_runtime() -> None:
@@ -83,8 +74,7 @@ def _check_runtime() -> None:
 
 
 def page(model: bytes, card: Card, exported: Exported, kind: str) -> str:
-    """The whole page, for a serialized ONNX file of ours. Raises RequestError as `write_web`."""
-    _check_runtime()
+    """The whole page, for a serialized ONNX file of ours."""
     config = {**_config(card, exported), "webgpu": kind == "webgpu"}
     return _page(card, config, _content(model, kind), {"places": "", "footer": _NOWHERE})
 

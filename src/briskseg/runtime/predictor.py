@@ -17,9 +17,8 @@ from briskseg.core.card import Card
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image, whole_size
 from briskseg.core.types import Image, Labels, Logits
-from briskseg.runtime.backends import Backend, CoarseBackend
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.decode.confidence import mean_confidence
-from briskseg.runtime.decode.enlargement import Enlargement
 
 
 class Ran(NamedTuple):
@@ -53,8 +52,6 @@ class Predictor:
         self.backend = backend
         self.card = card
         self.ran = ran
-        self._coarse = backend if isinstance(backend, CoarseBackend) else None
-        self._enlargement = self._coarse.enlargement if self._coarse else Enlargement(None)
         self.on_stage_end: Callable[[str], None] = lambda stage: None  # until somebody measures
 
     def copy_network(self) -> Any:
@@ -90,7 +87,7 @@ class Predictor:
         found, seen_hw = self._found(image_hwc, size_hw)
         confidence = None
         if found.ndim == 3:
-            factor = self._enlargement.factor or 1
+            factor = self.backend.enlargement.factor or 1
             height, width = (-(-side // factor) for side in seen_hw)  # the rest is padding
             confidence = mean_confidence(np.asarray(found[:, :height, :width], np.float32))
         return self._decoded(found, seen_hw, size_hw), confidence
@@ -103,11 +100,7 @@ class Predictor:
         Labels (H, W) of that size, or logits (C, h, w), to be read before the thread's next call.
         """
         image_hwc, seen_hw = self._resized(image_hwc, None)
-        found: Labels | Logits
-        if self._coarse is None:
-            found = self.backend.infer(image_hwc)
-        else:
-            found = self._coarse.run(image_hwc, seen_hw == size_hw)
+        found = self.backend.run(image_hwc, seen_hw == size_hw)
         self.on_stage_end("inference")
         return found, seen_hw
 
@@ -119,7 +112,7 @@ class Predictor:
             labels_hw = np.asarray(found, dtype=np.uint8)
         else:
             logits_chw = np.asarray(found, np.float32)
-            labels_hw = self._enlargement.labels(logits_chw, seen_hw, size_hw)
+            labels_hw = self.backend.enlargement.labels(logits_chw, seen_hw, size_hw)
         self.on_stage_end("decode")
         return labels_hw
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import itertools
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import Field, File, FormParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from briskseg.serving.refusals import Refused
 from briskseg.serving.settings import Settings
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 _MAX_PARTS = 64  # of a form, files and fields
 
@@ -78,12 +75,25 @@ def form_files(content: bytes, content_type: str, most: int) -> list[bytes]:
 
     Raises Refused for what is no form, and for no file or more than `most`.
     """
-    form = _Form()
+    files, parts, ends = list[bytes](), itertools.count(1), list[bool]()
+
+    def take(part: Field | File) -> None:
+        if next(parts) > _MAX_PARTS:
+            raise FormParserError("too many parts")
+        if isinstance(part, File):
+            part.file_object.seek(0)
+            files.append(part.file_object.read())
+
     boundary = parse_options_header(content_type.encode("latin-1", "replace"))[1].get(b"boundary")
     try:
-        if not boundary:
-            raise FormParserError("no boundary in Content-Type")
-        parser = MultipartParser(boundary, form.callbacks())
+        parser = FormParser(
+            "multipart/form-data",
+            take,
+            take,
+            on_end=lambda: ends.append(True),
+            boundary=boundary or None,
+            config={"MAX_MEMORY_FILE_SIZE": len(content)},  # none to the disk
+        )
         parser.write(content)
         parser.finalize()
     except (FormParserError, ValueError):
@@ -93,9 +103,8 @@ def form_files(content: bytes, content_type: str, most: int) -> list[bytes]:
             "does",
             "form",
         ) from None
-    if not form.is_ended:
+    if not ends:
         raise Refused(400, "the form is cut off; send all of it", "form")
-    files = form.files
     if not 1 <= len(files) <= most:
         wanted = "one" if most == 1 else f"1 to {most}"
         raise Refused(
@@ -105,48 +114,3 @@ def form_files(content: bytes, content_type: str, most: int) -> list[bytes]:
             "form",
         )
     return files
-
-
-class _Form:
-    """Gathers the parts that have a filename."""
-
-    def __init__(self) -> None:
-        self.files: list[bytes] = []
-        self.is_ended = False
-        self._parts = 0
-        self._field, self._value = bytearray(), bytearray()
-        self._is_file = False
-        self._pieces: list[bytes] = []
-
-    def callbacks(self) -> MultipartCallbacks:
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
-            "on_part_data": self._data,
-            "on_part_end": self._end,
-            "on_end": self._finish,
-        }
-
-    def _begin(self) -> None:
-        self._parts += 1
-        if self._parts > _MAX_PARTS:
-            raise FormParserError("too many parts")
-        self._is_file, self._pieces = False, []
-
-    def _header(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            self._is_file = b"filename" in parse_options_header(bytes(self._value))[1]
-        self._field, self._value = bytearray(), bytearray()
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._is_file:
-            self._pieces.append(data[start:end])
-
-    def _end(self) -> None:
-        if self._is_file:
-            self.files.append(b"".join(self._pieces))
-
-    def _finish(self) -> None:
-        self.is_ended = True

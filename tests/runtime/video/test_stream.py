@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -186,8 +188,9 @@ def test_a_camera_that_is_unplugged(
 ) -> None:
     """A file in place of the device: OpenCV reads both the same way, and a file ends."""
     Stream(predict, LABELS, Source([n / 10 for n in range(6)]), tmp_path / "device").run()
-    device = cv2.VideoCapture(str(tmp_path / "device_color.mp4"))
-    monkeypatch.setattr("cv2.VideoCapture", lambda index: device)
+    opened = cv2.VideoCapture
+    device = opened(str(tmp_path / "device_color.mp4"))
+    monkeypatch.setattr("cv2.VideoCapture", lambda what: opened(what) if what else device)
     done = command("predict", weights_file, "camera:0", "--out", tmp_path)
     assert done.status == 1
     found = re.search(r"camera:0 gave no more after 6 frames.*; (\d) labeled frame", done.err)
@@ -195,6 +198,30 @@ def test_a_camera_that_is_unplugged(
     monkeypatch.undo()
     # read from a file they come faster than the rate at which they are written
     assert 1 <= len(read_times(tmp_path / "camera-0_color.mp4")) <= int(found[1]) <= 6
+
+
+def test_a_full_disk_is_said_and_leaves_no_video_that_cannot_be_played(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    script = (
+        "import resource, signal, sys, pathlib, numpy as np\n"
+        "from briskseg.runtime.video.recording import Recording\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # a write beyond the limit then fails
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "recording = Recording([pathlib.Path(sys.argv[1])], 10)\n"
+        "rng = np.random.default_rng(0)\n"
+        "for n in range(20):\n"
+        "    recording.write([rng.integers(0, 256, (96, 128, 3), np.uint8)], n / 10)\n"
+        "recording.close()\n"
+    )
+    assert resource.RLIMIT_FSIZE
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "drive.mp4"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "drive.mp4 cannot be played as it was written, and is removed" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_relative_folder_with_a_colon_is_no_protocol(

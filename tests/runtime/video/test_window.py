@@ -27,6 +27,7 @@ from PIL import ImageGrab
 from briskseg.cli.predict import label_stream, report_text
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard
 from briskseg.runtime.inputs import Input
+from briskseg.runtime.backends import Backend
 from briskseg.runtime.predictor import Predictor
 from briskseg.runtime.video.window import Window
 
@@ -45,7 +46,7 @@ window._root.event_generate("<Escape>")
 assert not window.show(np.zeros((5, 5, 3), np.uint8))
 window.close()
 
-class Halves:
+class Halves(Backend):
     def infer(self, image_hwc):
         return np.stack([image_hwc[..., 0], 255 - image_hwc[..., 0]]).astype(np.float32)
 

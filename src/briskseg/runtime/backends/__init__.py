@@ -9,39 +9,35 @@ import importlib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from briskseg.core.errors import BriskError, RequestError, nearest
 from briskseg.core.exported import read_exported, suffix_of
 from briskseg.core.types import Image, Labels, Logits
+from briskseg.runtime.decode.enlargement import Enlargement
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
-    from briskseg.runtime.decode.enlargement import Enlargement
 
 WEIGHTS = ".safetensors"
 
 
 class Backend(Protocol):
-    """What runs a network. Images are (H, W, 3) uint8 RGB at the network's size, not normalized."""
-
-    def infer(self, image_hwc: Image) -> Logits:
-        """Logits (C, H, W) float32 at the image's size, the caller's own."""
-
-
-@runtime_checkable
-class CoarseBackend(Backend, Protocol):
-    """One that need not make its logits full-size to get at labels.
+    """What runs a network. Images are (H, W, 3) uint8 RGB at the network's size, not normalized.
 
     enlargement: what the logits that `run` gives are to those of `infer`.
     """
 
-    enlargement: Enlargement
+    enlargement: Enlargement = Enlargement(None)
+
+    def infer(self, image_hwc: Image) -> Logits:
+        """Logits (C, H, W) float32 at the image's size, the caller's own."""
 
     def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
         """Labels (H, W) uint8, where the network gives them and labels are wanted `at_own_size`;
         else logits (C, h, w) float32 as the network computes them, to be read before the thread's
         next call."""
+        return self.infer(image_hwc)
 
 
 class BackendKind(NamedTuple):

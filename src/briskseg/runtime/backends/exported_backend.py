@@ -50,7 +50,7 @@ class ExportedBackend(ABC):
         return labels_hw
 
     def run(self, image_hwc: Image, at_own_size: bool) -> Labels | Logits:
-        """As `CoarseBackend.run`; logits may be in memory that the thread's next call writes."""
+        """As `Backend.run`; logits may be in memory that the thread's next call writes."""
         if at_own_size and self._labels_at_own_size:
             return self.labels(image_hwc)
         logits_chw: Logits = self._output("logits", image_hwc)

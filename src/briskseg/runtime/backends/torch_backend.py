@@ -67,7 +67,7 @@ class TorchBackend:
 
     @torch.inference_mode()
     def run(self, image_hwc: npt.NDArray[np.uint8], at_own_size: bool) -> npt.NDArray[np.float32]:
-        """As `CoarseBackend.run`: always logits."""
+        """As `Backend.run`: always logits."""
         return _to_numpy(self.network.forward_coarse(self._normalized(image_hwc)))
 
     def _normalized(self, image_hwc: npt.NDArray[np.uint8]) -> Tensor:
