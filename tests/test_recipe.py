@@ -157,6 +157,13 @@ def test_a_key_under_both_of_its_names_is_refused(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
+def test_a_key_that_is_a_digit_and_no_number_is_a_key(tmp_path: Path) -> None:
+    change = "training.optimizer.lr_factors={²: '1'}"
+    assert "'training.optimizer.lr_factors.²': expected a num" in wrong(
+        SMALL, change, tmp_path=tmp_path
+    )
+
+
 def test_a_key_twice_names_both_lines(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("model: {name: erfnet}\ntraining:\n  epochs: 2\n  batch: 4\n  epochs: 3\n")

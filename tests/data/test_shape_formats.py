@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,17 @@ def test_labelme_finds_the_image_within_the_root_only(tmp_path: Path, stated: st
     put(root / "json" / "c.json", labelme_file(shape("car", BOTH[0]), image="../../c.png"))
     with pytest.raises(DataError, match=r"label without image \(json/c\.json\)"):
         open_dataset(root)
+
+
+def test_labels_of_train_do_not_take_an_image_of_val(tmp_path: Path) -> None:
+    for split, name in (("train", "a"), ("val", "b")):
+        picture(tmp_path / split / f"{name}.png")
+        drawn = labelme_file(shape("car", BOTH[0]), image=f"{name}.png")
+        put(tmp_path / split / f"{name}.json", drawn)
+    picture(tmp_path / "val" / "c.png")
+    put(tmp_path / "train" / "c.json", labelme_file(shape("car", BOTH[0]), image="c.png"))
+    with pytest.raises(DataError, match=r"label without image \(train/c\.json\)"):
+        open_dataset(tmp_path)
 
 
 def test_a_damaged_labelme_shape_keeps_its_image(tmp_path: Path) -> None:
@@ -294,6 +306,8 @@ def test_a_class_that_the_list_lacks_is_the_lists_fault(
     assert cure in found["cure"]
     offers = "with --fix OUT" in command("check", tmp_path).out
     assert offers == (files < len(drawn))  # else the copy would be empty
+    ignored = json.loads(command("check", tmp_path, "--unlabeled", "ignored", "--json", "-").out)
+    assert "class-not-listed" in {found["kind"] for found in ignored["findings"]}
 
 
 def test_unlabeled_pixels_are_ignored_where_that_is_asked(tmp_path: Path, command: Any) -> None:
@@ -648,6 +662,28 @@ def test_cvat_shapes_lie_by_their_z_order(tmp_path: Path) -> None:
     assert found["(ignored)"] == 8
     kinds = {f.kind: f for f in check_dataset(tmp_path).findings}
     assert "points (2)" in kinds["shapes-left-out"].message
+
+
+def test_images_of_one_name_and_size_in_two_splits_keep_their_own_numbers(tmp_path: Path) -> None:
+    """One file holds the labels of both, so only the images tell them apart."""
+    images = ""
+    for number, (split, label) in enumerate((("train", "car"), ("val", "tree"))):
+        path = tmp_path / "images" / split / "a.bmp"  # all of one size in bytes
+        path.parent.mkdir(parents=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (H, W, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+        box = f'<box label="{label}" xtl="0" ytl="0" xbr="20" ybr="20"/>'
+        size = f'width="{W}" height="{H}"'
+        images += f'<image id="{number}" name="a.bmp" subset="{split}" {size}>{box}</image>'
+    names = "".join(f"<label><name>{name}</name></label>" for name in ("car", "tree"))
+    meta = f"<meta><job><labels>{names}</labels></job></meta>"
+    put(tmp_path / "annotations.xml", f"<annotations>{meta}{images}</annotations>")
+    for path in tmp_path.rglob("*.bmp"):
+        os.utime(path, (1, 1))
+    for _ in range(2):  # the second time from what was remembered
+        splits = check_dataset(tmp_path).splits
+        assert splits["train"].pixels == (H * W - 400, 400, 0)
+        assert splits["val"].pixels == (H * W - 400, 0, 400)
 
 
 def test_a_label_without_a_color_is_not_black(tmp_path: Path) -> None:

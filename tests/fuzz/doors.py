@@ -56,7 +56,7 @@ from briskseg.data.formats import find_dataset
 from briskseg.data.frequencies import count_pixels
 from briskseg.data.stats_cache import StatsCache
 from briskseg.recipe import list_recipes, load_recipe, recipe_text
-from briskseg.runs.compare.logs import read_csv, read_text
+from briskseg.runs.compare.logs import read_csv, read_matches
 from briskseg.runs.compare.miou_change import compare_scores
 from briskseg.runs.compare.mmengine import read_mmengine
 from briskseg.runs.compare.tensorboard_ import read_events
@@ -726,7 +726,7 @@ DOORS: dict[str, Door] = {
     "text-log": Door(
         ".log",
         text_logs,
-        lambda path: read_text(path, "loss", r"Iter (?P<step>\S+).* loss (?P<loss>\S+)"),
+        lambda path: read_matches(path, "loss", r"Iter (?P<step>\S+).* loss (?P<loss>\S+)"),
     ),
     "events": Door(
         ".tfevents",

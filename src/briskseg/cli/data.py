@@ -15,6 +15,7 @@ from briskseg.cli.options import (
     UnlabeledOption,
     open_data,
     read_size,
+    usual_recipe,
 )
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.atomic import writing
@@ -93,14 +94,13 @@ def show(
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
-    from briskseg.data import FORMATS
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.samples.show import show_dataset
 
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
     dataset = open_data(data, classes, unlabeled=unlabeled)
-    name = recipe or FORMATS[dataset.kind].recipe
+    name = recipe or usual_recipe(dataset.kind)
     described = load_recipe(name)
     if not isinstance(described, Recipe):
         raise RequestError(f"the recipe '{name}' is not for images with labels; name another")

@@ -17,6 +17,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.cli.console import counter
+from briskseg.cli.options import usual_recipe
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.process_settings import keep_freed_memory
 from briskseg.core.wording import counted, number
@@ -145,9 +146,8 @@ def _recipe_of_run(run: Path, repeat: int | None, data: str | None) -> str | Non
 
 
 def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[str]]:
-    """The recipe for data without one, that of the data set by name, or Fast-SCNN's, the smallest
-    network and the quickest to train, at the size of the images; and what is changed of it, so that
-    few images make a batch."""
+    """The recipe for data without one, and what is changed of it so that few images make a
+    batch."""
     from briskseg.data import open_dataset
     from briskseg.recipe import Recipe, load_recipe
 
@@ -156,12 +156,11 @@ def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[st
             "nothing to train: name a recipe, or data with --data DIR; `briskseg recipes` lists "
             "the recipes, and demo needs no data"
         )
-    named = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
     if data == "streets":
         recipe, images = "demo", 0
     else:
         dataset = open_dataset(data)
-        recipe, images = named.get(dataset.kind, "fast-scnn"), len(dataset.pairs("train"))
+        recipe, images = usual_recipe(dataset.kind), len(dataset.pairs("train"))
     described = load_recipe(recipe)
     assert isinstance(described, Recipe)
     each = images // processes.world

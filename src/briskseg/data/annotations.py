@@ -10,7 +10,7 @@ import base64
 import math
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.labels import RGB
 from briskseg.core.labels.class_lines import HEX, hex_color
+from briskseg.data.masks.layout import split_of
 from briskseg.data.matching import walk
 from briskseg.data.shapes import FARTHEST, Mask, Points, Size
 
@@ -183,28 +184,34 @@ class ImageIndex:
     """The images in a folder and below it, looked up as annotation files name them."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.by_path: dict[str, Path] = {}
         self._by_name: dict[str, list[Path]] = {}
         for path in files_below(root, IMAGE_SUFFIXES):
             self.by_path[path.relative_to(root).as_posix()] = path
             self._by_name.setdefault(path.name, []).append(path)
 
-    def find(self, name: str, bases: Iterable[str] = ("",)) -> Path | None:
+    def find(self, name: str, bases: Collection[str] = ("",)) -> Path | None:
         """The image of a name: below one of the bases (folders, relative to the root), else the
-        only one of this file name. Only what lies in the root is found, whatever the name says."""
+        only one of this file name, but of another split than the bases say. Only what lies in the
+        root is found, whatever the name says."""
         name = re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")).lstrip("/")
         for base in bases:
             if found := self.by_path.get(posixpath.normpath(posixpath.join(base, name))):
                 return found
         alike = self._by_name.get(posixpath.basename(name), [])
-        return alike[0] if len(alike) == 1 else None
+        if len(alike) != 1:
+            return None
+        expected = {split_of(base) for base in bases} - {None}
+        folder = alike[0].parent.relative_to(self._root)
+        is_of_another = expected and split_of(folder.as_posix()) not in {None, *expected}
+        return None if is_of_another else alike[0]
 
 
 def files_below(root: Path, suffixes: Set[str]) -> Iterator[Path]:
     """The files with these suffixes in a folder and below it, sorted, hidden ones left out."""
     for path in walk(root):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() in suffixes and not is_hidden:
+        if path.suffix.lower() in suffixes:
             yield check_file_name(path)
 
 

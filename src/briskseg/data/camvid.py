@@ -47,7 +47,6 @@ _PUBLISHED = Layout(
     ),
     classes=_classes,
     lists=("{split}.txt",),
-    recipe="erfnet-camvid11",
     # 573 of the 701 images train and 128 validate in the write-up of ERFNet on the 32 classes.
     val_share=128 / 701,
 )

@@ -29,7 +29,7 @@ from briskseg.core.labels import IGNORED
 from briskseg.core.labels.class_list import written_class
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
-from briskseg.data.check.fixed_copy import refuse_out, stored_image
+from briskseg.data.check.fixed_copy import refuse_out, stored_pair
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import refuse_binary_masks
 from briskseg.data.shape_dataset import BACKGROUND
@@ -37,9 +37,6 @@ from briskseg.data.shard_writer import write_shards
 
 # labelme's own names for both, which every shape format here reads as such.
 _IGNORE_LABEL, _BACKGROUND_LABEL = "__ignore__", "_background_"
-
-# (left, top) of the pixels ahead of a corner, by the direction of travel: right, down, left, up.
-_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
 class Target(NamedTuple):
@@ -67,7 +64,8 @@ def convert_dataset(
     refuse_binary_masks(dataset)
     if to != "coco":
         dataset.labels.classes_txt()  # what it refuses, before anything is written
-    jobs = [(s, stem, pair) for s, some in dataset.splits.items() for stem, pair in _stems(some)]
+    dot = "_" if to == SHARDS else "."  # there, what follows a dot is WebDataset's
+    jobs = [(s, *job) for s, some in dataset.splits.items() for job in _stems(some, dot)]
     if to == SHARDS:
         with writing(out):
             return write_shards(dataset, out, jobs, progress)
@@ -75,10 +73,7 @@ def convert_dataset(
 
     def write(job: tuple[str, str, Pair]) -> tuple[str, Any]:
         split, stem, pair = job
-        labels_hw = dataset.read_labels(pair)
-        if dataset.size(pair) != labels_hw.shape:
-            dataset.read(pair)  # which says so
-        content, suffix = stored_image(dataset, pair)
+        labels_hw, content, suffix = stored_pair(dataset, pair)
         image = out / target.images.format(split) / f"{stem}{suffix}"
         image.write_bytes(content)
         return split, target.write(dataset, out, image, labels_hw)
@@ -93,11 +88,11 @@ def convert_dataset(
     return {split: len(done) for split, done in written.items()}
 
 
-def _stems(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, Pair]]:
-    """Every pair with its file's name in the copy, one folder deep."""
+def _stems(pairs: tuple[Pair, ...], dot: str) -> Iterator[tuple[str, Pair]]:
+    """Every pair with its file's name in the copy, one folder deep, and what dots become there."""
     seen: dict[str, Pair] = {}
     for pair in pairs:
-        stem = file_stem(pair.name)
+        stem = file_stem(pair.name).replace(".", dot)
         if stem in seen:
             raise DataError(
                 f"{pair.image} and {seen[stem].image} would both be '{stem}'; rename one"
@@ -161,7 +156,7 @@ def outlines(labels_hw: Labels) -> list[tuple[int, list[list[int]]]]:
     Filled one over the other in this order, the largest first, they give the labels again: what
     lies in a hole is smaller than the area around it.
     """
-    found: list[tuple[int, int, list[list[int]]]] = []
+    found: list[tuple[float, int, list[list[int]]]] = []
     for value in np.unique(labels_hw).tolist():
         number, marks, stats, _ = cv2.connectedComponentsWithStats(
             (labels_hw == value).astype(np.uint8), connectivity=4
@@ -170,41 +165,22 @@ def outlines(labels_hw: Labels) -> list[tuple[int, list[list[int]]]]:
             left, top, width, height, _ = stats[mark].tolist()
             area = marks[top : top + height, left : left + width] == mark
             outline = _outline(area)
-            filled = abs(_twice_the_area(outline))
-            found.append((filled, value, [[x + left, y + top] for x, y in outline]))
+            corners = (outline + (left, top)).tolist()
+            found.append((cv2.contourArea(outline), value, corners))
     found.sort(key=lambda each: -each[0])
     return [(value, outline) for _, value, outline in found]
 
 
-def _outline(area_hw: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
-    """The corners of the outer outline of one 4-connected area, clockwise, the area on the right
-    hand. Where two pixels touch by a corner only, it turns right and so stays with the area."""
-    rows = np.pad(area_hw, 1).tolist()
-    x = rows[1].index(True) - 1  # the upper left corner of the first pixel of the first row
-    start = (x, 0)
-    x, y, heading = x, 0, 0
-    corners = [start]
-    while True:
-        dx, dy = _STEPS[heading]
-        x, y = x + dx, y + dy
-        # The four pixels about the corner (x, y) are rows[y..y+1][x..x+1] of the padded area.
-        ahead_right = rows[y + (dx + dy > 0)][x + (dx - dy > 0)]
-        ahead_left = rows[y + (dy - dx > 0)][x + (dx + dy > 0)]
-        if (x, y) == start:
-            return corners
-        if not ahead_right:
-            heading = (heading + 1) % 4
-        elif ahead_left:
-            heading = (heading - 1) % 4
-        else:
-            continue
-        corners.append((x, y))
+def _outline(area_hw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The corners (n, 2) of the outer outline of one 4-connected area, along the edges of pixels.
 
-
-def _twice_the_area(outline: list[tuple[int, int]]) -> int:
-    points = np.array(outline, np.int64)
-    x, y = points.T
-    return int(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+    OpenCV's contours run through the centers of pixels: of the area at twice its size they lie half
+    a step inside the edges, so halving and rounding up puts them there.
+    """
+    twice = cv2.resize(area_hw.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = (contours[0][:, 0] + 1) // 2
+    return np.asarray(corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)])
 
 
 def _write_coco(

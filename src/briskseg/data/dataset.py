@@ -220,13 +220,12 @@ class Format(NamedTuple):
 
     recognizes: whether a folder is of it. find: the data set in a folder, given a class set (None:
     the format's own) and a seed for the split where the data has none. layouts: for `briskseg data`
-    and messages, how files lie. recipe: the shipped one whose augmentation `data show` shows.
+    and messages, how files lie.
     """
 
     recognizes: Callable[[Path], bool]
     find: Callable[[Path, str | None, int], Found]
     layouts: tuple[str, ...]
-    recipe: str = "fast-scnn"
 
 
 def refuse_class_set(root: Path, asked: str | None, where: str, own: str | None = None) -> None:

@@ -29,7 +29,7 @@ from briskseg.core.images import (
     sixteen_bit_range,
     stretched_image,
 )
-from briskseg.core.labels.mask_files import LABEL_MODES, Mask, packed_colors, read_mask
+from briskseg.core.labels.mask_files import LABEL_MODES, packed_colors, read_mask, split_alpha
 from briskseg.core.types import Labels
 from briskseg.data.blends import blended_share
 
@@ -141,7 +141,8 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
             mode = picture.mode
     except DataError as error:
         return _problem(path, error)
-    pixels, clear = _opaque(mask)
+    pixels, where_clear = split_alpha(mask.pixels)
+    clear = 0 if where_clear is None else int(np.count_nonzero(where_clear))
     is_color = pixels.ndim == 3
     values, lengths = pixel_runs(packed_colors(pixels) if is_color else pixels)
     histogram, distinct = _histogram(values, lengths)
@@ -212,15 +213,6 @@ def _digest(pixels: npt.NDArray[Any]) -> str:
     flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
     halves = (zlib.crc32(half.data) for half in np.array_split(flat, 2))
     return f"{'x'.join(map(str, pixels.shape))}-{''.join(f'{crc:08x}' for crc in halves)}"
-
-
-def _opaque(mask: Mask) -> tuple[npt.NDArray[Any], int]:
-    """The pixels without their alpha channel, and how many are transparent."""
-    pixels = mask.pixels
-    if pixels.ndim == 2 or pixels.shape[2] == 3:
-        return pixels, 0
-    clear = int(np.count_nonzero(pixels[..., -1] != 255))
-    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3], clear
 
 
 def _histogram(of_runs: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[dict[int, int], int]:

@@ -8,77 +8,44 @@ They are filled as IDD's own script does it with Pillow, so that the labels are 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from briskseg.core.images import IMAGE_SUFFIXES, image_size
+from briskseg.core.images import image_size
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list
 from briskseg.data.annotations import ASKED, Entry, files_below, peek, read_json
-from briskseg.data.dataset import Format, Found, Pair, Unmatched, refuse_class_set
-from briskseg.data.masks.layout import SPLITS, split_of
+from briskseg.data.dataset import Format, Pair, refuse_class_set
+from briskseg.data.masks.finder import find
+from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.published_classes import IDD, IDD_IGNORED, IDD_MERGED
-from briskseg.data.matching import composed, match
 from briskseg.data.shape_dataset import Drawing, ShapeClasses, ShapeDataset
 from briskseg.data.shapes import NOTHING, Patch, Size
 
-IMAGES, TRUTH = "leftImg8bit", "gtFine"
-_ENDINGS = ("_leftImg8bit", "_image")
-_POLYGONS = "_gtFine_polygons"
 # Names that Cityscapes, whose tree is the same, does not have; few frames of IDD are without.
 _ITS_OWN = ('"drivable fallback"', '"obs-str-bar-fallback"', '"autorickshaw"', '"billboard"')
-_LISTED = parse_class_list(IDD, Path("IDD"))
+_LABELS = LabelSet.from_class_list(parse_class_list(IDD, Path("IDD")))
+_INDEX = {name: i for i, name in enumerate(_LABELS.names)}
+_INDEX |= {name: _INDEX[level_3] for name, level_3 in IDD_MERGED.items()}
+_INDEX |= dict.fromkeys(IDD_IGNORED, IGNORED)
 
 
 def recognizes(root: Path) -> bool:
     """Whether the folder has IDD's polygons."""
-    if not (root / IMAGES).is_dir():
+    if not ((root / "leftImg8bit").is_dir() and (root / "gtFine").is_dir()):
         return False
-    some = islice(_polygons(root / TRUTH), ASKED)
-    return any(any(name in seen for name in _ITS_OWN) for seen in map(peek, some))
+    files = (p for p in files_below(root / "gtFine", {".json"}) if p.stem.endswith("_polygons"))
+    return any(any(name in seen for name in _ITS_OWN) for seen in map(peek, islice(files, ASKED)))
 
 
-def find(root: Path, classes: str | None, seed: int) -> Found:
-    """Find the pairs of every split that has polygons; the splits are the data's."""
-    refuse_class_set(root, classes, "IDD", "idd")
-    images, labels = dict[str, dict[str, list[Path]]](), dict[str, dict[str, list[Path]]]()
-    for path in files_below(root / IMAGES, IMAGE_SUFFIXES):
-        ending = next((ending for ending in _ENDINGS if path.stem.endswith(ending)), "")
-        _sort(images, path.relative_to(root / IMAGES), path, ending)
-    for path in _polygons(root / TRUTH):
-        _sort(labels, path.relative_to(root / TRUTH), path, _POLYGONS)
-    splits, unmatched, beside = dict[str, tuple[Pair, ...]](), list[Unmatched](), list[Path]()
-    for split in SPLITS:
-        if split in labels:
-            splits[split], left_over = match(split, images.get(split, {}), labels[split])
-            unmatched += left_over
-        else:  # of test the images alone are published
-            beside += [path for paths in images.get(split, {}).values() for path in paths]
-    beside += files_below(root / TRUTH, IMAGE_SUFFIXES)
-    order = LabelSet.from_class_list(_LISTED)
-    index = {name: i for i, name in enumerate(order.names)}
-    index |= {name: index[level_3] for name, level_3 in IDD_MERGED.items()}
-    index |= dict.fromkeys(IDD_IGNORED, IGNORED)
-    content = dict.fromkeys(pair.image for some in splits.values() for pair in some)
-    how = ShapeClasses(order, index, IGNORED), _drawing, content
-    found = ShapeDataset("idd-polygons", root, order, splits, *how, beside=tuple(beside))
-    return found, tuple(unmatched)
-
-
-def _polygons(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [p for p in files_below(folder, {".json"}) if p.stem.endswith(_POLYGONS)]
-
-
-def _sort(found: dict[str, dict[str, list[Path]]], place: Path, path: Path, ending: str) -> None:
-    """Put a file to those of its split, by its drive and its name without the ending."""
-    if (split := split_of(place.parts[0])) is not None:
-        name = place.relative_to(place.parts[0]).with_suffix("").as_posix().removesuffix(ending)
-        found.setdefault(split, {}).setdefault(composed(name), []).append(path)
+def _classes(root: Path, asked: str | None) -> Classes:
+    refuse_class_set(root, asked, "IDD", "idd")
+    shapes = ShapeClasses(_LABELS, _INDEX, IGNORED)
+    return Classes(_LABELS, form=partial(ShapeDataset, classes=shapes, draw=_drawing))
 
 
 def _drawing(pair: Pair, _: None) -> Drawing:
@@ -88,12 +55,8 @@ def _drawing(pair: Pair, _: None) -> Drawing:
     for shape in content["objects"].entries():
         if not shape["deleted"].value:
             name = shape["label"].text()
-            known = name in _LEVEL_3 or not name.endswith("group")
-            drawing.add(name if known else name.removesuffix("group"), shape, _polygon)
+            drawing.add(name if name in _INDEX else name.removesuffix("group"), shape, _polygon)
     return drawing
-
-
-_LEVEL_3 = {*(line.name for line in _LISTED.lines), *IDD_MERGED, *IDD_IGNORED}
 
 
 def _polygon(shape: Entry, size_hw: Size) -> Patch:
@@ -108,8 +71,14 @@ def _polygon(shape: Entry, size_hw: Size) -> Patch:
     return Patch(box[1], box[0], np.asarray(drawn.crop(box)) > 0) if box else NOTHING
 
 
-FORMAT = Format(
-    recognizes,
-    find,
-    ("leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_gtFine_polygons.json (IDD)",),
+_LAYOUT = Layout(
+    name="idd-polygons",
+    images="leftImg8bit/{split}/{name}[_(leftImg8bit|image)]",
+    labels="gtFine/{split}/{name}_gtFine_polygons",
+    label_suffixes=frozenset({".json"}),
+    beside=("gtFine/{split}/{name}",),  # labels made of the polygons
+    classes=_classes,
+    unlabeled_images=True,  # of test
+    text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_gtFine_polygons.json (IDD)",
 )
+FORMAT = Format(recognizes, partial(find, _LAYOUT), (_LAYOUT.text,))

@@ -17,8 +17,9 @@ VAL_SHARE = 0.2  # of the pairs, where the data has no split
 _ASKED = 50  # label files that vote on what is added to the names
 
 
-def walk(root: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted within each folder, links to folders followed once."""
+def walk(root: Path, hidden: bool = False) -> Iterator[Path]:
+    """Every file below a folder, sorted within each folder, links to folders followed once; those
+    whose name, or a folder's, begins with a dot only where `hidden` asks for them."""
     seen = set()
     for top, inside, names in os.walk(root, followlinks=True):
         status = os.stat(top)
@@ -26,9 +27,9 @@ def walk(root: Path) -> Iterator[Path]:
             inside.clear()  # a link that leads back
             continue
         seen.add((status.st_dev, status.st_ino))
-        inside.sort()
+        inside[:] = sorted(name for name in inside if hidden or name[0] != ".")
         folder = Path(top)
-        yield from (folder / name for name in sorted(names))
+        yield from (folder / name for name in sorted(names) if hidden or name[0] != ".")
 
 
 def image_files(folder: Path, ending: str = "") -> list[Path]:

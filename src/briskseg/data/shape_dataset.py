@@ -79,7 +79,7 @@ class ShapeClasses:
             raise RequestError("no class is left but the pixels in no shape; label something")
         labels = LabelSet(self.labels.names[1:], self.labels.colors[1:])
         index = {name: i if i == IGNORED else i - 1 for name, i in self.index.items()}
-        return ShapeClasses(labels, index, IGNORED)
+        return replace(self, labels=labels, index=index, unlabeled=IGNORED)
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,14 @@ class ShapeDataset(Dataset):
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8, of the size that the annotations state."""
-        return self._painted(pair, self.draw(pair, self.content[pair.image]))
+        return self._painted(pair, self.draw(pair, self.content.get(pair.image)))
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """As the contract's, with the shapes that were left out or ignored."""
         left_out, crowds, is_listed = dict[str, int](), dict[str, int](), dict[str, bool]()
 
         def read() -> Labels:
-            drawn = self.draw(pair, self.content[pair.image])
+            drawn = self.draw(pair, self.content.get(pair.image))
             is_listed.update({n: n in self.classes.index for n, _ in drawn.shapes if n is not None})
             left_out.update(drawn.left_out)
             crowds.update(drawn.crowds)

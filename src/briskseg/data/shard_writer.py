@@ -9,13 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-
-from briskseg.core.errors import BriskError, DataError
 from briskseg.core.files.atomic import written_whole
+from briskseg.core.images import png_bytes
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Progress
-from briskseg.data.check.fixed_copy import stored_image
+from briskseg.data.check.fixed_copy import stored_pair
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.shards import LABELS
 
@@ -36,34 +34,19 @@ def write_shards(
 ) -> dict[str, int]:
     """Write SPLIT-000000.tar ... and classes.txt into `out`; how many pairs each split has there.
 
-    jobs: split, name and pair, split by split. The same data give the same bytes. Dots in names
-    become underscores: what follows a dot is WebDataset's.
+    jobs: split, name without dots, and pair, split by split. The same data give the same bytes.
 
-    Raises DataError for a damaged file, or where two names become one; OSError as writing does.
+    Raises DataError for a damaged file; OSError as writing does.
     """
-    names: dict[tuple[str, str], Pair] = {}
-    for split, stem, pair in jobs:
-        key = split, stem.replace(".", "_")
-        if key in names:
-            raise DataError(
-                f"{pair.image} and {names[key].image} would both be '{key[1]}'; rename one"
-            )
-        names[key] = pair
 
-    def read(job: tuple[tuple[str, str], Pair]) -> _Sample:
-        (split, name), pair = job
-        labels_hw = dataset.read_labels(pair)
-        if dataset.size(pair) != labels_hw.shape:
-            dataset.read(pair)  # which says so
-        is_whole, png = cv2.imencode(".png", labels_hw)
-        if not is_whole:
-            raise BriskError(f"{pair.label}: its labels cannot be encoded as PNG")
-        content, suffix = stored_image(dataset, pair)
-        files = {f"{name}{suffix.lower()}": content, f"{name}.{LABELS}.png": png.tobytes()}
-        return _Sample(split, files)
+    def read(job: tuple[str, str, Pair]) -> _Sample:
+        split, name, pair = job
+        labels_hw, content, suffix = stored_pair(dataset, pair)
+        png = png_bytes(labels_hw, str(pair.label))
+        return _Sample(split, {f"{name}{suffix.lower()}": content, f"{name}.{LABELS}.png": png})
 
     written = dict.fromkeys(dataset.splits, 0)
-    samples = thread_map(read, [*names.items()], progress=progress)
+    samples = thread_map(read, jobs, progress=progress)
     for shard in _filled(samples, out, shard_bytes):
         written[shard] += 1
     dataset.labels.write_classes_txt(out / "classes.txt")

@@ -78,13 +78,12 @@ def _find(root: Path, asked: str | None, seed: int) -> Found:
         )
     if classes is None:
         raise no_classes(root, _TEXT, [pair for some in found.values() for pair in some])
-    lists = (*classes.files, *archives)
+    lists, drawn_by = (*classes.files, *archives), None
+    splits = {split: found[split] for split in SPLITS if split in found}
     if None in found:
-        splits = split_by_seed(found[None], seed)
-        set_ = MaskDataset("shards", root, classes.labels, splits, lists=lists, split_seed=seed)
-        return set_, tuple(unmatched)
-    ordered = {split: found[split] for split in SPLITS if split in found}
-    return MaskDataset("shards", root, classes.labels, ordered, lists=lists), tuple(unmatched)
+        splits, drawn_by = split_by_seed(found[None], seed), seed
+    about = MaskDataset("shards", root, classes.labels, splits, lists=lists, split_seed=drawn_by)
+    return about, tuple(unmatched)
 
 
 def _sorted(

@@ -22,7 +22,7 @@ from briskseg.core.labels import IGNORED
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
 
-VERSION = 10  # of the numbers: those of another one are not used
+VERSION = 11  # of the numbers: those of another one are not used
 
 _IMAGE, _LABELS = TypeAdapter(ImageStats), TypeAdapter(LabelStats)
 
@@ -80,7 +80,7 @@ class StatsCache:
         path = pair.image if what == "image" else pair.label
         key = f"{what}:{os.path.relpath(path, self.dataset.root)}"
         if what == "labels" and self._classes:
-            key = f"{key}:{pair.name}:{self._classes}"
+            key = f"{key}:{os.path.relpath(pair.image, self.dataset.root)}:{self._classes}"
         files = (path,) if what == "image" else self.dataset.label_files(pair)
         try:
             status = [file.stat() for file in files]

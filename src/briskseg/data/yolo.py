@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import image_size
 from briskseg.core.labels.class_list import read_class_list
@@ -110,9 +110,8 @@ def _is_yolo(path: Path) -> bool:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        check_size(path, MAX_LIST_BYTES)
-        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, YamlError) as error:
+        content = parse_yaml(read_text(path, MAX_LIST_BYTES, "correct the file"))
+    except YamlError as error:
         raise DataError(f"{path}: {error}; correct the file") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: no keys, expected names, train and val; correct the file")
@@ -227,14 +226,9 @@ def _refuse_boxes(root: Path, splits: Mapping[str, tuple[Pair, ...]]) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        check_size(path, MAX_LIST_BYTES)
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         return []  # an image without labels
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({error})") from None
-    return [line for line in text.splitlines() if line.strip()]
+    return [line for line in read_text(path, MAX_LIST_BYTES).splitlines() if line.strip()]
 
 
 def _cure_of(points: np.ndarray) -> str:

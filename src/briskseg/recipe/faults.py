@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -41,9 +41,9 @@ def describe(
         if types <= _EXPECTED.keys() and any(other.startswith(f"{key}.") for other in by_key):
             continue
         if types <= _EXPECTED.keys():
-            written = _as_written(types, faults[0]["input"], key)
-            is_right = written is not None and _fits(recipe, values, key, written.value)
-            hint = f"; write {written.text}" if written is not None and is_right else ""
+            meant = _meant(types, faults[0]["input"], key)
+            right = next((text for value, text in meant if _fits(recipe, values, key, value)), "")
+            hint = f"; write {right}" if right else ""
             yield f"'{key or 'recipe'}': {_type_fault(key, faults)}{hint}"
         else:
             yield _sentence(key, faults[0], recipe)
@@ -88,53 +88,37 @@ def _type_fault(key: str, faults: list[ErrorDetails]) -> str:
     return f"expected {' or '.join(dict.fromkeys(wanted))}, found {_short(faults[0]['input'])}"
 
 
-class _Written(NamedTuple):
-    """A value of the type that is expected, and how a recipe has it."""
-
-    value: Any
-    text: str
-
-
-def _as_written(types: Collection[str], found: Any, key: str) -> _Written | None:
-    """What was probably meant; None where nothing suggests itself."""
+def _meant(types: Collection[str], found: Any, key: str) -> Iterator[tuple[Any, str]]:
+    """What may have been meant by a value of the wrong type, and how a recipe has it."""
     if isinstance(found, str):
-        return _from_text(types, found.strip())
-    if "string_type" in types and isinstance(found, bool | int | float):
-        shown = _short(found)
-        return _Written(shown, f"""it in quotes, '{shown}' (in a shell --set "{key}='{shown}'")""")
-    if "int_type" in types and isinstance(found, float) and found.is_integer():
-        return _Written(int(found), _short(int(found)))
-    if "bool_type" in types and found in (0, 1):
-        return _Written(bool(found), _short(bool(found)))
-    if "tuple_type" in types and isinstance(found, int | float):
-        return _Written([found], f"[{_short(found)}]")
-    return None
-
-
-def _from_text(types: Collection[str], text: str) -> _Written | None:
-    if {"int_type", "float_type"} & {*types} and re.fullmatch(r"[-+]?\d{1,18}", text):
-        return _Written(int(text), f"{int(text)}, without quotes")
-    if "float_type" in types and re.fullmatch(r"[-+]?[.\d]+([eE][-+]?\d+)?", text):
-        with suppress(ValueError):
-            return _Written(float(text), f"{text}, without quotes")
-    if "bool_type" in types and text.lower() in _TRUTH:
-        truth = _TRUTH[text.lower()]
-        return _Written(truth, f"{_short(truth)}, without quotes")
-    if "tuple_type" in types:
+        text = found.strip()
+        if (truth := _TRUTH.get(text.lower())) is not None:
+            yield truth, f"{_short(truth)}, without quotes"
+        for kind in (int, float):
+            with suppress(ValueError):
+                yield kind(text), f"{kind(text)}, without quotes"
         if sides := re.fullmatch(r"(\d{1,5})\s*[x,*]\s*(\d{1,5})", text):
             size = [int(side) for side in sides.groups()]
-            return _Written(size, f"{size}")
-        return _Written([text], f"[{printable(text[:100])}]")
-    if "model_type" in types:
-        return _Written({"name": text}, f"{{name: {printable(text[:100])}}}")
-    return None
+            yield size, f"{size}"
+        shown = printable(text[:100])
+        yield [text], f"[{shown}]"
+        if "model_type" in types:  # any other dictionary would take a name too
+            yield {"name": text}, f"{{name: {shown}}}"
+    elif isinstance(found, bool | int | float):
+        shown = _short(found)
+        yield shown, f"""it in quotes, '{shown}' (in a shell --set "{key}='{shown}'")"""
+        yield [found], f"[{shown}]"
+        if found in (0, 1):
+            yield bool(found), _short(bool(found))
+        if isinstance(found, float) and found.is_integer():
+            yield int(found), _short(int(found))
 
 
 def _fits(recipe: type[BaseModel], values: Mapping[str, Any], key: str, value: Any) -> bool:
     """Whether the key is right with this value: nothing else is worth writing."""
     changed = copy.deepcopy(dict(values))
     inner: Any = changed
-    *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    *parents, last = [int(part) if part.isdecimal() else part for part in key.split(".")]
     try:
         for part in parents:
             inner = inner[part]

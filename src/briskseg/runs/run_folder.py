@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 from briskseg.core import run_names
 from briskseg.core.card import Card, read_card, read_metadata, save_tensors
 from briskseg.core.errors import BriskError, DataError, RequestError, WeightsError
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size, parse_json
+from briskseg.core.files.limits import parse_json, read_text
 from briskseg.recipe import AnyRecipe, load_recipe
 from briskseg.runs.scores import Scores, read_scores
 
@@ -171,13 +171,7 @@ class RunFolder:
 
     def read_text(self, path: Path) -> str | None:
         """A text file of the folder, None where it is not there; DataError where it is damaged."""
-        if not path.is_file():
-            return None
-        try:
-            check_size(path, MAX_TEXT_BYTES)
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} cannot be read ({error}); restore it, or remove it") from None
+        return read_text(path) if path.is_file() else None
 
     def read_recipe(self) -> AnyRecipe:
         """Raises RequestError where the file is not there or is no recipe."""

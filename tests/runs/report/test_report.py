@@ -117,7 +117,7 @@ def test_the_confusion_matrix_is_normalized_by_row(run_folder: Path) -> None:
 
 def film(run_folder: Path) -> Image.Image:
     page = Page(write_report(run_folder))
-    (data,) = [data for kind, data in page.pictures if kind == "image/gif"]
+    (data,) = [data for kind, data in page.pictures if kind == "image/webp"]
     return Image.open(io.BytesIO(data))
 
 
@@ -158,7 +158,7 @@ def test_a_long_film_keeps_its_first_and_last_epoch(run_folder: Path, made_up) -
 
 def test_examples_are_pictures_of_image_truth_and_prediction(run_folder: Path) -> None:
     page = Page(write_report(run_folder))
-    kinds = [kind for kind, _ in page.pictures if kind != "image/gif"]
+    kinds = [kind for kind, _ in page.pictures if kind != "image/webp"]
     assert kinds == ["image/jpeg", "image/png", "image/png"] * 4
     with Image.open(io.BytesIO(page.pictures[2][1])) as truth:
         assert truth.convert("RGB").getpixel((0, 0)) == (70, 130, 180)

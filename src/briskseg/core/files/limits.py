@@ -74,6 +74,23 @@ def check_size(path: Path, bound: int, error: type[BriskError] = DataError) -> N
         )
 
 
+def read_text(
+    path: Path,
+    bound: int = MAX_TEXT_BYTES,
+    cure: str = "restore it, or remove it",
+    errors: str = "strict",
+) -> str:
+    """A file's text in UTF-8, without the mark that Windows puts before it. Raises DataError with
+    the cure for one that is missing, too long, damaged or no text."""
+    try:
+        check_size(path, bound)
+        return path.read_text("utf-8-sig", errors)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); {cure}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} cannot be read as text ({error}); {cure}") from None
+
+
 def parse_json(text: str | bytes) -> Any:
     """The values of strict JSON. Raises ValueError for anything else, among it NaN, halves of
     characters (lone surrogates) and lists within lists without end."""

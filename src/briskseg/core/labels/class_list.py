@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.labels.class_lines import (
     HEX,
     MOST_VALUE,
@@ -55,13 +55,7 @@ class ClassList:
 
 def read_class_list(path: Path) -> ClassList:
     """Read a list of classes; as `parse_class_list`, and errors of reading."""
-    try:
-        check_size(path, MAX_LIST_BYTES)
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; write one class name a line into it") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    text = read_text(path, MAX_LIST_BYTES, "write one class name a line into it")
     return parse_class_list(text, path)
 
 

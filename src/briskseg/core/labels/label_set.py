@@ -136,8 +136,7 @@ class LabelSet:
         channel. path is for the message only. Raises UnknownLabelError with every unknown value or
         color, its number of pixels and the likely hint; DataError for any other kind of array.
         """
-        if mask.ndim == 3 and mask.shape[2] in (2, 4):
-            mask = without_alpha(mask, path)
+        mask = without_alpha(mask, path)
         if mask.ndim == 3 and mask.shape[2] == 3 and mask.dtype == np.uint8:
             return self._decode_colors(mask, path)
         if mask.ndim == 2 and mask.dtype.kind in "buif":

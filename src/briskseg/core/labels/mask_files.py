@@ -93,14 +93,23 @@ def most_frequent(pixels: Array) -> tuple[Array, Array, int]:
     return values, counts, len(values)
 
 
+def split_alpha(mask: Array) -> tuple[Array, Array | None]:
+    """A mask without its alpha channel, and where it is transparent, (H, W) bool; None: nowhere."""
+    if mask.ndim == 2 or mask.shape[2] not in (2, 4):
+        return mask, None
+    clear = mask[..., -1] != np.iinfo(mask.dtype).max
+    opaque = mask[..., 0] if mask.shape[2] == 2 else mask[..., :3]
+    return np.ascontiguousarray(opaque), clear if clear.any() else None
+
+
 def without_alpha(mask: Array, path: Path) -> Array:
     """A mask without its alpha channel. Raises DataError where a pixel is transparent."""
-    alpha = mask[..., -1]
-    clear = int(np.count_nonzero(alpha != np.iinfo(mask.dtype).max))
-    if clear:
+    opaque, where = split_alpha(mask)
+    if where is not None:
+        clear = int(np.count_nonzero(where))
         raise DataError(
             f"{path}: {counted(clear, 'pixel')} of the labels {'is' if clear == 1 else 'are'} "
             "transparent, which says nothing about their class; save the file without an alpha "
             "channel"
         )
-    return mask[..., 0] if mask.shape[2] == 2 else np.ascontiguousarray(mask[..., :3])
+    return opaque

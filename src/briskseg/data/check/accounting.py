@@ -52,7 +52,7 @@ def account(scan: Scan) -> Accounts:
     found: Counter[str] = Counter()
     unread: Counter[str] = Counter()
     suspects: dict[str, list[Path]] = {}
-    for path in walk(dataset.root):
+    for path in walk(dataset.root, hidden=True):
         if path in images or path in labels or path in lists:
             is_archive = path in lists and path.suffix.lower() == ".tar"
             kind = "labels" if path in labels else "images" if path in images else "lists"

@@ -191,13 +191,16 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int
     return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
 
 
-def stored_image(dataset: Dataset, pair: Pair) -> tuple[bytes, str]:
-    """The image of a pair as it is stored, and the suffix of its type."""
-    data = dataset.embedded_image(pair)
+def stored_pair(dataset: Dataset, pair: Pair) -> tuple[Labels, bytes, str]:
+    """A pair's labels, and its image as it is stored with the suffix of its type. Raises DataError
+    for a damaged file and for labels of another size than the image."""
+    labels_hw, data = dataset.read_labels(pair), dataset.embedded_image(pair)
+    if dataset.size(pair) != labels_hw.shape:
+        dataset.read(pair)  # which says so
     if data is None:
-        return pair.image.read_bytes(), pair.image.suffix
+        return labels_hw, pair.image.read_bytes(), pair.image.suffix
     with opened(pair.image, data=data) as picture:
-        return data, SUFFIXES.get(picture.format or "", (".png",))[0]
+        return labels_hw, data, SUFFIXES.get(picture.format or "", (".png",))[0]
 
 
 def _beside(stem: Path, suffix: str) -> Path:

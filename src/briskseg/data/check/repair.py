@@ -15,7 +15,7 @@ from briskseg.core.errors import DataError, UnknownLabelError
 from briskseg.core.images import read_image, resize_labels, stretched_image, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
-from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask
+from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask, split_alpha
 from briskseg.core.types import Labels
 from briskseg.data.file_stats import ImageStats
 
@@ -41,7 +41,10 @@ def repair_mask(path: Path, labels: LabelSet, plan: Plan) -> Labels:
     Raises DataError where the file cannot be repaired, with the reason.
     """
     mask = read_mask(path)
-    pixels, clear = _opaque(mask, labels)
+    if mask.palette is None:
+        pixels, clear = split_alpha(mask.pixels)
+    else:
+        pixels, clear = labels.of_palette(mask.pixels, mask.palette)
     if plan.kinds & {"index-as-rgb"}:
         pixels = pixels[..., 0]
     if plan.kinds & {"channels-swapped"}:
@@ -71,19 +74,6 @@ def repair_image(
     return stretched_image(path, data, highest, orientation)
 
 
-def _opaque(mask: Mask, labels: LabelSet) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    """The pixels without alpha, or by their palette's colors; and what is ignored: transparent
-    pixels, a palette's border."""
-    pixels, clear = mask.pixels, None
-    if mask.palette is not None:
-        return labels.of_palette(pixels, mask.palette)
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        clear = pixels[..., -1] != 255
-        clear = clear if clear.any() else None
-        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
-    return np.ascontiguousarray(pixels), clear
-
-
 def _decoded(
     pixels: npt.NDArray[Any],
     labels: LabelSet,
@@ -102,13 +92,13 @@ def _decoded(
         values, where = np.unique(pixels, return_inverse=True)
         classes = np.array([plan.remap[int(value)] for value in values], np.uint8)
         return np.asarray(classes[where.reshape(pixels.shape)])
+    if clear is not None:  # what lies there has no meaning, so any class will do
+        known = labels.class_of_value if pixels.ndim == 2 else labels.class_of_color
+        pixels = pixels.astype(np.int64 if pixels.ndim == 2 else np.uint8)  # a copy
+        pixels[clear] = next(iter(known))
     try:
         return np.array(labels.decode(pixels, path), np.uint8)
     except UnknownLabelError as error:
-        if clear is not None:  # what lies under transparent pixels has no meaning
-            known, labels_hw = _known_only(pixels, labels)
-            if (known | clear).all():
-                return labels_hw
         raise DataError(error.fix_hint) from None
 
 
@@ -150,20 +140,6 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
             best[closer] = distance[closer]
             labels_hw[rows[closer], columns[closer]] = classes[indices[y, x][closer]]
     return labels_hw
-
-
-def _known_only(pixels: npt.NDArray[Any], labels: LabelSet) -> tuple[npt.NDArray[np.bool_], Labels]:
-    """Where the pixels are classes or ignored, and labels_hw, 255 elsewhere."""
-    if pixels.ndim == 3:
-        pixels = packed_colors(pixels)
-        known = {r << 16 | g << 8 | b: i for (r, g, b), i in labels.class_of_color.items()}
-    else:
-        known = labels.class_of_value
-    values, where = np.unique(pixels, return_inverse=True)
-    where = where.reshape(pixels.shape)
-    classes = np.array([known.get(int(value), IGNORED) for value in values], np.uint8)
-    is_known = np.array([int(value) in known for value in values])
-    return is_known[where], classes[where]
 
 
 def _is_black_and_white(pixels: npt.NDArray[Any]) -> bool:

@@ -152,5 +152,4 @@ FORMAT = Format(
         "leftImg8bit/SPLIT/CITY/*_leftImg8bit.png with gtFine/SPLIT/CITY/*_gtFine_labelIds.png"
         " (or _labelTrainIds; or gtCoarse)",
     ),
-    recipe="erfnet-cityscapes",
 )

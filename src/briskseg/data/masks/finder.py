@@ -15,7 +15,7 @@ from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from briskseg.core.wording import counted
-from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched, refuse_class_set
+from briskseg.data.dataset import Format, Found, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.class_files import no_classes
 from briskseg.data.masks.layout import (
     CANONICAL,
@@ -25,7 +25,6 @@ from briskseg.data.masks.layout import (
     has_needs,
     split_and_name,
 )
-from briskseg.data.masks.segments import SegmentDataset
 from briskseg.data.masks.split_lists import choose, list_files
 from briskseg.data.matching import composed, match, split_by_seed, walk
 
@@ -52,7 +51,6 @@ def format_of(*layouts: Layout) -> Format:
         lambda root: any(recognizes(layout, root) for layout in layouts),
         find_first,
         tuple(layout.text for layout in layouts),
-        layouts[0].recipe,
     )
 
 
@@ -70,8 +68,6 @@ def _may_hold_masks(folder: Path) -> bool:
     XML are another format's."""
     is_empty = True
     for path in walk(folder):
-        if path.name.startswith("."):
-            continue
         is_empty = False
         if path.suffix.lower() in IMAGE_SUFFIXES | UNREAD_SUFFIXES:
             return True
@@ -101,9 +97,7 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     about: dict[str, Any] = {"lists": read, "flaws": classes.flaws, "beside": beside}
     if not (lists or layout.splits or {*tree.images, *tree.labels} - {None}):
         about["split_seed"] = seed
-    if classes.segments is not None:
-        return SegmentDataset(*parts, classes.segments, **about), unmatched
-    return MaskDataset(*parts, **about), unmatched
+    return classes.form(*parts, **about), unmatched
 
 
 def _sort(layout: Layout, root: Path) -> _Tree:
@@ -114,12 +108,10 @@ def _sort(layout: Layout, root: Path) -> _Tree:
     for path in walk(root):
         name, suffix = os.path.splitext(path.name)
         folder = _relative(root, path.parent)
-        is_hidden = name.startswith(".") or folder.startswith(".") or "/." in folder
-        if is_hidden or suffix.lower() not in IMAGE_SUFFIXES:
-            continue
         for template, part in parts:
+            known = layout.label_suffixes if part is tree.labels else IMAGE_SUFFIXES
             found = split_and_name(template, f"{folder}/{name}" if folder else name)
-            if found is None:
+            if found is None or suffix.lower() not in known:
                 continue
             if part is None:
                 tree.beside.append(path)

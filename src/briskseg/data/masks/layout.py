@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.labels import LabelSet
+from briskseg.data.dataset import Dataset, MaskDataset
 from briskseg.data.matching import VAL_SHARE
 
 # What folders and lists of the three splits are called.
@@ -42,13 +44,13 @@ def split_of(*texts: str) -> str | None:
 class Classes(NamedTuple):
     """A layout's classes, and the files that name them.
 
-    segments: as `SegmentDataset`'s, where the masks number segments. flaws: what is known to be
+    form: the data set of these classes, by how label files are read. flaws: what is known to be
     wrong with the published set that the classes are of.
     """
 
     labels: LabelSet
     files: tuple[Path, ...] = ()
-    segments: Mapping[Path, Mapping[int, int]] | None = None
+    form: Callable[..., Dataset] = MaskDataset
     flaws: tuple[str, ...] = ()
 
 
@@ -80,7 +82,7 @@ class Layout(NamedTuple):
     val_share: float = VAL_SHARE
     versions: tuple[Layout, ...] = ()
     is_published: bool = False
-    recipe: str = "fast-scnn"
+    label_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
 
 @cache

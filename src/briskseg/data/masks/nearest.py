@@ -92,7 +92,7 @@ def _missing_half(root: Path) -> str:
 def _groups(root: Path) -> list[_Group]:
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in itertools.islice(walk(root), _FILES):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             by_folder[path.parent].append(path)
     groups = []
     for folder, files in by_folder.items():

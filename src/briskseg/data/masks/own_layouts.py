@@ -116,5 +116,4 @@ STREETS = FOLDER._replace(
     needs=("streets.json",),
     classes=_streets_classes,
     text="streets.json beside the folder layout: drawn by `briskseg data draw`",
-    recipe="demo",
 )

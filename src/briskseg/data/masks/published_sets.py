@@ -19,7 +19,7 @@ from briskseg.data.masks.published_classes import (
     RUGD_VAL,
     WILDDASH,
 )
-from briskseg.data.masks.segments import panoptic_segments
+from briskseg.data.masks.segments import SegmentDataset, panoptic_segments
 
 
 def _fixed(labels: LabelSet, root: Path, asked: str | None) -> Classes:
@@ -79,7 +79,7 @@ def _wilddash(root: Path, asked: str | None) -> Classes:
     names, colors = zip(*(WILDDASH[number] for number in ids), strict=True)
     index_of = {number: index for index, number in enumerate(ids)}
     segments = panoptic_segments(path, root / "panoptic", index_of)
-    return Classes(LabelSet(names, colors), (path,), segments)
+    return Classes(LabelSet(names, colors), (path,), partial(SegmentDataset, segments=segments))
 
 
 def _rugd_split(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,7 @@ class SegmentDataset(Dataset):
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8; UnknownLabelError for a segment that the JSON does not name."""
-        pixels = read_exact_mask(pair.label).pixels
-        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-            pixels = without_alpha(pixels, pair.label)
+        pixels = without_alpha(read_exact_mask(pair.label).pixels, pair.label)
         if pixels.ndim == 3:
             pixels = packed_colors(pixels[..., ::-1])  # the lowest byte is the red one
         known = {0: IGNORED} | dict(self.segments.get(pair.label, {}))
@@ -76,7 +75,7 @@ def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:
             raise DataError(
                 f"{path}: no release of Segments.ai as expected ({error!r}); export it again"
             ) from error
-        return Classes(labels, (path,), segments)
+        return Classes(labels, (path,), partial(SegmentDataset, segments=segments))
     return None
 
 

@@ -6,6 +6,7 @@ Those that name both are a layout of their own, "lists": PaddleSeg's, or a CSV o
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.limits import MAX_LIST_BYTES, check_size
+from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
@@ -53,8 +54,7 @@ def list_files(root: Path, templates: tuple[str, ...]) -> dict[str, Path]:
 
 def _read_lines(path: Path) -> list[Line]:
     """The lines of a list. Raises DataError for one that is damaged or too long."""
-    check_size(path, MAX_LIST_BYTES)
-    return _lines(path.read_text(encoding="utf-8-sig", errors="replace"))
+    return _lines(read_text(path, MAX_LIST_BYTES, errors="replace"))
 
 
 def _lines(text: str) -> list[Line]:
@@ -221,13 +221,12 @@ def _columns(path: Path) -> list[int | None]:
 
 
 def _read_csv(path: Path) -> list[Line]:
-    check_size(path, MAX_LIST_BYTES)
     image, label, split = _columns(path)
     assert image is not None
     assert label is not None
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = [*csv.reader(file)]
+        text = read_text(path, MAX_LIST_BYTES, errors="replace")
+        rows = [*csv.reader(io.StringIO(text))]
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); save it again") from error
     lines = []

@@ -4,6 +4,7 @@ MMEngine's and TensorBoard's in files of their own."""
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
+from briskseg.core.files.limits import read_text
 from briskseg.core.types import Floats
 from briskseg.runs.compare.curve import AXES, Axis, Curve
 from briskseg.runs.compare.mmengine import read_mmengine
@@ -45,7 +46,7 @@ class Log:
                 f"{log} is a text log; say how its lines name step and {self.key}, for example "
                 f"{_EXAMPLE}"
             )
-        return read_text(log, self.key, self.pattern)
+        return read_matches(log, self.key, self.pattern)
 
 
 def find_log(path: Path) -> Path:
@@ -84,13 +85,11 @@ def read_csv(path: Path, key: str) -> Curve:
     Raises RequestError for a column that is not there or is empty, DataError naming the row and the
     column of what is no number.
     """
+    table = csv.DictReader(io.StringIO(read_text(path)))
     try:
-        check_size(path, MAX_TEXT_BYTES)
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
-            table = csv.DictReader(file)
-            columns = list(table.fieldnames or ())
-            rows = [(table.line_num, row) for row in table if row.get(key)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns = list(table.fieldnames or ())
+        rows = [(table.line_num, row) for row in table if row.get(key)]
+    except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from None
     if "step" not in columns:
         raise DataError(f"{path} has no column 'step' in its first line; expected metrics.csv")
@@ -111,7 +110,7 @@ def read_csv(path: Path, key: str) -> Curve:
     return Curve(path, key, column(key), positions)
 
 
-def read_text(path: Path, key: str, pattern: str) -> Curve:
+def read_matches(path: Path, key: str, pattern: str) -> Curve:
     """Any text log: the group `key` of every line that the pattern matches; the groups step,
     samples and time (seconds) say where it is.
 
@@ -124,19 +123,14 @@ def read_text(path: Path, key: str, pattern: str) -> Curve:
     compiled = _compile(pattern, key)
     names = [key, *(axis for axis in AXES if axis in compiled.groupindex)]
     rows: list[list[float]] = []
-    lines = 0
-    try:
-        check_size(path, MAX_TEXT_BYTES)
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for lines, text in enumerate(file, start=1):
-                if match := compiled.search(text):
-                    groups = [(f"the group '{name}'", match[name]) for name in names]
-                    cure = "correct the --pattern"
-                    rows.append([_number(path, lines, *group, cure) for group in groups])
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    lines = read_text(path, errors="replace").splitlines()
+    for number, text in enumerate(lines, start=1):
+        if match := compiled.search(text):
+            groups = [(f"the group '{name}'", match[name]) for name in names]
+            cure = "correct the --pattern"
+            rows.append([_number(path, number, *group, cure) for group in groups])
     if not rows:
-        raise RequestError(f"--pattern {pattern} matches none of the {lines} lines of {path}")
+        raise RequestError(f"--pattern {pattern} matches none of the {len(lines)} lines of {path}")
     table = np.array(rows, np.float64)
     positions: dict[Axis, Floats] = {a: table[:, names.index(a)] for a in AXES if a in names}
     return Curve(path, key, table[:, 0], positions or {"step": np.arange(1.0, len(table) + 1)})

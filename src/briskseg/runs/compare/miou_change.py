@@ -43,16 +43,8 @@ class ScoreDifference:
 
     def to_json(self) -> dict[str, Any]:
         """For JSON: scores and differences as shares in [0, 1]."""
-        return {
-            "split": self.split,
-            "images": self.images,
-            "confidence": LEVEL,
-            "resamples": 0 if self.note else RESAMPLES,
-            "note": self.note,
-            "warning": self.warning,
-            "miou": asdict(self.miou),
-            "classes": {name: asdict(one) for name, one in self.classes.items()},
-        }
+        how = {"confidence": LEVEL, "resamples": 0 if self.note else RESAMPLES}
+        return asdict(self) | how
 
 
 def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from briskseg.core.errors import DataError, RequestError, nearest
-from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
+from briskseg.core.files.limits import read_text
 from briskseg.core.types import Floats
 from briskseg.runs.compare.curve import Axis, Curve
 
@@ -42,13 +42,8 @@ def read_mmengine(path: Path, key: str) -> Curve:
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    try:
-        check_size(path, MAX_TEXT_BYTES)
-        texts = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
     entries = []
-    for number, text in enumerate(texts, start=1):
+    for number, text in enumerate(read_text(path).splitlines(), start=1):
         if not text.strip():
             continue
         try:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from briskseg.core.wording import counted
 from briskseg.runs.report.charts import curves
-from briskseg.runs.report.film import MOST_TALL, film_gif
+from briskseg.runs.report.film import MOST_TALL, film_webp
 from briskseg.runs.report.run_content import Run, open_picture
 from briskseg.runs.run_folder import Row
 from briskseg.runs.scores import Scores
@@ -82,14 +82,14 @@ def curve_section(run: Run) -> str:
 
 def film_section(run: Run) -> str:
     """The predictions on fixed images through the epochs."""
-    gif = film_gif(run)
-    if gif is None:
+    film = film_webp(run)
+    if film is None:
         return ""
     note = (
         "The same validation images after each validation. From top to bottom: image, truth, "
         "prediction."
     )
-    picture = f'<img class="film" alt="Prediction film" src="{_data_url("image/gif", gif)}">'
+    picture = f'<img class="film" alt="Prediction film" src="{_data_url("image/webp", film)}">'
     return _section("Prediction film", note, picture + _legend(run))
 
 
