@@ -16,6 +16,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "a/x.png",
         "a/x.JPG",
+        "a/.x.png",
         "a/deep/x.png",
         "b/X.png",
         "b/clip.mp4",

@@ -106,14 +106,14 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """All files in a folder and below it, sorted, but for what macOS leaves beside them. Raises
-    OSError where one of the folders may not be read."""
+    """All files in a folder and below it, sorted, but hidden ones, as macOS leaves beside them.
+    Raises OSError where one of the folders may not be read."""
 
     def unread(error: OSError) -> None:
         raise error
 
     walked = os.walk(folder, onerror=unread)
-    return sorted(Path(at, n) for at, _, names in walked for n in names if not n.startswith("._"))
+    return sorted(Path(at, n) for at, _, names in walked for n in names if not n.startswith("."))
 
 
 def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
