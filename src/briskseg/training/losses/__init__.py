@@ -96,7 +96,9 @@ class SegmentationLoss(nn.Module):
         main: the output with the main loss: "logits", or another in a stage of its own.
         outputs: `network.outputs`.
         align_corners: `network.align_corners`.
-        has_unlabeled: some images have no labels, in which no boundaries are to be learned.
+        has_unlabeled: some images have no labels, in which no boundaries are to be learned. A
+            batch's loss is then multiplied by the share of its images that have some: else the few
+            that do would drown what a teacher says of all.
     """
 
     class_weights: Tensor
@@ -144,7 +146,8 @@ class SegmentationLoss(nn.Module):
                 target, loss = TARGETS[output.target](known), LOSSES[output.loss]
                 term = loss(seen, output.name, target, self.part, self.class_weights)
                 terms.append(output.weight * term)
-        return torch.stack(terms).sum()
+        share = len(labeled[1]) / max(1, len(labels)) if self.has_unlabeled else 1.0
+        return share * torch.stack(terms).sum()
 
 
 def _labeled_images(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:
