@@ -17,7 +17,7 @@ ALLOWED = {
     "core": set(),
     "recipe": {"core"},
     "models": {"core"},
-    "data": {"core", "recipe"},
+    "data": {"core"},
     "hub": {"core", "data", "recipe", "runs"},
     "runtime": {"core"},
     "evaluation": {"core", "data", "runtime"},

@@ -14,14 +14,14 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from tests.training.conftest import checkpoint, rows
 
-from briskseg.data.classification import (
+from briskseg.models.encoders.classifier import create_classifier
+from briskseg.recipe import CropPart, load_recipe
+from briskseg.training.samples.class_folders import (
     CroppedSamples,
     MiddleSamples,
     draw_part,
     open_class_folders,
 )
-from briskseg.models.encoders.classifier import create_classifier
-from briskseg.recipe import CropPart, load_recipe
 
 BRIEF = [
     "data.size=32", "data.shorter_side=36", "training.batch=8", "training.epochs=3",

@@ -20,6 +20,7 @@ import numpy as np
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
+from briskseg.core.files.yaml_text import YamlError, parse_yaml
 from briskseg.core.images import image_size
 from briskseg.core.labels.class_list import read_class_list
 from briskseg.data import shapes
@@ -28,7 +29,6 @@ from briskseg.data.dataset import Format, Found, Pair, Unmatched, refuse_class_s
 from briskseg.data.masks.layout import split_of
 from briskseg.data.shape_dataset import Drawing, PairList, classes_of
 from briskseg.data.shapes import Patch, Size
-from briskseg.recipe.yaml_text import YamlError, parse_yaml
 
 _SPLIT_KEYS = ("train", "val", "valid", "test")
 _ASKED = 100  # label files of a split and rows of each, to see whether all are boxes

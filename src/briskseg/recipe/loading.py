@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from briskseg.core.errors import RecipeError, nearest
 from briskseg.core.files.contents import other_content
 from briskseg.core.files.limits import check_size
+from briskseg.core.files.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 from briskseg.core.run_names import RECIPE
 from briskseg.recipe.faults import describe
 from briskseg.recipe.pretraining import PretrainingRecipe
 from briskseg.recipe.segmentation import SHORT_FORMS, Recipe
-from briskseg.recipe.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 
 _FAULTS_NAMED = 20
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from briskseg.recipe.yaml_text import dump_yaml
+from briskseg.core.files.yaml_text import dump_yaml
 
 
 def _as_tuple(value: Any) -> Any:

@@ -16,12 +16,12 @@ from torch.nn import functional
 
 from briskseg import __version__
 from briskseg.core.files.atomic import write_whole
-from briskseg.data.classification import ClassFolders, CroppedSamples, MiddleSamples
 from briskseg.models.encoders.classifier import create_classifier
 from briskseg.recipe import PretrainingRecipe
 from briskseg.runs.run_folder import RunFolder, save_encoder
 from briskseg.training.machine import Machine
 from briskseg.training.processes import Processes
+from briskseg.training.samples.class_folders import ClassFolders, CroppedSamples, MiddleSamples
 from briskseg.training.samples.loader import Batch, training_loader, validation_loader
 from briskseg.training.samples.sampler import EpochBatches
 from briskseg.training.session import RunSession

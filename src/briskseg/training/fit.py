@@ -13,7 +13,6 @@ import torch
 
 from briskseg.core.wording import counted
 from briskseg.data import Dataset, open_dataset
-from briskseg.data.classification import ClassFolders, open_class_folders
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import ResumePoint
@@ -24,6 +23,7 @@ from briskseg.training.loop import Loop
 from briskseg.training.machine import Machine, choose_machine
 from briskseg.training.preflight import refuse_dataless
 from briskseg.training.processes import launched
+from briskseg.training.samples.class_folders import ClassFolders, open_class_folders
 from briskseg.training.segmentation_task import SegmentationTask
 from briskseg.training.session import (
     RunSession,

@@ -1,4 +1,4 @@
-"""YAML as recipes need it: plain values, in bounds, whoever wrote it.
+"""YAML as recipes and data sets' lists need it: plain values, in bounds, whoever wrote it.
 
 `yaml.safe_load` builds no object of a class that the text names. Bounded are besides: the length,
 how deep lists lie in lists, and how much the text comes to once its aliases are written out, which
