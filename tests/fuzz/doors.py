@@ -277,13 +277,15 @@ def checkpoints() -> list[bytes]:
     ]
 
 
-def read_checkpoint(path: Path) -> object:
-    from briskseg.models.encoders.erfnet_encoder import recognize_encoder
-    from briskseg.models.weights.checkpoint import read_tensors
-    from briskseg.models.weights.comparison import shapes_of
+@functools.cache
+def erfnet() -> Any:
+    from briskseg.models import create_model
 
-    tensors = read_tensors(path)
-    return recognize_encoder(shapes_of(tensors))
+    return create_model("erfnet", 2)
+
+
+def read_checkpoint(path: Path) -> object:
+    return erfnet().load_encoder(path)
 
 
 def paddle_files() -> list[bytes]:

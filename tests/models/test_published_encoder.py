@@ -92,7 +92,7 @@ def test_an_encoder_of_another_network_is_refused_and_changes_nothing(published,
     net = create_model("stdc1", 5)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     with pytest.raises(
-        WeightsError, match=r"is not the encoder of STDC1-Seg, .* are missing or of"
+        WeightsError, match=r"is not the encoder of STDC1-Seg: .* are missing or of"
     ):
         load_encoder(net, tmp_path / "mit.pth")
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())

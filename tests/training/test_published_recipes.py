@@ -228,7 +228,7 @@ def test_a_recipe_is_complete_and_its_losses_and_rates_fit_its_network(
     )
     if isinstance(part.class_weights, tuple):
         assert len(part.class_weights) == classes
-    optimizer = make_optimizer(recipe.training.optimizer, network, fused=False)
+    optimizer = make_optimizer(recipe.training.optimizer, network)
     labels = torch.from_numpy(np.random.default_rng(0).integers(0, classes, (2, 32, 64), np.uint8))
     before = [parameter.detach().clone() for parameter in network.parameters()]
     total = loss(network.forward_train(torch.randn(2, 3, 32, 64)), labels)

@@ -91,7 +91,7 @@ def test_an_exponential_warm_up_without_a_beginning_is_refused() -> None:
 def spared(part: OptimizerPart) -> set[str]:
     """Names of the parameters that do not decay; every parameter is in the optimizer once."""
     network = create_model("fast_scnn", 5)
-    optimizer = make_optimizer(part, network, fused=False)
+    optimizer = make_optimizer(part, network)
     groups = optimizer.param_groups
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     resting = {id(p) for group in groups if group["weight_decay"] == 0 for p in group["params"]}
@@ -133,7 +133,7 @@ def test_adam_steps_as_torch_adam_on_all_parameters() -> None:
     theirs.load_state_dict(ours.state_dict())
     part = OptimizerPart(name="adam", lr=0.01, weight_decay=0.1)
     optimizers = [
-        make_optimizer(part, ours, fused=False),
+        make_optimizer(part, ours),
         torch.optim.Adam(theirs.parameters(), 0.01, weight_decay=0.1),
     ]
     for _ in range(3):
@@ -149,7 +149,7 @@ def test_parameters_have_the_factor_of_the_longest_beginning_that_fits() -> None
     network = create_model("bisenet_v2", 5)
     factors = {"head": 10.0, "heads": 2.0, "heads.aux3": 0.5}
     part = OptimizerPart(name="sgd", lr=0.1, lr_factors=factors, no_decay=("norm",))
-    groups = make_optimizer(part, network, fused=False).param_groups
+    groups = make_optimizer(part, network).param_groups
     found = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert len(found) == len(list(network.parameters()))
     for name, parameter in network.named_parameters():

@@ -45,108 +45,58 @@ class Entry(NamedTuple):
 
 MODELS = {
     "erfnet": Entry(
-        "erfnet:ERFNet",
-        "ERFNet",
-        "Romera et al., T-ITS",
-        2018,
-        2_066_642,
-        53.21,
-        (0.721, (512, 1024)),
+        "erfnet:ERFNet", "ERFNet", "Romera et al., T-ITS", 2018,
+        2_066_642, 53.21, (0.721, (512, 1024)),
     ),
     "erfnet_fcn": Entry(
-        "erfnet_fcn:ERFNetFCN",
-        "ERFNet, FCN head",
-        "MMSegmentation",
-        2018,
-        2_084_095,
-        58.36,
-        (0.714, (1024, 2048)),
+        "erfnet_fcn:ERFNetFCN", "ERFNet, FCN head", "MMSegmentation", 2018,
+        2_084_095, 58.36, (0.714, (1024, 2048)),
     ),
     "fast_scnn": Entry(
-        "fast_scnn:FastSCNN",
-        "Fast-SCNN",
-        "Poudel et al., BMVC",
-        2019,
-        1_456_617,
-        3.63,
-        (0.7096, (1024, 2048)),
+        "fast_scnn:FastSCNN", "Fast-SCNN", "Poudel et al., BMVC", 2019,
+        1_456_617, 3.63, (0.7096, (1024, 2048)),
     ),
     "bisenet_v2": Entry(
-        "bisenet_v2:BiSeNetV2",
-        "BiSeNetV2",
-        "Yu et al., IJCV",
-        2021,
-        5_231_487,
-        49.21,
-        (0.7495, (1024, 2048)),
+        "bisenet_v2:BiSeNetV2", "BiSeNetV2", "Yu et al., IJCV", 2021,
+        5_231_487, 49.21, (0.7495, (1024, 2048)),
     ),
     "stdc1": Entry(
-        "stdc:STDC1", "STDC1-Seg", "Fan et al., CVPR", 2021, 8_572_954, 33.73, (0.745, (768, 1536))
+        "stdc:STDC1", "STDC1-Seg", "Fan et al., CVPR", 2021,
+        8_572_954, 33.73, (0.745, (768, 1536)),
     ),
     "stdc2": Entry(
-        "stdc:STDC2",
-        "STDC2-Seg",
-        "Fan et al., CVPR",
-        2021,
-        12_603_418,
-        46.91,
-        (0.7704, (768, 1536)),
+        "stdc:STDC2", "STDC2-Seg", "Fan et al., CVPR", 2021,
+        12_603_418, 46.91, (0.7704, (768, 1536)),
     ),
     "ddrnet_23_slim": Entry(
-        "ddrnet_23_slim:DDRNet23Slim",
-        "DDRNet-23-slim",
-        "Pan et al., T-ITS",
-        2023,
-        5_734_342,
-        18.14,
-        (0.778, (1024, 2048)),
+        "ddrnet_23_slim:DDRNet23Slim", "DDRNet-23-slim", "Pan et al., T-ITS", 2023,
+        5_734_342, 18.14, (0.778, (1024, 2048)),
     ),
     "pidnet_s": Entry(
-        "pidnet_s:PIDNetS",
-        "PIDNet-S",
-        "Xu et al., CVPR",
-        2023,
-        7_720_935,
-        23.60,
-        (0.788, (1024, 2048)),
+        "pidnet_s:PIDNetS", "PIDNet-S", "Xu et al., CVPR", 2023,
+        7_720_935, 23.60, (0.788, (1024, 2048)),
     ),
     "pp_liteseg_t": Entry(
-        "pp_liteseg_t:PPLiteSegT",
-        "PP-LiteSeg-T",
-        "Peng et al.",
-        2022,
-        8_141_619,
-        22.85,
-        (0.7704, (1024, 2048)),
+        "pp_liteseg_t:PPLiteSegT", "PP-LiteSeg-T", "Peng et al.", 2022,
+        8_141_619, 22.85, (0.7704, (1024, 2048)),
     ),
     "segformer_b0": Entry(
-        "segformer_b0:SegFormerB0",
-        "SegFormer-B0",
-        "Xie et al., NeurIPS",
-        2021,
-        3_719_027,
-        35.51,
-        (0.762, (1024, 2048)),
+        "segformer_b0:SegFormerB0", "SegFormer-B0", "Xie et al., NeurIPS", 2021,
+        3_719_027, 35.51, (0.762, (1024, 2048)),
     ),
     "efficientvit_b0": Entry(
-        "efficientvit_b0:EfficientViTB0",
-        "EfficientViT-B0",
-        "Cai et al., ICCV",
-        2023,
-        706_691,
-        2.20,
-        (0.75653, (1024, 2048)),
+        "efficientvit_b0:EfficientViTB0", "EfficientViT-B0", "Cai et al., ICCV", 2023,
+        706_691, 2.20, (0.75653, (1024, 2048)),
     ),
     "lraspp_mobilenetv3": Entry(
-        "lraspp_mobilenetv3:LRASPP",
-        "LR-ASPP, MobileNetV3",
-        "Howard et al., ICCV",
-        2019,
-        3_221_198,
-        7.89,
+        "lraspp_mobilenetv3:LRASPP", "LR-ASPP, MobileNetV3", "Howard et al., ICCV", 2019,
+        3_221_198, 7.89,
     ),
-    "lite_seg": Entry("lite_seg:LiteSeg", "LiteSeg", "ours", 2026, 3_127_494, 10.45),
-}
+    "lite_seg": Entry(
+        "lite_seg:LiteSeg", "LiteSeg", "ours", 2026,
+        3_127_494, 10.45,
+    ),
+}  # fmt: skip
 
 
 def list_models() -> list[str]:
@@ -172,16 +122,19 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
         raise RequestError(f"classes must be a whole number from 1 to 255, not {classes!r}")
     module, _, network_name = MODELS[name].network.partition(":")
     kind: type[Network] = getattr(_import(module, "creating a network"), network_name)
-    _check_options(name, inspect.signature(kind), options)
+    options = _all_options(name, inspect.signature(kind), options)
     try:
         network = kind(int(classes), **options)
     except ValueError as error:  # torch's own, of a probability above 1, say
         raise RequestError(f"options of {name}: {error}") from error
-    network.name = name
+    network.name, network.classes, network.options = name, int(classes), options
     return network
 
 
-def _check_options(name: str, signature: inspect.Signature, options: Options) -> None:
+def _all_options(
+    name: str, signature: inspect.Signature, options: Options
+) -> dict[str, bool | int | float | str]:
+    """The options, checked, and the defaults of those that are not given."""
     known = {p.name: p.default for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY}
     for option, value in options.items():
         if option not in known:
@@ -194,6 +147,7 @@ def _check_options(name: str, signature: inspect.Signature, options: Options) ->
                 f"option '{option}' of {name} is {value!r}, expected a {wanted.__name__} "
                 f"such as {known[option]!r}"
             )
+    return {**known, **options}
 
 
 def load_published(path: str | Path) -> Network:

@@ -51,8 +51,6 @@ class BiSeNetV2(Network):
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
-        self.classes = classes
-        self.options = {"variant": variant, "auxiliary": auxiliary}
         v = VARIANTS[variant]
         self.detail = nn.Sequential(
             convolutions(3, 64, repeat=2),  # (N,64,H/2,W/2)

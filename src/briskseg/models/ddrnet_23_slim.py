@@ -29,8 +29,6 @@ class DDRNet23Slim(Network):
 
     def __init__(self, classes: int, *, auxiliary: bool = True) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {"auxiliary": auxiliary}
         self.stem = nn.Sequential(
             conv_bn_relu(3, 32),  # (N,32,H/2,W/2)
             conv_bn_relu(32, 32),  # (N,32,H/4,W/4)

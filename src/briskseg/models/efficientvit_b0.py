@@ -30,8 +30,6 @@ class EfficientViTB0(Network):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {}
         w2, w4, w8, w16, w32 = WIDTHS
         self.stem = nn.Sequential(conv_bn(3, w2, 3, stride=2), Residual(separable(w2)))
         self.stage1 = nn.Sequential(  # (N,16,H/4,W/4)

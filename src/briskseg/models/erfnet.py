@@ -40,12 +40,6 @@ class ERFNet(Network):
         auxiliary: bool = True,
     ) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {
-            "dropout_64": dropout_64,
-            "dropout_128": dropout_128,
-            "auxiliary": auxiliary,
-        }
         if auxiliary:
             self.outputs = (TrainingOutput("logits"), TrainingOutput("encoder", loss="auxiliary"))
         self.encoder = Encoder(classes if auxiliary else 0, dropout_64, dropout_128)

@@ -36,8 +36,6 @@ class ERFNetFCN(Network):
 
     def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {"dropout": dropout}
         self.encoder = nn.Sequential(
             Downsampler(3, 16),  # (N,16,H/2,W/2)
             Downsampler(16, 64),  # (N,64,H/4,W/4)

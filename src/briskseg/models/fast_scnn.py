@@ -54,8 +54,6 @@ class FastSCNN(Network):
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
-        self.classes = classes
-        self.options = {"variant": variant, "auxiliary": auxiliary}
         self.variant = v = VARIANTS[variant]
         self.align_corners = v.align_corners
         self.extends = (1, 1) if v.padded else (1, 3)  # a 3x3 convolution needs 3 pixels a side

@@ -40,8 +40,6 @@ class LiteSeg(Network):
 
     def __init__(self, classes: int, *, encoder: str = "lite0", auxiliary: bool = True) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {"encoder": encoder, "auxiliary": auxiliary}
         self.encoder = EfficientNetLite(encoder)
         half, quarter, eighth, sixteenth, last = self.encoder.channels
         self.context = Context(last, COARSE)  # (N,128,H/32,W/32)

@@ -57,8 +57,6 @@ class LRASPP(Network):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {}
         layers: list[nn.Module] = [conv_bn(3, 16, 3, HS, stride=2)]  # (N,16,H/2,W/2)
         channels = 16
         for row in ROWS:

@@ -12,7 +12,7 @@ import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +26,12 @@ from briskseg.core.errors import RequestError
 class TrainingOutput:
     """An output of `forward_train`, and its term of the loss.
 
-    name: its key. target: what it is compared with, at the output's size. loss: "main", the
-    recipe's loss; "auxiliary", the same times `training.loss.auxiliary`; or the name of another
-    function in `briskseg.training.losses`. weight: what the term is multiplied by.
+    name: its key. loss: "main", the recipe's loss; "auxiliary", the same times
+    `training.loss.auxiliary`; or the name of another function in `briskseg.training.losses`.
+    weight: what the term is multiplied by.
     """
 
     name: str
-    target: Literal["labels", "boundary", "detail"] = "labels"
     loss: str = "main"
     weight: float = 1.0
 

@@ -35,8 +35,6 @@ class PIDNetS(Network):
         super().__init__()
         if variant not in VARIANTS:
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
-        self.classes = classes
-        self.options = {"variant": variant, "auxiliary": auxiliary}
         self.official = variant == "official"
         self.stem = nn.Sequential(
             conv_bn_relu(3, 32, bias=self.official),  # (N,32,H/2,W/2)
@@ -71,7 +69,7 @@ class PIDNetS(Network):
             self.outputs = (
                 TrainingOutput("logits"),
                 TrainingOutput("aux", loss="auxiliary"),
-                TrainingOutput("boundary", "boundary", "boundary_bce", 20.0),
+                TrainingOutput("boundary", "boundary_bce", 20.0),
                 TrainingOutput("boundary", loss="boundary_aware"),  # reads the logits too
             )
         for module in self.modules():

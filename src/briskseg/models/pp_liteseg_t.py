@@ -28,8 +28,6 @@ class PPLiteSegT(Network):
 
     def __init__(self, classes: int, *, auxiliary: bool = True) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {"auxiliary": auxiliary}
         self.stem = nn.Sequential(
             conv_bn_relu(3, 32, 3, stride=2),  # (N,32,H/2,W/2)
             conv_bn_relu(32, 64, 3, stride=2),  # (N,64,H/4,W/4)

@@ -60,8 +60,6 @@ class SegFormerB0(Network):
             raise RequestError(f"unknown variant '{variant}'; {nearest(variant, VARIANTS)}")
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path is {drop_path}, expected a share from 0 to below 1")
-        self.classes = classes
-        self.options = {"variant": variant, "drop_path": drop_path, "dropout": dropout}
         v = VARIANTS[variant]
         last = BLOCKS * len(WIDTHS) - 1
         drops = [drop_path * i / last for i in range(last + 1)]

@@ -30,8 +30,6 @@ class STDC(Network):
 
     def __init__(self, classes: int, *, auxiliary: bool = True) -> None:
         super().__init__()
-        self.classes = classes
-        self.options = {"auxiliary": auxiliary}
         self.stem = nn.Sequential(
             conv_bn_relu(3, 32, 3, stride=2),  # (N,32,H/2,W/2)
             conv_bn_relu(32, 64, 3, stride=2),  # (N,64,H/4,W/4)
@@ -54,7 +52,7 @@ class STDC(Network):
                 TrainingOutput("logits"),
                 TrainingOutput("aux16", loss="auxiliary"),
                 TrainingOutput("aux32", loss="auxiliary"),
-                TrainingOutput("detail", "detail", "detail"),
+                TrainingOutput("detail", "detail"),
             )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,20 +33,10 @@ class Position:
     validated: int = 0
 
 
-@dataclass(frozen=True)
-class ResumePoint:
-    """A whole checkpoint, and the step of so many `steps` that it was saved after. images,
-    processes: what the steps were cut from. learns_from: `Task.learns_from`."""
-
-    path: Path
-    step: int
-    steps: int
-    images: int
-    processes: int
-    learns_from: str | None
+Checkpoint = dict[str, Any]  # what `Loop.state_dict` gives
 
 
-def save_checkpoint(folder: RunFolder, checkpoint: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: RunFolder, checkpoint: Checkpoint) -> None:
     """Raises OSError naming the file where it cannot be written; both files are as before."""
     last = folder.last_checkpoint
     written = io.BytesIO()
@@ -63,13 +53,7 @@ def save_checkpoint(folder: RunFolder, checkpoint: Mapping[str, Any]) -> None:
             last.replace(folder.previous_checkpoint)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Tensors and plain values alone, on the CPU; nothing in the file is executed."""
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return checkpoint
-
-
-def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> ResumePoint | None:
+def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | None:
     """The checkpoint to go on from, None where there is none yet.
 
     A damaged last one is said, and set aside under the name damaged.ckpt, so that it never becomes
@@ -85,18 +69,18 @@ def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> ResumePoin
         if not path.is_file():
             continue
         try:
-            found = read_resume_point(path)
+            found = read_checkpoint(path)
         except BriskError:  # it is whole, or a signal came while it was read
             raise
         except Exception as error:  # whatever a damaged file makes torch raise
             faults.append(f"{path} is damaged ({type(error).__name__})")
             continue
         if faults:
-            say(f"{faults[0]}; going on from the one before it, of step {found.step}")
+            say(f"{faults[0]}; going on from the one before it, of step {step_of(found)}")
             with named(last):
                 last.replace(folder.damaged_checkpoint)
         elif path == before:
-            say(f"{last} is missing; going on from the one before it, of step {found.step}")
+            say(f"{last} is missing; going on from the one before it, of step {step_of(found)}")
         return found
     if faults:
         raise TrainingError(
@@ -105,19 +89,23 @@ def find_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> ResumePoin
     return None
 
 
-def read_resume_point(path: Path) -> ResumePoint:
-    """Read a checkpoint wholly, every checksum compared; raises whatever is wrong with it."""
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Tensors and plain values alone, on the CPU; every checksum is compared, and nothing in the
+    file is executed. Raises whatever is wrong with it."""
     with zipfile.ZipFile(path) as parts:  # torch compares no checksums
         damaged = parts.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(damaged)
-    checkpoint = load_checkpoint(path)
+    checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     if "pytorch-lightning_version" in checkpoint:
         raise RequestError(
             f"{path} was written by briskseg before its training loop was its own, and this "
             "version cannot go on from it; begin a new run with the weights that it has: "
             f"--out DIR --set model.weights={path.parents[1]}"
         )
-    step = Position(**checkpoint["position"]).step
-    cut = checkpoint["steps"], checkpoint["images"], checkpoint["processes"]
-    return ResumePoint(path, step, *cut, checkpoint.get("learns_from"))
+    return checkpoint
+
+
+def step_of(checkpoint: Checkpoint | None) -> int:
+    """The step that it was saved after; 0 where there is none."""
+    return 0 if checkpoint is None else int(checkpoint["position"]["step"])

@@ -15,7 +15,7 @@ from briskseg.core.wording import counted
 from briskseg.data import Dataset, open_dataset
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.checkpoint_files import ResumePoint
+from briskseg.training.checkpoint_files import Checkpoint, step_of
 from briskseg.training.classification_task import ClassificationTask
 from briskseg.training.fine_tuning import refuse_misfits
 from briskseg.training.length import decide_length
@@ -79,7 +79,7 @@ def _train(
     session: RunSession,
     data: Dataset | ClassFolders,
     machine: Machine,
-    resume: ResumePoint | None,
+    resume: Checkpoint | None,
 ) -> Task:
     recorded = None  # the folder is the first's; others may not see it
     if machine.is_first and folder.length.is_file():
@@ -99,9 +99,9 @@ def _train(
     if session.minutes is not None and not is_decided:
         recipe, deadline = decide_length(recipe, task, machine, folder, session)
         task.set_length(recipe.training)
-    if resume is not None and resume.step >= resume.steps:
+    if resume is not None and step_of(resume) >= resume["steps"]:
         session.say(
-            f"{folder.path} has all its {counted(resume.steps, 'step')}: none is left to train"
+            f"{folder.path} has all its {counted(task.steps, 'step')}: none is left to train"
         )
     Loop(task, machine, folder, session, deadline).run(resume)
     return task

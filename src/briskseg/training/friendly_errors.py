@@ -19,7 +19,7 @@ from briskseg.core.errors import (
 )
 from briskseg.core.files.atomic import write_whole
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.checkpoint_files import read_resume_point
+from briskseg.training.checkpoint_files import read_checkpoint, step_of
 from briskseg.training.log import Diverged
 from briskseg.training.processes import ProcessLost
 
@@ -135,7 +135,7 @@ def _saved(folder: RunFolder) -> str:
     left = [folder.last_checkpoint, folder.previous_checkpoint]
     while left:
         try:
-            step = read_resume_point(left[0]).step
+            step = step_of(read_checkpoint(left[0]))
         except Exception as error:
             # Each loading process that was killed is reported by torch from a signal's handler,
             # also while this reads: that says nothing of the file.

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from briskseg.models.weights.own_file import weights_of
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import (
+    Checkpoint,
     Position,
-    ResumePoint,
-    load_checkpoint,
     save_checkpoint,
+    step_of,
 )
 from briskseg.training.compiling import pays
 from briskseg.training.length import Deadline
@@ -79,7 +79,7 @@ class Loop:
         self.compiles = pays(task.compiled, machine.device, task.steps)
         self._compiled_for: set[tuple[int, ...]] = set()
 
-    def run(self, resume: ResumePoint | None) -> None:
+    def run(self, resume: Checkpoint | None) -> None:
         """Train, and leave the last weights validated and everything saved."""
         try:
             self._begin(resume)
@@ -188,14 +188,12 @@ class Loop:
     def epochs_begun(self) -> int:
         return -(-self.at.step // len(self.task.batches))
 
-    def _begin(self, resume: ResumePoint | None) -> None:
+    def _begin(self, resume: Checkpoint | None) -> None:
         if self.machine.is_first:
-            done = 0 if resume is None else resume.step
-            since = done if self.session.resume else None
+            since = step_of(resume) if self.session.resume else None
             self.log.loggers = make_loggers(self.training.loggers, self.folder, since)
-        if resume is not None:  # from the first: others may not see its folder
-            state = load_checkpoint(resume.path) if self.machine.is_first else None
-            self.load_state_dict(self.processes.from_first(state))
+        if resume is not None:
+            self.load_state_dict(resume)
         self.task.train()
         if self.processes.world > 1:
             self.step.model = nn.parallel.DistributedDataParallel(
@@ -228,9 +226,9 @@ class Loop:
         self.at = Position(**state["position"])
         self.task.end_at(state["steps"])
         self.task.network.load_state_dict(state["network"])
+        for group in state["optimizer"]["param_groups"]:
+            group["fused"] = True  # runs with a clip were begun without
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:  # a run may go on with another clip
-            group["fused"] = self.training.clip is None
         if state["scaler"]:  # none of a run that went without, on another device
             self.step.scaler.load_state_dict(state["scaler"])
         if self.average is not None:

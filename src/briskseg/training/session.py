@@ -16,7 +16,7 @@ from briskseg.core.wording import counted, number
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.lock import locked
 from briskseg.runs.run_folder import RunFolder
-from briskseg.training.checkpoint_files import ResumePoint, find_checkpoint
+from briskseg.training.checkpoint_files import Checkpoint, find_checkpoint, step_of
 from briskseg.training.friendly_errors import friendly_errors
 from briskseg.training.machine import Machine
 from briskseg.training.preflight import refuse_folder
@@ -82,7 +82,7 @@ def opened_run(
     session: RunSession,
     machine: Machine,
     fit: Callable[[AnyRecipe, Path, RunSession], Any],
-) -> Iterator[ResumePoint | None]:
+) -> Iterator[Checkpoint | None]:
     """Hold the folder for this session: make it and write its recipe, or find the checkpoint to go
     on from; and connect the processes of the run. What goes wrong while it is held is said in a
     sentence (`friendly_errors`).
@@ -127,7 +127,7 @@ def _start(
     fit(recipe, run, RunSession(**session, stop=stop, processes=processes))
 
 
-def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> ResumePoint | None:
+def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> Checkpoint | None:
     if not folder.is_begun():
         if session.resume:
             session.say(f"{folder.path} holds no step of a run: beginning it")
@@ -139,7 +139,7 @@ def _open(folder: RunFolder, recipe: AnyRecipe, session: RunSession) -> ResumePo
     recipe = with_recorded_length(recipe, folder, session.minutes)
     changed = _compare(begun, recipe, folder, _GENTLER if diverged else set())
     resume = find_checkpoint(folder, session.say)
-    step = 0 if resume is None else resume.step
+    step = step_of(resume)
     if changed:
         write_whole(folder.recipe_to_step(step), begun.to_yaml())
         write_whole(folder.recipe, recipe.to_yaml())
@@ -213,25 +213,25 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def refuse_other_samples(
-    batches: EpochBatches, learns_from: str | None, resume: ResumePoint | None
+    batches: EpochBatches, learns_from: str | None, resume: Checkpoint | None
 ) -> None:
     """Raise RequestError for a checkpoint of another number of images, of other devices, or that
     learned from another teacher."""
     if resume is None:
         return
-    if resume.learns_from != learns_from:
+    if resume.get("learns_from") != learns_from:
         raise RequestError(
             "training.teacher is another file than when the run was begun; put that one back, or "
             "begin a new run with --out"
         )
-    if resume.images != batches.samples:
+    if resume["images"] != batches.samples:
         raise RequestError(
-            f"the run was begun with {counted(resume.images, 'image')} in train, and now it has "
+            f"the run was begun with {counted(resume['images'], 'image')} in train, and now it has "
             f"{batches.samples}; put them back as they were, or begin a new run with --out"
         )
-    if resume.processes != batches.world:
+    if resume["processes"] != batches.world:
         raise RequestError(
-            f"the run was begun on {counted(resume.processes, 'device')}, and is resumed on "
-            f"{batches.world}; resume it on as many (--devices {resume.processes}, or started by "
-            "torchrun or srun), or begin a new run with --out"
+            f"the run was begun on {counted(resume['processes'], 'device')}, and is resumed on "
+            f"{batches.world}; resume it on as many (--devices {resume['processes']}, or started "
+            "by torchrun or srun), or begin a new run with --out"
         )

@@ -26,9 +26,7 @@ class TrainStep:
         self.model: nn.Module = task  # or what wraps it for several processes
         self.machine, self.clip = machine, task.training_part.clip
         self.depthwise = fast_depthwise_gradients(machine.device, machine.precision)
-        # a fused optimizer is faster and rules out clipping
-        optimizer, fused = task.training_part.optimizer, self.clip is None
-        self.optimizer = make_optimizer(optimizer, task.network, fused)
+        self.optimizer = make_optimizer(task.training_part.optimizer, task.network)
         # fp16 gradients would vanish unscaled; for other precisions the scaler does nothing
         self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
 
@@ -66,7 +64,7 @@ class TrainStep:
         return loss.detach()
 
 
-def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torch.optim.Optimizer:
+def make_optimizer(part: OptimizerPart, network: nn.Module) -> torch.optim.Optimizer:
     """The optimizer with two groups, the parameters that decay and those that do not; of both one
     for each factor in `lr_factors`, which a group keeps as "lr_factor" and `TrainStep` applies."""
     spared: Collection[str] = ("bias", "norm") if part.name == "adamw" else ()
@@ -82,9 +80,9 @@ def make_optimizer(part: OptimizerPart, network: nn.Module, fused: bool) -> torc
         groups.append({"params": decaying, "weight_decay": part.weight_decay, **rate})
         groups.append({"params": others, "weight_decay": 0.0, **rate})
     if part.name == "sgd":
-        return torch.optim.SGD(groups, part.lr, part.momentum, fused=fused)
+        return torch.optim.SGD(groups, part.lr, part.momentum, fused=True)
     adam = torch.optim.Adam if part.name == "adam" else torch.optim.AdamW
-    return adam(groups, part.lr, part.betas, part.eps, fused=fused)
+    return adam(groups, part.lr, part.betas, part.eps, fused=True)
 
 
 def parameter_factors(part: OptimizerPart, network: nn.Module) -> dict[str, float]:

@@ -72,7 +72,7 @@ def distinct(names: Iterable[str]) -> list[str]:
 
 
 def file_stem(name: str) -> str:
-    """A name as part of a file's: one folder deep and not too long, distinct for distinct names."""
+    """A name as part of a file's: one folder deep and not too long. `a/b` and `a_b` become one."""
     stem = printable(name).replace("/", "_").replace("\\", "_")
     if len(stem.encode()) <= _LONGEST_STEM:
         return stem

@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError, nearest
 from briskseg.core.files import sha256
-from briskseg.models.weights.comparison import check_finite, differences, shapes_of
-from briskseg.models.weights.published_layout import Names, renamed
+from briskseg.models.weights.published_layout import Names
 
 
 class Stage(NamedTuple):
@@ -93,7 +90,6 @@ NAMES: Names = (
     (r"\.project\.1\.", "._bn2."),
     (r"^blocks\.", "_blocks."),
 )
-HEAD = ("_conv_head.", "_bn1.", "_fc.")  # what follows the encoder in those files
 
 
 class EfficientNetLite(nn.Module):
@@ -129,35 +125,6 @@ class EfficientNetLite(nn.Module):
             if i in self.last_at_its_size:
                 features.append(x)
         return features
-
-    def load_pretrained(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Copy the tensors of a pretrained file, or the `encoder.` of a network of ours.
-
-        Raises WeightsError, which names `path`, where any is missing, of another shape or not
-        finite.
-        """
-        own = self.state_dict()
-        ours = any(name.startswith("encoder.") for name in tensors)
-        theirs = {name: f"encoder.{name}" if ours else renamed(name, NAMES) for name in own}
-        found = {
-            name: tensor
-            for name, tensor in tensors.items()
-            if (name.startswith("encoder.") if ours else not name.startswith(HEAD))
-        }
-        mismatch = differences(
-            {theirs[name]: shape for name, shape in shapes_of(own).items()}, shapes_of(found)
-        )
-        if mismatch:
-            raise WeightsError(
-                f"{path} is not the encoder EfficientNet-{self.variant.capitalize()}: {mismatch}; "
-                f"give the file that fits, or efficientnet-{self.variant}"
-            )
-        for name in own.keys() & {name for name in own if theirs[name] in found}:
-            check_finite(theirs[name], found[theirs[name]], path)
-        with torch.no_grad():
-            for name, tensor in own.items():
-                if theirs[name] in found:
-                    tensor.copy_(found[theirs[name]])
 
 
 class MBConv(nn.Module):

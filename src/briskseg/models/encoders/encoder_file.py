@@ -8,8 +8,7 @@ is not read. A file of the whole network, published or ours, gives its encoder t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,149 +17,138 @@ from torch import Tensor
 
 from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError, WeightsError, nearest
-from briskseg.models.encoders.efficientnet_lite import (
-    MEAN,
-    PRETRAINED,
-    STD,
-    EfficientNetLite,
-    pretrained_file,
-)
-from briskseg.models.encoders.erfnet_encoder import load_erfnet_encoder
+from briskseg.models import MODELS
+from briskseg.models.encoders.efficientnet_lite import MEAN, NAMES, PRETRAINED, STD, pretrained_file
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import COUNTER, check_finite, same_numbers
 from briskseg.models.weights.layouts import LAYOUTS
-from briskseg.models.weights.names.erfnet import ERFNET_FCN_ENCODER
-from briskseg.models.weights.published_layout import Names, renamed
+from briskseg.models.weights.names.erfnet import (
+    ERFNET_CLASSIFIER,
+    ERFNET_FCN_ENCODER,
+    ERFNET_MMSEGMENTATION,
+    FCN_ERFNET_ENCODER,
+)
+from briskseg.models.weights.published_layout import Names, part_of
 
 
 class EncoderFile(NamedTuple):
-    """layout: whose names the file has. encoder: a regular expression for the names, in that
-    layout, of the encoder's tensors. renamed: how the file's names differ from the layout's. lacks:
-    whether it may hold a part of these only: the authors trained another network to classify.
-    parts: keys under which the file holds the tensors, as `read_tensors` takes them."""
+    """The files that a network's encoder is read from.
 
-    layout: str
-    encoder: str
-    renamed: Names = ()
+    tensors: a regular expression for our names of the encoder's tensors. forms: whose file -> from
+    these names to those in it; files of ours, with our own names, are read besides. lacks: whether
+    a file may hold a part only: the authors trained another network to classify. parts: as of
+    `read_tensors`.
+    """
+
+    tensors: str
+    forms: Mapping[str, Names]
     lacks: bool = False
     parts: tuple[str, ...] = ()
 
 
-_STDC = (r"^cp\.backbone\.", ((r"^cp\.backbone\.x\d+\.0\.", "features."),))
+def _published(name: str, *classifier: tuple[str, str]) -> dict[str, Names]:
+    """A layout's whole network, and its classifier, whose names differ by these substitutions."""
+    layout = LAYOUTS[name]
+    return {f"{layout.title}, classifier": (*layout.names, *classifier), layout.title: layout.names}
+
+
+_STDC = (r"^cp\.backbone\.x\d+\.0\.", "features.")
+_ERFNET = "ERFNet with a classifier of images, the authors' PyTorch code"
+_FCN = "ERFNet with an FCN head"
 ENCODER_FILES = {
-    "pidnet_s": EncoderFile("pidnet_s_official", r"^(?!final_layer|seghead)", lacks=True),
+    "erfnet": EncoderFile(
+        r"^encoder\.(?!output_conv)",  # the head of the first training stage: a value a class
+        {
+            _FCN: ERFNET_FCN_ENCODER,
+            f"{_FCN}, MMSegmentation": (*ERFNET_FCN_ENCODER, *ERFNET_MMSEGMENTATION),
+            _ERFNET: ERFNET_CLASSIFIER,
+        },
+    ),
+    "erfnet_fcn": EncoderFile(
+        r"^encoder\.",
+        {
+            "ERFNet": FCN_ERFNET_ENCODER,
+            f"{_FCN}, MMSegmentation": ERFNET_MMSEGMENTATION,
+            _ERFNET: (*FCN_ERFNET_ENCODER, *ERFNET_CLASSIFIER),
+        },
+    ),
+    "pidnet_s": EncoderFile(r"^(?!head|[pd]_head)", _published("pidnet_s_official"), lacks=True),
     "ddrnet_23_slim": EncoderFile(
-        "ddrnet_23_slim_official", r"^(?!final_layer|seghead)", lacks=True
+        r"^(?!head|aux_head)", _published("ddrnet_23_slim_official"), lacks=True
     ),
     # CoinCheung's code takes whichever of the network's children the file holds: its two branches,
     # and the aggregation where that is there
     "bisenet_v2": EncoderFile(
-        "bisenet_v2_coincheung",
-        r"^(detail|segment|bga)\.",
-        lacks=True,
-        parts=("detail", "segment"),
+        r"^(?!head)", _published("bisenet_v2_coincheung"), True, ("detail", "segment")
     ),
-    "stdc1": EncoderFile("stdc1_official", *_STDC),
-    "stdc2": EncoderFile("stdc2_official", *_STDC),
-    "pp_liteseg_t": EncoderFile("pp_liteseg_t_paddle", r"^backbone\.", ((r"^backbone\.", ""),)),
-    "segformer_b0": EncoderFile("segformer_b0_nvlabs", r"^backbone\.", ((r"^backbone\.", ""),)),
-    "efficientvit_b0": EncoderFile("efficientvit_b0_official", r"^backbone\."),
+    "stdc1": EncoderFile(r"^st", _published("stdc1_official", _STDC)),
+    "stdc2": EncoderFile(r"^st", _published("stdc2_official", _STDC)),
+    "pp_liteseg_t": EncoderFile(r"^st", _published("pp_liteseg_t_paddle", (r"^backbone\.", ""))),
+    "segformer_b0": EncoderFile(r"^st", _published("segformer_b0_nvlabs", (r"^backbone\.", ""))),
+    "efficientvit_b0": EncoderFile(r"^st", _published("efficientvit_b0_official")),
     "lraspp_mobilenetv3": EncoderFile(
-        "lraspp_mobilenetv3_torchvision", r"^backbone\.", ((r"^backbone\.", "features."),)
+        r"^backbone\.",
+        _published("lraspp_mobilenetv3_torchvision", (r"^backbone\.", "features.")),
     ),
+    "lite_seg": EncoderFile(r"^encoder\.", {"EfficientNet-Lite": ((r"^encoder\.", ""), *NAMES)}),
 }
-
-
-class _Place(NamedTuple):
-    """Where one of our tensors lies in a file: which of how many equal parts of a tensor it is."""
-
-    name: str
-    part: int = 0
-    parts: int = 1
-
-    def find(self, tensors: Mapping[str, Tensor], like: Tensor) -> Tensor | None:
-        """It, in the shape of `like`; None where the file lacks it or has another one."""
-        held = tensors.get(self.name)
-        if held is None or (self.parts > 1 and (held.ndim == 0 or held.shape[0] % self.parts)):
-            return None
-        part = held.chunk(self.parts)[self.part] if self.parts > 1 else held
-        fits = part.shape == like.shape or same_numbers(tuple(like.shape), tuple(part.shape))
-        return part.reshape(like.shape) if fits else None
 
 
 def load_encoder(network: Network, source: str | Path) -> str:
     """See `Network.load_encoder`."""
-    if network.name not in READERS:
+    if network.name not in ENCODER_FILES:
         raise RequestError(
             f"{network.name or type(network).__name__} takes no pretrained encoder from a file, "
-            f"found {source}; of the models, {', '.join(READERS)} do"
+            f"found {source}; of the models, {', '.join(ENCODER_FILES)} do"
         )
-    path = Path(source)
-    if (name := str(source)) not in PRETRAINED:
-        if not path.exists() and not path.suffix:
-            raise RequestError(
-                f"{name} is no file, and no encoder by name; {nearest(name, PRETRAINED)}"
-            )
-        return READERS[network.name](network, path)
-    taken = READERS[network.name](network, pretrained_file(name))
-    network.expects = network.expects or InputCard(mean=MEAN, std=STD)
-    return taken
+    path, known = Path(source), ENCODER_FILES[network.name]
+    if (name := str(source)) in PRETRAINED:
+        taken = _load(known, network, pretrained_file(name))
+        network.expects = network.expects or InputCard(mean=MEAN, std=STD)
+        return taken
+    if not path.exists() and not path.suffix:
+        raise RequestError(
+            f"{name} is no file, and no encoder by name; {nearest(name, PRETRAINED)}"
+        )
+    return _load(known, network, path)
 
 
-def load_efficientnet_lite(network: Network, path: Path) -> str:
-    """As `load_encoder`, of a network whose `encoder` is an EfficientNet-Lite."""
-    encoder = network.get_submodule("encoder")
-    assert isinstance(encoder, EfficientNetLite)
-    tensors = read_tensors(path, ours=True)
-    forms = unprefixed(tensors).values()
-    for known in ("_conv_stem.", "encoder."):  # of published files; of ours, networks or encoders
-        fitting = [form for form in forms if any(name.startswith(known) for name in form)]
-        if fitting:
-            tensors = fitting[0]
-            break
-    encoder.load_pretrained(tensors, path)
-    return f"EfficientNet-{encoder.variant.capitalize()}"
-
-
-def load_published_encoder(known: EncoderFile, network: Network, path: Path) -> str:
-    """As `load_encoder`, of a network whose encoder is called so in its file."""
-    own, tensors = network.state_dict(), read_tensors(path, ours=True, parts=known.parts)
-    layout = LAYOUTS[known.layout]
-    places = {ours: _Place(*layout.published_part(ours)) for ours in own if layout.has(ours)}
-    encoder = {n: at for n, at in places.items() if re.search(known.encoder, at.name)}
-    forms = (
-        {n: at._replace(name=renamed(at.name, known.renamed)) for n, at in encoder.items()},
-        encoder,
-        {n: _Place(n) for n in encoder},
-    )
-    found: dict[str, Tensor] = {}
-    for inner in unprefixed(tensors).values():
-        for form in forms:
-            fitting = {n: at.find(inner, own[n]) for n, at in form.items()}
-            there = {n: tensor for n, tensor in fitting.items() if tensor is not None}
-            found = max(found, there, key=len)
-    wanted = [n for n in encoder if not n.endswith(COUNTER)]
-    missing = [n for n in wanted if n not in found]
+def _load(known: EncoderFile, network: Network, path: Path) -> str:
+    """Copy the encoder in a file, of the form that most of its tensors have; return whose it is."""
+    own = {n: t for n, t in network.state_dict().items() if re.search(known.tensors, n)}
+    held = unprefixed(read_tensors(path, ours=True, parts=known.parts)).values()
+    title = MODELS[network.name].title
+    forms = {title: (), **known.forms}
+    each = ((w, names, _found(own, names, of)) for of in held for w, names in forms.items())
+    whose, names, found = max(each, key=lambda form: len(form[2]))
+    wanted = [n for n in own if not n.endswith(COUNTER)]
+    missing = [part_of(n, names)[0] for n in wanted if n not in found]
     if len(missing) > (len(wanted) / 2 if known.lacks else 0):
-        some = ", ".join(encoder[n].name for n in missing[:3])
         raise WeightsError(
-            f"{path} is not the encoder of {layout.title}: of its {len(wanted)} tensors "
-            f"{len(missing)} are missing or of another shape ({some} ...); give a file whose "
-            "encoder fits"
+            f"{path} is not the encoder of {title}: nearest is {whose}, of whose {len(wanted)} "
+            f"tensors {len(missing)} are missing or of another shape ({', '.join(missing[:3])} "
+            f"...); expected the encoder of one of these: {'; '.join(forms)}"
         )
     for ours, tensor in found.items():
-        check_finite(encoder[ours].name, tensor, path)
+        check_finite(part_of(ours, names)[0], tensor, path)
     with torch.no_grad():
         for ours, tensor in found.items():
             own[ours].copy_(tensor)
-    return f"{layout.title}: {len(wanted) - len(missing)} of its encoder's {len(wanted)} tensors"
+    return f"{whose}: {len(wanted) - len(missing)} of its encoder's {len(wanted)} tensors"
 
 
-# By network, what copies the encoder in a file into it and returns whose it was.
-READERS: dict[str, Callable[[Network, Path], str]] = {
-    "erfnet": partial(load_erfnet_encoder, ()),
-    "erfnet_fcn": partial(load_erfnet_encoder, ERFNET_FCN_ENCODER),
-    "lite_seg": load_efficientnet_lite,
-    **{name: partial(load_published_encoder, known) for name, known in ENCODER_FILES.items()},
-}
+def _found(
+    own: Mapping[str, Tensor], names: Names, tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Those of our tensors that the file has under these names and of their shapes."""
+    found = {}
+    for ours, like in own.items():
+        name, part, parts = part_of(ours, names)
+        held = tensors.get(name)
+        if held is None or (parts > 1 and (held.ndim == 0 or held.shape[0] % parts)):
+            continue
+        one = held.chunk(parts)[part] if parts > 1 else held
+        if one.shape == like.shape or same_numbers(tuple(like.shape), tuple(one.shape)):
+            found[ours] = one.reshape(like.shape)
+    return found

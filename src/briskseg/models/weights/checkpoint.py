@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,9 @@ T = TypeVar("T")
 _USUAL = "state_dict"
 _MOST_DEPTH = 3  # dictionaries in dictionaries
 _MOST_PARTS = 8  # of a prefix; each is tried
-_AVERAGED = "n_averaged"  # of torch's AveragedModel: of how many the weights are the mean
+# What training modules hold beside the network: torch's AveragedModel how many it is the mean of,
+# PIDNet's and DDRNet's code its loss.
+_BESIDE = re.compile(r"n_averaged$|(sem_)?loss\.")
 
 
 def read_tensors(path: Path, ours: bool = False, parts: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -84,12 +87,11 @@ def unprefixed(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:
     """The tensors, or whatever has their names, with fewer and fewer of what all names begin with:
     by the prefix that is left out, "", "module.", "module.model." ...
 
-    nn.DataParallel, torch.compile, Lightning and others put such before every name, AveragedModel
-    before every name but that of its count. A network's own names may begin alike too, so who knows
-    these names chooses.
+    nn.DataParallel, torch.compile, Lightning and others put such before every name of the network,
+    whose own names may begin alike too, so who knows these names chooses.
     """
     prefixes = [""]
-    named = [name for name in tensors if name != _AVERAGED]
+    named = [name for name in tensors if not _BESIDE.search(name)]
     for parts in zip(*(name.split(".", _MOST_PARTS)[:-1] for name in named), strict=False):
         if len(set(parts)) > 1:
             break

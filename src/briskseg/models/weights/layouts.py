@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from briskseg.models.weights.names.bisenet_v2 import (
     BISENET_V2_COINCHEUNG,
     BISENET_V2_MMSEGMENTATION,
@@ -139,12 +137,6 @@ _WITH_HEADS = {
 }
 
 
-def _checkpoint(layout: Layout) -> Layout:
-    """The same as its training saved it: inside a module that holds the loss too."""
-    names = (*layout.names, (r"^", "model."))
-    return replace(layout, names=names, last=f"model.{layout.last}", ignored=r"^(sem_)?loss\.")
-
-
 def _stdc_mmsegmentation(network: str, title: str) -> Layout:
     """Without heads, although files have them: the one on details has another output."""
     return Layout(
@@ -155,12 +147,6 @@ def _stdc_mmsegmentation(network: str, title: str) -> Layout:
         last="decode_head.conv_seg.bias",
         ignored=r"^auxiliary_head\.",
     )
-
-
-_CHECKPOINTS = {
-    f"{name}_checkpoint": _checkpoint(_WITH_HEADS[name])
-    for name in ("pidnet_s_official", "ddrnet_23_slim_official")
-}
 
 
 def _segformer(whose: str, variant: str, names: Names, last: str) -> Layout:
@@ -177,11 +163,7 @@ def _segformer(whose: str, variant: str, names: Names, last: str) -> Layout:
 
 LAYOUTS = {
     **_WITH_HEADS,
-    **_CHECKPOINTS,
-    **{
-        f"{name}_without_heads": layout.without_heads()
-        for name, layout in (_WITH_HEADS | _CHECKPOINTS).items()
-    },
+    **{f"{name}_without_heads": layout.without_heads() for name, layout in _WITH_HEADS.items()},
     "erfnet_mmsegmentation": Layout(
         "ERFNet with an FCN head, MMSegmentation",
         "erfnet_fcn",

@@ -21,7 +21,6 @@ from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.wording import counted
 from briskseg.models import MODELS, create_model
-from briskseg.models.encoders.erfnet_encoder import compare_classifier
 from briskseg.models.network import Network
 from briskseg.models.weights.checkpoint import read_tensors, unprefixed
 from briskseg.models.weights.comparison import (
@@ -108,18 +107,13 @@ def _refuse_own(shapes: Shapes, path: Path) -> None:
 
 
 def _refuse_encoder(shapes: Shapes, path: Path) -> None:
-    """Raises if the file is, or nearly is, the authors' encoder pretrained as a classifier."""
-    classes, mismatch = compare_classifier(shapes)
-    if not mismatch:
+    """Raises if the file is the authors' encoder pretrained as a classifier."""
+    classes = length(shapes, "classifier.linear.bias")
+    if classes and "features.encoder.initial_block.conv.weight" in shapes:
         raise RequestError(
             f"{path} is the encoder of ERFNet alone, pretrained to classify images ({classes} "
             "classes; the authors' PyTorch code), expected a whole network; train one from it with "
             f"--set {quote(f'model.encoder={path}')}"
-        )
-    if not mismatch.are_of_another_network:
-        raise WeightsError(
-            f"{path} is nearest to the encoder of ERFNet alone, pretrained to classify images "
-            f"({classes} classes; the authors' PyTorch code), but {mismatch}; download it again"
         )
 
 

@@ -38,9 +38,7 @@ class Layout:
         """Their name of one of our parameters or buffers, and which of how many equal parts along
         the first dimension is ours: a substitution that ends with "#1/3" says the second of
         three."""
-        name, _, part = renamed(ours, self.names).partition("#")
-        index, _, parts = (part or "0/1").partition("/")
-        return name, int(index), int(parts)
+        return part_of(ours, self.names)
 
     def has(self, ours: str) -> bool:
         """Whether their network has one of our parameters or buffers."""
@@ -54,6 +52,13 @@ class Layout:
         """The same network trained or saved without the heads that only training uses."""
         title = f"{self.title}, without auxiliary heads"
         return replace(self, title=title, options={**self.options, "auxiliary": False})
+
+
+def part_of(ours: str, names: Names) -> tuple[str, int, int]:
+    """As `Layout.published_part`."""
+    name, _, part = renamed(ours, names).partition("#")
+    index, _, parts = (part or "0/1").partition("/")
+    return name, int(index), int(parts)
 
 
 def renamed(name: str, names: Names) -> str:

@@ -32,7 +32,9 @@ class Run:
     def miou(self, example: Example) -> float | None:
         """Of this image, where it is known."""
         images = self.scores.images if self.scores else ()
-        return next((i.miou for i in images if file_stem(i.name) == example.stem), None)
+        alike = [i.miou for i in images if file_stem(i.name) == example.stem and i.miou is not None]
+        chosen = max if example.kind == "best" else min  # of a/b and a_b, the one that is shown
+        return chosen(alike, default=None)
 
     @property
     def validations(self) -> tuple[Row, ...]:

@@ -7,9 +7,7 @@ never changes, and a step's loss follows from its samples alone, so that resumed
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,26 +20,10 @@ from briskseg.models import create_model
 from briskseg.models.network import Network
 from briskseg.recipe import Recipe, TeacherPart
 from briskseg.runtime.backends.torch_backend import TorchBackend
-from briskseg.training.few_labels.onnx_teacher import OnnxTeacher
+from briskseg.training.few_labels.onnx_teacher import Size, Source, open_onnx
 from briskseg.training.losses.distillation import distillation
 from briskseg.training.preflight import teacher_file
 from briskseg.training.task import Normalize
-
-Size = tuple[int, int]
-
-
-class Source(NamedTuple):
-    """What a teacher's file gives.
-
-    logits: images (N,3,H,W), RGB, float 0..255 -> logits (N,classes,h,w). names: of its classes;
-    None: unknown, so many as the student's. input_hw: of whole images in its training, where that
-    is known. has_seen_val: whether its scores on val say nothing.
-    """
-
-    logits: Callable[[Tensor], Tensor]
-    names: tuple[str, ...] | None
-    input_hw: Size | None
-    has_seen_val: bool
 
 
 class Teacher:
@@ -81,9 +63,10 @@ class Teacher:
             seen = images.float()
             if self._seen_hw is not None and seen.shape[2:] != self._seen_hw:
                 seen = F.interpolate(seen, self._seen_hw, mode="bilinear")
-            taught = self._resized(self._source.logits(seen), size_hw)
-        ours = self._resized(logits, size_hw)
-        loss = distillation(ours, taught, self._classes, class_weights, self.part.temperature)
+            said = self._source.logits(seen)  # in the caller's precision; the rest in float32
+        with torch.autocast(images.device.type, enabled=False):
+            ours, taught = (self._resized(each.float(), size_hw) for each in (logits, said))
+            loss = distillation(ours, taught, self._classes, class_weights, self.part.temperature)
         return self.part.weight * loss
 
     def _resized(self, logits: Tensor, size_hw: Size) -> Tensor:
@@ -91,7 +74,7 @@ class Teacher:
         if tuple(logits.shape[2:]) == size_hw:
             return logits
         corners = self._corners
-        return F.interpolate(logits.float(), size_hw, mode="bilinear", align_corners=corners)
+        return F.interpolate(logits, size_hw, mode="bilinear", align_corners=corners)
 
     def _coarse_size(self, size_hw: Size) -> Size:
         """Of the student's logits before they are enlarged, for samples of this size."""
@@ -107,8 +90,7 @@ class Teacher:
 def _open(path: Path, recipe: Recipe, classes: int, device: torch.device) -> Source:
     data = recipe.data
     if path.suffix.lower() == ".onnx":
-        onnx = OnnxTeacher(path, classes, data.mean, data.std)
-        return Source(onnx.logits, onnx.names, onnx.input_hw, onnx.has_seen_val)
+        return open_onnx(path, classes, data.mean, data.std)
     backend, card = TorchBackend.open(path, device=str(device))
     network = backend.network.requires_grad_(False)
     normalize = Normalize(card.input.mean, card.input.std).to(device)

@@ -20,16 +20,16 @@ from briskseg.training.losses.ohem import ohem_by_loss, ohem_by_probability
 
 Outputs = Mapping[str, Tensor]
 
-# (all outputs by name, the name of the loss's own, its target (N,H,W), the recipe's
+# (all outputs by name, the name of the loss's own, labels (N,H,W) uint8, the recipe's
 # `training.loss`, a factor a class (classes,)) -> a scalar
 Loss = Callable[[Outputs, str, Tensor, LossPart, Tensor], Tensor]
 
 
 def main_loss(
-    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+    outputs: Outputs, name: str, labels: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """The recipe's loss; where it mines hard pixels, of these."""
-    output, labels = outputs[name], _sampled(target, outputs[name])
+    output, labels = outputs[name], _sampled(labels, outputs[name])
     loss = _of_pixels(output, labels, part, class_weights, mines=True)
     if part.dice:
         loss = loss + part.dice * dice(output, labels)
@@ -39,36 +39,36 @@ def main_loss(
 
 
 def auxiliary_loss(
-    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+    outputs: Outputs, name: str, labels: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """The recipe's loss over all pixels, or where it says so over the hard ones, times its
     `auxiliary`."""
     mines = part.ohem is not None and part.ohem.auxiliary
-    labels = _sampled(target, outputs[name])
+    labels = _sampled(labels, outputs[name])
     return part.auxiliary * _of_pixels(outputs[name], labels, part, class_weights, mines)
 
 
 def boundary_loss(
-    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+    outputs: Outputs, name: str, labels: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """PIDNet's of its boundary head."""
-    return boundary_bce(_enlarged(outputs[name], target), target)
+    return boundary_bce(_enlarged(outputs[name], labels), boundary_target(labels))
 
 
 def boundary_aware_loss(
-    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+    outputs: Outputs, name: str, labels: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """PIDNet's of its logits, where its boundary head sees boundaries."""
-    boundary = _enlarged(outputs[name], target)
-    logits = _enlarged(outputs["logits"], target)
-    return boundary_aware(logits, target.long(), class_weights, boundary)
+    boundary = _enlarged(outputs[name], labels)
+    logits = _enlarged(outputs["logits"], labels)
+    return boundary_aware(logits, labels.long(), class_weights, boundary)
 
 
 def detail_loss(
-    outputs: Outputs, name: str, target: Tensor, part: LossPart, class_weights: Tensor
+    outputs: Outputs, name: str, labels: Tensor, part: LossPart, class_weights: Tensor
 ) -> Tensor:
     """STDC's of its detail head."""
-    return detail(_enlarged(outputs[name], target), target)
+    return detail(_enlarged(outputs[name], labels), detail_target(labels))
 
 
 LOSSES: dict[str, Loss] = {
@@ -78,13 +78,7 @@ LOSSES: dict[str, Loss] = {
     "boundary_aware": boundary_aware_loss,
     "detail": detail_loss,
 }
-
-# What each target is, of labels (N,H,W) uint8, 255 ignored.
-TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
-    "labels": lambda labels: labels,
-    "boundary": boundary_target,
-    "detail": detail_target,
-}
+OF_BORDERS = ("boundary_bce", "detail")  # which an image without labels would teach to have none
 
 
 class SegmentationLoss(nn.Module):
@@ -139,12 +133,12 @@ class SegmentationLoss(nn.Module):
         labeled = _labeled_images(outputs, labels) if self.has_unlabeled else (outputs, labels)
         for output in self.declared:
             if output.name in outputs:
-                seen, known = (outputs, labels) if output.target == "labels" else labeled
+                seen, known = labeled if output.loss in OF_BORDERS else (outputs, labels)
                 if not len(known):
                     terms.append(0 * outputs[output.name].float().sum())
                     continue
-                target, loss = TARGETS[output.target](known), LOSSES[output.loss]
-                term = loss(seen, output.name, target, self.part, self.class_weights)
+                loss = LOSSES[output.loss]
+                term = loss(seen, output.name, known, self.part, self.class_weights)
                 terms.append(output.weight * term)
         share = len(labeled[1]) / max(1, len(labels)) if self.has_unlabeled else 1.0
         return share * torch.stack(terms).sum()

@@ -9,6 +9,11 @@ ERFNET_FCN_ENCODER: Names = (
     (r"^encoder\.initial_block\.", "encoder.0."),
     *((rf"^encoder\.layers\.{i}\.", f"encoder.{i + 1}.") for i in range(15)),
 )
+FCN_ERFNET_ENCODER: Names = (  # and back
+    (r"^encoder\.0\.", "encoder.initial_block."),
+    *((rf"^encoder\.{i + 1}\.", f"encoder.layers.{i}.") for i in range(15)),
+)
+ERFNET_CLASSIFIER: Names = ((r"^encoder\.", "features.encoder."),)  # of images, the authors'
 
 ERFNET_MMSEGMENTATION: Names = (
     (r"^(encoder|decoder)\.", r"backbone.\1."),
