@@ -20,6 +20,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import write_png
 from briskseg.data import Dataset, open_dataset
 from briskseg.data.check import check_dataset
+from briskseg.data.formats import recognize
 from briskseg.data.shapes import LINE_WIDTH
 
 H, W = 40, 60
@@ -563,6 +564,24 @@ def test_yolo_outlines(tmp_path: Path) -> None:
     report = check_dataset(tmp_path)
     assert report.splits["train"].pairs == 2
     assert not [f for f in report.findings if "file" in f.kind or "label" in f.kind]
+
+
+def test_yolo_without_the_test_images_that_its_list_names(tmp_path: Path) -> None:
+    """As Roboflow writes it where nothing was put into test."""
+    yolo(tmp_path, row(0, BOTH[0]), "test: ../test/images\nnames: {0: car, 1: tree}")
+    assert {*open_dataset(tmp_path).splits} == {"train", "val"}
+
+
+def test_masks_with_their_class_list_go_before_an_old_export(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / "images" / split / f"{split}.png")
+        mask = tmp_path / "labels" / split / f"{split}.png"
+        mask.parent.mkdir(parents=True)
+        write_png(mask, np.ones((H, W), np.uint8))
+    put(tmp_path / "old_export.json", coco_file([]))
+    assert recognize(tmp_path) == "coco"
+    put(tmp_path / "classes.txt", "road\nsky\n")
+    assert recognize(tmp_path) == "folder"
 
 
 def test_yolo_lists_of_images(tmp_path: Path) -> None:

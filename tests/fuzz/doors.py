@@ -277,15 +277,10 @@ def checkpoints() -> list[bytes]:
     ]
 
 
-@functools.cache
-def erfnet() -> Any:
-    from briskseg.models import create_model
-
-    return create_model("erfnet", 2)
-
-
 def read_checkpoint(path: Path) -> object:
-    return erfnet().load_encoder(path)
+    from briskseg.models.weights.checkpoint import read_tensors, unprefixed
+
+    return unprefixed(read_tensors(path))
 
 
 def paddle_files() -> list[bytes]:

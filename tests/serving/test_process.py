@@ -21,7 +21,8 @@ from tests.serving.processes import MODEL, PATIENCE, Server, serving, waiting_se
 from briskseg.cli.options import LOADING
 from briskseg.core.errors import RequestError
 from briskseg.core.images import png_bytes
-from briskseg.serving.server import bind
+from briskseg.serving.server import bind, serve
+from briskseg.serving.settings import Settings
 
 TEXT, BINARY, CLOSE = 1, 2, 8  # kinds of a stream's messages (RFC 6455, section 11.8)
 
@@ -265,6 +266,15 @@ def test_a_body_after_an_offered_upgrade_is_no_request(server):
         answers = b"".join(iter(lambda: connection.recv(1 << 16), b""))
     assert answers.count(b"HTTP/1.1 ") == 1
     assert b"HTTP/1.1 400 " in answers
+
+
+def test_of_two_that_are_begun_at_once_the_second_says_that_the_address_is_taken(predictor):
+    """Both have bound it; one listens first."""
+    first = bind("127.0.0.1", 0)
+    second = bind("127.0.0.1", first.getsockname()[1])
+    first.listen()
+    with first, second, pytest.raises(RequestError, match=r"cannot listen at .*another --port"):
+        serve(predictor, "model", Settings(), second, str, lambda: None)
 
 
 def test_the_token_is_read_from_its_file(tmp_path, street_png):

@@ -429,6 +429,26 @@ def test_other_images_than_the_run_began_with(
     assert "begun with 8 images in train, and now it has 7" in done.err
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda names: [names[1], names[0], *names[2:]], "class 0 was '{0}' and is '{1}'"),
+        (lambda names: [*names, "vehicle"], "{n} classes then, {more} now"),
+    ],
+)
+def test_other_classes_than_the_run_began_with(
+    change: Callable, said: str, words: list[str], tmp_path: Path, command: Callable
+) -> None:
+    assert command(*words).status == 0
+    listed = tmp_path / "data" / "classes.txt"
+    lines = [line.split() for line in listed.read_text().splitlines()]
+    names = [name for name, *_ in lines if name != "ignore"]
+    listed.write_text("".join(f"{line}\n" for line in [*change(names), "ignore 255"]))
+    done = command(*words, "--resume")
+    assert done.status == 2, done.err
+    assert said.format(*names, n=len(names), more=len(names) + 1) in done.err
+
+
 def test_several_seeds_and_their_spread(
     words: list[str], tmp_path: Path, command: Callable
 ) -> None:

@@ -55,6 +55,9 @@ FORMATS: dict[str, Format] = {
 }
 
 
+_ANNOTATED = ("supervisely", "datumaro", "coco", "cvat", "label-studio", "yolo", "labelme")
+
+
 def open_dataset(
     root: str | Path,
     classes: str | None = None,
@@ -118,8 +121,16 @@ def find_dataset(
 
 
 def recognize(root: Path) -> str | None:
-    """The kind of data in a folder, or None."""
-    return next((name for name, format in FORMATS.items() if format.recognizes(root)), None)
+    """The kind of data in a folder, or None. Masks with their class list are a data set whatever
+    annotation files lie among them, which may be an old export."""
+    kind = next((name for name, format in FORMATS.items() if format.recognizes(root)), None)
+    if (
+        kind in _ANNOTATED
+        and (root / "classes.txt").is_file()
+        and FORMATS["folder"].recognizes(root)
+    ):
+        return "folder"
+    return kind
 
 
 def _drawn_streets(progress: Progress | None) -> Path:

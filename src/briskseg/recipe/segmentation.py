@@ -40,7 +40,8 @@ class ModelPart(NetworkPart):
     def _begins_with_one(self) -> ModelPart:
         if self.weights is not None and self.encoder is not None:
             raise ValueError(
-                "weights and encoder are both given, and weights hold an encoder; say one of them"
+                "weights and encoder are both given, and weights hold an encoder; leave encoder "
+                "out (in a shell --set model.encoder=null)"
             )
         return self
 

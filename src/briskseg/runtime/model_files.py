@@ -136,6 +136,9 @@ def find_weights(path: Path) -> Path:
         raise RequestError(
             f"{path} is an exported file, expected weights: a run folder or a {WEIGHTS} file"
         )
+    for owner in (path.with_suffix(".xml"), path.with_suffix(".param")):
+        if suffix == ".bin" and owner.is_file():
+            raise RequestError(f"{path} belongs to {owner}, which is the model; name that")
     if suffix in _CHECKPOINTS:
         if content := other_content(path, expected=("zip",)):
             raise DataError(content.sentence(path, ACCEPTED))

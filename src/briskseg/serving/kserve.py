@@ -145,9 +145,8 @@ def _split(body: bytes, length: str | None) -> tuple[_Inference, bytes]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = printable(".".join(str(part)[:100] for part in first["loc"]))
-        raise Refused(
-            400, f"{place or 'the request'}: {first['msg']}; see /openapi.json", "tensor"
-        ) from None
+        said = f"{place}: {first['msg']}" if place else "the request is no JSON object"
+        raise Refused(400, f"{said}; see /openapi.json", "tensor") from None
     except ValueError:
         raise Refused(
             400, "the body begins with no JSON object of an inference; see /openapi.json", "tensor"

@@ -36,11 +36,15 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, UnicodeError) as error:
         bound.close()
-        reason = getattr(error, "strerror", None) or error
-        raise RequestError(
-            f"cannot listen at {host} port {port}: {reason}; name another --port or --host"
-        ) from None
+        raise _taken(host, port, error) from None
     return bound
+
+
+def _taken(host: str, port: int, error: Exception) -> RequestError:
+    reason = getattr(error, "strerror", None) or error
+    return RequestError(
+        f"cannot listen at {host} port {port}: {reason}; name another --port or --host"
+    )
 
 
 def serve(
@@ -100,6 +104,13 @@ class _Server(uvicorn.Server):
         self._earliest_end = self._latest_end = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets is not None
+        (bound,) = sockets
+        try:  # of two servers that were begun at once both have the address, and one may listen
+            bound.listen(self.config.backlog)
+        except OSError as error:
+            host, port = bound.getsockname()[:2]
+            raise _taken(host, port, error) from None
         await super().startup(sockets)
         self._begun()
 

@@ -46,7 +46,7 @@ class ClassificationTask(Task):
         share = machine.processes.rank, machine.processes.world
         self.batches = EpochBatches(len(folders.train), training.batch, training.seed, *share)
         self.set_length(training)
-        classes = len(folders.classes)
+        self.class_names, classes = folders.classes, len(folders.classes)
         self.network = create_classifier(recipe.model.name, classes, **recipe.model.options)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalize = Normalize(data.mean, data.std)

@@ -94,7 +94,7 @@ def _train(
     else:
         assert isinstance(data, ClassFolders)
         task = ClassificationTask(recipe, data, folder, machine)
-    refuse_other_samples(task.batches, task.learns_from, resume)
+    refuse_other_samples(task, resume)
     deadline = None
     if session.minutes is not None and not is_decided:
         recipe, deadline = decide_length(recipe, task, machine, folder, session)

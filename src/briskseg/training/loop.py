@@ -213,6 +213,7 @@ class Loop:
             "processes": self.processes.world,
             "steps": self.task.steps,
             "learns_from": self.task.learns_from,
+            "classes": list(self.task.class_names),
             "network": self.task.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),

@@ -85,6 +85,7 @@ class SegmentationTask(Task):
         training, loss = recipe.training, recipe.training.loss
         self.columns = ["val_loss", "val_miou", "val_pixel_accuracy"]
         self.columns += [f"val_iou/{name}" for name in dataset.labels.names]
+        self.class_names = dataset.labels.names
         self.ema, self.stop_after = training.ema, training.stop_after
         self.auxiliary, self.compiled = loss.auxiliary, training.compile
         plan = training.stages or (StagePart(output="logits", class_weights=loss.class_weights),)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import remove_parts, write_whole
@@ -21,8 +21,10 @@ from briskseg.training.friendly_errors import friendly_errors
 from briskseg.training.machine import Machine
 from briskseg.training.preflight import refuse_folder
 from briskseg.training.processes import Processes, connected
-from briskseg.training.samples.sampler import EpochBatches
 from briskseg.training.stopping import Stop
+
+if TYPE_CHECKING:
+    from briskseg.training.task import Task
 
 # What may differ between the sessions of one run: it changes no weight.
 _FREE = {
@@ -212,14 +214,23 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def refuse_other_samples(
-    batches: EpochBatches, learns_from: str | None, resume: Checkpoint | None
-) -> None:
-    """Raise RequestError for a checkpoint of another number of images, of other devices, or that
-    learned from another teacher."""
+def refuse_other_samples(task: Task, resume: Checkpoint | None) -> None:
+    """Raise RequestError for a checkpoint of other classes, of another number of images, of other
+    devices, or that learned from another teacher."""
     if resume is None:
         return
-    if resume.get("learns_from") != learns_from:
+    batches = task.batches
+    begun, now = resume.get("classes", [*task.class_names]), [*task.class_names]
+    if begun != now:  # checkpoints of before had none
+        change = f"{len(begun)} classes then, {len(now)} now"
+        if len(begun) == len(now):
+            number = next(n for n, name in enumerate(begun) if name != now[n])
+            change = f"class {number} was '{begun[number]}' and is '{now[number]}'"
+        raise RequestError(
+            f"the class list is another than when the run was begun ({change}); put it back, or "
+            "begin a new run with --out, from these weights with --set model.weights=RUN"
+        )
+    if resume.get("learns_from") != task.learns_from:
         raise RequestError(
             "training.teacher is another file than when the run was begun; put that one back, or "
             "begin a new run with --out"

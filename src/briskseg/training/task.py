@@ -35,6 +35,7 @@ class Task(nn.Module, ABC):
 
     score: tuple[str, str]
     columns: Sequence[str]
+    class_names: Sequence[str]
     network: nn.Module
     batches: EpochBatches  # the sampler of the training batches
     loaders: tuple[Iterable[Batch], Iterable[Batch]]  # for training and for validation

@@ -35,7 +35,7 @@ def carry_out(cure, finding, root, sound):
     if "mask" in cure:  # a line of Python
         paths = [root / path for path in finding.files]
         change(paths, lambda mask: eval(cure, {"np": np, "mask": mask}))
-    elif cure.startswith("ignore "):
+    elif cure.startswith("ignore ") or cure.endswith(" 0 0 0"):  # one more line
         with (root / "classes.txt").open("a") as file:
             file.write(f"{cure}\n")
     elif _VALUE_AND_NAME.fullmatch(cure):  # one of the lines that the class list becomes

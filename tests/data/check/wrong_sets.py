@@ -433,6 +433,12 @@ def all_ignored(root: Path) -> None:
     change(part(root)[:1], lambda labels: np.full_like(labels, 255))
 
 
+def black_ignored(root: Path) -> None:
+    """Black where the list has another color."""
+    colors = np.array([(0, 0, 0), *COLORS[1:]], np.uint8)
+    change(part(root), lambda labels: np.vstack([colors, np.zeros((253, 3), "u1")])[labels])
+
+
 def nothing_labeled(root: Path) -> None:
     change(part(root, "labels", "val"), lambda labels: np.full_like(labels, 255))
 
@@ -579,6 +585,7 @@ CASES = (
     Case("unknown-colors", unknown_colors, lost=1),
     Case("photo-as-labels", photo_as_labels, lost=1),
     Case("all-ignored", all_ignored, lost=1),
+    Case("black-ignored", black_ignored, ("class-absent",), then=("class-absent",), keeps=False),
     Case("nothing-labeled", nothing_labeled, ("all-ignored",), lost=3, then=("split-empty",)),
     Case("single-class", single_class, keeps=False),
     Case("one-class", one_class, keeps=False),

@@ -53,6 +53,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     label_findings.blended_labels,
     class_findings.unlisted,
     class_findings.ignored_files,
+    class_findings.ignored_black,
     class_findings.crowds_only,
     class_findings.class_splits,
     duplicates.duplicates,

@@ -20,6 +20,7 @@ from briskseg.data.file_stats import FileProblem
 from briskseg.data.frequencies import is_binary_mask_set
 from briskseg.data.shape_dataset import BACKGROUND
 
+_MUCH_BLACK = 0.05  # of the pixels; borders between areas are fewer
 _LISTED = 12  # classes, at most, of a list that is written out
 
 
@@ -34,6 +35,25 @@ def ignored_files(scan: Scan) -> Iterator[Finding]:
         if read and all(item.counts.keys() == {IGNORED} for item in read):
             message = f"nothing in {split} is labeled: every pixel is ignored"
             yield finding("nothing-labeled", (), message, count=1)
+
+
+def ignored_black(scan: Scan) -> Iterator[Finding]:
+    """Black that the class list does not name, and that takes a part of the masks."""
+    labels = scan.dataset.labels
+    listed = {*labels.colors, *(color for color, _ in labels.merged_colors)}
+    if (0, 0, 0) in listed or labels.class_of_color.get((0, 0, 0)) != IGNORED:
+        return
+    read = [item for item in scan.pairs if item.label is not None and not item.unknown]
+    painted = [item for item in read if item.by_color and item.label and item.label.is_color]
+    held = [item for item in painted if item.label and item.label.histogram.get(0)]
+    pixels = sum(item.label.histogram[0] for item in held if item.label)
+    share = pixels / max(1, sum(i.label.height * i.label.width for i in painted if i.label))
+    if share >= _MUCH_BLACK:
+        message = (
+            f"{100 * share:.0f} % of the pixels of color masks are black, which the class list "
+            "does not name: they are ignored"
+        )
+        yield finding("black-ignored", [item.pair.labels_at for item in held], message)
 
 
 def single_class(scan: Scan) -> Iterator[Finding]:

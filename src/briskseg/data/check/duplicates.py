@@ -67,13 +67,14 @@ def _val_in_train(groups: list[list[PairStats]]) -> list[PairStats]:
     return [item for items in both for item in items if item.split == "val"]
 
 
-def surplus_copies(scan: Scan) -> set[Path]:
-    """Of images that lie in several splits, those to drop so that each lies in one: what is tested
-    on stays, so that scores can still be compared."""
+def surplus_copies(scan: Scan) -> set[tuple[str, Path]]:
+    """Of images that lie in several splits, the split and file of those to drop so that each lies
+    in one: what is tested on stays, so that scores can still be compared. A list may name one file
+    in two splits."""
     surplus = set()
     for items in _same_images(scan):
         kept = min((item.split for item in items), key=_rank)
-        surplus |= {item.pair.image for item in items if item.split != kept}
+        surplus |= {(item.split, item.pair.image) for item in items if item.split != kept}
     return surplus
 
 

@@ -35,6 +35,9 @@ _REWRITTEN = {
 }
 CHANGES = "changes.txt"
 
+# (split, file) -> why a pair's file is left out of that split; split "": of all.
+Dropped = dict[tuple[str, Path], str]
+
 
 @dataclass(frozen=True)
 class Change:
@@ -96,7 +99,8 @@ def write_repaired(
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
     highest = max((image.highest for image in dark), default=0)
-    changes = [Change("left out", scan.named(path), why) for path, why in sorted(dropped.items())]
+    left_out = sorted({(path, why) for (_, path), why in dropped.items()})
+    changes = [Change("left out", scan.named(path), why) for path, why in left_out]
 
     def write(item: PairStats) -> list[Change]:
         return _write_pair(scan, item, plans[item.pair.labels_at], out, highest)
@@ -112,7 +116,7 @@ def write_repaired(
         (out / "classes.txt").write_text(classes, encoding="utf-8")
         lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
         (out / CHANGES).write_text("".join(lines), encoding="utf-8")
-    failed = sum(change.done == "left out" for change in changes) - len(dropped)
+    failed = sum(change.done == "left out" for change in changes) - len(left_out)
     return FixedCopy(out, len(kept) - failed, tuple(changes))
 
 
@@ -121,23 +125,27 @@ def would_keep(scan: Scan, report: CheckReport) -> int:
     return len(_kept(scan, _plans(scan, report)[1]))
 
 
-def _kept(scan: Scan, dropped: dict[Path, str]) -> list[PairStats]:
-    return [f for f in scan.pairs if not dropped.keys() & {f.pair.image, f.pair.labels_at}]
+def _kept(scan: Scan, dropped: Dropped) -> list[PairStats]:
+    def is_kept(item: PairStats) -> bool:
+        files = (item.pair.image, item.pair.labels_at)
+        return not any((split, file) in dropped for split in (item.split, "") for file in files)
+
+    return [item for item in scan.pairs if is_kept(item)]
 
 
-def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path, str]]:
-    """What is repaired, by label file; and which files are left out, with the finding's kind."""
+def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], Dropped]:
+    """What is repaired, by label file; and which files are left out."""
     has_white = len(scan.dataset.labels.names) == 2 and not scan.counts()[1]
     plans = {item.pair.labels_at: Plan(white_is_class=has_white) for item in scan.pairs}
-    dropped: dict[Path, str] = {}
+    dropped: Dropped = {}
     labels = {item.pair.image: item.pair.labels_at for item in scan.pairs}
     for finding in report.findings:
         paths = [scan.dataset.root / path for path in finding.files]
         if finding.kind in ("duplicates", "val-in-train"):
-            surplus = surplus_copies(scan)
-            dropped |= dict.fromkeys(surplus.intersection(paths), finding.kind)
+            surplus = {key for key in surplus_copies(scan) if key[1] in paths}
+            dropped |= dict.fromkeys(surplus, finding.kind)
         elif KINDS[finding.kind].fix == "left out":
-            dropped |= dict.fromkeys(paths, finding.kind)
+            dropped |= dict.fromkeys((("", path) for path in paths), finding.kind)
         elif KINDS[finding.kind].fix == "repaired":
             for path in paths:
                 plans[labels.get(path, path)].kinds.add(finding.kind)
@@ -147,14 +155,14 @@ def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], dict[Path
                 plans[item.pair.labels_at].remap = diagnosis.hint.remap
     for item in scan.pairs:
         if item.split not in SPLITS:
-            dropped[item.pair.image] = f"a folder has no split '{item.split}'"
+            dropped["", item.pair.image] = f"a folder has no split '{item.split}'"
     for file in scan.unmatched:  # of a name that is used twice, no one knows which file is right
         if file.problem == "name used twice":
             for item in scan.pairs:
                 # a set that comes without splits has its names once in all of them
                 is_same_split = file.split in (item.split, "all")
                 if is_same_split and file.path.stem in (item.pair.image.stem, item.pair.label.stem):
-                    dropped[item.pair.image] = "name-used-twice"
+                    dropped["", item.pair.image] = "name-used-twice"
     return plans, dropped
 
 
@@ -188,7 +196,11 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int
         stored = pair.image.read_bytes() if data is None else data
         _beside(stem, SUFFIXES[image.form][0]).write_bytes(stored)
     write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
-    return [Change("repaired", scan.named(pair.labels_at), kind) for kind in sorted(plan.kinds)]
+    of_image, of_labels = scan.named(pair.image), scan.named(pair.labels_at)
+    return [
+        Change("repaired", of_image if kind in _REWRITTEN else of_labels, kind)
+        for kind in sorted(plan.kinds)
+    ]
 
 
 def stored_pair(dataset: Dataset, pair: Pair) -> tuple[Labels, bytes, str]:

@@ -146,6 +146,11 @@ KINDS: dict[str, Kind] = {
     "photo-as-labels": error("left out", "put the label file in its place"),
     # classes
     "all-ignored": warning("left out", "label the pixels, or remove the pair"),
+    "black-ignored": warning(
+        "unchanged",
+        "if black is a class, add it to the class list, as `background 0 0 0`; if it means "
+        "ignored, say so with `ignore #000000`",
+    ),
     "nothing-labeled": error("unchanged", "look whether the ignored value is a class's"),
     "single-class": error("unchanged", "make the background the first line of the class list"),
     "one-class": error(

@@ -1,7 +1,7 @@
 // What the page's controls and keys do.
 
 function fileName(end) {
-  return `${view.shown.name.replace(/\.\w+(?= |$)/, "").replaceAll(" ", "_")}_${end}.png`;
+  return `${view.shown.name}_${end}.png`;
 }
 
 function savePicture() {

@@ -11,6 +11,7 @@ let isReady = false; // whether the worker has the network
 let source = null;
 let isFrozen = false;
 let isFresh = false; // whether the source has a picture that was not taken yet
+let asked = 0; // how often a source was asked for: of two that open, the newer is shown
 let sent = null; // what the worker has: {source, frame, read}
 let frames = ["canvas", "canvas"].map((kind) => document.createElement(kind)); // shown, taken
 let describedAt = 0;
@@ -72,7 +73,8 @@ const answers = {
     frames.reverse();
     take(); // so that the worker goes on while this is drawn
     const began = performance.now();
-    view.show(frame, result, source.isLive ? `${source.name} ${timeNow()}` : source.name);
+    const stem = source.track ? source.name : source.name.replace(/\.[^.]+$/, "");
+    view.show(frame, result, source.isLive ? `${stem} ${timeNow()}` : stem);
     times.add({ read, ...result.ms, draw: performance.now() - began }, source.isLive);
     return describe(result);
   },
@@ -151,9 +153,13 @@ async function openFile(file) {
   complain("");
   say(`Opening ${file.name}`);
   const isVideo = file.type.startsWith("video/");
+  const turn = ++asked;
   try {
-    use(await (isVideo ? openVideo(file) : Picture.open(file)));
+    const opened = await (isVideo ? openVideo(file) : Picture.open(file));
+    if (turn === asked) use(opened);
+    else opened.stop();
   } catch {
+    if (turn !== asked) return;
     say("");
     const cure = isVideo
       ? "cannot be played by this browser; convert it to MP4 (H.264) or WebM."
@@ -166,17 +172,23 @@ async function useCamera(id) {
   complain(whyNoCamera());
   if (whyNoCamera()) return;
   say("Asking for the camera");
+  const turn = ++asked;
   try {
     const side = Math.max(480, config.size?.[0] ?? 0);
-    use(await openCamera(id, [side, Math.max((side * 4) / 3, config.size?.[1] ?? 0)], cameraGone));
+    const size = [side, Math.max((side * 4) / 3, config.size?.[1] ?? 0)];
+    const opened = await openCamera(id, size, cameraGone);
+    if (turn !== asked) return opened.stop();
+    use(opened);
     await listCameras();
   } catch (error) {
+    if (turn !== asked) return;
     say("");
     complain(cameraFault(error));
   }
 }
 
 function stopCamera() {
+  asked++;
   use(null);
   say("Camera is off");
 }
