@@ -197,3 +197,11 @@ def test_windows_on_the_command_line(
         done = command("evaluate", weights_file, "--data", small_data, *wrong)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
+
+
+def test_stages_end_once_for_each_row_of_windows(weights_file: Path) -> None:
+    windows = WindowPredictor(briskseg.load(weights_file), (32, 32), (32, 32))
+    ended: list[str] = []
+    windows.on_stage_end = ended.append
+    windows(np.zeros((64, 40, 3), np.uint8))
+    assert ended == ["resize", *["inference", "decode"] * 2]
