@@ -137,6 +137,12 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
         briskseg.load(weights_file, callers=0)
 
 
+def test_a_backend_of_other_files_than_are_shipped_says_how_to_make_one() -> None:
+    cure = "briskseg export fast-scnn-camvid11 --to litert, and name that file"
+    with pytest.raises(RequestError, match=cure):
+        briskseg.load("fast-scnn-camvid11", backend="litert")
+
+
 def test_stages_are_told_in_their_order(weights_file: Path) -> None:
     predictor = briskseg.load(weights_file)
     ended: list[str] = []

@@ -57,7 +57,14 @@ def test_steps_follow_the_milestones() -> None:
 
 def test_warm_up_rises_to_the_schedule() -> None:
     part = SchedulePart(name="constant", warmup=4)
-    assert [factor(part, step, 10, 5) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert [factor(part, step, 20, 5) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_warm_up_leaves_short_runs_three_quarters_of_their_steps() -> None:
+    part = SchedulePart(name="constant", warmup=100)
+    assert [factor(part, step, 8, 5) for step in range(4)] == [0.5, 1, 1, 1]
+    part = SchedulePart(name="constant", warmup=100, warmup_from=0.0)
+    assert [factor(part, step, 8, 5) for step in range(4)] == [0, 0.5, 1, 1]
 
 
 def test_a_warm_up_from_a_factor_is_mmsegmentations_linear_one_with_poly_after_it() -> None:

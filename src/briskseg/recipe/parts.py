@@ -103,7 +103,7 @@ class SchedulePart(Part):
     least: Share = 0.0
     milestones: Listed[tuple[Count, ...]] = ()
     factors: Listed[tuple[Positive, ...]] = ()
-    warmup: CountOrZero = 0
+    warmup: CountOrZero = 0  # steps, of a quarter of all at most
     # null: the schedule runs from the first step, times 1 / warmup, 2 / warmup, ... A factor: the
     # warm-up rises from it to 1, and the schedule begins after it, as in most published codes
     warmup_from: Share | None = None

@@ -136,15 +136,17 @@ def factor(part: SchedulePart, step: int, steps: int, steps_per_epoch: int) -> f
         exponential: the factor to the power of the epochs, or steps, after the milestone.
         constant: 1. During the first `warmup` steps the result rises evenly from 1 / warmup of
         itself; with `warmup_from` it is a rise from that factor to 1, and all else comes after it.
+        It takes a quarter of the steps at most: with few images a recipe's are few.
     """
-    warm = min(1.0, (step + 1) / part.warmup) if part.warmup else 1.0
-    if part.warmup_from is not None and step < part.warmup:
-        left = 1 - step / part.warmup
+    warmup = min(part.warmup, max(1, steps // 4))
+    warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    if part.warmup_from is not None and step < warmup:
+        left = 1 - step / warmup
         if part.warmup_rise == "exponential":
             return float(part.warmup_from**left)
         return 1 - (1 - part.warmup_from) * left
     if part.warmup_from is not None:
-        warm, step, steps = 1.0, step - part.warmup, max(1, steps - part.warmup)
+        warm, step, steps = 1.0, step - warmup, max(1, steps - warmup)
     by_epoch = part.by == "epoch"
     done = step // steps_per_epoch if by_epoch else step
     value = 1.0

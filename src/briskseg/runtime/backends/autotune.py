@@ -32,7 +32,7 @@ from briskseg.core.files import cache_folder, sha256
 from briskseg.core.files.atomic import write_whole
 from briskseg.core.wording import counted
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
-from briskseg.runtime.model_files import read_file
+from briskseg.runtime.model_files import read_file, weights_folder
 from briskseg.runtime.predictor import Predictor
 
 # Which backend is fastest depends on the size, so they are measured at the one that runs. Where
@@ -86,7 +86,10 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
         kind, file = BACKENDS[backend], files[-1]
         hint = "name the weights file, or leave out --backend"
         if kind.export is not None and file.suffix.lower() == WEIGHTS:
-            hint = f"make one with: briskseg export {quote(str(file))} --to {kind.export}"
+            is_shipped = file.parent == weights_folder()
+            name = file.stem if is_shipped else quote(str(file))
+            hint = f"make one with: briskseg export {name} --to {kind.export}"
+            hint += ", and name that file" if is_shipped else ""
         raise RequestError(
             f"the backend {backend} runs {' or '.join(kind.files)} files, found {file.name}; {hint}"
         )
