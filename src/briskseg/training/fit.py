@@ -101,7 +101,7 @@ def _train(
         task.set_length(recipe.training)
     if resume is not None and step_of(resume) >= resume["steps"]:
         session.say(
-            f"{folder.path} has all its {counted(task.steps, 'step')}: none is left to train"
+            f"{folder.path} has all its {counted(resume['steps'], 'step')}: none is left to train"
         )
     Loop(task, machine, folder, session, deadline).run(resume)
     return task
