@@ -707,3 +707,10 @@ def test_hostile_scores(tmp_path: Path, change: dict[str, object]) -> None:
         DataError, match="write it again with `briskseg evaluate MODEL --data DIR --json"
     ):
         read_scores(tmp_path / "scores.json")
+
+
+def test_a_name_that_no_disk_takes_is_said(command) -> None:
+    done = command("check", "a" * 300)
+    assert done.status == 1
+    assert "File name too long" in done.err
+    assert "defect" not in done.err

@@ -152,3 +152,9 @@ def test_a_card_that_does_not_fit(change: dict[str, object], message: str) -> No
     with pytest.raises(WeightsError, match=message) as caught:
         Card.from_json(text, Path("some.safetensors"))
     assert "some.safetensors" in str(caught.value)
+
+
+def test_a_path_may_be_text(weights_file: Path, tmp_path: Path) -> None:
+    tensors, card = load_weights(str(weights_file))
+    save_weights(str(tmp_path / "again.safetensors"), tensors, card)
+    assert read_card(str(tmp_path / "again.safetensors")) == card

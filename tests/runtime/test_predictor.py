@@ -131,9 +131,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
             briskseg.load(tmp_path / name)
     with pytest.raises(RequestError, match="unknown backend 'troch'; did you mean 'torch'"):
         briskseg.load(weights_file, backend="troch")
-    with pytest.raises(RequestError, match="threads is 0, expected a whole number of at least 1"):
+    with pytest.raises(RequestError, match="threads is 0, expected a whole number from 1 to 1024"):
         briskseg.load(weights_file, threads=0)
-    with pytest.raises(RequestError, match="callers is 0, expected a whole number of at least 1"):
+    with pytest.raises(RequestError, match="callers is 0, expected a whole number from 1 to 1024"):
         briskseg.load(weights_file, callers=0)
 
 

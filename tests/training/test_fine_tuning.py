@@ -164,7 +164,7 @@ def test_shipped_weights_are_begun_with_by_name(
             "add --set data.mean=[0.485,0.456,0.406] --set data.std=[0.229,0.224,0.225]",
         ),
         (["model.weights=fast-scnn-camvid12"], "did you mean 'fast-scnn-camvid11'"),
-        (["model.weights={run}", "model.encoder={run}"], "say one of them"),
+        (["model.weights={run}", "model.encoder={run}"], "model.encoder=null"),
         (["model.weights=nix"], "nix is not there"),
         (["model.encoder=erfnet-camvid11.safetensors"], "takes no pretrained encoder from a file"),
     ],

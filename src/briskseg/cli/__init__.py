@@ -24,8 +24,12 @@ from briskseg.core.errors import BriskError, Interrupted
 from briskseg.core.files import cache_folder
 from briskseg.core.files.limits import max_pixels
 
-# Failures that are no mistake of ours, wherever they come: no right, no room, a disk that fails.
-_OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# Failures that are no mistake of ours, wherever they come: no right, no room, a disk that fails, a
+# name that is too long.
+_OF_THE_MACHINE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
+    errno.ENAMETOOLONG,
+}
 
 
 class Verbs(TyperGroup):

@@ -180,9 +180,9 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {message}{more}" if place else f"{message}{more}"
 
 
-def save_weights(path: Path, tensors: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
+def save_weights(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
     """Write tensors and card to `path`, or leave what was there: never half a file."""
-    save_tensors(path, tensors, {CARD_KEY: card.to_json()})
+    save_tensors(Path(path), tensors, {CARD_KEY: card.to_json()})
 
 
 def save_tensors(
@@ -198,12 +198,13 @@ def save_tensors(
         write_whole(path, data)
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: str | Path) -> Card:
     """The card of a weights file, from its header alone.
 
     Raises RequestError if there is no such file, WeightsError if it is damaged, is not a
     safetensors file or has no card.
     """
+    path = Path(path)
     text = read_metadata(path).get(CARD_KEY)
     if text is None:
         raise WeightsError(
@@ -251,7 +252,7 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     return f"{path} is damaged or no .safetensors file ({error}); copy or download it again"
 
 
-def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
+def load_weights(path: str | Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
     """The tensors by name, and the card; float16 comes back as float32, and so do
     weights that are stored in eight bits.
 
@@ -259,6 +260,7 @@ def load_weights(path: Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
     """
     from safetensors.numpy import load_file
 
+    path = Path(path)
     card = read_card(path)
     try:
         check_size(path, MAX_WEIGHTS_BYTES, WeightsError)

@@ -11,6 +11,8 @@ from briskseg.runtime.backends.autotune import autotune
 from briskseg.runtime.model_files import find_files
 from briskseg.runtime.predictor import Predictor, Ran
 
+MOST_THREADS = 1024  # with tens of thousands of threads backends crash or hang
+
 
 def load(
     path: str | Path, backend: str = "auto", threads: int | None = None, callers: int = 1
@@ -34,8 +36,8 @@ def load(
     check_backend(backend)
     for name, number in (("threads", threads), ("callers", callers)):
         is_whole = isinstance(number, Integral) and not isinstance(number, bool)
-        if number is not None and not (is_whole and number >= 1):
-            raise RequestError(f"{name} is {number!r}, expected a whole number of at least 1")
+        if number is not None and not (is_whole and 1 <= number <= MOST_THREADS):
+            raise RequestError(f"{name} is {number!r}, expected a whole number from 1 to 1024")
     config = autotune(find_files(Path(path), backend), backend, threads)
     return open_file(config.file, config.backend, config.threads, callers)
 
