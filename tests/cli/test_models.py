@@ -57,6 +57,6 @@ def test_a_json_file_in_no_folder_is_a_wrong_request(command, tmp_path):
     assert command("models", "--json", file) == (2, "", told)
 
 
-def test_a_json_file_that_cannot_be_written_is_work_that_failed(command, tmp_path):
-    told = f"briskseg: --json {tmp_path} cannot be written: Is a directory\n"
-    assert command("models", "--json", tmp_path) == (1, "", told)
+def test_a_json_file_that_is_a_folder_is_refused_before_the_work(command, tmp_path):
+    told = f"briskseg: --json {tmp_path} is a folder; name a file, as {tmp_path / 'result.json'}\n"
+    assert command("models", "--json", tmp_path) == (2, "", told)
