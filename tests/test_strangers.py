@@ -509,15 +509,16 @@ def test_predictions_stay_in_the_output_folder(command, weights_file: Path, tmp_
     inputs = tmp_path / "in"
     (inputs / "deep").mkdir(parents=True)
     picture = np.zeros((8, 8, 3), np.uint8)
-    for name in ("....png", "deep/...png", "deep/.. .png", "deep/a\\..\\b.png"):
-        write_png(inputs / name, picture)
+    hidden = [inputs / name for name in ("....png", "deep/...png", "deep/.. .png")]
+    for path in (*hidden, inputs / "deep/a\\..\\b.png"):
+        write_png(path, picture)
     outside = tmp_path / "outside"
     outside.mkdir()
     write_png(outside / "secret.png", picture)
     (inputs / "link").symlink_to(outside)
     out = tmp_path / "a/b/out"
     before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(out)}
-    done = command("predict", weights_file, inputs, "--out", out)
+    done = command("predict", weights_file, inputs, *hidden, "--out", out)
     assert done.status == 0, done.err
     after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(out)}
     assert after - before <= {tmp_path / "a", tmp_path / "a/b"}

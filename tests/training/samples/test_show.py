@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from briskseg.cli.options import usual_recipe
 from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay
 from briskseg.data import FORMATS, open_dataset
@@ -148,7 +149,7 @@ def test_large_images_are_shrunk_into_their_cells(small_data: Path, shown) -> No
 
 
 def test_every_kind_has_a_recipe_to_show() -> None:
-    assert {format.recipe for format in FORMATS.values()} <= set(list_recipes())
+    assert {usual_recipe(kind) for kind in FORMATS} <= set(list_recipes())
 
 
 def test_wrong_requests(streets: Path, command, tmp_path: Path) -> None:

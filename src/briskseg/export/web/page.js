@@ -74,7 +74,7 @@ const answers = {
     take(); // so that the worker goes on while this is drawn
     const began = performance.now();
     const stem = source.track ? source.name : source.name.replace(/\.[^.]+$/, "");
-    view.show(frame, result, source.isLive ? `${stem} ${timeNow()}` : stem);
+    view.show(frame, result, source.isLive ? `${stem}_${timeNow()}` : stem);
     times.add({ read, ...result.ms, draw: performance.now() - began }, source.isLive);
     return describe(result);
   },
