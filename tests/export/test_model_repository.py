@@ -47,6 +47,17 @@ def test_the_folder_holds_the_file_that_serve_would_take(command, tmp_path, to):
     assert np.count_nonzero(labels[0] != expected) <= 1e-4 * expected.size  # ties, by rounding
 
 
+def test_with_data_the_network_is_compared_and_not_only_packed(command, small_data, tmp_path):
+    words = ["--to", "triton", "--data", small_data, "--out", tmp_path / "models"]
+    done = command("export", MODEL, *words)
+    assert done.status == 0, done.err
+    assert "agrees   to" in done.out
+    (shipped,) = (file for file in find_files(Path(MODEL)) if file.suffix == ".onnx")
+    done = command("export", shipped, *words[:4], "--out", tmp_path / "other")
+    assert done.status == 2
+    assert "is exported already, and is not compared with the network again" in done.err
+
+
 def test_triton_s_config_fits_its_schema_and_the_file(command, tmp_path):
     command("export", MODEL, "--to", "triton", "--out", tmp_path)
     folder = tmp_path / MODEL

@@ -143,6 +143,15 @@ def test_a_backend_of_other_files_than_are_shipped_says_how_to_make_one() -> Non
         briskseg.load("fast-scnn-camvid11", backend="litert")
 
 
+@pytest.mark.parametrize("owner", ["model.xml", "model.ncnn.param"])
+def test_the_numbers_beside_a_model_are_told_from_a_checkpoint(tmp_path: Path, owner: str) -> None:
+    (tmp_path / owner).touch()
+    numbers = (tmp_path / owner).with_suffix(".bin")
+    numbers.write_bytes(b"numbers")
+    with pytest.raises(RequestError, match=f"belongs to .*{owner}, which is the model"):
+        briskseg.load(numbers)
+
+
 def test_stages_are_told_in_their_order(weights_file: Path) -> None:
     predictor = briskseg.load(weights_file)
     ended: list[str] = []

@@ -162,6 +162,21 @@ def test_an_onnx_file_of_ours_teaches_what_its_weights_teach(streets: Path) -> N
     assert teacher.said.endswith("trained on val too: what the run scores there says nothing")
 
 
+def test_what_a_teacher_says_weighs_in_float32_whatever_the_training_computes_in(
+    streets: Path,
+) -> None:
+    """An .onnx file computes in float32, so all that could differ is the loss."""
+    pytest.importorskip("onnxruntime")
+    teacher, _ = teacher_of(weights_folder() / "fast-scnn-camvid11.onnx", streets)
+    generator = np.random.default_rng(0)
+    image = torch.from_numpy(generator.integers(0, 256, (1, 3, 48, 64), np.uint8))
+    logits = torch.from_numpy(generator.normal(size=(1, 11, 48, 64)).astype(np.float32))
+    weights = torch.linspace(0.5, 9.7, 11)
+    expected = teacher.loss(logits, image, weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert teacher.loss(logits, image, weights).equal(expected)
+
+
 def test_other_classes_are_mapped_by_name_and_what_does_not_map_is_said(
     weights_file: Path, streets: Path, tmp_path: Path
 ) -> None:

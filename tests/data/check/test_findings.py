@@ -352,6 +352,30 @@ def test_the_list_of_changes_names_every_file(root, tmp_path):
     )
 
 
+def test_the_list_of_changes_names_the_image_where_that_is_written_anew(root, tmp_path):
+    image = part(root, "images")[0]
+    assert cv2.imwrite(str(image), load(image)[..., ::-1].astype(np.uint16) * 4)
+    fixed(root, tmp_path / "out")
+    line = f"repaired\t{image.relative_to(root).as_posix()}\tdark-images\n"
+    assert (tmp_path / "out" / "changes.txt").read_text() == line
+
+
+def test_val_stays_where_a_list_names_it_in_train_too(root, tmp_path):
+    names = {split: [p.stem for p in part(root, "images", split)] for split in ("train", "val")}
+    for kind in ("images", "labels"):
+        for path in part(root, kind):
+            path.rename(root / kind / path.name)
+        for split in names:
+            (root / kind / split).rmdir()
+    every = [name for some in names.values() for name in some]
+    (root / "train.txt").write_text("\n".join(every))
+    (root / "val.txt").write_text("\n".join(names["val"]))
+    assert "val-in-train" in kinds(check_dataset(root))
+    fixed(root, tmp_path / "out")
+    for split, some in names.items():
+        assert sorted(p.stem for p in part(tmp_path / "out", "images", split)) == sorted(some)
+
+
 # --- the cache ----------------------------------------------------------------------------------
 
 
