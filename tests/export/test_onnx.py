@@ -184,23 +184,29 @@ def test_a_file_with_an_input_size_gives_the_labels_of_predict_at_any_size(size,
     (found,) = session(sized.read_bytes()).run(["labels"], {"images": image[None]})
     differing = np.mean(found[0] != expected(image))
     assert found.shape == (1, *size)
-    # exactly, but where OpenCV's rounding of the resized image decides
-    exact = all(side % own == 0 for side, own in zip(size, (24, 40), strict=True))
-    assert differing <= (0 if exact else 0.01)
+    # exactly, but where areas cover parts of pixels, and OpenCV's rounding decides
+    assert differing <= (0.01 if size == (61, 90) else 0)
     for backend in ("onnx", "openvino"):
         np.testing.assert_array_equal(briskseg.load(sized, backend)(image), expected(image))
 
 
-@pytest.mark.parametrize("size", [(24, 40), (48, 80), (61, 90), (17, 100), (10, 12), (120, 200)])
-def test_images_are_resized_as_opencv_does(size):
+BILINEAR = [(17, 100), (10, 12), (481, 37), (1, 1), (23, 40)]
+WHOLE = [(24, 40), (48, 80), (96, 120), (120, 200), (144, 240)]
+PARTS = [(61, 90), (36, 100), (95, 41)]
+
+
+@pytest.mark.parametrize("size", [*BILINEAR, *WHOLE, *PARTS])
+@pytest.mark.parametrize("drawn", ["smooth", "noise"])
+def test_images_are_resized_as_opencv_does(size, drawn):
     from briskseg.core.images import resize_image
     from briskseg.export.deployed import resize_images
 
-    image = smooth(size)
+    noise = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    image = smooth(size) if drawn == "smooth" else noise
     found = resize_images(torch.from_numpy(image[None]), (24, 40))[0].numpy()
     difference = np.abs(found.astype(int) - resize_image(image, (24, 40)))
-    assert difference.max() <= 1
-    assert (difference > 0).mean() < 0.2
+    assert difference.max() <= (size in PARTS)
+    assert (difference > 0).mean() < 0.01
 
 
 @pytest.mark.parametrize(("bits", "share"), [(16, 0.6), (8, 0.35)])

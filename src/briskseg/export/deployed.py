@@ -121,8 +121,8 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
     else as its INTER_LINEAR.
 
     Along each axis an output pixel is a weighted sum of a few neighboring ones, as many as the
-    largest needs: they are gathered and multiplied. Equal to OpenCV but for rounding: no level
-    differs by more than 1.
+    largest needs: they are gathered and multiplied. Bit for bit as OpenCV, but where an area covers
+    parts of pixels: there a sum that ends on a half may be rounded otherwise.
     """
     (height, width), (h, w) = images.shape[1:3], size_hw
     # Tensors, known at run time. In float32 the weights' own errors would decide halves, which are
@@ -132,39 +132,53 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
         torch.tensor(width, dtype=torch.float64) / w,
     )
     area = (steps[0] >= 1) & (steps[1] >= 1)
-    x = images.flatten(2)  # (N,H,3W)
-    x = resample(x, *taps(height, h, steps[0], area)).view(-1, h, width, 3)
-    x = x.transpose(1, 2).flatten(2)  # (N,W,3h)
-    x = resample(x, *taps(width, w, steps[1], area)).view(-1, w, h, 3).transpose(1, 2)
-    # OpenCV rounds halves to even numbers, but upwards where it averages 2x2 pixels.
-    halves = (steps[0] == 2) & (steps[1] == 2)
-    return torch.round(x + halves * 1e-3).clamp(0, 255).to(torch.uint8)
+    # Areas of whole pixels are summed before they are divided.
+    whole = area & (steps[0] % 1 == 0) & (steps[1] % 1 == 0)
+    pixels = torch.where(whole, steps[0] * steps[1], 1.0)
+    x = images.transpose(1, 2).flatten(2)  # (N,W,3H)
+    index, weights = taps(width, w, steps[1], area, whole)
+    x = torch.matmul(weights[:, None].float(), neighbors(x, index))[:, :, 0]
+    x = cut(x, area, 2**7).view(-1, w, height, 3).transpose(1, 2).flatten(2)  # (N,H,3w)
+    index, weights = taps(height, h, steps[0], area, whole)
+    # in float64: a weight of 11 bits times a sum of 15
+    x = cut(neighbors(x, index) * weights[..., None], area, 2**2).sum(2).float()
+    # Halves go to even numbers, but upwards between pixels and in means of 2x2.
+    x = x * (1 / pixels).float() + (~area | (pixels == 4)) * 1e-3
+    return torch.round(x).clamp(0, 255).to(torch.uint8).view(-1, h, w, 3)
 
 
-def resample(x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """(N,L,C) -> (N,size,C) float32: the pixels `index` (size,taps), times `weights`, summed."""
-    neighbors = x.index_select(1, index.flatten()).view(-1, *index.shape, x.shape[2]).float()
-    return torch.matmul(weights[:, None], neighbors)[:, :, 0]
+def neighbors(x: Tensor, index: Tensor) -> Tensor:
+    """(N,L,C) -> (N,size,taps,C) float32: the pixels `index` (size,taps)."""
+    return x.index_select(1, index.flatten()).view(-1, *index.shape, x.shape[2]).float()
 
 
-def taps(length: int, size: int, step: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pixels of `length` are summed for each of `size`, and with which weights: (size,taps).
+def cut(x: Tensor, area: Tensor, steps: int) -> Tensor:
+    """`x` as it is by area; else without what is below 1 / `steps` of a level, as in OpenCV's
+    fixed-point numbers."""
+    fine = torch.where(area, 2.0**40, steps).to(x.dtype)
+    return torch.floor(x * fine) / fine
 
-    step: length / size. By area: what part of it lies within [i, i + 1) * step. Bilinear: how near
-    it is to the output pixel's center.
+
+def taps(
+    length: int, size: int, step: Tensor, area: Tensor, whole: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Which pixels of `length` are summed for each of `size`, and with which weights, in float64:
+    (size,taps).
+
+    step: length / size. By area: what part of it lies within [i, i + 1) * step, or, of `whole`
+    pixels, whether one does. Bilinear: how near it is to the output pixel's center, of 11 bits.
     """
     pixel = torch.arange(size)[:, None]
     start, end = pixel * step, (pixel + 1) * step
-    center = (start + end) / 2 - 0.5
+    center = ((start + end) / 2 - 0.5).float()  # as OpenCV rounds it
     first = torch.where(area, start, center).floor()
     index = first + torch.arange(length // size + 2)
     covered = torch.minimum(end, index + 1) - torch.maximum(start, index)
-    by_area = covered.clamp(min=0) / step
-    # OpenCV computes with weights of 11 bits.
-    near = (1 - (center - index).abs()).clamp(min=0)
-    near = torch.round(near * 2048) / 2048
+    by_area = covered.clamp(min=0) / torch.where(whole, 1.0, step)
+    after = torch.round((center - first) * 2**11) / 2**11
+    near = torch.where(index == first, 1 - after, (index == first + 1) * after)
     index = index.clamp(0, length - 1).long()
-    return index, torch.where(area, by_area, near).float()
+    return index, torch.where(area, by_area.float(), near).double()
 
 
 @torch.no_grad()
