@@ -102,14 +102,14 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     from briskseg.export import export, int8, openvino_int8
 
     data, model = streets_and_model
-    rounded = openvino_int8._quantized
+    rounded = openvino_int8.OpenVINOQuantizer.rounded
     layers = []
 
-    def watched(float32, images, in_float):
+    def watched(self, in_float):
         layers.append([*in_float])
-        return rounded(float32, images, in_float)
+        return rounded(self, in_float)
 
-    monkeypatch.setattr(openvino_int8, "_quantized", watched)
+    monkeypatch.setattr(openvino_int8.OpenVINOQuantizer, "rounded", watched)
     monkeypatch.setattr(int8, "IN_FLOAT", (0, 2))
     asked = int8.Int8(open_dataset(data), -100, -100)  # what no file keeps
     with pytest.raises(
@@ -125,7 +125,8 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
 
 def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
     """Even the first, whose input fits 8 bits: of gray its small weights are all that remains."""
-    from briskseg.export.openvino_int8 import _quantized, sensitive_layers
+    from briskseg.core.exported import Exported
+    from briskseg.export.openvino_int8 import OpenVINOQuantizer
 
     gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8)
     images = [*np.repeat(gray, 3, axis=3)]
@@ -140,7 +141,9 @@ def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first
         layer = op.relu(layer)
     layer.output(0).set_names({"logits"})
     model = openvino.Model([layer], [image], "three")
-    ranked = sensitive_layers(model, _quantized(model, images, []), images)
+    exported = Exported(factor=1, align_corners=False, size=None, precision="float32", weights="")
+    quantizer = OpenVINOQuantizer(model, images, None, exported, None, None)
+    ranked = quantizer.ranked(quantizer.rounded([]))
     assert ranked[0] == "first"
     assert {"second", "last"} < {*ranked}
 

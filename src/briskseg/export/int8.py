@@ -8,15 +8,18 @@ image hardly suffers from 8 bits, and yet it is the first convolution that costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, RequestError
+from briskseg.core.exported import Exported
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits, Progress
 from briskseg.core.wording import counted
@@ -24,6 +27,7 @@ from briskseg.data import Dataset
 
 if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
+    from briskseg.runtime.predictor import Predictor
 
 CALIBRATION = 48  # images
 RANKING_STEP = 16  # every 16th of them ranks the layers
@@ -71,31 +75,76 @@ class Scored:
         return self.miou_loss <= int8.max_miou_loss and self.worst[1] <= int8.max_class_loss
 
 
-class Quantizer(Protocol):
-    """A network of one format that can be rounded; what a file is, the format knows."""
+class Quantizer(ABC):
+    """A network of one format that can be rounded; what a file is, the format knows.
 
+    float32: its file. images: what calibrates. `exported` is what the int8 file says of itself; it
+    is written at `path`, and files that are scored beside it.
+    """
+
+    def __init__(
+        self,
+        float32: Any,
+        images: Sequence[Image],
+        card: Card,
+        exported: Exported,
+        path: Path,
+        int8: Int8,
+    ) -> None:
+        self.float32, self.images = float32, images
+        self.card, self.path, self.int8 = card, path, int8
+        self.exported = exported.model_copy(update={"precision": "int8"})
+
+    @abstractmethod
     def rounded(self, in_float: Sequence[str]) -> Any:
         """The file in int8 but for these layers."""
+
+    @abstractmethod
+    def rounded_alone(self, rounded: Any) -> Iterator[tuple[str, Any]]:
+        """Each layer that `rounded` rounds, and the file that rounds nothing else."""
+
+    @abstractmethod
+    def logits(self, file: Any, images: Sequence[Image]) -> list[Logits]:
+        """What a file gives for each image."""
+
+    @abstractmethod
+    def predictor(self, written: Path) -> Predictor:
+        """What runs the file that `write` wrote."""
+
+    @abstractmethod
+    def write(self, file: Any, card: Card, path: Path) -> None:
+        """Write a file with this card."""
+
+    def score(self, file: Any) -> Evaluation:
+        """A file, rounded or not, on the val split."""
+        from briskseg.evaluation.accuracy import evaluate
+
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            written = Path(folder) / self.path.name
+            self.write(file, self.card, written)
+            progress = self.int8.progress
+            return evaluate(self.predictor(written), self.int8.dataset, "val", progress=progress)
 
     def ranked(self, rounded: Any) -> list[str]:
         """The layers that `rounded` rounds, first that which, rounded alone, changes the logits of
         the ranking images most."""
+        images = self.images[::RANKING_STEP]
+        exact, changes = self.logits(self.float32, images), dict[str, float]()
+        for layer, alone in self.rounded_alone(rounded):
+            pairs = zip(self.logits(alone, images), exact, strict=True)
+            changes[layer] = sum(float(np.square(a - b).mean()) for a, b in pairs)
+        return sorted(changes, key=lambda layer: -changes[layer])
 
-    def score(self, file: Any) -> Evaluation:
-        """A file, rounded or not, on the val split."""
 
+def write_fewest_in_float(quantizer: Quantizer, told: Path) -> Scored:
+    """Write the int8 file with as few layers in float as keep within what may be lost; its scores
+    beside those of float32. `told`: the file that errors name.
 
-def fewest_in_float(
-    float32: Any, quantizer: Quantizer, images: int, int8: Int8, path: Path
-) -> tuple[Any, Scored]:
-    """The file in int8 with as few layers in float as keep within what may be lost, and its scores
-    beside those of the file `float32`. images: how many calibrate.
-
-    Raises ExportError, naming `path` and the worst class, where any choice of layers loses more.
+    Raises ExportError, naming the worst class, where any choice of layers loses more.
     """
-    told = int8.told
-    told("scoring float32")
-    exact = quantizer.score(float32)
+    int8 = quantizer.int8
+    int8.told("scoring float32")
+    exact = quantizer.score(quantizer.float32)
     sensitive: list[str] = []
     best: Scored | None = None
     tried = -1
@@ -104,20 +153,22 @@ def fewest_in_float(
         if len(in_float) == tried:
             break  # there are no more layers to leave in float
         tried = len(in_float)
-        told(f"quantizing on {counted(images, 'image')}, {left_in_float(tried)}")
+        images = counted(len(quantizer.images), "image")
+        int8.told(f"quantizing on {images}, {left_in_float(tried)}")
         rounded = quantizer.rounded(in_float)
-        told("scoring int8")
+        int8.told("scoring int8")
         scored = Scored(exact, quantizer.score(rounded), tried)
         if scored.is_within(int8):
-            return rounded, scored
+            quantizer.write(rounded, _with_score(quantizer.card, scored), quantizer.path)
+            return scored
         best = scored if best is None or scored.miou_loss < best.miou_loss else best
         if not sensitive:
-            told("looking for the layers that int8 disturbs most")
+            int8.told("looking for the layers that int8 disturbs most")
             sensitive = quantizer.ranked(rounded)
     assert best is not None
     name, loss = best.worst
     raise ExportError(
-        f"{path} was not kept: in int8, with {left_in_float(best.in_float)}, it loses "
+        f"{told} was not kept: in int8, with {left_in_float(best.in_float)}, it loses "
         f"{best.miou_loss:.2f} points of mIoU and its worst class '{name}' {loss:.2f} points, "
         f"expected at most {int8.max_miou_loss:g} and {int8.max_class_loss:g}; calibrate on more "
         "images like those of val, or allow more with --max-miou-loss and --max-class-loss"
@@ -140,15 +191,9 @@ def calibration_images(dataset: Dataset, size_hw: tuple[int, int] | None) -> lis
     return [image if size_hw is None else resize_image(image, size_hw) for image in images]
 
 
-def with_score(card: Card, scored: Scored) -> Card:
+def _with_score(card: Card, scored: Scored) -> Card:
     """The card of the int8 file, which says its mIoU on val unless it was trained on."""
     scores = {**card.scores}
     if not card.has_seen_val:
         scores["int8_val_miou"] = scored.int8.miou
     return card.model_copy(update={"scores": scores})
-
-
-def squared_change(logits: Sequence[Logits], exact: Sequence[Logits]) -> float:
-    """How far the logits of a few images are from what they were."""
-    pairs = zip(logits, exact, strict=True)
-    return sum(float(np.square(a - b).mean()) for a, b in pairs)

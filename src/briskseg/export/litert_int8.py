@@ -13,7 +13,6 @@ import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,21 +26,18 @@ from briskseg.core.process_settings import standard_error_silenced
 from briskseg.core.types import Image, Logits
 from briskseg.core.wording import first_line
 from briskseg.export.int8 import (
-    RANKING_STEP,
     Int8,
+    Quantizer,
     Scored,
     calibration_images,
-    fewest_in_float,
-    squared_change,
-    with_score,
+    write_fewest_in_float,
 )
 from briskseg.export.litert_file import compilers_quiet
 from briskseg.export.litert_metadata import IMAGES, SIGNATURE, import_schema, with_card
 
 if TYPE_CHECKING:
-    from briskseg.evaluation.accuracy import Evaluation
     from briskseg.models.network import Network
-    from briskseg.runtime.backends.litert_backend import LiteRTBackend
+    from briskseg.runtime.predictor import Predictor
 
 ALL = "*"  # kinds of operations
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
@@ -59,60 +55,54 @@ def write_int8(
 ) -> Scored:
     """Write the float32 file at `path` anew, in int8; `told` is the file that errors name.
 
-    Raises as `fewest_in_float`; ExportError for a network that cannot be rounded, MissingExtraError
-    without ai-edge-quantizer.
+    Raises as `write_fewest_in_float`; ExportError for a network that cannot be rounded,
+    MissingExtraError without ai-edge-quantizer.
     """
     import_quantizer()  # where it is missing, that is said before anything is scored
-    exported = exported.model_copy(update={"precision": "int8"})
     images = calibration_images(int8.dataset, exported.size)
     quantizer = LiteRTQuantizer(path.read_bytes(), images, card, exported, path, int8)
     try:
-        model, scored = fewest_in_float(quantizer.float32, quantizer, len(images), int8, told)
-    except _CannotRoundError as error:
+        return write_fewest_in_float(quantizer, told)
+    except (_CannotRoundError, WeightsError) as error:
+        cause = first_line(error.__context__ or error)
         raise ExportError(
-            f"{told} was not kept: {type(network).__name__} cannot be rounded to int8: {error}; "
+            f"{told} was not kept: {type(network).__name__} cannot be rounded to int8: {cause}; "
             "leave --int8 out, or export it --to openvino"
         ) from error
-    path.write_bytes(with_card(model, with_score(card, scored), exported))
-    return scored
 
 
 class _CannotRoundError(Exception):
-    """The first sentence of why."""
+    """Of ai-edge-quantizer, which raises many kinds."""
 
 
-@dataclass(frozen=True)
-class LiteRTQuantizer:
-    """Files are the bytes of .tflite files; to be run they are written beside `path`."""
-
-    float32: bytes
-    images: Sequence[Image]
-    card: Card
-    exported: Exported
-    path: Path
-    int8: Int8
+class LiteRTQuantizer(Quantizer):
+    """Files are the bytes of .tflite files."""
 
     def rounded(self, in_float: Sequence[str]) -> bytes:
         return self._quantized([name for name in self._operations if name not in in_float])
 
-    def ranked(self, rounded: bytes) -> list[str]:
-        images = self.images[::RANKING_STEP]
-        exact, changes = self._logits(self.float32, images), dict[str, float]()
-        for layer, is_layer in self._operations.items():
-            if is_layer:
-                alone = self._quantized([layer])
-                changes[layer] = squared_change(self._logits(alone, images), exact)
-        return sorted(changes, key=lambda layer: -changes[layer])
+    def rounded_alone(self, rounded: bytes) -> Iterator[tuple[str, bytes]]:
+        return (
+            (layer, self._quantized([layer]))
+            for layer, is_layer in self._operations.items()
+            if is_layer
+        )
 
-    def score(self, file: bytes) -> Evaluation:
-        from briskseg.evaluation.accuracy import evaluate
+    def logits(self, file: bytes, images: Sequence[Image]) -> list[Logits]:
+        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            written = Path(folder) / self.path.name
+            self.write(file, self.card, written)
+            backend = self.predictor(written).backend
+        return [np.array(backend.run(image, False)) for image in images]
+
+    def predictor(self, written: Path) -> Predictor:
+        from briskseg.runtime.backends.litert_backend import LiteRTBackend
         from briskseg.runtime.predictor import Predictor
 
-        predictor = Predictor(self._backend(file), self.card)
-        try:
-            return evaluate(predictor, self.int8.dataset, "val", progress=self.int8.progress)
-        except WeightsError as error:
-            raise _CannotRoundError(first_line(error.__context__ or error)) from error
+        return Predictor(LiteRTBackend(written), self.card)
+
+    def write(self, file: bytes, card: Card, path: Path) -> None:
+        path.write_bytes(with_card(file, card, self.exported))
 
     @cached_property
     def _operations(self) -> dict[str, bool]:
@@ -142,21 +132,6 @@ class LiteRTQuantizer:
         for kind in ("INPUT", "OUTPUT"):
             quantizer.update_quantization_recipe(".*", kind, algorithm_key=skip)
         return quantizer
-
-    def _logits(self, file: bytes, images: Sequence[Image]) -> list[Logits]:
-        backend = self._backend(file)
-        return [np.array(backend.run(image, False)) for image in images]
-
-    def _backend(self, file: bytes) -> LiteRTBackend:
-        from briskseg.runtime.backends.litert_backend import LiteRTBackend
-
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            written = Path(folder) / self.path.name
-            written.write_bytes(with_card(file, self.card, self.exported))
-            try:
-                return LiteRTBackend(written)
-            except WeightsError as error:
-                raise _CannotRoundError(first_line(error.__context__ or error)) from error
 
 
 def between_layers(model: bytes, ranges: Mapping[str, Any]) -> dict[str, bool]:
@@ -204,7 +179,7 @@ def _rounding() -> Iterator[None]:
         try:
             yield
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
-            raise _CannotRoundError(first_line(error)) from error
+            raise _CannotRoundError from error
 
 
 def import_quantizer() -> Any:
