@@ -216,7 +216,7 @@ def test_index_masks_decode_as_a_table_says(classes, data):
             LabelSet(("no", "yes"), ignored=()),
             np.uint8([[0, 255]]),
             "m.png: value 255 (1 pixel) of no class; expected 0..1 for the classes, nothing "
-            "ignored; this looks like a 0/255 mask: write 1 instead of 255 (`mask // 255`)",
+            "ignored; this looks like a 0/255 mask: write 1 instead of 255 (`np.where",
         ),
         (
             LabelSet(("no", "yes")),

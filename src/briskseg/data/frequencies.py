@@ -92,7 +92,7 @@ def count_pixels(
     counts = PixelCounts(dataset.names, names, table[:, : len(dataset.names)], table[:, IGNORED])
     if is_binary_mask_set(dataset, np.append(counts.totals, counts.ignored.sum())):
         first = pairs[int(np.flatnonzero(counts.ignored)[0])].label
-        raise _binary_masks(first, counts.classes, int(counts.ignored.sum()))
+        raise _binary_masks(first, dataset.labels, int(counts.ignored.sum()))
     return counts
 
 
@@ -113,13 +113,14 @@ def refuse_binary_masks(dataset: Dataset) -> None:
             first = pair.label if first is None and pixels[IGNORED] else first
             total += pixels
     if first is not None and is_binary_mask_set(dataset, total):
-        raise _binary_masks(first, dataset.names, int(total[IGNORED]))
+        raise _binary_masks(first, dataset.labels, int(total[IGNORED]))
 
 
-def _binary_masks(first: Path, names: Sequence[str], ignored: int) -> DataError:
+def _binary_masks(first: Path, labels: LabelSet, ignored: int) -> DataError:
     return DataError(
-        f"{first}: 0/255 masks: of the two classes only '{names[0]}' occurs, and 255 "
-        f"({counted(ignored, 'pixel')} in all) is ignored; {binary_cure(names)}"
+        f"{first}: 0/255 masks: of the two classes only '{labels.names[0]}' occurs, and 255 "
+        f"({counted(ignored, 'pixel')} in all) is ignored; "
+        f"{binary_cure(labels.names, labels.ignored)}"
     )
 
 

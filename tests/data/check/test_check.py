@@ -1,9 +1,12 @@
 """`check` names every fault that was put into a data set, and none in a sound one."""
 
+import re
+
 import numpy as np
 import pytest
 from tests.data.conftest import stripes, write_image, write_mask
 
+from briskseg.data import open_dataset
 from briskseg.data.check import check_dataset
 
 
@@ -86,6 +89,44 @@ def test_masks_of_0_and_255(write_folder, ignored):
     finding = found(check_dataset(root))["binary-masks"]
     assert (finding.severity, finding.count) == ("error", 6)
     assert "write 1 instead of 255" in finding.fix_hint
+
+
+@pytest.mark.parametrize(
+    ("classes", "exchanged", "values"),
+    [
+        ("road car sky", {}, {0: 0, 128: 1, 255: 2}),
+        ("road car sky", {"255 sky": "ignore 255"}, {0: 0, 128: 1, 255: 255}),
+        ("road car", {}, {0: 0, 128: 1, 255: 255}),
+        ("road car", {"128 car": "255 car", "ignore 255": "ignore 128"}, {0: 0, 128: 255, 255: 1}),
+    ],
+)
+def test_masks_of_0_128_and_255_end_as_the_user_says(
+    write_folder, command, classes, exchanged, values
+):
+    root = write_folder(classes="\n".join(classes.split()) + "\n")
+    for path in root.glob("labels/*/*.png"):
+        write_mask(path, np.uint8([0, 128, 255])[stripes()])
+    done = command("check", root)
+    assert done.status == 1
+    (cure,) = re.findall(r"in order: (.*?);", " ".join(done.out.split()))
+    lines = [exchanged.get(line, line) for line in re.findall("`([^`]+)`", cure)]
+    (root / "classes.txt").write_text("\n".join(lines) + "\n")
+    assert command("check", root).status == 0
+    dataset = open_dataset(root)
+    labels = dataset.read_labels(dataset.pairs("val")[0])
+    assert labels[:3, 0].tolist() == [*values.values()]
+
+
+def test_0_and_255_of_two_classes_beside_a_third_value_that_is_ignored(
+    write_folder, command, tmp_path
+):
+    root = write_folder(classes="road\ncar\nignore 128 255\n")
+    for path in root.glob("labels/*/*.png"):
+        write_mask(path, np.uint8([0, 128, 255])[stripes()])
+    done = command("check", root, "--fix", tmp_path / "copy")
+    copy = open_dataset(tmp_path / "copy")
+    assert copy.read_labels(copy.pairs("val")[0])[:3, 0].tolist() == [0, 255, 1]
+    assert "`0 road`, `255 car`, `ignore 128`" in " ".join(done.out.split())
 
 
 def test_files_in_which_all_is_ignored(write_folder):

@@ -22,7 +22,7 @@ from briskseg.data import open_dataset
 from briskseg.data.check import check_dataset
 
 # What stands in back quotes and is no line to be written or run.
-NO_LINES = {"_labelIds", "name r g b"}
+NO_LINES = {"_labelIds", "name r g b", "ignore N"}
 _VALUE_AND_NAME = re.compile(r"\d+ .+")
 
 
@@ -35,12 +35,12 @@ def carry_out(cure, finding, root, sound):
     if "mask" in cure:  # a line of Python
         paths = [root / path for path in finding.files]
         change(paths, lambda mask: eval(cure, {"np": np, "mask": mask}))
+    elif any(map(_VALUE_AND_NAME.fullmatch, cures(finding))):  # the lines of another class list
+        lines = [line for line in cures(finding) if "mask" not in line]
+        (root / "classes.txt").write_text("\n".join(lines) + "\n")
     elif cure.startswith("ignore ") or cure.endswith(" 0 0 0"):  # one more line
         with (root / "classes.txt").open("a") as file:
             file.write(f"{cure}\n")
-    elif _VALUE_AND_NAME.fullmatch(cure):  # one of the lines that the class list becomes
-        lines = [line for line in cures(finding) if _VALUE_AND_NAME.fullmatch(line)]
-        (root / "classes.txt").write_text("\n".join(lines) + "\n")
     elif cure == "git lfs pull":  # there is no repository: the files are put where it puts them
         for path in finding.files:
             shutil.copy(sound / path, root / path)

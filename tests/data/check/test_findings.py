@@ -120,7 +120,7 @@ def test_a_wrong_set(case, root, sound, tmp_path):
     assert contents(root) == before
     assert len(scan.pairs) - repair.pairs == case.lost
     if not repair.pairs:
-        assert case.kind == "unread-data"  # nothing is left to check
+        assert case.kind in {"unread-data", "unlisted-values"}  # nothing is left to check
         return
     after = check_dataset(tmp_path / "out")
     kept = {kind for kind in found if KINDS[kind].fix == "unchanged"}
@@ -313,7 +313,7 @@ def test_dark_images_are_told_apart_by_what_they_hold(root, tmp_path):
 def test_the_remedy_of_binary_masks_is_one_line(root):
     binary_masks(root)
     (found,) = check_dataset(root).findings
-    assert "mask // 255" in found.fix_hint
+    assert "np.where(mask == 255, 1, mask)" in found.fix_hint
     for path in part(root):
         save(load(path) // 255, path)
     assert check_dataset(root).findings == ()

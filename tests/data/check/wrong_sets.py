@@ -351,6 +351,12 @@ def binary_masks_in_rgb(root: Path) -> None:
     change(part(root), lambda labels: np.dstack([labels * 255] * 3))
 
 
+def unlisted_values(root: Path) -> None:
+    write_classes(root, {"rest": None, "ground": None})
+    values = np.array([0, 128, 0, 255], np.uint8)
+    change(part(root), lambda labels: values[np.minimum(labels, 3)])
+
+
 def mixed_binary_masks(root: Path) -> None:
     two_classes(root)
     change(part(root)[:2], lambda labels: labels * 255)
@@ -565,6 +571,7 @@ CASES = (
     Case("palette-labels", palette_labels),
     Case("binary-masks", binary_masks, keeps=False),
     Case("binary-masks", binary_masks_in_rgb, ("index-as-rgb",), keeps=False),
+    Case("unlisted-values", unlisted_values, lost=8),
     Case("mixed-binary-masks", mixed_binary_masks, keeps=False),
     Case("label-ids", label_ids, then=("class-absent",), keeps=False),
     Case(

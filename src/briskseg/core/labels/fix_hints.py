@@ -49,7 +49,7 @@ def hint_for_values(
         text = "the pixels are floating-point numbers: save the mask as an 8-bit PNG of indices"
         return FixHint("unknown-values", text)
     if classes == 2 and values == {255} and held <= {0, 255}:
-        return binary_hint(names)
+        return binary_hint(names, ignored)
     if max(values) < 1000 and _are_blends(values, classes) and _few(unknown, pixels):
         return FixHint("blended-values", _INTERPOLATED)
     if min(values) < 0:
@@ -72,7 +72,31 @@ def hint_for_values(
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
         return FixHint("stretched-values", text, remap if is_whole else {})
+    if min(values) >= _STEP and held.isdisjoint(range(1, classes)):
+        return _hint_for_grays(held, names, ignored)
     return FixHint("unknown-values", _advice(values, held, classes, ignored))
+
+
+def _hint_for_grays(
+    held: Collection[int], names: Sequence[str], ignored: Collection[int]
+) -> FixHint:
+    """The hint for values none of which but 0 is an index: the class list can hold them as well."""
+    plain = [value for value in sorted(held) if value not in ignored]
+    own = sorted(held) if len(held) == len(names) else plain
+    is_told = len(own) == len(names)
+    lines = _listed(own, names, ignored) if is_told else "a line `N name` each"
+    text = (
+        f"give the class list the values in the files, in order: {lines}; where a value N is no "
+        "class, write `ignore N`"
+    )
+    return FixHint("unlisted-values" if is_told else "unknown-values", text)
+
+
+def _listed(values: Collection[int], names: Sequence[str], ignored: Collection[int]) -> str:
+    """The lines of a class list by which these values are the classes, in this order."""
+    lines = [f"{value} {name}" for value, name in zip(values, names, strict=True)]
+    lines += [f"ignore {value}" for value in sorted({*ignored} - {*values})]
+    return ", ".join(f"`{line}`" for line in lines)
 
 
 def _advice(values: set[int], held: set[int], classes: int, ignored: Collection[int]) -> str:
@@ -140,17 +164,17 @@ def _hint_for_ids(held: Collection[int], remap: Mapping[int, int]) -> FixHint:
     return FixHint("label-ids", text, remap)
 
 
-def binary_hint(names: Sequence[str]) -> FixHint:
+def binary_hint(names: Sequence[str], ignored: Collection[int]) -> FixHint:
     """The hint for masks of these two classes that hold 0 and 255."""
-    text = f"this looks like a 0/255 mask: {binary_cure(names)}"
-    return FixHint("binary-masks", text, {0: 0, 255: 1})
+    text = f"this looks like a 0/255 mask: {binary_cure(names, ignored)}"
+    return FixHint("binary-masks", text, {**dict.fromkeys(ignored, _BYTE), 0: 0, 255: 1})
 
 
-def binary_cure(names: Sequence[str]) -> str:
+def binary_cure(names: Sequence[str], ignored: Collection[int]) -> str:
     """What to do with masks of these two classes that hold 0 and 255."""
     return (
-        "write 1 instead of 255 (`mask // 255`), or give the class list the files' values: "
-        f"`0 {names[0]}`, `255 {names[1]}`"
+        "write 1 instead of 255 (`np.where(mask == 255, 1, mask)`), or give the class list the "
+        f"files' values: {_listed((0, _BYTE), names, ignored)}"
     )
 
 
@@ -202,15 +226,18 @@ def _train_ids(
     return {value: classes.get(label_id, 255) for value, label_id in ids.items()}
 
 
-def _step(held: Collection[int], classes: int, ignored: Collection[int]) -> int:
-    """What all values are multiples of, if that makes them class indices and leaves room for the
-    last class; else 0."""
-    for values in (held, [value for value in held if value not in ignored]):
-        step = math.gcd(*values) if values else 0
-        has_room = step * (classes - 1) <= max(_BYTE, *held)
-        if step >= _STEP and has_room and len(values) > 1 and max(values) // step < classes:
-            return step
-    return 0
+def _step(held: set[int], classes: int, ignored: Collection[int]) -> int:
+    """What all values that mean a class are multiples of, if that makes them class indices and
+    leaves room for the last class; else 0. So too where what means ignored may be the last value
+    that was spread out, as 255 beside 0 and 128."""
+    values = [value for value in held if value not in ignored]
+    step, last = math.gcd(*values), max(held & {*ignored}, default=0)
+    has_room = step * (classes - 1) <= max(_BYTE, *held)
+    if step < _STEP or not has_room or len(values) == 1 or max(values) // step >= classes:
+        return 0
+    place = round(last / step)
+    may_be_class = len(held) == classes or (place <= classes and abs(last - step * place) < place)
+    return 0 if last and may_be_class else step
 
 
 def _divided(held: Collection[int], step: int, classes: int) -> dict[int, int]:

@@ -116,7 +116,8 @@ KINDS: dict[str, Kind] = {
         "left out", "correct what the message names, in the other files too, or remove the pairs"
     ),
     "class-not-listed": error("left out", "add it to the list, or correct the shapes"),
-    "binary-masks": error("repaired", "write 1 instead of 255: `mask // 255`"),
+    "binary-masks": error("repaired", "write 1 instead of 255: `np.where(mask == 255, 1, mask)`"),
+    "unlisted-values": error("left out", "give the class list the values in the files"),
     "mixed-binary-masks": warning(
         "unchanged", "if 255 means the second class there, write 1 instead: `mask // 255`"
     ),

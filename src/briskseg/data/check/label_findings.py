@@ -141,6 +141,8 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
     if hint is not None and hint.kind == "binary-masks" and not scan.counts()[1]:
         white = [item for item in by_value if as_values[id(item)].get(255)]
         found.append(Diagnosis(hint, tuple(white)))
+    elif hint is not None and hint.kind == "unlisted-values":
+        found.append(Diagnosis(hint, tuple(by_value)))
     elif hint is not None and hint.remap and hint.kind != "binary-masks":
         found += _renumbered(scan, hint, by_value, as_values)
     else:
@@ -155,7 +157,8 @@ def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> F
     if unknown:
         return hint_for_values(total, unknown, labels.names, labels.ignored)
     pixels = np.array([total.get(value, 0) for value in (0, 1, IGNORED)])
-    return binary_hint(labels.names) if is_binary_mask_set(scan.dataset, pixels) else None
+    is_binary = is_binary_mask_set(scan.dataset, pixels)
+    return binary_hint(labels.names, labels.ignored) if is_binary else None
 
 
 def _renumbered(
