@@ -101,7 +101,8 @@ class ShapeDataset(Dataset):
 
     def of_classes(self, names: tuple[str, ...]) -> Dataset:
         """Ignores unlabeled pixels where the model has all classes but `background`."""
-        return self.ignoring_unlabeled() if (BACKGROUND, *names) == self.names else self
+        lacking = {*self.names} - {*names}
+        return self.ignoring_unlabeled() if lacking == {BACKGROUND} else self
 
     def scan_settings(self) -> dict[str, Any]:
         """The classes, and what each name and a pixel in no shape are of."""

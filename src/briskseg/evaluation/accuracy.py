@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import zip_longest
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from briskseg.core.types import Progress
 from briskseg.core.wording import counted
 from briskseg.data import Dataset
 from briskseg.data.frequencies import refuse_binary_masks
-from briskseg.data.masks.class_files import has_own_list, list_in_order
+from briskseg.data.masks.class_files import list_with
 from briskseg.evaluation.test_time_augmentation import check_scales, labels_of_views
 from briskseg.runtime.predictor import Predictor, Ran
 from briskseg.runtime.sliding_window import WindowPredictor
@@ -126,6 +125,8 @@ def evaluate(
 ) -> Evaluation:
     """Score `predictor` on every pair of `split`, each at its label's own size.
 
+    Classes are the same by their names: the data may have them in another order, and the scores are
+    in the data's.
     With one scale of 1 and no flip each image goes through `predictor(image)`, which is what a user
     gets. Otherwise the image is also seen at the other `scales` (of the size the network takes),
     each one mirrored too with `flip`; the softmax probabilities of the logits, resized to the
@@ -139,16 +140,19 @@ def evaluate(
     scales or sizes; DataError for a damaged pair, or for masks of two classes that hold 0 and 255.
     """
     _check_kinds(predictor, dataset)
-    dataset = dataset.of_classes(predictor.card.labels.names)
-    check_classes(predictor.card.labels.names, dataset)
+    known = predictor.card.labels.names
+    dataset = dataset.of_classes(known)
+    check_classes(known, dataset)
     check_scales(scales)
     pairs = dataset.pairs(split)
     if not pairs:
         raise RequestError(f"the split '{split}' of {dataset.root} has no images, expected some")
     refuse_binary_masks(dataset)
     scorer, per_image = dataset.scorer(split, label_size), list[ImageScore]()
+    in_data = np.array([dataset.names.index(name) for name in known], np.uint8)
     for sample in thread_map(scorer.read, pairs, threads=1, ahead=1, progress=progress):
-        predicted_hw = labels_of_views(predictor, sample.image_hwc, scales, flip, label_size)
+        seen_hw = labels_of_views(predictor, sample.image_hwc, scales, flip, label_size)
+        predicted_hw = in_data[seen_hw]
         per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, predicted_hw)))
     if not scorer.confusion.counts.any():
         raise DataError(
@@ -185,26 +189,27 @@ def _check_kinds(predictor: object, dataset: object) -> None:
 
 
 def check_classes(known: Sequence[str], dataset: Dataset) -> None:
-    """The network's class names must be the dataset's, in the same order."""
+    """The network's class names must be the dataset's, in whatever order."""
     wanted = dataset.names
-    for index, (ours, theirs) in enumerate(zip_longest(known, wanted)):
-        if ours != theirs:
-            raise RequestError(
-                f"the model knows {counted(len(known), 'class')} ({', '.join(known)}), the data "
-                f"has {len(wanted)} ({', '.join(wanted)}); the first difference is class {index}: "
-                f"{_named(ours)} against {_named(theirs)}; {_fix_hint(known, dataset)}"
-            )
+    lacking = {
+        "data": [f"'{name}'" for name in known if name not in wanted],
+        "model": [f"'{name}'" for name in wanted if name not in known],
+    }
+    lacks = [f"the {who} lacks {', '.join(names)}" for who, names in lacking.items() if names]
+    if lacks:
+        raise RequestError(
+            f"the model knows {counted(len(known), 'class')} ({', '.join(known)}), the data has "
+            f"{len(wanted)} ({', '.join(wanted)}): {' and '.join(lacks)}; "
+            f"{_fix_hint(known, dataset)}"
+        )
 
 
 def _fix_hint(known: Sequence[str], dataset: Dataset) -> str:
-    """What makes the classes one: another list of the same labels, class set, or model."""
-    if not has_own_list(dataset):
-        return "choose the data's class set with --classes, or a model trained on these classes"
-    if not (listed := list_in_order(dataset, known)):
-        return "choose a model trained on these classes; `briskseg train` makes one"
-    command = f"printf '{listed}' > {quote(str(dataset.root / 'classes.txt'))}"
-    return f"choose the model's order, with the numbers that the label files have: {command}"
-
-
-def _named(name: str | None) -> str:
-    return "none" if name is None else f"'{name}'"
+    """What makes the classes one: a list of the model's for the same labels, or another model."""
+    if listed := list_with(dataset, known):
+        command = f"printf '{listed}' > {quote(str(dataset.root / 'classes.txt'))}"
+        return f"list the model's classes too, as the label files say them: {command}"
+    return (
+        "choose a model trained on these classes (`briskseg train` makes one), or where the data "
+        "have several class sets, as CamVid, another one with --classes"
+    )

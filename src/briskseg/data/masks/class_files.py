@@ -9,10 +9,11 @@ from shlex import quote
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
-from briskseg.core.labels.class_list import parse_class_list
+from briskseg.core.labels.class_list import parse_class_list, written_class
 from briskseg.data.dataset import Dataset, MaskDataset, Pair, refuse_class_set
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, Classes
+from briskseg.data.shape_dataset import classes_of
 
 # In the order of asking: what a person wrote goes before what a tool did.
 CLASS_FILES = (
@@ -90,16 +91,28 @@ def _voc_colors() -> tuple[tuple[int, int, int], ...]:
     return tuple(colors)
 
 
-def has_own_list(dataset: Dataset) -> bool:
-    """Whether the classes of masks are those of a list beside them, in the data's folder."""
-    lists = {*dataset.lists}.intersection(dataset.root / name for name in CLASS_FILES)
-    return isinstance(dataset, MaskDataset) and bool(lists)
-
-
-def list_in_order(dataset: Dataset, names: Sequence[str]) -> str:
+def list_with(dataset: Dataset, names: Sequence[str]) -> str:
     """The text of a classes.txt, as printf takes it, by which the same label files are read with
-    these classes in this order; "" where the data have others, or no list says it."""
-    labels = dataset.labels
+    these classes, in this order; "" where the data have others, or no list says it."""
+    is_listed = {*dataset.lists}.intersection(dataset.root / name for name in CLASS_FILES)
+    if dataset.kind in ("labelme", "label-studio") and not is_listed:
+        read_names = classes_of(dataset.root, names).labels.names  # which ignores a `void`
+        lines = [*map(written_class, names)] if {*names} <= {*read_names} else []
+    elif isinstance(dataset, MaskDataset) and is_listed:
+        lines = _lines_with(dataset.labels, names)
+    else:
+        return ""
+    text = "\n".join([*lines, ""])
+    try:
+        read = LabelSet.from_class_list(parse_class_list(text, dataset.root))
+    except DataError:
+        return ""
+    is_whole = {*dataset.names} <= {*names} == {*read.names} and not {*"'%\\"} & {*text}
+    return text.replace("\n", "\\n") if is_whole else ""
+
+
+def _lines_with(labels: LabelSet, names: Sequence[str]) -> list[str]:
+    """The lines of a list of these classes for files that hold those of `labels`."""
     value_of = {index: value for value, index in labels.class_of_value.items()}
     unused = (value for value in range(IGNORED) if value not in labels.class_of_value)
     has_colors = labels.colors != LabelSet(labels.names).colors
@@ -111,14 +124,7 @@ def list_in_order(dataset: Dataset, names: Sequence[str]) -> str:
         color = f" #{bytes(labels.colors[index or 0]).hex()}" if has_color else ""
         lines.append(f"{value} {name}{color}")
     lines += [f"ignore {value}" for value in labels.ignored]
-    lines += [f"ignore #{bytes(color).hex()}" for color, _ in labels.merged_colors]
-    text = "\n".join([*lines, ""])
-    try:
-        read = LabelSet.from_class_list(parse_class_list(text, dataset.root))
-    except DataError:
-        return ""
-    is_whole = {*labels.names} <= {*names} == {*read.names} and not {*"'%\\"} & {*text}
-    return text.replace("\n", "\\n") if is_whole else ""
+    return lines + [f"ignore #{bytes(color).hex()}" for color, _ in labels.merged_colors]
 
 
 def no_classes(root: Path, text: str, pairs: Sequence[Pair]) -> RequestError:
