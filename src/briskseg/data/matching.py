@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from briskseg.core.files.safe_names import check_file_name
@@ -94,12 +96,13 @@ def split_by_seed(
 
 
 def match_renamed(
-    unmatched: tuple[Unmatched, ...],
+    unmatched: tuple[Unmatched, ...], has_pairs: bool
 ) -> tuple[list[tuple[str, Pair]], tuple[Unmatched, ...]]:
-    """Pairs, with their split, that one affix (or the case of letters) keeps apart; and the rest.
+    """Pairs, with their split, that affixes (or the case of letters) keep apart; and the rest.
 
     The affix is what most label files of a split have around an image's name; it is taken where it
-    pairs more than half of the label files that are left over, each with one image.
+    pairs more than half of the label files that are left over, each with one image. has_pairs:
+    whether others have one name, so that what all images have in theirs tells them from others.
     """
     pairs: list[tuple[str, Pair]] = []
     rest = [u for u in unmatched if u.problem == "name used twice"]
@@ -107,24 +110,30 @@ def match_renamed(
         ours = [u for u in unmatched if u.split == split]
         images = [u.path for u in ours if u.problem == "image without label"]
         labels = [u.path for u in ours if u.problem == "label without image"]
-        found = match_stems(images, labels)
+        found = match_stems(images, labels, not has_pairs)
         pairs += [(split, Pair(image.stem, image, label)) for image, label in found]
         used = {path for both in found for path in both}
         rest += [u for u in ours if u.problem != "name used twice" and u.path not in used]
     return pairs, tuple(rest)
 
 
-def affix(pairs: Iterable[Pair]) -> str:
-    """What the label files' names have more than their images', to be shown: "*_mask"."""
-    both = Counter(_around(pair.image.stem, pair.label.stem) for pair in pairs)
-    (before, after), _ = both.most_common(1)[0]
-    return f"{before}*{after}" if before or after else "other letters"
+def match_stems(
+    images: list[Path], labels: list[Path], both: bool = True
+) -> list[tuple[Path, Path]]:
+    """Pairs of files that have one name, but for the case of letters and one affix around most
+    labels' names; with `both` else around all images' too."""
+    stems = [composed(path.stem).lower() for path in images]
+    found = _match(dict(zip(stems, images, strict=True)), images, labels)
+    if found or not both:
+        return found
+    return _match(dict(zip(_cores(stems), images, strict=True)), images, labels)
 
 
-def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path]]:
-    """Pairs of files that have one name, but for the case of letters and one affix around most."""
-    by_stem = {composed(path.stem).lower(): path for path in images}
-    if len(by_stem) < len(images):
+def _match(
+    by_stem: dict[str, Path], images: list[Path], labels: list[Path]
+) -> list[tuple[Path, Path]]:
+    """Pairs of the images, by what tells them apart, and the label files with one affix around."""
+    if len(by_stem) < len(images) or "" in by_stem:
         return []  # in subfolders one name stands for several images
     votes: Counter[tuple[str, str]] = Counter()
     for label in labels[:_ASKED]:
@@ -143,6 +152,20 @@ def match_stems(images: list[Path], labels: list[Path]) -> list[tuple[Path, Path
             if image is not None:
                 found.setdefault(image, label)
     return [*found.items()] if 2 * len(found) > len(labels) else []
+
+
+def _cores(stems: list[str]) -> list[str]:
+    """What tells the names apart: each without the words that all begin or end with. Numbers are
+    kept, as those of img1_02 are not those of img2_02."""
+    words = [re.findall(r"\d+|[^\W\d_]+|[\W_]+", stem) for stem in stems]
+    head, tail = _common(words), _common([each[::-1] for each in words])
+    return ["".join(each[head : len(each) - tail]) for each in words]
+
+
+def _common(words: list[list[str]]) -> int:
+    """How many words, none of them a number, all of these begin with."""
+    columns = zip(*words, strict=False)
+    return len([*takewhile(lambda some: len({*some}) == 1 and not some[0].isdecimal(), columns)])
 
 
 def _around(name: str, longer: str) -> tuple[str, str]:

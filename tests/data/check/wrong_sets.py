@@ -123,6 +123,12 @@ def names_differ(root: Path) -> None:
         rename(path, f"{path.stem.upper()}_mask.png")
 
 
+def names_differ_on_both_sides(root: Path) -> None:
+    for kind in ("images", "labels"):
+        for path in part(root, kind):
+            rename(path, f"{kind}_{path.stem.removesuffix('x')}.png")
+
+
 def names_differ_in_a_flat_folder(root: Path) -> None:
     for kind in ("images", "labels"):
         for path in part(root, kind):
@@ -531,6 +537,7 @@ CASES = (
     Case("image-without-label", image_without_label),
     Case("label-without-image", label_without_image),
     Case("names-differ", names_differ),
+    Case("names-differ", names_differ_on_both_sides, keeps=False),
     Case("names-differ", names_differ_in_a_flat_folder),
     Case("name-used-twice", name_used_twice, lost=1),
     Case("name-used-twice", name_used_twice_in_camvid, ("class-absent",), lost=1, keeps=False),

@@ -10,7 +10,6 @@ from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
-from briskseg.data.matching import affix
 
 LINES = 3  # of lists, named in a message
 SUFFIXES = {
@@ -47,10 +46,8 @@ def unpaired(scan: Scan) -> Iterator[Finding]:
         yield finding(problem.replace(" ", "-"), paths, message, fix_hint)
     if scan.renamed:
         pairs = [item.pair for item in scan.renamed]
-        message = (
-            f"label files are named unlike their images, as {pairs[0].label.name} for "
-            f"{pairs[0].image.name} ({affix(pairs)})"
-        )
+        first = f"{pairs[0].label.name} for {pairs[0].image.name}"
+        message = f"label files are named unlike their images, as {first}"
         yield finding("names-differ", [p.label for p in pairs], message)
 
 

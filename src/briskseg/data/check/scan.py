@@ -79,7 +79,7 @@ def scan_files(found: Found, seed: int = 0, progress: Progress | None = None) ->
     """Read every pair that has changed since an earlier scan; a file that cannot be read is a
     problem of its pair, no error. seed: of the split, where the data has none."""
     dataset, unmatched = found
-    renamed, unmatched = match_renamed(unmatched)
+    renamed, unmatched = match_renamed(unmatched, any(dataset.splits.values()))
     pairs = [(split, pair) for split, some in dataset.splits.items() for pair in some] + renamed
     if any(split not in dataset.splits for split, _ in pairs):  # renamed ones of a flat folder
         splits = split_by_seed(tuple(pair for _, pair in pairs), seed)
