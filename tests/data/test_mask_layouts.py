@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -316,6 +317,30 @@ def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path:
     classes = [value for value in values if value != 255]
     assert len(dataset.names) == len(classes)
     assert {*np.unique(labels_hw).tolist()} - {255} == {*range(len(classes))}
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "beside one of indices"])
+def test_without_a_class_list_the_colors_of_areas_are_named(
+    form: str, tmp_path: Path, command
+) -> None:
+    root, colors = tmp_path / "set", np.uint8([(200, 0, 0), (0, 180, 60), (30, 30, 220)])
+    for split in ("train", "val"):
+        for name in "abc":
+            write_image(root / f"images/{split}/{name}.png", ord(name) * len(split), (320, 384))
+            path = root / f"labels/{split}/{name}.png"
+            mask = np.roll(trees.columns([0, 1, 2]), ord(name), 1)
+            mask = cv2.resize(mask.astype(np.uint8), None, fx=8, fy=8, interpolation=0)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(colors[mask]).save(path, "JPEG" if form == "JPEG" else "PNG")
+    if form == "beside one of indices":
+        write_mask(path, mask)
+    done = command("check", root)
+    assert done.status == 2
+    assert len(re.findall(r"#[0-9a-f]{6} \(\d+ pixels\)", done.err)) == 3, done.err
+    assert ("others on few pixels or near these" in done.err) == (form == "JPEG")
+    subprocess.run(["bash", "-c", done.err[done.err.index("printf ") :]], check=True)
+    command("check", root, "--fix", tmp_path / "copy")
+    assert command("check", tmp_path / "copy").status == 0
 
 
 def test_the_check_that_is_named_for_what_has_no_partner_runs(tmp_path: Path, command) -> None:

@@ -15,7 +15,7 @@ from briskseg.core.types import RGB
 _MANY, _SEVERAL = 8, 4
 _STEP = 10  # values this far apart were spread out for the eye
 _BYTE = 255  # the highest value that indices are spread out to, in a file of no higher one
-_NEAR = 12.0  # an RGB distance that colors of the customary palettes do not have
+NEAR = 12.0  # an RGB distance that colors of the customary palettes do not have
 _COLORS = 128  # of the most frequent ones, that are looked at
 
 
@@ -190,7 +190,7 @@ def reach_of(known: Collection[RGB]) -> float:
     palette = np.array([*known], np.float64)
     distances = np.linalg.norm(palette[:, None] - palette, axis=2)
     apart = distances[distances > 0].min(initial=np.inf)
-    return float(min(_NEAR, (apart - 1) / 2))
+    return float(min(NEAR, (apart - 1) / 2))
 
 
 def _few(unknown: Mapping[Any, int], pixels: Mapping[Any, int]) -> bool:
@@ -263,6 +263,6 @@ def _explained(
         start, line = ends[first], ends[second] - ends[first]
         along = ((colors[:, None] - start) * line).sum(2) / (line**2).sum(1)
         foot = start + np.clip(along, 0, 1)[..., None] * line
-        between = np.linalg.norm(colors[:, None] - foot, axis=2).min(1) <= _NEAR
+        between = np.linalg.norm(colors[:, None] - foot, axis=2).min(1) <= NEAR
     total = weights.sum()
     return float(weights[near].sum() / total), float(weights[near | between].sum() / total)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
+import numpy as np
+
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list, written_class
+from briskseg.core.labels.fix_hints import NEAR
+from briskseg.core.wording import counted
 from briskseg.data.dataset import Dataset, MaskDataset, Pair, refuse_class_set
 from briskseg.data.file_stats import LabelStats, mask_stats
+from briskseg.data.frequencies import rgb
 from briskseg.data.masks.layout import CANONICAL, Classes
 from briskseg.data.shape_dataset import classes_of
 
@@ -28,6 +34,7 @@ CLASS_FILES = (
 )
 _LOOKED_AT = 30  # label files whose values are proposed as classes
 _PROPOSED = 40  # values, at most: more are no class indices
+_AREA = 0.005  # of the pixels, from which on one of many colors is a class's
 
 _VOC = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
@@ -140,24 +147,42 @@ def no_classes(root: Path, text: str, pairs: Sequence[Pair]) -> RequestError:
 
 
 def _proposal(root: Path, stats: list[LabelStats]) -> str:
-    held = sorted({value for s in stats for value in s.histogram})
-    if not held or len({s.is_color for s in stats}) > 1 or len(held) > _PROPOSED:
+    is_color = 2 * sum(s.is_color for s in stats) > len(stats)
+    pixels = Counter[int]()
+    for s in (s for s in stats if s.is_color == is_color):
+        pixels.update(s.histogram)
+    held, more = sorted(pixels), ""
+    if is_color and len(held) > _PROPOSED:  # blends along borders, or what lossy compression makes
+        held = sorted(_areas(pixels))
+        more = f", and {len(pixels) - len(held)} others on few pixels or near these"
+    if not held or len(held) > _PROPOSED:
         return ""
-    if stats[0].is_color:
-        what = "colors " + ", ".join(f"#{value:06x}" for value in held)
-        lines = [f"class{i} #{value:06x}" for i, value in enumerate(held)]
+    shown = [f"#{value:06x}" if is_color else str(value) for value in held]
+    counts = [counted(pixels[value], "pixel") for value in held]
+    what = ", ".join(f"{name} ({n})" for name, n in zip(shown, counts, strict=True))
+    if is_color:
+        lines = [f"class{i} {name}" for i, name in enumerate(shown)]
     elif held == [0, IGNORED]:
         return (
             "; the label files hold 0 and 255: where 255 is the object, its two lines are "
             "`0 background` and `255 NAME`; where it means ignored, nothing is labeled"
         )
     else:
-        what = "values " + ", ".join(map(str, held))
         classes = [value for value in held if value != IGNORED]
         is_dense = classes == [*range(len(classes))]
         lines = [f"class{v}" if is_dense else f"{v} class{v}" for v in classes]
     listed = "\\n".join(lines)
     return (
-        f"; the label files hold the {what}. To begin, and to put in the names: "
-        f"printf '{listed}\\n' > {quote(str(root / 'classes.txt'))}"
+        f"; the label files hold the {'colors' if is_color else 'values'} {what}{more}. To begin, "
+        f"and to put in the names: printf '{listed}\\n' > {quote(str(root / 'classes.txt'))}"
     )
+
+
+def _areas(pixels: Counter[int]) -> list[int]:
+    """The colors that fill areas: not few pixels, and not nearly one that more pixels have."""
+    found: list[int] = []
+    for color, n in pixels.most_common():
+        apart = (np.linalg.norm(np.subtract(rgb(color), rgb(other))) > NEAR for other in found)
+        if n >= _AREA * pixels.total() and all(apart):
+            found.append(color)
+    return found
