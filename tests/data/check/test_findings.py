@@ -370,7 +370,9 @@ def test_val_stays_where_a_list_names_it_in_train_too(root, tmp_path):
     every = [name for some in names.values() for name in some]
     (root / "train.txt").write_text("\n".join(every))
     (root / "val.txt").write_text("\n".join(names["val"]))
-    assert "val-in-train" in kinds(check_dataset(root))
+    report = check_dataset(root)
+    (found,) = (finding for finding in report.findings if finding.kind == "val-in-train")
+    assert [path.stem for path in found.files] == sorted(names["val"])
     fixed(root, tmp_path / "out")
     for split, some in names.items():
         assert sorted(p.stem for p in part(tmp_path / "out", "images", split)) == sorted(some)

@@ -46,7 +46,7 @@ def finding(
     kind: str, files: Iterable[Path], message: str, fix_hint: str = "", count: int | None = None
 ) -> Finding:
     """A finding on files, with the kind's own hint unless a better one is given."""
-    named = tuple(files)
+    named = tuple(dict.fromkeys(files))  # a list may name one in two splits
     return Finding(
         kind,
         len(named) if count is None else count,

@@ -104,7 +104,7 @@ def unlisted(scan: Scan) -> Iterator[Finding]:
         else:
             hints.append(f"add {shown} to the list, a class a line")
     lists = scan.dataset.lists[0].name
-    files = dict.fromkeys(path for paths in lacking.values() for path in paths)
+    files = (path for paths in lacking.values() for path in paths)
     message = f"{lists} lacks {'; '.join(said[:_LISTED])}"
     yield finding("class-not-listed", files, message, "; ".join(hints[:_LISTED]))
 

@@ -103,7 +103,7 @@ def _alike_finding(kind: str, found: list[_Alike], what: str) -> Finding:
         f"{other.pair.image.name} in {other.split}"
     )
     files = [item.pair.image for alike in found for item in (alike.one, alike.other)]
-    return finding(kind, dict.fromkeys(files), message)
+    return finding(kind, files, message)
 
 
 class _Alike(NamedTuple):
