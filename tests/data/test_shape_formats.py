@@ -264,6 +264,17 @@ def test_a_file_that_is_not_labelmes_is_told_where_it_has_an_images_name(
     assert 'b.json: is not labelme\'s: it has no "shapes"; save it' in after[0]["message"]
 
 
+def test_names_that_differ_in_case_or_space_only_are_told(tmp_path: Path, command: Any) -> None:
+    said = "classes whose names differ in case or space only: 'Car' and 'car' and 'car '"
+    for names, is_said in ((["car", "Car", "car ", "sky"], True), (["car"] * 3 + ["sky"], False)):
+        for name, label in zip("abcd", names, strict=True):
+            picture(tmp_path / f"{name}.png")
+            shapes = [shape(label, BOTH[0]), shape(label, BOTH[1])]
+            put(tmp_path / f"{name}.json", labelme_file(*shapes, image=f"{name}.png"))
+        done = command("check", tmp_path)
+        assert (said in " ".join(done.out.split())) == is_said, done.out
+
+
 def test_labelme_classes_are_those_of_the_list(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}.png")

@@ -464,6 +464,10 @@ def single_class(root: Path) -> None:
     change(part(root), lambda labels: np.where(labels == 1, 255, 0).astype(np.uint8))
 
 
+def names_alike(root: Path) -> None:
+    write_classes(root, {"Ground": None, "ground": None, "sky": None})
+
+
 def class_absent(root: Path) -> None:
     write_classes(root, CLASSES | {"lake": None})
 
@@ -603,6 +607,7 @@ CASES = (
     Case("nothing-labeled", nothing_labeled, ("all-ignored",), lost=3, then=("split-empty",)),
     Case("single-class", single_class, keeps=False),
     Case("one-class", one_class, keeps=False),
+    Case("names-alike", names_alike),
     Case("class-absent", class_absent),
     Case("class-untrained", class_untrained, keeps=False),
     Case("class-unmeasured", class_unmeasured, keeps=False),

@@ -51,6 +51,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     label_findings.unknown_labels,
     label_findings.mixed_binary_masks,
     label_findings.blended_labels,
+    class_findings.names_alike,
     class_findings.unlisted,
     class_findings.ignored_files,
     class_findings.ignored_black,

@@ -78,6 +78,17 @@ def single_class(scan: Scan) -> Iterator[Finding]:
     yield finding("single-class", (), message, hint, 1)
 
 
+def names_alike(scan: Scan) -> Iterator[Finding]:
+    """Classes whose names differ in case or in surrounding space only."""
+    alike: dict[str, list[str]] = {}
+    for name in scan.dataset.names:
+        alike.setdefault(name.strip().casefold(), []).append(f"'{printable(name)}'")
+    said = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    if said:
+        message = f"classes whose names differ in case or space only: {'; '.join(said[:_LISTED])}"
+        yield finding("names-alike", (), message, count=len(said))
+
+
 def unlisted(scan: Scan) -> Iterator[Finding]:
     """Classes of shapes that the class list lacks, with the listed name that was meant."""
     lacking: dict[str, list[Path]] = {}

@@ -157,6 +157,11 @@ KINDS: dict[str, Kind] = {
     "one-class": error(
         "unchanged", "look whether the masks were filled, and how they are numbered"
     ),
+    "names-alike": warning(
+        "unchanged",
+        "no harm where they are several classes. Else write one name in all shapes, or in all "
+        "masks one's value for the other's, and take the other out of the class list",
+    ),
     "class-absent": warning(
         "unchanged",
         "no harm where it is only rare: leave it in the list. Else look whether the labels are "
