@@ -292,5 +292,5 @@ def pixel_runs(values_hw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArr
     if values_hw.dtype == np.bool_:
         values_hw = (values_hw.view(np.uint8) > 0).astype(np.uint8)
     flat = values_hw.ravel()
-    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]])[: len(flat)])
     return flat[starts], np.diff(np.append(starts, len(flat)))

@@ -64,11 +64,11 @@ class LabelStats:
     """height, width: in pixels, as stored. histogram: the pixels of each value, of a file with very
     many of the most frequent ones. distinct: how many there are in all. digest: of the pixels.
     is_color: whether the histogram holds colors (0xRRGGBB) and not values. form, mode: as
-    ImageStats'. clear: transparent pixels. palette: the color of each index that is used, where
-    there is a palette. is_decoded: whether the histogram holds class indices and 255, as of a
-    format whose label files are no pictures. left_out: how many shapes of each kind are no areas.
-    crowds: how many of each class are ignored because they are marked as crowds. blended:
-    `blended_share` of indices.
+    ImageStats'. clear: transparent pixels, which the histogram is without. under: the values of
+    those that are wholly so. palette: the color of each index that is used, where there is one.
+    is_decoded: whether the histogram holds class indices and 255, as of a format whose label files
+    are no pictures. left_out: how many shapes of each kind are no areas. crowds: how many of each
+    class are ignored because they are marked as crowds. blended: `blended_share` of indices.
     """
 
     height: int
@@ -81,6 +81,7 @@ class LabelStats:
     mode: str = ""
     is_lossy: bool = False
     clear: int = 0
+    under: dict[int, int] = field(default_factory=dict)
     palette: dict[int, int] | None = None
     is_decoded: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
@@ -144,9 +145,13 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
     pixels, where_clear = split_alpha(mask.pixels)
     clear = 0 if where_clear is None else int(np.count_nonzero(where_clear))
     is_color = pixels.ndim == 3
-    values, lengths = pixel_runs(packed_colors(pixels) if is_color else pixels)
+    held, under = packed_colors(pixels) if is_color else pixels, dict[int, int]()
+    if where_clear is not None:
+        under, _ = _histogram(*pixel_runs(held[mask.pixels[..., -1] == 0]))
+        held = held[~where_clear]
+    values, lengths = pixel_runs(held)
     histogram, distinct = _histogram(values, lengths)
-    is_index = not is_color and mask.palette is None and values.dtype == np.uint8
+    is_index = not (is_color or clear) and mask.palette is None and values.dtype == np.uint8
     blended = blended_share(values, lengths) if is_index else 0.0
     palette = None
     if mask.palette is not None:
@@ -154,7 +159,7 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         colors = (red << 16 | green << 8 | blue).tolist()
         palette = dict(zip(histogram, colors, strict=True))
     height, width = pixels.shape[:2]
-    about = (is_color, mask.form, mode, mask.is_lossy, clear, palette)
+    about = (is_color, mask.form, mode, mask.is_lossy, clear, under, palette)
     stats = LabelStats(height, width, histogram, distinct, _digest(pixels), *about)
     return replace(stats, blended=blended)
 

@@ -22,7 +22,7 @@ from briskseg.core.labels import IGNORED
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
 
-VERSION = 11  # of the numbers: those of another one are not used
+VERSION = 12  # of the numbers: those of another one are not used
 
 _IMAGE, _LABELS = TypeAdapter(ImageStats), TypeAdapter(LabelStats)
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.conftest import stripes, write_image, write_mask
 
 from briskseg.data import open_dataset
@@ -127,6 +128,39 @@ def test_0_and_255_of_two_classes_beside_a_third_value_that_is_ignored(
     copy = open_dataset(tmp_path / "copy")
     assert copy.read_labels(copy.pairs("val")[0])[:3, 0].tolist() == [0, 255, 1]
     assert "`0 road`, `255 car`, `ignore 128`" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize("listed", ["background", "background 0 0 0", "else 0 0 0"])
+@pytest.mark.parametrize("under", [(0, 0, 0), (255, 255, 255), None])
+def test_a_transparent_background_is_the_background_of_the_copy(
+    write_folder, command, tmp_path, listed, under
+):
+    root = write_folder(classes=f"{listed}\ncar 9 80 7\nsky 1 2 200\n")
+    for path in root.glob("labels/*/*.png"):
+        labels = stripes()
+        alpha = np.where(labels == 0, 0, 255).astype(np.uint8)
+        colors = np.uint8([under, (9, 80, 7), (1, 2, 200)])[labels] if under else labels
+        Image.fromarray(np.dstack([colors, alpha])).save(path)
+    done = command("check", root, "--fix", tmp_path / "copy")
+    name = listed.partition(" ")[0]
+    is_told = name == "background" or under != (255, 255, 255)
+    meant = f"'{name}'" if is_told else "ignored"
+    assert f"384 transparent pixels, which --fix takes as {meant}" in " ".join(done.out.split())
+    copy = open_dataset(tmp_path / "copy")
+    labels = copy.read_labels(copy.pairs("val")[0])
+    assert labels[:3, 0].tolist() == [0 if is_told else 255, 1, 2]
+
+
+def test_transparent_pixels_beside_background_are_ignored(write_folder, command, tmp_path):
+    root = write_folder(classes="background\ncar\nsky\n")
+    for path in root.glob("labels/*/*.png"):
+        labels, alpha = stripes(), np.full((12, 16), 255, np.uint8)
+        labels[:3], alpha[:3], alpha[3] = 0, 0, 128
+        Image.fromarray(np.dstack([labels, alpha])).save(path)
+    command("check", root, "--fix", tmp_path / "copy")
+    copy = open_dataset(tmp_path / "copy")
+    labels = copy.read_labels(copy.pairs("val")[0])
+    assert labels[:7, 0].tolist() == [255, 255, 255, 255, 1, 2, 0]
 
 
 def test_files_in_which_all_is_ignored(write_folder):

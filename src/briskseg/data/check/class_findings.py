@@ -16,8 +16,8 @@ from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import Scan
-from briskseg.data.file_stats import FileProblem
-from briskseg.data.frequencies import is_binary_mask_set
+from briskseg.data.file_stats import FileProblem, LabelStats
+from briskseg.data.frequencies import is_binary_mask_set, rgb
 from briskseg.data.shape_dataset import BACKGROUND
 
 _MUCH_BLACK = 0.05  # of the pixels; borders between areas are fewer
@@ -192,6 +192,28 @@ def _without(scan: Scan, absent: Collection[str]) -> str:
         "no harm where it is only rare: leave it in the list. Else look whether the labels are "
         f"numbered otherwise; the list without it keeps the others' values: {lines}"
     )
+
+
+def transparent_class(scan: Scan) -> int:
+    """What transparent pixels are: `background`, or where no class is called so the one whose color
+    or value lies under them all, if no other pixel of the set is of it; else ignored."""
+    labels = scan.dataset.labels
+    # an index may stand in all three channels
+    colors = {(v, v, v): i for v, i in labels.class_of_value.items()} | labels.class_of_color
+
+    def class_of(label: LabelStats, by_color: bool, value: int) -> int | None:
+        if not by_color:
+            return labels.class_of_value.get(value)
+        return colors.get(rgb(value if label.palette is None else label.palette[value]))
+
+    read = [(item.label, item.by_color) for item in scan.pairs if item.label is not None]
+    shown = {class_of(*each, value) for each in read for value in each[0].histogram}
+    under = {class_of(*each, value) for each in read for value in each[0].under}
+    named = {i for i, n in enumerate(labels.names) if n.strip("_ ").casefold() == BACKGROUND}
+    meant = [*(named or under)]
+    # where a value is no class's, who knows how the others are numbered
+    is_only = len(meant) == 1 and not shown & {meant[0], None}
+    return meant[0] if is_only and meant[0] is not None else IGNORED
 
 
 def label_meaning(scan: Scan) -> dict[int, str]:

@@ -14,6 +14,7 @@ from briskseg.core.images import write_png
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.check.check_report import CheckReport
+from briskseg.data.check.class_findings import transparent_class
 from briskseg.data.check.duplicates import surplus_copies
 from briskseg.data.check.file_findings import SUFFIXES
 from briskseg.data.check.image_findings import is_dark
@@ -136,7 +137,9 @@ def _kept(scan: Scan, dropped: Dropped) -> list[PairStats]:
 def _plans(scan: Scan, report: CheckReport) -> tuple[dict[Path, Plan], Dropped]:
     """What is repaired, by label file; and which files are left out."""
     has_white = len(scan.dataset.labels.names) == 2 and not scan.counts()[1]
-    plans = {item.pair.labels_at: Plan(white_is_class=has_white) for item in scan.pairs}
+    clear = transparent_class(scan)
+    files = [item.pair.labels_at for item in scan.pairs]
+    plans = {path: Plan(white_is_class=has_white, transparent=clear) for path in files}
     dropped: Dropped = {}
     labels = {item.pair.image: item.pair.labels_at for item in scan.pairs}
     for finding in report.findings:

@@ -15,6 +15,7 @@ from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.fix_hints import FixHint, binary_hint, hint_for_colors, hint_for_values
 from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
+from briskseg.data.check.class_findings import transparent_class
 from briskseg.data.check.image_findings import WITH_ALPHA
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import PairStats, Scan
@@ -40,10 +41,13 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
             by_kind["sixteen-bit-labels"].append(path)
         if label.palette is not None and not item.by_color and not item.unknown:
             by_kind["palette-labels"].append(path)
+    names = {IGNORED: "ignored"} | {i: f"'{n}'" for i, n in enumerate(scan.dataset.names)}
+    meant = names[transparent_class(scan)]
     for kind, paths in by_kind.items():
         message = {
             "lossy-labels": "label files are JPEG or lossy WebP, so their values are not exact",
-            "transparent-labels": f"label files have {counted(clear, 'transparent pixel')}",
+            "transparent-labels": f"label files have {counted(clear, 'transparent pixel')}, which "
+            f"--fix takes as {meant}",
             "alpha-labels": "label files have an alpha channel, opaque throughout",
             "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
             "palette-labels": "palette files are read by index, as their colors are no classes'",

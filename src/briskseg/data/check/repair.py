@@ -27,12 +27,13 @@ _REACH = 2  # pixels around a blended one, in which its class is looked for
 @dataclass
 class Plan:
     """What to do with a pair: the kinds of its findings that are repaired, the class index of each
-    file value where the values are renumbered, and whether white may be the second of two classes,
-    which no file of the set holds otherwise."""
+    file value where the values are renumbered, whether white may be the second of two classes,
+    which no file of the set holds otherwise, and what transparent pixels are."""
 
     kinds: set[str] = field(default_factory=set)
     remap: Mapping[int, int] = field(default_factory=dict)
     white_is_class: bool = False
+    transparent: int = IGNORED
 
 
 def repair_mask(path: Path, labels: LabelSet, plan: Plan) -> Labels:
@@ -52,6 +53,8 @@ def repair_mask(path: Path, labels: LabelSet, plan: Plan) -> Labels:
     labels_hw = _decoded(pixels, labels, plan, mask, path, clear)
     if clear is not None:
         labels_hw[clear] = IGNORED
+        if mask.palette is None:
+            labels_hw[mask.pixels[..., -1] == 0] = plan.transparent
     return labels_hw
 
 
@@ -82,6 +85,10 @@ def _decoded(
     path: Path,
     clear: npt.NDArray[np.bool_] | None,
 ) -> Labels:
+    if clear is not None:  # what lies there has no meaning, so any class will do
+        known = labels.class_of_value if pixels.ndim == 2 else labels.class_of_color
+        pixels = pixels.astype(np.int64 if pixels.ndim == 2 else np.uint8)  # a copy
+        pixels[clear] = next(iter(known))
     if pixels.ndim == 3 and (mask.is_lossy or plan.kinds & _BY_COLOR):
         return snap(pixels, labels)
     if mask.is_lossy and pixels.ndim == 2:
@@ -90,12 +97,8 @@ def _decoded(
         raise DataError("lossy compression has changed the indices, and nothing tells by how much")
     if plan.remap:
         values, where = np.unique(pixels, return_inverse=True)
-        classes = np.array([plan.remap[int(value)] for value in values], np.uint8)
+        classes = np.array([plan.remap.get(int(value), IGNORED) for value in values], np.uint8)
         return np.asarray(classes[where.reshape(pixels.shape)])
-    if clear is not None:  # what lies there has no meaning, so any class will do
-        known = labels.class_of_value if pixels.ndim == 2 else labels.class_of_color
-        pixels = pixels.astype(np.int64 if pixels.ndim == 2 else np.uint8)  # a copy
-        pixels[clear] = next(iter(known))
     try:
         return np.array(labels.decode(pixels, path), np.uint8)
     except UnknownLabelError as error:
