@@ -122,6 +122,28 @@ def test_the_command(tmp_path: Path, command: Command) -> None:
     )
 
 
+@pytest.mark.parametrize("to", ["folder", "labelme", "coco", "shards"])
+def test_names_in_subfolders_are_kept_where_they_are_unique(
+    tmp_path: Path, command: Command, to: str
+) -> None:
+    WRITE["folder"](tmp_path / "set")
+    for part in ("images", "labels"):
+        (file,) = (tmp_path / "set" / part / "train").iterdir()
+        for place in ("sub dir/z", "day1/b", "day2/b"):
+            copy = (file.parent / place).with_suffix(file.suffix)
+            copy.parent.mkdir()
+            copy.write_bytes(file.read_bytes())
+    source, out = open_dataset(tmp_path / "set"), tmp_path / "out"
+    done = command("data", "convert", source.root, out, "--to", to)
+    assert done[0] == 0
+    again = open_dataset(out, unlabeled="background" if to in ("folder", "shards") else "ignored")
+    names = {"z": "sub dir/z", "a": "a", "day1_b": "day1/b", "day2_b": "day2/b"}
+    assert {pair.name for pair in again.pairs("train")} == {*names}
+    assert "renamed: 2 images, as images/train/day1/b." in done[1]
+    assert " to day1_b\n" in done[1]
+    assert "renamed" not in command("data", "convert", out, tmp_path / "more", "--to", to)[1]
+
+
 def test_pycocotools_reads_what_is_written(tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     WRITE["folder"](tmp_path / "set")

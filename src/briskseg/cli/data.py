@@ -19,6 +19,7 @@ from briskseg.cli.options import (
 )
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.atomic import writing
+from briskseg.core.wording import counted
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -126,12 +127,12 @@ def convert(
     """Write a data set in another format: masks in the folder layout, labelme's files, COCO's, or
     shards, tar archives as WebDataset's, for data of very many files.
 
-    Images keep their names and splits; every pixel keeps its class. Nothing needs converting to be
-    trained on: this is for other programs and other disks.
+    Images keep their splits and, where no two of a split have one, their names; every pixel keeps
+    its class. Nothing needs converting to be trained on: this is for other programs and disks.
 
     Example: briskseg data convert data/labelme data/masks
     """
-    from briskseg.data.conversion import WRITTEN, convert_dataset
+    from briskseg.data.conversion import WRITTEN, convert_dataset, copied_names
 
     if to not in WRITTEN:
         raise RequestError(f"--to {to}; {nearest(to, WRITTEN)}")
@@ -140,6 +141,11 @@ def convert(
         written = convert_dataset(dataset, out, to, progress)
     console.warn_of_dark([pair.image for some in dataset.splits.values() for pair in some])
     print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
+    names = ((pair.image, stem) for _, stem, pair in copied_names(dataset, to))
+    if renamed := [(image, stem) for image, stem in names if stem != image.stem]:
+        image, stem = renamed[0]
+        many = counted(len(renamed), "image")
+        print(f"renamed: {many}, as {image.relative_to(dataset.root)} to {stem}")
     is_sure = to in ("folder", "shards") or dataset.names[0] == "background"
     option = "" if is_sure else " --unlabeled ignored"
     print(f"look at it: briskseg check {quote(str(out))}{option}")

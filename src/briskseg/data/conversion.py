@@ -7,13 +7,14 @@
 
 All hold every pixel exactly. Shape formats have a class `background` for what is in no shape;
 where the data have none, they are read back with `unlabeled="ignored"`; and they ignore a class
-named ignore, void or unlabeled. Images are copied byte for byte, under their stems and in their
-splits.
+named ignore, void or unlabeled. Images are copied byte for byte, in their splits and under their
+stems; where several in subfolders have one, their folders' names are put before it.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,8 +65,7 @@ def convert_dataset(
     refuse_binary_masks(dataset)
     if to != "coco":
         dataset.labels.classes_txt()  # what it refuses, before anything is written
-    dot = "_" if to == SHARDS else "."  # there, what follows a dot is WebDataset's
-    jobs = [(s, *job) for s, some in dataset.splits.items() for job in _stems(some, dot)]
+    jobs = copied_names(dataset, to)
     if to == SHARDS:
         with writing(out):
             return write_shards(dataset, out, jobs, progress)
@@ -88,11 +88,20 @@ def convert_dataset(
     return {split: len(done) for split, done in written.items()}
 
 
+def copied_names(dataset: Dataset, to: str) -> list[tuple[str, str, Pair]]:
+    """Every pair with its split and its files' stem in a copy of the format. Raises DataError where
+    two would have one."""
+    dot = "_" if to == SHARDS else "."  # there, what follows a dot is WebDataset's
+    return [(s, *job) for s, some in dataset.splits.items() for job in _stems(some, dot)]
+
+
 def _stems(pairs: tuple[Pair, ...], dot: str) -> Iterator[tuple[str, Pair]]:
     """Every pair with its file's name in the copy, one folder deep, and what dots become there."""
     seen: dict[str, Pair] = {}
+    last = Counter(Path(pair.name).name for pair in pairs)
     for pair in pairs:
-        stem = file_stem(pair.name).replace(".", dot)
+        short = Path(pair.name).name
+        stem = file_stem(short if last[short] == 1 else pair.name).replace(".", dot)
         if stem in seen:
             raise DataError(
                 f"{pair.image} and {seen[stem].image} would both be '{stem}'; rename one"
