@@ -213,6 +213,41 @@ def test_unknown_folders_say_what_is_there_and_what_is_known(write_folder, tmp_p
         open_dataset(tmp_path / "notes.md")
 
 
+@pytest.mark.parametrize("named", [".", "up", "up/set/images/train", "up/set/labels"])
+def test_the_data_set_around_or_inside_is_named(write_folder, tmp_path, command, named):
+    (tmp_path / "up").mkdir()
+    write_folder().rename(tmp_path / "up" / "set")
+    done = command("check", tmp_path / named)
+    (meant,) = re.findall(r"Did you mean (\S+)\?", done.err)
+    assert "mv " not in done.err
+    assert command("check", meant).status == 0
+    assert Path(meant).samefile(tmp_path / "up" / "set")
+    write_image(tmp_path / "up" / "more" / "a.png", 1)  # is of no data set around
+    assert "Did you mean" not in command("check", tmp_path / "up" / "more").err
+
+
+def test_a_split_of_a_data_set_is_told_from_one_without_a_class_list(write_folder, command):
+    root = write_folder()
+    for split in ("train", "val"):
+        for part in ("images", "labels"):
+            (root / split / part).parent.mkdir(exist_ok=True)
+            (root / part / split).rename(root / split / part)
+    done = command("check", root / "train")
+    assert (done.status, f"did you mean {root}? By itself" in done.err) == (2, True)
+    assert f"Did you mean {root}?" in command("check", root / "train" / "images").err
+    assert command("check", root).status == 0
+
+
+def test_of_several_data_sets_inside_one_is_to_be_named(write_folder, tmp_path, command):
+    for name in ("one", "two"):
+        write_folder().rename(tmp_path / name)
+    done = command("check", tmp_path)
+    said = f"Name one of the data sets in it: {tmp_path / 'one'}, {tmp_path / 'two'}."
+    assert (done.status, said in done.err) == (2, True)
+    (tmp_path / "two" / "classes.txt").unlink()
+    assert f"Did you mean {tmp_path / 'one'}?" in command("check", tmp_path).err
+
+
 def test_streets_are_drawn_once_into_the_cache(tmp_path, monkeypatch):
     drawings = []
     draw = synthetic.draw_dataset

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import get_args
 
-from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files import cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import (
@@ -27,9 +29,10 @@ from briskseg.data import (
     supervisely,
     yolo,
 )
-from briskseg.data.dataset import Dataset, Format, Found, Unlabeled, Unmatched
+from briskseg.data.dataset import Dataset, Format, Found, Pair, Unlabeled, Unmatched
 from briskseg.data.masks import split_lists
 from briskseg.data.masks.finder import format_of
+from briskseg.data.masks.layout import CANONICAL
 from briskseg.data.masks.nearest import what_to_move
 from briskseg.data.masks.own_layouts import FOLDER, LAYOUTS, STREETS
 from briskseg.data.masks.published_sets import PUBLISHED
@@ -56,6 +59,7 @@ FORMATS: dict[str, Format] = {
 
 
 _ANNOTATED = ("supervisely", "datumaro", "coco", "cvat", "label-studio", "yolo", "labelme")
+_MASKS = [kind for kind in FORMATS if kind not in _ANNOTATED]
 
 
 def open_dataset(
@@ -89,7 +93,8 @@ def open_dataset(
 
 
 # What mostly lies in a data set's folder: a file of it tells which folder that is.
-_USUAL = ("classes.txt", "data.yaml", "images", "labels", "annotations")
+_USUAL = {"classes.txt", "data.yaml", "images", "labels", "annotations", *CANONICAL}
+_FOLDERS = 100  # looked into, at most: this is only for a message
 
 
 def find_dataset(
@@ -107,16 +112,21 @@ def find_dataset(
         path = _drawn_streets(progress)
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
-        above = [*path.parents][:3] if path.is_file() else []
-        near = (f for f in above if path.relative_to(f).parts[0] in _USUAL)
-        meant = next((f"; did you mean {folder}?" for folder in near), "")
+        near = [f for f in [*path.parents][:3] if path.is_file() and _is_part(path, f)]
+        meant = f"; did you mean {near[0]}?" if near else ""
         raise RequestError(
             f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
         )
     kind = recognize(path)
     if kind is None:
         raise RequestError(_unrecognized_message(path))
-    dataset, unmatched = FORMATS[kind].find(path, classes, seed)
+    try:
+        dataset, unmatched = FORMATS[kind].find(path, classes, seed)
+    except RequestError as error:
+        around = _data_sets_around(path, _MASKS)  # whose splits may look as sets of their own
+        if not around:
+            raise
+        raise RequestError(f"{path}: did you mean {around[0]}? By itself, {error}") from None
     return dataset if unlabeled == "background" else dataset.ignoring_unlabeled(), unmatched
 
 
@@ -176,11 +186,14 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
 def _unrecognized_message(root: Path) -> str:
     entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir() if p.name[0] != ".")
     shown = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and recognize(path)]
-    hint = f" Did you mean {inside[0]}?" if len(inside) == 1 else what_to_move(root)
+    meant = _data_sets_in(root) or _data_sets_around(root, _MASKS)
+    hint = "" if meant else what_to_move(root)
     # Last, as annotation files are looked for in all that lies in the folder above.
-    if not hint and not inside and recognize(root.resolve().parent):
-        hint = f" Did you mean {root.resolve().parent}?"
+    meant = meant if meant or hint else _data_sets_around(root, _ANNOTATED)
+    if len(meant) > 1:
+        hint = f" Name one of the data sets in it: {', '.join(map(str, meant[:8]))}."
+    elif meant:
+        hint = f" Did you mean {meant[0]}?"
     layouts = [
         f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
@@ -188,3 +201,39 @@ def _unrecognized_message(root: Path) -> str:
         f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
         "\nRecognized are:\n" + "\n".join(layouts)
     )
+
+
+def _data_sets_in(root: Path) -> list[Path]:
+    """The data sets in a folder, or else in its folders: those that open, where some do."""
+    for depth in ("*", "*/*"):
+        folders = islice((path for path in root.glob(depth) if path.is_dir()), _FOLDERS)
+        found = {path: kind for path in sorted(folders) if (kind := recognize(path))}
+        if found:
+            return [path for path, kind in found.items() if _pairs(path, kind)] or [*found]
+    return []
+
+
+def _data_sets_around(root: Path, kinds: Iterable[str]) -> list[Path]:
+    """The nearest data set of these kinds that a folder is a part of, if there is one."""
+    root = root.resolve()
+    for above in [*root.parents][:3]:
+        is_asked = kinds is _MASKS or above == root.parent or _is_part(root, above)
+        kind = next((k for k in kinds if is_asked and FORMATS[k].recognizes(above)), None)
+        for pair in _pairs(above, kind) if kind else ():
+            if root in (*pair.image.parents, *pair.label.parents):
+                return [above]
+    return []
+
+
+def _pairs(root: Path, kind: str) -> list[Pair]:
+    """The pairs of the data set in a folder; none where it does not open."""
+    try:
+        splits = FORMATS[kind].find(root, None, 0)[0].splits
+    except BriskError:
+        return []
+    return [pair for some in splits.values() for pair in some]
+
+
+def _is_part(path: Path, root: Path) -> bool:
+    """Whether a file or folder lies in what a data set in root mostly has."""
+    return path.relative_to(root).parts[0] in _USUAL
