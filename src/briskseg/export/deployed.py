@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.card import InputCard
+from briskseg.core.types import Image
 from briskseg.models.network import CroppedDeconvolution, Network, extended_side
 
 
@@ -145,6 +146,12 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
     # Halves go to even numbers, but upwards between pixels and in means of 2x2.
     x = x * (1 / pixels).float() + (~area | (pixels == 4)) * 1e-3
     return torch.round(x).clamp(0, 255).to(torch.uint8).view(-1, h, w, 3)
+
+
+def resized(image_hwc: Image, size_hw: tuple[int, int]) -> Image:
+    """One image, as the file resizes it."""
+    resized_hwc: Image = resize_images(torch.from_numpy(image_hwc[None]), size_hw)[0].numpy()
+    return resized_hwc
 
 
 def neighbors(x: Tensor, index: Tensor) -> Tensor:

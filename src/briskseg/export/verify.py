@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits
 from briskseg.core.wording import counted
 from briskseg.data.synthetic import draw_scene
-from briskseg.export.deployed import resize_images
+from briskseg.export.deployed import resized
 from briskseg.runtime.decode.enlargement import Enlargement, enlarge
 
 if TYPE_CHECKING:
@@ -93,8 +92,7 @@ def verify_resizing(
         )
         image = resize_image(draw_scene(0)[0], (height, width))
         # Not by OpenCV itself: its builds for some processors round otherwise than its own code.
-        (seen,) = resize_images(torch.from_numpy(image[None]), size_hw).numpy()
-        logits = enlargement.uncropped(coarse(seen), size_hw)
+        logits = enlargement.uncropped(coarse(resized(image, size_hw)), size_hw)
         expected = enlarge(logits, (height, width), enlargement.align_corners)
         _check_labels(expected, runs.labels(image), path)
 
