@@ -125,8 +125,7 @@ def evaluate(
 ) -> Evaluation:
     """Score `predictor` on every pair of `split`, each at its label's own size.
 
-    Classes are the same by their names: the data may have them in another order, and the scores are
-    in the data's.
+    Classes are matched by their names, and the scores are in the data's order.
     With one scale of 1 and no flip each image goes through `predictor(image)`, which is what a user
     gets. Otherwise the image is also seen at the other `scales` (of the size the network takes),
     each one mirrored too with `flip`; the softmax probabilities of the logits, resized to the
@@ -152,8 +151,7 @@ def evaluate(
     in_data = np.array([dataset.names.index(name) for name in known], np.uint8)
     for sample in thread_map(scorer.read, pairs, threads=1, ahead=1, progress=progress):
         seen_hw = labels_of_views(predictor, sample.image_hwc, scales, flip, label_size)
-        predicted_hw = in_data[seen_hw]
-        per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, predicted_hw)))
+        per_image.append(ImageScore.of(sample.pair.name, scorer.count(sample, in_data[seen_hw])))
     if not scorer.confusion.counts.any():
         raise DataError(
             f"{dataset.root}: every pixel of {counted(len(pairs), 'image')} of '{split}' is "
