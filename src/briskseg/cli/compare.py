@@ -138,8 +138,10 @@ def _print_curves(found: Comparison) -> None:
             f"{agreement.a[widest]:.5g} and {agreement.b[widest]:.5g}, "
             f"relative {agreement.relative[widest]:.3g}"
         )
-    parts = agreement.parts_at
-    print(f"the runs part      {'never' if parts is None else f'at {found.position(parts)}'}")
+    parts = "never" if agreement.within else "not for good: at the end they are near"
+    if (at := agreement.parts_at) is not None:
+        parts = f"at {found.position(at)}"
+    print(f"the runs part      {parts}")
     if found.same_weights is not None:
         same = "equal to the last bit" if found.same_weights else "not the same bits"
         print(f"model.safetensors  {same}")

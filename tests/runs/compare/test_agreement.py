@@ -102,11 +102,21 @@ def test_a_run_that_ended_early_is_equal_as_far_as_it_went(run_of, found) -> Non
         (lambda b: b * np.where(np.arange(200) % 7 == 0, 1.0, 1.3), 2),  # crossings do not count
         (lambda b: np.where(np.arange(200) == 199, b * 3, b), None),  # one point is no parting
         (lambda b: np.where(np.arange(200) >= 193, b * 100, b), 194),  # shorter than a stretch
+        (lambda b: np.where(np.arange(200) >= 197, b * 100, b), 198),  # few, but unequal by them
+        (lambda b: np.where(np.arange(200) == 199, b * 100, b), 200),
     ],
 )
 def test_where_the_runs_part(run_of, found, change, expected) -> None:
     a = falling(200)
     assert found(run_of("a", a), run_of("b", change(a)))["parts_at"] == expected
+
+
+def test_runs_that_come_together_again_are_not_said_never_to_part(run_of, command) -> None:
+    a = falling(200)
+    b = np.where(np.arange(200) < 70, a * 2, a)
+    done = command("compare", run_of("a", a), run_of("b", b))
+    assert "NOT EQUAL" in done.out
+    assert "the runs part      not for good: at the end they are near" in done.out
 
 
 def test_smoothing_averages_the_steps_before(run_of, found) -> None:

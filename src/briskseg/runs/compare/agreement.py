@@ -34,8 +34,7 @@ class Agreement:
         are none. relative_bias, absolute_bias: of (b - a) / a and b - a, signed: what the
         vendor's scripts print as MeanRelativeError and MeanAbsoluteError.
     not_finite: the positions where one of the two, or both, is no finite number.
-    first_difference: the first position where they are not the same number.
-    parts_at: the first position from which the runs stay apart; both are None if there is none.
+    first_difference: the first position where they are not the same number; None if there is none.
     """
 
     rule: Rule
@@ -50,7 +49,6 @@ class Agreement:
     absolute_bias: float
     not_finite: Floats
     first_difference: float | None
-    parts_at: float | None
 
     @property
     def within(self) -> bool:
@@ -62,6 +60,24 @@ class Agreement:
     def widest(self) -> int:
         """The index of the largest relative difference."""
         return int(self.relative.argmax())
+
+    @property
+    def parts_at(self) -> float | None:
+        """The first position from which the runs stay apart, None if there is none: there the
+        relative difference is above the bound, and from there on so is its mean over every stretch
+        of n / 20 points (at least 5, at most n), up to the last. Single points may fall below:
+        noisy curves cross each other again and again without being near."""
+        relative, bound = self.relative, self.rule.relative
+        window = min(len(relative), max(_LEAST_STRETCH, len(relative) // _STRETCHES))
+        stretches = np.lib.stride_tricks.sliding_window_view(relative, window).mean(axis=1)
+        if stretches[-1] <= bound:
+            return None
+        near = np.flatnonzero(stretches <= bound)
+        start = int(near[-1]) + 1 if len(near) else 0
+        # fewer last points than that may be chance, unless they are what the rule fails by
+        stop = len(relative) + 1 - min(len(relative), _LEAST_STRETCH) if self.within else None
+        above = np.flatnonzero(relative[start:stop] > bound)
+        return float(self.positions[start + above[0]]) if len(above) else None
 
 
 def agree(positions: Floats, a: Floats, b: Floats, interpolated: int, rule: Rule) -> Agreement:
@@ -86,24 +102,7 @@ def agree(positions: Floats, a: Floats, b: Floats, interpolated: int, rule: Rule
         absolute_bias=_mean(gaps),
         not_finite=positions[~finite],
         first_difference=float(positions[differ.argmax()]) if differ.any() else None,
-        parts_at=_parting(positions, relative, rule.relative),
     )
-
-
-def _parting(positions: Floats, relative: Floats, bound: float) -> float | None:
-    """There the relative difference is above the bound, and from there on so is its mean over every
-    stretch of n / 20 points (at least 5, at most n), up to the last; 5 points at least must follow.
-    Single points may fall below: noisy curves cross each other again and again without being near.
-    """
-    window = min(len(relative), max(_LEAST_STRETCH, len(relative) // _STRETCHES))
-    stretches = np.lib.stride_tricks.sliding_window_view(relative, window).mean(axis=1)
-    if stretches[-1] <= bound:
-        return None
-    near = np.flatnonzero(stretches <= bound)
-    start = int(near[-1]) + 1 if len(near) else 0
-    end = len(relative) - min(len(relative), _LEAST_STRETCH) + 1
-    above = np.flatnonzero(relative[start:end] > bound)
-    return float(positions[start + above[0]]) if len(above) else None
 
 
 def _mean(values: Floats) -> float:
