@@ -183,6 +183,28 @@ def test_a_table_that_a_spreadsheet_has_written(run_of, found, tmp_path) -> None
     assert found(run, table)["same_log"]
 
 
+@pytest.mark.parametrize("cut", ["41,0,164,20.5,0.0", "41,0,164,20.5,0.05\n", "41,0,164\n"])
+def test_a_last_row_that_is_not_whole_is_left_out_and_said(run_of, command, found, cut) -> None:
+    run, other = run_of("a", LOSSES), run_of("b", LOSSES)
+    with (other / "metrics.csv").open("a") as file:
+        file.write(cut)
+    result = found(run, other)
+    assert (result["same_log"], result["b"]["points"]) == (True, 40)
+    assert (result["a"]["cut"], result["b"]["cut"]) == (False, True)
+    said = "loss at 40 points, step 1 to step 40; its last row is not whole, and left out"
+    assert command("compare", run, other).out.count(said) == 1
+
+
+def test_so_is_a_last_line_of_text(run_of, found, tmp_path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("".join(f"step {n} loss {loss!r}\n" for n, loss in enumerate(LOSSES, 1)))
+    with log.open("a") as file:
+        file.write("step 41 loss 0.0")
+    pattern = r"step (?P<step>\d+) loss (?P<loss>\S+)"
+    result = found(run_of("a", LOSSES), log, "--pattern", pattern)
+    assert (result["same_log"], result["b"]["cut"]) == (True, True)
+
+
 def test_a_damaged_row_is_named(refused, run_of) -> None:
     run = run_of("a", LOSSES)
     with (run / "metrics.csv").open("a") as file:

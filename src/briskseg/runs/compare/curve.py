@@ -23,13 +23,15 @@ class Curve:
 
     log: the file or folder it was read from. values: (n,) as logged, NaN and infinities too.
     positions: for each axis that the log knows, (n,): steps and samples since the start, time in
-    seconds since the start. Raises DataError where one is no finite number.
+    seconds since the start. Raises DataError where one is no finite number. is_cut: whether the log
+    has a last row that is not whole, and left out.
     """
 
     log: Path
     key: str
     values: Floats
     positions: Mapping[Axis, Floats]
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         for axis, numbers in self.positions.items():

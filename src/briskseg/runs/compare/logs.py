@@ -80,17 +80,22 @@ def find_log(path: Path) -> Path:
 
 def read_csv(path: Path, key: str) -> Curve:
     """The column `key` of a run's metrics.csv, or of another table with a `step` column; rows where
-    it is empty are left out.
+    it is empty are left out, and a last one that is not whole: a run may be writing it.
 
     Raises RequestError for a column that is not there or is empty, DataError naming the row and the
     column of what is no number.
     """
-    table = csv.DictReader(io.StringIO(read_text(path)))
+    text, is_cut = _whole_lines(path)
+    table = csv.DictReader(io.StringIO(text))
     try:
         columns = list(table.fieldnames or ())
-        rows = [(table.line_num, row) for row in table if row.get(key)]
+        rows = [(table.line_num, row) for row in table]
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from None
+    if rows and None in rows[-1][1].values():  # fewer cells than columns
+        rows.pop()
+        is_cut = True
+    rows = [(line, row) for line, row in rows if row.get(key)]
     if "step" not in columns:
         raise DataError(f"{path} has no column 'step' in its first line; expected metrics.csv")
     if key not in columns:
@@ -107,11 +112,11 @@ def read_csv(path: Path, key: str) -> Curve:
         return np.array([_number(path, line, what, row[name], cure) for line, row in rows])
 
     positions = {axis: column(name) for axis, name in _COLUMNS.items() if name in columns}
-    return Curve(path, key, column(key), positions)
+    return Curve(path, key, column(key), positions, is_cut)
 
 
 def read_matches(path: Path, key: str, pattern: str) -> Curve:
-    """Any text log: the group `key` of every line that the pattern matches; the groups step,
+    """Any text log: the group `key` of every whole line that the pattern matches; the groups step,
     samples and time (seconds) say where it is.
 
     A pattern without any of these counts the matches as steps, from 1. Raises RequestError for a
@@ -123,9 +128,10 @@ def read_matches(path: Path, key: str, pattern: str) -> Curve:
     compiled = _compile(pattern, key)
     names = [key, *(axis for axis in AXES if axis in compiled.groupindex)]
     rows: list[list[float]] = []
-    lines = read_text(path, errors="replace").splitlines()
-    for number, text in enumerate(lines, start=1):
-        if match := compiled.search(text):
+    text, is_cut = _whole_lines(path, errors="replace")
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if match := compiled.search(line):
             groups = [(f"the group '{name}'", match[name]) for name in names]
             cure = "correct the --pattern"
             rows.append([_number(path, number, *group, cure) for group in groups])
@@ -133,7 +139,15 @@ def read_matches(path: Path, key: str, pattern: str) -> Curve:
         raise RequestError(f"--pattern {pattern} matches none of the {len(lines)} lines of {path}")
     table = np.array(rows, np.float64)
     positions: dict[Axis, Floats] = {a: table[:, names.index(a)] for a in AXES if a in names}
-    return Curve(path, key, table[:, 0], positions or {"step": np.arange(1.0, len(table) + 1)})
+    positions = positions or {"step": np.arange(1.0, len(table) + 1)}
+    return Curve(path, key, table[:, 0], positions, is_cut)
+
+
+def _whole_lines(path: Path, errors: str = "strict") -> tuple[str, bool]:
+    """A log up to its last newline, and whether more follows: half a number is a number too."""
+    text = read_text(path, errors=errors)
+    end = text.rfind("\n") + 1
+    return text[:end], end < len(text)
 
 
 def _compile(pattern: str, key: str) -> re.Pattern[str]:

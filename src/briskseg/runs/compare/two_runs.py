@@ -126,7 +126,7 @@ class Comparison:
 
     def _curve_json(self, curve: Curve) -> dict[str, Any]:
         positions, _ = curve.along(self.axis)
-        span = {"first": float(positions[0]), "last": float(positions[-1])}
+        span = {"first": float(positions[0]), "last": float(positions[-1]), "cut": curve.is_cut}
         return {"log": str(curve.log), "key": curve.key, "points": len(positions)} | span
 
 
