@@ -66,6 +66,25 @@ def test_killed_at_any_file_it_goes_on(
     assert contents(out) == whole
 
 
+@pytest.mark.parametrize(
+    ("to", "file"),
+    [("png", "sub/deep/03.png"), ("tar", "00001.tar"), ("parquet", "labels/00001.parquet")],
+)
+def test_labels_that_were_deleted_are_made_again(
+    command, weights_file: Path, photos: Path, tmp_path: Path, to: str, file: str
+) -> None:
+    (photos / "sub" / "broken.jpg").unlink()
+    out = tmp_path / "out"
+    line = [*words(weights_file, photos, out), "--to", to, "--workers", 1]
+    assert command(*line).status == 0
+    before = contents(out)
+    (out / file).unlink()
+    done = command(*line)
+    assert done.status == 0, done.err
+    assert "18 of them were done before" in done.out
+    assert contents(out) == before
+
+
 def test_a_file_of_another_format_beside_the_model_is_not_its_part(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -73,9 +73,10 @@ def write_manifest(path: Path, rows: Sequence[Row], facts: Mapping[str, Any]) ->
 
 
 class Outcome(NamedTuple):
-    """Of a `Row`, what a report counts."""
+    """Of a `Row`, what a report counts, and where its labels must lie."""
 
     image: str
+    file: str | None
     error: str | None
     confidence: float | None
     warning: str | None

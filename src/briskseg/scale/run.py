@@ -1,12 +1,14 @@
 """A whole job of `label`, or one part of it: planned, gone on with, and summed up.
 
 OUT/job.json      what the job is; another one in the same folder is refused
-OUT/manifest/     part-NUMBER.parquet, a file a shard, a row an image; the shard is done then
+OUT/manifest/     part-NUMBER.parquet, a file a shard, a row an image; with it the shard is done
+                  while the files that it names are there
 OUT/...           the labels
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -201,17 +203,23 @@ def _check_names(shards: Sequence[Shard], job: Job) -> None:
 
 
 def _done_before(storage: Storage, shards: Sequence[Shard], retry: bool) -> dict[int, Done]:
-    """The shards whose manifest is there, by number; with `retry` but for those with failures."""
-    there = storage.names(MANIFEST)
-    written = [shard for shard in shards if manifest_name(shard) in there]
+    """The shards whose manifest is there, and all files that it names, by number; with `retry` but
+    for those with failures."""
+    names = functools.cache(storage.names)  # a list a folder, as asking for each file takes hours
+    written = [shard for shard in shards if manifest_name(shard) in names(MANIFEST)]
 
-    def read(shard: Shard) -> Done:
+    def read(shard: Shard) -> Done | None:
         name = f"{MANIFEST}/{manifest_name(shard)}"
-        return Done.of(read_outcomes(storage.read(name), name))
+        rows = read_outcomes(storage.read(name), name)
+        for folder, _, file in {row.file.rpartition("/") for row in rows if row.file}:
+            if file not in names(folder) and not file.startswith("."):  # which are not listed
+                return None
+        done = Done.of(rows)
+        return None if retry and (done.failed or done.broken) else done
 
     read_all = thread_map(read, written, threads=8)
-    found = {shard.number: done for shard, done in zip(written, read_all, strict=True)}
-    return {n: done for n, done in found.items() if not (retry and (done.failed or done.broken))}
+    found = zip(written, read_all, strict=True)
+    return {shard.number: done for shard, done in found if done is not None}
 
 
 def read_part(text: str) -> tuple[int, int]:
