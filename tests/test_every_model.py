@@ -102,6 +102,16 @@ def test_training_gives_what_the_network_declares_at_a_size_that_is_a_multiple_o
 
 
 @every_network
+@pytest.mark.parametrize("size", [(1, 1), (40, 56)])
+def test_it_trains_on_a_single_image_too(name, options, size):
+    net = network(name, options).train()
+    for logits in net.forward_train(images(1, *size)).values():
+        logits.sum().backward(retain_graph=True)
+        assert torch.isfinite(logits).all()
+    assert all(torch.isfinite(tensor).all() for tensor in net.state_dict().values())
+
+
+@every_network
 def test_every_parameter_receives_a_gradient(name, options):
     net = network(name, options).train()
     torch.manual_seed(0)  # dropped paths have none

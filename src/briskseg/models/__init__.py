@@ -107,8 +107,7 @@ def list_models() -> list[str]:
 def create_model(name: str, classes: int, **options: bool | int | float | str) -> Network:
     """A network whose `forward` gives logits (N,classes,H,W) float, at full size, of RGB images
     (N,3,H,W) float, of any H, W >= 1, normalized as (image / 255 - mean) / std. It is on the CPU
-    and in training mode, in which some take no single image; its weights are drawn by torch's
-    random numbers.
+    and in training mode; its weights are drawn by torch's random numbers.
 
     The options are the network's own, which `help(type(net))` describes; `net.options` keeps all of
     them. `net.load_encoder` begins with a pretrained encoder. Raises RequestError on an unknown

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, Network, TrainingOutput
 
 
 class Variant(NamedTuple):
@@ -122,7 +122,7 @@ class ContextEmbedding(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
+        self.bn = BatchNorm2d(channels)
         self.pooled = conv_bn_relu(channels, channels, 1)
         self.last = conv_bn_relu(channels, channels, 3)
 
@@ -216,7 +216,7 @@ def conv_bn(
     channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out))
+    return nn.Sequential(conv, BatchNorm2d(out))
 
 
 def conv_bn_relu(

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import ImageMean, Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, ImageMean, Network, TrainingOutput
 
 
 class DDRNet23Slim(Network):
@@ -158,7 +158,7 @@ def head(channels: int, inner: int, out: int) -> nn.Sequential:
     """(N,channels,h,w) -> (N,out,h,w)."""
     return nn.Sequential(
         *bn_relu_conv(channels, inner, 3),
-        nn.BatchNorm2d(inner),
+        BatchNorm2d(inner),
         nn.ReLU(inplace=True),
         nn.Conv2d(inner, out, 1),
     )
@@ -166,18 +166,18 @@ def head(channels: int, inner: int, out: int) -> nn.Sequential:
 
 def conv_bn(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out))
+    return nn.Sequential(conv, BatchNorm2d(out))
 
 
 def conv_bn_relu(channels: int, out: int) -> nn.Sequential:
     """The stem's, which halves the size."""
     conv = nn.Conv2d(channels, out, 3, stride=2, padding=1)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def bn_relu_conv(channels: int, out: int, kernel: int) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
+    return nn.Sequential(BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
 
 
 def resize(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network
+from briskseg.models.network import BatchNorm2d, Network
 
 WIDTHS = (8, 16, 32, 64, 128)  # at 1/2, 1/4, 1/8, 1/16 and 1/32
 HEAD_WIDTH = 16  # channels of a head of the attention
@@ -148,5 +148,5 @@ def conv_bn(
     act: bool = True,
 ) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=not norm)
-    after = [nn.BatchNorm2d(out) if norm else nn.Identity(), nn.Hardswish() if act else None]
+    after = [BatchNorm2d(out) if norm else nn.Identity(), nn.Hardswish() if act else None]
     return nn.Sequential(conv, *(layer for layer in after if layer is not None))

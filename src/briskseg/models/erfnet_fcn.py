@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network
+from briskseg.models.network import BatchNorm2d, Network
 
 
 class ERFNetFCN(Network):
@@ -53,7 +53,7 @@ class ERFNetFCN(Network):
         )
         self.head = nn.Sequential(
             nn.Conv2d(16, 128, 3, padding=1, bias=False),  # (N,128,H/2,W/2)
-            nn.BatchNorm2d(128),
+            BatchNorm2d(128),
             nn.ReLU(inplace=True),
             nn.Dropout2d(dropout),
             nn.Conv2d(128, classes, 1),  # (N,classes,H/2,W/2)
@@ -76,10 +76,10 @@ class NonBottleneck1d(nn.Module):
         d = dilation
         self.conv3x1_1 = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0))
         self.conv1x3_1 = nn.Conv2d(channels, channels, (1, 3), padding=(0, 1))
-        self.bn1 = nn.BatchNorm2d(channels, eps=1e-3)
+        self.bn1 = BatchNorm2d(channels, eps=1e-3)
         self.conv3x1_2 = nn.Conv2d(channels, channels, (3, 1), padding=(d, 0), dilation=(d, 1))
         self.conv1x3_2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, d), dilation=(1, d))
-        self.bn2 = nn.BatchNorm2d(channels, eps=1e-3)
+        self.bn2 = BatchNorm2d(channels, eps=1e-3)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Downsampler(nn.Module):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out_channels - channels, 3, stride=2, padding=1)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
+        self.bn = BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.cat([self.conv(x), F.max_pool2d(x, 2)], dim=1)
@@ -111,7 +111,7 @@ class Upsampler(nn.Module):
         self.conv = nn.ConvTranspose2d(
             channels, out_channels, 3, stride=2, padding=1, output_padding=1
         )
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
+        self.bn = BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)

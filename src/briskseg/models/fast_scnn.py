@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, Network, TrainingOutput
 
 
 class Variant(NamedTuple):
@@ -191,11 +191,11 @@ def conv_bn_relu(
 ) -> nn.Sequential:
     padding = kernel // 2 if pad else 0
     conv = nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def conv_bn(channels: int, out: int, bias: bool = False) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, 1, bias=bias), nn.BatchNorm2d(out))
+    return nn.Sequential(nn.Conv2d(channels, out, 1, bias=bias), BatchNorm2d(out))
 
 
 def resize(x: Tensor, size_hw: tuple[int, ...], align_corners: bool) -> Tensor:

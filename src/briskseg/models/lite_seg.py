@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.models.encoders.efficientnet_lite import EfficientNetLite, conv_bn_relu6
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, Network, TrainingOutput
 
 COARSE, FINE = 128, 96  # channels of the decoder from 1/32 to 1/8, and at 1/4
 
@@ -129,7 +129,7 @@ class SubpixelClassifier(nn.Module):
 def space_to_depth(channels: int, out: int) -> nn.Sequential:
     """Two by two pixels, side by side, become one position."""
     conv = nn.Conv2d(channels, out, 2, stride=2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU6(inplace=True))
 
 
 def separable(channels: int, out: int, kernel: int) -> nn.Sequential:

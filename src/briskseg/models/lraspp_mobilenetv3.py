@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import ImageMean, Network
+from briskseg.models.network import BatchNorm2d, ImageMean, Network
 
 
 class Row(NamedTuple):
@@ -79,7 +79,7 @@ class Head(nn.Module):
     def __init__(self, low: int, high: int, inner: int, classes: int) -> None:
         super().__init__()
         self.cbr = nn.Sequential(
-            nn.Conv2d(high, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU(inplace=True)
+            nn.Conv2d(high, inner, 1, bias=False), BatchNorm2d(inner), nn.ReLU(inplace=True)
         )
         self.scale = nn.Sequential(ImageMean(), nn.Conv2d(high, inner, 1, bias=False), nn.Sigmoid())
         self.low_classifier = nn.Conv2d(low, classes, 1)
@@ -150,5 +150,5 @@ def conv_bn(
 ) -> nn.Sequential:
     padding = kernel // 2 * dilation
     conv = nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias=False)
-    norm = nn.BatchNorm2d(out, eps=1e-3, momentum=0.01)
+    norm = BatchNorm2d(out, eps=1e-3, momentum=0.01)
     return nn.Sequential(conv, norm, *([activation()] if activation else []))

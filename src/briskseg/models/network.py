@@ -137,6 +137,17 @@ class Network(nn.Module, ABC):
         return logits
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's own, but that in training one value a channel, as of a single image that was pooled,
+    is normalized by the running statistics: it has no spread, so torch refuses it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            mean, var = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 class ImageMean(nn.Module):
     """(N,C,H,W) -> (N,C,1,1). torch writes its own AdaptiveAvgPool2d(1) as an ONNX file of any size
     that mixes integers with floats, which no runtime takes."""
@@ -160,6 +171,8 @@ class ExportForm(nn.Module):
         for module in [*self.network.modules()]:
             if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish):
                 module.inplace = False  # torch takes three times as long to write one in place
+            if isinstance(module, nn.BatchNorm2d):
+                module.__class__ = nn.BatchNorm2d  # which pnnx and coremltools know by its name
             for name, child in module.named_children():
                 if isinstance(child, nn.ConvTranspose2d) and any(child.output_padding):
                     setattr(module, name, CroppedDeconvolution(child))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import ImageMean, Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, ImageMean, Network, TrainingOutput
 
 VARIANTS = ("official", "mmsegmentation")
 
@@ -201,7 +201,7 @@ def head(channels: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequen
     """(N,channels,h,w) -> (N,out,h,w)."""
     return nn.Sequential(
         *bn_relu_conv(channels, inner, 3),
-        nn.BatchNorm2d(inner),
+        BatchNorm2d(inner),
         nn.ReLU(inplace=True),
         nn.Dropout2d(dropout),
         nn.Conv2d(inner, out, 1),
@@ -210,18 +210,18 @@ def head(channels: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequen
 
 def conv_bn(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out))
+    return nn.Sequential(conv, BatchNorm2d(out))
 
 
 def conv_bn_relu(channels: int, out: int, *, bias: bool) -> nn.Sequential:
     """The stem's, which halves the size."""
     conv = nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=bias)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def bn_relu_conv(channels: int, out: int, kernel: int, groups: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
+    return nn.Sequential(BatchNorm2d(channels), nn.ReLU(inplace=True), conv)
 
 
 def resize(x: Tensor, size_hw: tuple[int, ...]) -> Tensor:

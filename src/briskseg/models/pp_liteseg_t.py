@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, Network, TrainingOutput
 
 POOLED = (1, 2, 4)  # cells on a side of each level of the context
 
@@ -149,7 +149,7 @@ def conv_bn_relu(
     channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = False
 ) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=bias)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def averages(x: Tensor, cells: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from briskseg.core.errors import RequestError, nearest
-from briskseg.models.network import Network
+from briskseg.models.network import BatchNorm2d, Network
 
 
 class Variant(NamedTuple):
@@ -191,7 +191,7 @@ class Head(nn.Module):
 
 def conv_bn_relu(channels: int, out: int) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, 1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def positions(x: Tensor) -> Tensor:

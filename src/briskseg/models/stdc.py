@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from briskseg.models.network import Network, TrainingOutput
+from briskseg.models.network import BatchNorm2d, Network, TrainingOutput
 
 
 class STDC(Network):
@@ -163,7 +163,7 @@ def conv_bn(
     channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out))
+    return nn.Sequential(conv, BatchNorm2d(out))
 
 
 def conv_bn_relu(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -84,12 +84,6 @@ def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskE
         is_data = isinstance(error, DataError) or not isinstance(error, BriskError)
         kind = DataError if is_data else TrainingError
         return kind(f"{message}; {_saved(folder)}; go on with: {how_to_resume}")
-    if "more than 1 value per channel" in message:
-        return TrainingError(
-            "batch normalization needs more than one value a channel, and with this size and "
-            "training.batch a step has one; set training.batch=2 or more, which takes two images "
-            "in train (lite_seg and erfnet train on one)"
-        )
     known = _recognized(error, folder)
     if known is None:
         return None

@@ -24,7 +24,7 @@ def synced(network: nn.Module, machine: Machine) -> nn.Module:
         converted: nn.Module = convert(network)
         return converted
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
+        if isinstance(module, nn.BatchNorm2d):
             module.__class__ = _SyncBatchNorm
     return network
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from briskseg.core.errors import MissingExtraError, RequestError, WeightsError, nearest
 from briskseg.core.files import sha256
+from briskseg.models.network import BatchNorm2d
 from briskseg.models.weights.published_layout import Names
 
 
@@ -162,7 +163,7 @@ def conv_bn_relu6(
     channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     conv = SameConv2d(channels, out, kernel, stride, groups)
-    return nn.Sequential(conv, nn.BatchNorm2d(out, eps=1e-3), nn.ReLU6(inplace=True))
+    return nn.Sequential(conv, BatchNorm2d(out, eps=1e-3), nn.ReLU6(inplace=True))
 
 
 def scaled(stage: Stage, width: float, depth: float) -> Stage:
