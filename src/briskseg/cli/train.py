@@ -167,8 +167,16 @@ def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[st
     fitted = [f"training.batch={each}"] if 0 < each < described.training.batch else []
     if processes.is_first:
         batch = f", in batches of {each}: train has {counted(images, 'image')}" if fitted else ""
-        _notify(f"trains the recipe {recipe}{batch} (see: briskseg recipes)")
+        why = _WHY.get(recipe, "see: briskseg recipes")
+        _notify(f"trains the recipe {recipe}{batch} ({why})")
     return recipe, fitted
+
+
+# Why this recipe was chosen, and not the other.
+_WHY = {
+    "lite-seg": "its encoder knows ImageNet; with nothing learned and faster: fast-scnn",
+    "fast-scnn": "lite-seg learns more from few images: pip install 'briskseg[pretrained]'",
+}
 
 
 def _refuse(
