@@ -183,7 +183,7 @@ def compare(alone: Path, killed: Path) -> None:
     ]
     names = [{n for n in each if not n.startswith("events.")} for each in names]
     assert names[0] == names[1], names[0] ^ names[1]
-    apart = {"metrics.csv", "recipe.yaml", "checkpoints/last.ckpt"}
+    apart = {"metrics.csv", "recipe.yaml", "report.html", "checkpoints/last.ckpt"}
     for name in sorted(names[0] - apart):
         assert (alone / name).read_bytes() == (killed / name).read_bytes(), name
     rows = [_rows(run) for run in (alone, killed)]

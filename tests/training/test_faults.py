@@ -472,7 +472,8 @@ def test_several_seeds_and_their_spread(
     assert "standard deviation" in done.out
     other = command(*words, "--resume", "--set=training.optimizer.lr=0.5", "--repeat=3")
     assert (other.status, "training.optimizer.lr was 0.003, now 0.5" in other.err) == (2, True)
-    assert f"next: briskseg report {run / 'seed-0'}" in done.out
+    assert f"{run / 'seed-0' / 'report.html'}: a page for each run" in done.out
+    assert all((run / f"seed-{seed}" / "report.html").is_file() for seed in (0, 1))
     named = command("evaluate", run, "--data", "streets").err
     assert f"name one of them: {run / 'seed-0'}" in named
     assert "Road" in done.out

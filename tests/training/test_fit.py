@@ -54,6 +54,7 @@ def test_a_run_folder_holds_what_was_promised(run: Path) -> None:
     found = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
     assert {
         "recipe.yaml", "metrics.csv", "model.safetensors", "scores.json", "class_counts.json",
+        "report.html",
         "checkpoints/last.ckpt", "checkpoints/epoch-001.safetensors",
         "checkpoints/epoch-002.safetensors", "film/image-0.png", "film/truth-3.png",
         "film/epoch-0001-0.png", "film/epoch-0002-3.png",
@@ -61,6 +62,25 @@ def test_a_run_folder_holds_what_was_promised(run: Path) -> None:
     assert len([name for name in found if name.startswith("events.")]) == 1
     assert len([name for name in found if name.startswith("examples/")]) == 18
     assert yaml.safe_load((run / "recipe.yaml").read_text())["training"]["batch"] == 4
+
+
+def test_the_report_is_that_of_the_verb(run: Path, command: Callable) -> None:
+    left = (run / "report.html").read_text()
+    assert "not finished" not in left
+    assert command("report", run).status == 0
+    assert (run / "report.html").read_text() == left
+
+
+def test_a_run_that_is_done_does_not_fail_by_its_report(
+    streets: Path, tmp_path: Path, command: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    run = tmp_path / "run"
+    done = command("train", "demo", "--data", streets, "--out", run, *SMALL)
+    assert done.status == 0, done.err
+    assert "there is no report: the picture needs the package 'matplotlib'" in done.err
+    assert f"then: briskseg report {run}" in done.err
+    assert (run / "scores.json").is_file()
 
 
 def test_metrics_have_a_row_a_step_and_a_row_a_validation(run: Path) -> None:

@@ -16,7 +16,8 @@ def report(
 ) -> None:
     """Write a run's report: curves, scores by class, confusion, prediction film, best and worst.
 
-    The page is RUN/report.html, one file that opens offline.
+    The page is RUN/report.html, one file that opens offline. `train` leaves it where it ends; this
+    writes it anew, also of a run under way.
 
     Example: briskseg report runs/first
     """

@@ -296,8 +296,9 @@ def _sum_up(run: Path, is_pretraining: bool) -> None:
         shown = f"after epoch {epoch}; val was trained on, so it scores nothing{begun}"
     print(f"{folder.weights}: {shown}")
     quoted = shlex.quote(str(run))
-    print(f"next: briskseg report {quoted}")
-    print(f"      briskseg predict {quoted} IMAGE")
+    if folder.report.is_file():  # else what it failed by is said
+        print(f"{folder.report}: curves, scores, best and worst images")
+    print(f"next: briskseg predict {quoted} IMAGE")
 
 
 # What starts the command where several processes are; its own options are not ours to know.

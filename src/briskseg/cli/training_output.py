@@ -7,7 +7,6 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -125,5 +124,4 @@ def print_spread(spread: Spread, folder: Path) -> None:
             plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
         )
     print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
-    run = folder / f"{run_names.SEED}{spread.seeds[0]}"
-    print(f"next: briskseg report {quote(str(run))}")
+    print(f"{folder / f'{run_names.SEED}{spread.seeds[0]}' / 'report.html'}: a page for each run")

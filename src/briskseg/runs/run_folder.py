@@ -10,11 +10,11 @@ RUN/
   model.safetensors         the best weights, with their card
   encoder.safetensors       the best encoder of a pretraining or of a first stage
   encoder.json              a pretraining's scores; it has ended once this is there
-  scores.json               what model.safetensors scores on val; written last
+  scores.json               what model.safetensors scores on val; the run has ended with it
   class_counts.json         pixels by image and class
   film/                     predictions of a few fixed images after every validation
   examples/                 the best and worst images of val
-  report.html               `briskseg report`
+  report.html               all this as a page: of a run that has ended, or by `briskseg report`
   .lock                     held by the process that trains
 SEEDS/                      of `train --repeat`
   seed-N/                   a run folder each

@@ -1,6 +1,6 @@
 """From a recipe to a run folder.
 
-recipe -> data, decoded and counted -> network -> stages of weighted steps -> run folder
+recipe -> data, decoded and counted -> network -> stages of weighted steps -> run folder, report
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import torch
 
-from briskseg.core.wording import counted
+from briskseg.core.errors import Interrupted
+from briskseg.core.wording import counted, first_line
 from briskseg.data import Dataset, open_dataset
 from briskseg.recipe import AnyRecipe, Recipe
+from briskseg.runs.report.page import write_report
 from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import Checkpoint, step_of
 from briskseg.training.classification_task import ClassificationTask
@@ -70,7 +73,20 @@ def fit(recipe: AnyRecipe, run: Path, session: RunSession | None = None) -> Path
             processes.leave()
             if machine.is_first:
                 task.finish(str(machine.device), session)
+                if isinstance(recipe, Recipe):
+                    _leave_report(folder, session)
     return run
+
+
+def _leave_report(folder: RunFolder, session: RunSession) -> None:
+    """Write RUN/report.html. The run is done, so whatever fails there is only said."""
+    try:
+        write_report(folder.path)
+    except Interrupted:
+        raise
+    except Exception as error:
+        again = f"briskseg report {quote(str(folder.path))}"
+        session.say(f"there is no report: {first_line(error)}; then: {again}")
 
 
 def _train(

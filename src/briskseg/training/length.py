@@ -33,7 +33,7 @@ MARGIN = 0.9  # of the time left that is planned with: a machine's pace wavers
 WARM, TIMED = 2, 4  # steps, or images, before the clock runs and while it does
 MOST_TIMED = 0.05  # of the time left, that timing a stage's steps may take
 SCORING = 1.5  # an image takes that much longer to score than to validate: it is read and decoded
-LEAST_END_S = 2.0  # for what every run does in the end: saving, closing files
+LEAST_END_S = 4.0  # for what every run does in the end: saving, the report, closing files
 
 
 @dataclass(frozen=True)
