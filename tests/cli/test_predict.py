@@ -80,6 +80,22 @@ def test_equal_names_do_not_overwrite_each_other(
     assert sizes == {"a_labels.png": (30, 41), "a-2_labels.png": (25, 18), "b_labels.png": (8, 70)}
 
 
+def test_labels_of_the_users_own_are_not_replaced_and_results_are(
+    command, weights_file: Path, photos: Path
+) -> None:
+    own = photos / "a_labels.png"
+    write_png(own, np.full((30, 41), 2, np.uint8))
+    before, words = own.read_bytes(), ("predict", weights_file, photos / "a.png", "--out", photos)
+    done = command(*words)
+    told = f"briskseg: {own} is there, and is no result of `predict`, which would replace it"
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(told)
+    assert own.read_bytes() == before
+    assert sorted(path.name for path in photos.glob("*.*")) == ["a.png", "a_labels.png"]
+    own.unlink()
+    assert [command(*words).status for _ in range(2)] == [0, 0]
+
+
 def test_damaged_inputs_are_named_and_the_others_done(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -81,8 +81,8 @@ def predict(
     Of an image NAME: NAME_labels.png (one channel, class indices), NAME_color.png (the classes'
     colors) and NAME_overlay.png (the colors over the image, a legend below). Of a video:
     NAME_color.mp4 and NAME_overlay.mp4, of the video's rate. A folder's results keep its
-    subfolders; equal names get -2, -3 ... An input that is damaged is named, and the others are
-    done.
+    subfolders; equal names get -2, -3 ... A file of such a name that is none of these is not
+    replaced. An input that is damaged is named, and the others are done.
 
     Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
     stage's time is printed, and throughput apart from latency. A camera's frames that come while
@@ -98,12 +98,14 @@ def predict(
     """
     from briskseg.data.cityscapes.submission import check_knows_cityscapes, server_paths
     from briskseg.runtime.inputs import find_inputs
+    from briskseg.runtime.predictions import refuse_others, result_files
 
     _refuse_swapped(model, inputs)
     folder = out or Path("predictions")
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
     images = [pair for pair in zip(found, targets, strict=True) if not pair[0].is_stream]
+    refuse_others(file for one, at in images if at is None for file in result_files(one, folder))
     if show and images:
         raise RequestError(
             f"{images[0][0].path} is an image, and --show shows videos and cameras; leave it out, "

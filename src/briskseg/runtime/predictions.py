@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import struct
+import zlib
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import writing
-from briskseg.core.images import read_image, write_png
+from briskseg.core.images import png_bytes, read_image, write_picture
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.parallel import pipelined
@@ -19,6 +21,11 @@ from briskseg.runtime.inputs import Input
 
 # (input, its image, its labels) -> the files that were written
 Write = Callable[[Input, Image, Labels], list[Path]]
+
+# A text in the header of each picture that is written, by which it is known as one to write anew.
+_TEXT = b"tEXtSoftware\0briskseg predict"
+_MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
+_HEADER = 33  # bytes: a PNG's signature, its size and how it stores pixels
 
 
 def label_images(
@@ -58,6 +65,25 @@ def label_images(
     return pipelined(sources, read, infer, written, progress=progress)
 
 
+def result_files(source: Input, out: Path) -> list[Path]:
+    """The files of one image's results: labels, color, overlay."""
+    return [out / f"{source.name}_{kind}.png" for kind in ("labels", "color", "overlay")]
+
+
+def refuse_others(files: Iterable[Path]) -> None:
+    """Raise RequestError where a file is there that `write_predictions` has not written: labels of
+    the user's own are called so too."""
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as opened:
+                if opened.read(_HEADER + len(_MARK))[_HEADER:] == _MARK:
+                    continue
+            raise RequestError(
+                f"{file} is there, and is no result of `predict`, which would replace it; name "
+                "another folder with --out"
+            )
+
+
 def write_predictions(
     source: Input, image_hwc: Image, labels_hw: Labels, label_set: LabelSet, out: Path
 ) -> list[Path]:
@@ -69,14 +95,11 @@ def write_predictions(
     """
     picture = overlay(image_hwc, labels_hw, label_set)
     present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256]))
-    base = out / source.name
-    written = {
-        base.with_name(f"{base.name}_labels.png"): labels_hw,
-        base.with_name(f"{base.name}_color.png"): label_set.colorize(labels_hw),
-        base.with_name(f"{base.name}_overlay.png"): with_legend(picture, label_set, present),
-    }
-    with writing(base.parent):
-        base.parent.mkdir(parents=True, exist_ok=True)
-        for path, array in written.items():
-            write_png(path, array)
-    return [*written]
+    color, shown = label_set.colorize(labels_hw), with_legend(picture, label_set, present)
+    files = result_files(source, out)
+    with writing(files[0].parent):
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        for path, array in zip(files, (labels_hw, color, shown), strict=True):
+            encoded = png_bytes(array, str(path))
+            write_picture(path, encoded[:_HEADER] + _MARK + encoded[_HEADER:])
+    return files
