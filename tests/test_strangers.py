@@ -474,8 +474,21 @@ def test_names_of_files_cannot_drive_the_terminal(
         assert printable(name) in done.err
         assert "no terminal shows" in done.err
         assert not {"\x1b", "\x07", "\u202e"} & set(done.out + done.err)
-        assert done.err.count("\n") == 1
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.mp4"))
+        assert done.err.count("\n") == 1 or "1 of " in done.err
+
+
+def test_one_such_name_keeps_no_other_file_from_being_labeled(
+    command, small_data: Path, weights_file: Path, tmp_path: Path
+) -> None:
+    images, out = small_data / "images/val", tmp_path / "out"
+    os.rename(images / "street1.png", images / f"{CONTROL}.png")
+    (images / f"{CONTROL}.mp4").write_bytes(b"")
+    done = command("predict", weights_file, images, "--out", out)
+    assert done.status == 1
+    assert done.out.startswith(f"3 of 5 labeled, in {out}: ")
+    assert "2 of 5 inputs failed:\n" in done.err
+    assert done.err.count("no terminal shows") == 2
+    assert len([*out.iterdir()]) == 9
 
 
 def test_what_is_not_checked_is_escaped_where_it_is_printed(command, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
-from briskseg.core.files.safe_names import check_file_name, distinct, file_stem
+from briskseg.core.files.safe_names import distinct, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
@@ -45,8 +45,7 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     A folder gives every image and video in it and below, except what lies in `out` and what macOS
     leaves beside files (`._NAME`); its results keep the folders below it. `name_%04d.png` gives the
     images that are numbered so. Names that would meet in `out` get -2, -3 ... in this order.
-    Raises RequestError for what is not there, holds nothing to predict on or is of another type,
-    DataError for a name with characters that no terminal shows.
+    Raises RequestError for what is not there, holds nothing to predict on or is of another type.
     """
     found: dict[object, Input] = {}
     for text in texts:
@@ -126,11 +125,7 @@ def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:
 
 
 def _is_input(file: Path) -> bool:
-    known = file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    if not known or not file.is_file():
-        return False
-    check_file_name(file)
-    return True
+    return file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and file.is_file()
 
 
 def _is_result(file: Path, out: Path, named: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import writing
+from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.images import png_bytes, read_image, write_picture
 from briskseg.core.labels import LabelSet
 from briskseg.core.overlay import overlay, with_legend
@@ -42,7 +43,7 @@ def label_images(
 
     def read(source: Input) -> tuple[Input, Image] | DataError:
         try:
-            return source, read_image(source.path)
+            return source, read_image(check_file_name(source.path))
         except DataError as error:
             return error
 

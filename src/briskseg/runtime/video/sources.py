@@ -17,6 +17,7 @@ import numpy as np
 from briskseg.core.errors import DataError
 from briskseg.core.files.contents import check_content
 from briskseg.core.files.limits import max_pixels, too_many_pixels
+from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.process_settings import opencv_silenced
 from briskseg.core.types import Image
 from briskseg.core.wording import counted
@@ -187,7 +188,7 @@ def open_source(source: Input, notify: Callable[[str], object] | None = None) ->
     stream, which calls `notify`. Raises as these."""
     if source.camera is not None:
         return Camera(source.camera)
-    video = VideoFile(source.path if source.address is None else source.address)
+    video = VideoFile(source.address or check_file_name(source.path))
     if source.address is None or video.total:
         return video
     video.close()
