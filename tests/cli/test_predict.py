@@ -239,15 +239,6 @@ def test_ctrl_c_in_any_verb_is_said(command, monkeypatch: pytest.MonkeyPatch) ->
     assert command("recipes") == (130, "", "briskseg: interrupted\n")
 
 
-def test_an_output_that_cannot_be_written(
-    command, weights_file: Path, photos: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    done = command("predict", weights_file, photos, "--out", tmp_path / "file")
-    assert done.status == 1
-    assert "cannot be written" in done.err
-
-
 def test_a_camera_that_is_absent_and_images_in_a_window(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

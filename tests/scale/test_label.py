@@ -269,7 +269,7 @@ def test_a_file_where_the_output_should_be_is_said(
     file = tmp_path / "out.txt"
     file.write_text("mine")
     done = command("label", photos, "--model", weights_file, "--out", file, "--workers", 1)
-    assert done.status == 1
+    assert done.status == 2
     assert "is a file or lies below one, expected a folder; name another" in done.err
     assert file.read_text() == "mine"
 

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_made(words: list[str], tmp_path: Path, command:
     (tmp_path / "file").write_text("")
     done = command(*words, "--out", tmp_path / "file" / "run")
     assert done.status == 2
-    assert "cannot be made: Not a directory; name another with --out" in done.err
+    assert "cannot be written: Not a directory; name another folder" in done.err
 
 
 def test_a_folder_that_may_not_be_written_any_more(

@@ -87,6 +87,8 @@ def bench(
     Example: briskseg bench runs/first --size 480x640 --budget 30fps --plot speed.png
     """
     _check(models, compares, seconds, threads, data, budget)
+    if image is not None:
+        _check_image(image)
     sizes = [read_size(text, "--size") for text in size or []]
 
     from rich.console import Console
@@ -158,6 +160,14 @@ def _check(
             "--all without models times networks of random weights, which --data cannot score; "
             "name trained ones: briskseg bench MODEL ... --all --data DIR"
         )
+
+
+def _check_image(image: Path) -> None:
+    from briskseg.core.images import read_image
+
+    if not image.is_file():
+        raise RequestError(f"--image {image} is no file, expected a picture; name one")
+    read_image(image)  # a damaged one is named before files are made to measure
 
 
 def _images(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from briskseg.core.errors import BriskError, RequestError
+from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.files.safe_names import printable
 from briskseg.core.wording import counted
 
@@ -36,12 +37,16 @@ def is_stdout(file: Path | None) -> bool:
 
 
 def _check_folder(file: Path | None) -> Path | None:
-    """Refuses, before there is work, a folder, and a file whose folder is not there."""
+    """Refuses, before there is work, a folder, and a file that cannot be written there."""
     if file is not None and not is_stdout(file):
+        if not os.access(file, os.W_OK):  # of a device like /dev/null the folder is not written
+            refuse_unwritable(file.parent)
         if file.is_dir():
             raise RequestError(f"--json {file} is a folder; name a file, as {file / 'result.json'}")
         if not file.parent.is_dir():
             raise RequestError(f"--json {file}: the folder {file.parent} is not there; make it")
+        if file.exists() and not os.access(file, os.W_OK):
+            raise RequestError(f"--json {file} may not be written; name another file")
     return file
 
 

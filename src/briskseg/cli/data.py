@@ -18,8 +18,7 @@ from briskseg.cli.options import (
     usual_recipe,
 )
 from briskseg.core.errors import RequestError, nearest
-from briskseg.core.files.atomic import writing
-from briskseg.core.wording import counted
+from briskseg.core.files.atomic import refuse_taken, refuse_unwritable, writing
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -61,9 +60,7 @@ def draw(
     Example: briskseg data draw streets --train 400 --val 80 --size 360x480
     """
     size_hw = read_size(size, "--size")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = "is not empty" if folder.is_dir() else "is a file"
-        raise RequestError(f"{folder} {what}; name a new folder, nothing is overwritten")
+    refuse_taken(folder)
 
     from briskseg.data.synthetic import draw_dataset
 
@@ -98,8 +95,7 @@ def show(
     from briskseg.recipe import Recipe, load_recipe
     from briskseg.training.samples.show import show_dataset
 
-    if out.exists() and not out.is_dir():
-        raise RequestError(f"--out {out} is a file; name a folder")
+    refuse_unwritable(out)
     dataset = open_data(data, classes, unlabeled=unlabeled)
     name = recipe or usual_recipe(dataset.kind)
     described = load_recipe(name)

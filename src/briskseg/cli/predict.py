@@ -12,6 +12,7 @@ import typer
 
 from briskseg.cli import app, console, options
 from briskseg.core.errors import BriskError, DataError, Interrupted, RequestError
+from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def predict(
     found = find_inputs(inputs, folder)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
     images = [pair for pair in zip(found, targets, strict=True) if not pair[0].is_stream]
-    refuse_others(file for one, at in images if at is None for file in result_files(one, folder))
     if show and images:
         raise RequestError(
             f"{images[0][0].path} is an image, and --show shows videos and cameras; leave it out, "
@@ -114,10 +114,13 @@ def predict(
     if images and (smooth > 1 or flicker):
         asked = "--smooth" if smooth > 1 else "--flicker"
         _notify(f"{asked} is of videos and cameras; images are labeled each by itself")
+    is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
+    if not is_unwritten:
+        refuse_unwritable(folder)
+    refuse_others(file for one, at in images if at is None for file in result_files(one, folder))
     predictor = options.load_model(model, backend, threads, window, stride)
     if cityscapes_ids:
         check_knows_cityscapes(predictor.card.labels.names)
-    is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
     before = set[Path]() if is_unwritten else console.files_in(folder)
     results = _label_images(predictor, images, folder)
     for source in (each for each in found if each.is_stream):

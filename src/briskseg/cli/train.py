@@ -19,6 +19,7 @@ from briskseg.cli import app
 from briskseg.cli.console import counter
 from briskseg.cli.options import usual_recipe
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
+from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.process_settings import keep_freed_memory
 from briskseg.core.wording import counted, number
 
@@ -213,6 +214,8 @@ def _refuse(
     refuse_dataless(described)
     check_can_train()
     folder, is_first = RunFolder(run), processes.is_first
+    if is_first:
+        refuse_unwritable(run)
     if repeat is not None:
         seed_folders(described, folder, repeat, resume)
     elif is_first:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from briskseg.core.errors import MissingExtraError, RequestError, nearest, needs
+from briskseg.core.files.atomic import refuse_unwritable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -60,6 +61,7 @@ def check_figure_file(path: Path) -> None:
     if path.suffix.lower() not in FIGURE_SUFFIXES:
         known = nearest(path.suffix, FIGURE_SUFFIXES)
         raise RequestError(f"{path} is no kind of picture that can be written; {known}")
+    refuse_unwritable(path.parent)
     if not path.parent.is_dir():
         raise RequestError(f"{path}: the folder {path.parent} is not there; make it")
     if importlib.util.find_spec("matplotlib") is None:

@@ -18,7 +18,7 @@ import numpy as np
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import READABLE, Exported, files_of, read_exported
-from briskseg.core.files.atomic import writing
+from briskseg.core.files.atomic import refuse_unwritable, writing
 from briskseg.core.types import Image
 from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 
@@ -246,6 +246,7 @@ def _check_out(out: Path, chosen: Format) -> None:
             f"--out {out} ends in '{out.suffix}', expected {chosen.suffix}, by which "
             f"{chosen.title} knows its files"
         )
+    refuse_unwritable(out if chosen.inside else out.parent)
     for file in files_of(out / chosen.inside):
         if file.exists():
             kind = "folder" if chosen.inside else "file"

@@ -79,6 +79,7 @@ def refuse_others(files: Iterable[Path]) -> None:
             with file.open("rb") as opened:
                 if opened.read(_HEADER + len(_MARK))[_HEADER:] == _MARK:
                     continue
+        if file.exists():
             raise RequestError(
                 f"{file} is there, and is no result of `predict`, which would replace it; name "
                 "another folder with --out"

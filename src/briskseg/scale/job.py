@@ -12,13 +12,14 @@ from typing import Any
 from briskseg.core.errors import RequestError
 from briskseg.core.exported import files_of
 from briskseg.core.files import sha256
+from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.files.limits import parse_json
 from briskseg.core.files.safe_names import printable
 from briskseg.runtime.backends import BACKENDS
 from briskseg.runtime.backends.autotune import Config, autotune
 from briskseg.runtime.model_files import find_files, read_file
 from briskseg.scale.sources import Shard, digest
-from briskseg.scale.storage import Storage
+from briskseg.scale.storage import Storage, is_url, local_path
 
 JOB = "job.json"
 
@@ -55,6 +56,8 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
                 f"{job.out} holds {found} and no job of `label`, expected an empty or new folder"
             )
     if not is_begun:
+        if not is_url(job.out):
+            refuse_unwritable(local_path(job.out))
         config = autotune(find_files(job.model, job.backend), job.backend, job.threads)
         made = asked | {"source": printable(job.source), "model": _identity(config, job.threads)}
         text = json.dumps(made, indent=1, sort_keys=True) + "\n"

@@ -292,7 +292,7 @@ def _is_abandoned(scratch: Path) -> bool:
 
 def _failed(path: Path, what: str, error: OSError) -> BriskError:
     if isinstance(error, NotADirectoryError | FileExistsError):
-        return BriskError(f"{path} is a file or lies below one, expected a folder; name another")
+        return RequestError(f"{path} is a file or lies below one, expected a folder; name another")
     return BriskError(
         f"{path} cannot be {what}: {error.strerror or error}; make room and look at the folder's "
         "permissions, and give the same command again to go on"

@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from briskseg.core.errors import BriskError
+from briskseg.core.errors import BriskError, RequestError
 
 
 @contextmanager
@@ -56,12 +57,38 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path, kind: type[BriskError] = BriskError) -> Iterator[None]:
-    """Let an OSError be a message: `path`, or of a folder what fails in it, cannot be written."""
+    """Let an OSError be a message: `path`, or of a folder what fails in it, cannot be written. It
+    is a RequestError where a file and a folder are in each other's place."""
     try:
         yield
     except OSError as error:
         where = error.filename if error.filename and path.is_dir() else path
+        if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+            kind = RequestError
         raise kind(f"{where} cannot be written: {error.strerror or error}") from None
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise RequestError, before there is work, where no file can be made in the folder, or in the
+    nearest above it that is there."""
+    try:
+        with TemporaryFile(dir=next(filter(Path.exists, (folder, *folder.parents)))):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"{folder} cannot be written: {error.strerror}; name another folder, or see to its "
+            "rights"
+        ) from None
+
+
+def refuse_taken(folder: Path, said: str = "") -> None:
+    """Raise RequestError for a folder that is not new and empty, or cannot be written. said: the
+    option that names it, with a space behind it."""
+    if not os.path.isfile(folder):
+        refuse_unwritable(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "is not empty" if folder.is_dir() else "is a file"
+        raise RequestError(f"{said}{folder} {what}; name a new folder, nothing is overwritten")
 
 
 def sync(path: Path) -> None:

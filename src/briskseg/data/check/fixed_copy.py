@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from briskseg.core.errors import DataError, RequestError
-from briskseg.core.files.atomic import writing
+from briskseg.core.files.atomic import refuse_taken, writing
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import write_png
 from briskseg.core.parallel import thread_map
@@ -73,9 +73,7 @@ class FixedCopy:
 def refuse_out(root: Path, out: Path, said: str = "--fix") -> None:
     """Raise a RequestError where the copy would touch the original, or anything else. said: what
     the user named `out` by."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "is not empty" if out.is_dir() else "is a file"
-        raise RequestError(f"{said} {out} {what}; name a new folder, nothing is overwritten")
+    refuse_taken(out, f"{said} ")
     inside, outside = out.resolve(), root.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise RequestError(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
 from briskseg.core.errors import RequestError
+from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import CITYSCAPES, LabelSet
 from briskseg.core.wording import counted
@@ -86,6 +87,7 @@ def new_file(path: Path, out: Path | None) -> Path:
     if out.exists():
         cure = "" if out == path else "remove it, or "
         raise RequestError(f"{out} is there already; {cure}name another file with --out")
+    refuse_unwritable(out.parent)
     return out
 
 
