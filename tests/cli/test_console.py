@@ -101,3 +101,17 @@ def test_a_reader_that_has_gone_hears_no_complaint() -> None:
     done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert done.stderr == ""
+
+
+def test_streams_that_are_closed_are_written_to_nowhere() -> None:
+    verb = f"{sys.executable} -c 'from briskseg.cli import main; main()'"
+    for words, status, said in (
+        ("models >&-", 0, ""),
+        ("report nothing >&-", 2, "briskseg: nothing is not there"),
+        ("report nothing 2>&-", 2, ""),
+        ("models >&- 2>&-", 0, ""),
+    ):
+        done = subprocess.run(f"{verb} {words}", shell=True, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert done.stderr.startswith(said)
+        assert done.stderr.count("\n") == bool(said)

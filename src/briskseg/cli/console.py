@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -85,9 +86,11 @@ class PlainText:
 def plain_output() -> Iterator[None]:
     """Standard output and error are such streams, and write what their encoding lacks as escapes.
 
-    A reader that has gone (`briskseg models | head -1`) ends the program without a word.
+    A reader that has gone (`briskseg models | head -1`) ends the program without a word. One that
+    was closed from the start (`>&-`) is the null device: a file opened later would get its number.
     """
-    before = sys.stdout, sys.stderr
+    nowhere = partial(open, os.devnull, "w")
+    before = sys.stdout or nowhere(), sys.stderr or nowhere()
     for stream in before:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
