@@ -236,6 +236,26 @@ def test_wrong_arguments_are_sentences(weights_file: Path, small_data: Path) -> 
         _ = briskseg.load("fast-scnn-camvid11", backend="onnx").copy_network()
 
 
+@pytest.mark.parametrize("wrong", [None, 3, ["a"], b"a", "a\0"])
+def test_what_is_no_path_and_no_name_is_a_sentence(wrong: object, small_data: Path) -> None:
+    net, data = briskseg.create_model("lite_seg", 3), briskseg.open_dataset(small_data)
+    doors = (briskseg.load, briskseg.open_dataset, briskseg.load_published, net.load_encoder)
+    for door in (*doors, lambda path: briskseg.save(net, path, NAMES, mean=[0] * 3, std=[1] * 3)):
+        with pytest.raises(briskseg.BriskError, match=r"the path is .*, expected a file's or a"):
+            door(wrong)
+    for door, told in (
+        (lambda name: briskseg.create_model(name, 3), "unknown model"),
+        (lambda name: briskseg.load("fast-scnn-camvid11", backend=name), "unknown backend"),
+        (data.pairs, "no split"),
+        (
+            lambda names: briskseg.save(net, "a.safetensors", names),
+            "names are .*, expected 3 texts",
+        ),
+    ):
+        with pytest.raises(briskseg.BriskError, match=told):
+            door(wrong)
+
+
 def test_a_data_set_is_shown_in_few_words(tmp_path: Path) -> None:
     draw_dataset(tmp_path / "a", train=2, val=2, size_hw=(32, 32), seed=1)
     draw_dataset(tmp_path / "b", train=12, val=9, size_hw=(32, 32), seed=1)

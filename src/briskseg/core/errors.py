@@ -128,9 +128,9 @@ class Interrupted(BriskError):
         self.exit_status = exit_status
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def nearest(name: object, choices: Iterable[str]) -> str:
     """The end of a message on an unknown name: the nearest choice, if one is near, and all."""
-    known = list(choices)
+    name, known = str(name), list(choices)
     close = difflib.get_close_matches(name, known, n=1)
     if not close:  # one that begins so: `erfnt` means an `erfnet-...`
         begins = {choice[: len(name)]: choice for choice in reversed(known)}

@@ -13,8 +13,8 @@ from pathlib import Path
 from shlex import quote
 from typing import get_args
 
-from briskseg.core.errors import BriskError, DataError, RequestError, nearest
-from briskseg.core.files import cache_folder
+from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.files import as_path, cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import (
     camvid,
@@ -106,8 +106,8 @@ def find_dataset(
 ) -> Found:
     """As `open_dataset`, but files without counterpart are returned and not an error."""
     if unlabeled not in (known := get_args(Unlabeled)):
-        raise RequestError(f"unlabeled is {unlabeled!r}; {nearest(str(unlabeled), known)}")
-    path = Path(root)
+        raise RequestError(f"unlabeled is {unlabeled!r}; {nearest(unlabeled, known)}")
+    path = as_path(root)
     if path == Path(STREETS.name) and not path.exists():
         path = _drawn_streets(progress)
     if not path.is_dir():

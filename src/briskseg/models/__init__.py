@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
+from briskseg.core.files import as_path
 
 if TYPE_CHECKING:
     from briskseg.core.labels import LabelSet
@@ -114,7 +115,7 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     name or option, an option's impossible value, and a number of classes that is not from 1 to 255;
     MissingExtraError without torch.
     """
-    if name not in MODELS:
+    if name not in list_models():
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     is_whole = isinstance(classes, Integral) and not isinstance(classes, bool)
     if not is_whole or not 1 <= classes <= 255:
@@ -186,7 +187,7 @@ def save(
     WeightsError for a network whose layers were changed, or where the file cannot be written.
     """
     _import("weights.own_file", "saving a network").save(
-        network, Path(path), names, mean, std, size
+        network, as_path(path), names, mean, std, size
     )
 
 

@@ -6,6 +6,7 @@ from numbers import Integral
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
+from briskseg.core.files import as_path
 from briskseg.runtime.backends import BACKENDS, check_backend
 from briskseg.runtime.backends.autotune import autotune
 from briskseg.runtime.model_files import find_files
@@ -38,7 +39,7 @@ def load(
         is_whole = isinstance(number, Integral) and not isinstance(number, bool)
         if number is not None and not (is_whole and 1 <= number <= MOST_THREADS):
             raise RequestError(f"{name} is {number!r}, expected a whole number from 1 to 1024")
-    config = autotune(find_files(Path(path), backend), backend, threads)
+    config = autotune(find_files(as_path(path), backend), backend, threads)
     return open_file(config.file, config.backend, config.threads, callers)
 
 

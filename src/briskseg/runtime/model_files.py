@@ -127,7 +127,7 @@ def find_weights(path: Path) -> Path:
         shipped = shipped_files()
         if str(path) in shipped:
             return shipped[str(path)][-1]
-        near = f"; {nearest(str(path), shipped)}" if shipped else ""
+        near = f"; {nearest(path, shipped)}" if shipped else ""
         raise RequestError(f"{path} is not there, expected {ACCEPTED}{near}")
     suffix = suffix_of(path)
     if suffix == WEIGHTS:

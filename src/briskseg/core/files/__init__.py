@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from briskseg.core.errors import RequestError
+
 
 def cache_folder() -> Path:
     """Where what is made once is kept (drawn data, what files hold, the fastest backend):
@@ -14,6 +16,15 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "briskseg"
+
+
+def as_path(given: object) -> Path:
+    """A path as a program gave it; RequestError for what is none."""
+    if isinstance(given, str | os.PathLike) and "\0" not in str(given):
+        return Path(given)
+    raise RequestError(
+        f"the path is {given!r}, expected a file's or a folder's name, as text or pathlib.Path"
+    )
 
 
 def sha256(file: Path) -> str:

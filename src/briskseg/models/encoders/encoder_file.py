@@ -17,6 +17,7 @@ from torch import Tensor
 
 from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError, WeightsError, nearest
+from briskseg.core.files import as_path
 from briskseg.models import MODELS
 from briskseg.models.encoders.efficientnet_lite import MEAN, NAMES, PRETRAINED, STD, pretrained_file
 from briskseg.models.network import Network
@@ -102,7 +103,7 @@ def load_encoder(network: Network, source: str | Path) -> str:
             f"{network.name or type(network).__name__} takes no pretrained encoder from a file, "
             f"found {source}; of the models, {', '.join(ENCODER_FILES)} do"
         )
-    path, known = Path(source), ENCODER_FILES[network.name]
+    path, known = as_path(source), ENCODER_FILES[network.name]
     if (name := str(source)) in PRETRAINED:
         taken = _load(known, network, pretrained_file(name))
         network.expects = network.expects or InputCard(mean=MEAN, std=STD)

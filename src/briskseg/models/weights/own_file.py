@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def save(
 def _labels(network: Network, names: Sequence[str] | LabelSet) -> LabelsCard:
     colors = names.colors if isinstance(names, LabelSet) else ()
     names = names.names if isinstance(names, LabelSet) else names
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
     if not all(isinstance(name, str) for name in names) or len(names) != network.classes:
         raise RequestError(
             f"names are {', '.join(map(str, names))}, expected {network.classes} texts: each "

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from briskseg.core.card import InputCard
 from briskseg.core.errors import RequestError, WeightsError
+from briskseg.core.files import as_path
 from briskseg.core.wording import counted
 from briskseg.models import MODELS, create_model
 from briskseg.models.network import Network
@@ -52,8 +53,9 @@ class Comparison:
 
 def load_published(path: str | Path) -> Network:
     """See `briskseg.load_published`."""
-    tensors = read_tensors(Path(path))
-    return build(recognize(shapes_of(tensors), Path(path)), tensors, Path(path))
+    path = as_path(path)
+    tensors = read_tensors(path)
+    return build(recognize(shapes_of(tensors), path), tensors, path)
 
 
 def recognize(shapes: Shapes, path: Path) -> Comparison:
