@@ -137,6 +137,17 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
         briskseg.load(weights_file, callers=0)
 
 
+def test_of_an_exported_file_whose_card_is_damaged_the_cure_is_another_export(
+    tmp_path: Path,
+) -> None:
+    shipped = Path(briskseg.__file__).parent / "weights" / "fast-scnn-camvid11.onnx"
+    for damaged, told in ((b'"card_version":x,', "is not JSON"), (b'"card_versiom":1,', "not fit")):
+        content = shipped.read_bytes().replace(b'"card_version":1,', damaged)
+        (tmp_path / "net.onnx").write_bytes(content)
+        with pytest.raises(WeightsError, match=f"{told}.*make it again with `briskseg export`"):
+            briskseg.load(tmp_path / "net.onnx")
+
+
 def test_a_backend_of_other_files_than_are_shipped_says_how_to_make_one() -> None:
     cure = "briskseg export fast-scnn-camvid11 --to litert, and name that file"
     with pytest.raises(RequestError, match=cure):

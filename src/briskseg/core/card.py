@@ -150,12 +150,13 @@ class Card(_Part):
     @classmethod
     def from_json(cls, text: str, path: Path) -> Card:
         """The card in `text`; `path` is named in the WeightsError that any problem raises."""
+        again = "convert" if path.suffix == ".safetensors" else "export"
+        cure = f"copy it again, or make it again with `briskseg {again}`"
         try:
             raw = parse_json(text)
         except ValueError as error:
             raise WeightsError(
-                f"{path}: its card is not JSON ({error}); the file is damaged: copy it again, "
-                "or make it again with `briskseg convert`"
+                f"{path}: its card is not JSON ({error}); the file is damaged: {cure}"
             ) from None
         version = raw.get("card_version") if isinstance(raw, dict) else None
         if isinstance(version, int) and version > CARD_VERSION:
@@ -167,8 +168,7 @@ class Card(_Part):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise WeightsError(
-                f"{path}: its card does not fit: {_first_problem(error)}; "
-                "make the file again with `briskseg convert`"
+                f"{path}: its card does not fit: {_first_problem(error)}; {cure}"
             ) from None
 
 
