@@ -47,6 +47,16 @@ def test_the_folder_holds_the_file_that_serve_would_take(command, tmp_path, to):
     assert np.count_nonzero(labels[0] != expected) <= 1e-4 * expected.size  # ties, by rounding
 
 
+@pytest.mark.parametrize("to", ["web", "triton", "ovms"])
+def test_an_export_that_fails_leaves_no_folder(command, tmp_path, to):
+    shipped = Path(briskseg.__file__).parent / "weights" / f"{MODEL}.onnx"
+    file = tmp_path / "damaged.onnx"
+    file.write_bytes(shipped.read_bytes().replace(b'"card_version":1,', b'"card_version":x,'))
+    done = command("export", file, "--to", to, "--out", tmp_path / "new" / "folder")
+    assert (done.status, done.out) == (1, "")
+    assert [*tmp_path.iterdir()] == [file]
+
+
 def test_with_data_the_network_is_compared_and_not_only_packed(command, small_data, tmp_path):
     words = ["--to", "triton", "--data", small_data, "--out", tmp_path / "models"]
     done = command("export", MODEL, *words)

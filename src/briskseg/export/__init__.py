@@ -18,7 +18,7 @@ import numpy as np
 from briskseg.core.card import Card, fits
 from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import READABLE, Exported, files_of, read_exported
-from briskseg.core.files.atomic import refuse_unwritable, writing
+from briskseg.core.files.atomic import nearest_there, refuse_unwritable, writing
 from briskseg.core.types import Image
 from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
 
@@ -118,19 +118,22 @@ def export(
         out = default_name(model, file, f"{'' if int8 is None else '-int8'}{chosen.suffix}")
     _check_out(out, chosen)
     pack = _function(chosen.packer)(out) if chosen.packer else None
-    with writing(out, WeightsError):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
-            part = onnx or Path(folder) / (out.name if pack is None else "model.onnx")
-            if onnx is not None:
-                done = _ready(onnx, chosen, out)
-            else:
-                done = _written(file, chosen, part, out, size_hw, images, int8)
-            if pack is not None:
-                pack(done, part.read_bytes())
-            else:
-                for each in reversed(files_of(part)):
-                    each.replace(out.with_name(each.name))
+    above = nearest_there(out.parent)  # no folder is made for an export that fails
+    with (
+        writing(out, WeightsError),
+        tempfile.TemporaryDirectory(prefix=".export-", dir=above) as folder,
+    ):
+        part = onnx or Path(folder) / (out.name if pack is None else "model.onnx")
+        if onnx is not None:
+            done = _ready(onnx, chosen, out)
+        else:
+            done = _written(file, chosen, part, out, size_hw, images, int8)
+        if pack is not None:
+            pack(done, part.read_bytes())
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            for each in reversed(files_of(part)):
+                each.replace(out.with_name(each.name))
     return done
 
 

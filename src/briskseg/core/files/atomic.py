@@ -68,11 +68,16 @@ def writing(path: Path, kind: type[BriskError] = BriskError) -> Iterator[None]:
         raise kind(f"{where} cannot be written: {error.strerror or error}") from None
 
 
+def nearest_there(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(filter(Path.exists, (folder, *folder.parents)))
+
+
 def refuse_unwritable(folder: Path) -> None:
-    """Raise RequestError, before there is work, where no file can be made in the folder, or in the
-    nearest above it that is there."""
+    """Raise RequestError, before there is work, where no file can be made in the folder, which may
+    have yet to be made."""
     try:
-        with TemporaryFile(dir=next(filter(Path.exists, (folder, *folder.parents)))):
+        with TemporaryFile(dir=nearest_there(folder)):
             pass
     except OSError as error:
         raise RequestError(
