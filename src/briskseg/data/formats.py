@@ -113,7 +113,7 @@ def find_dataset(
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
         near = [f for f in [*path.parents][:3] if path.is_file() and _is_part(path, f)]
-        meant = f"; did you mean {near[0]}?" if near else ""
+        meant = f"; did you mean {near[-1]}?" if near else ""
         raise RequestError(
             f"{path}: the data folder {what}; name a folder, or '{STREETS.name}'{meant}"
         )
