@@ -268,6 +268,26 @@ def test_a_body_after_an_offered_upgrade_is_no_request(server):
     assert b"HTTP/1.1 400 " in answers
 
 
+def test_what_is_no_request_is_refused_in_json_and_one_that_is_no_websocket_s_is_answered(
+    server, street_png
+):
+    head = "POST /segment HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\n"
+    head += f"Upgrade: websocket\r\nContent-Length: {len(street_png)}\r\n\r\n"
+    for sent, status, kind in (
+        (b"hello\r\n\r\n", 400, "application/json"),
+        (b"GET /card HTTP/1.1\r\n\r\n", 400, "application/json"),  # no Host
+        (b"GET /card HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 66_000, 400, "application/json"),
+        (head.encode() + street_png, 200, "image/png"),
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as connection:
+            connection.sendall(sent)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, answer.headers["content-type"]) == (status, kind)
+            if status == 400:
+                assert "no HTTP/1.1 request" in json.loads(answer.read())["error"]
+
+
 def test_of_two_that_are_begun_at_once_the_second_says_that_the_address_is_taken(predictor):
     """Both have bound it; one listens first."""
     first = bind("127.0.0.1", 0)

@@ -15,12 +15,15 @@ from briskseg.runtime.predictor import Predictor
 from briskseg.serving.settings import Settings
 
 with needs("serving", "serve"):
+    import h11
     import uvicorn
     import websockets  # noqa: F401  which uvicorn imports with the first request
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from briskseg.serving.app import create_app
     from briskseg.serving.engine import Engine
     from briskseg.serving.gate import Gate
+    from briskseg.serving.refusals import Refused
 
 _GRACE_S = 1.0  # for clients that keep connections open to hear that this one ends
 
@@ -77,7 +80,7 @@ def serve(
         lifespan="off",
         # not httptools, though it is faster: it bounds neither headers nor trailers, and takes what
         # follows `Upgrade: h2c` for a request of its own
-        http="h11",
+        http=_Protocol,
         ws="websockets-sansio",
         ws_max_size=settings.frame,
         ws_per_message_deflate=False,  # images are packed already
@@ -89,6 +92,27 @@ def serve(
         os._exit(128 + signal.SIGINT)
     engine.close()
     return server.server_state.total_requests
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's, which answers in JSON what is no request, and a request that only looks like a
+    websocket's, which uvicorn would wait for without end."""
+
+    def send_400_response(self, msg: str) -> None:
+        answer = Refused(
+            400,
+            "what was sent is no HTTP/1.1 request, or its headers are longer than 64 KiB; see "
+            "/openapi.json",
+        ).response()
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (begin, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        is_handshake = b"sec-websocket-key" in dict(self.headers)
+        return is_handshake and self.scope["method"] == "GET" and super()._should_upgrade()
 
 
 class _Server(uvicorn.Server):
