@@ -104,6 +104,10 @@ def test_data_may_be_nested(client):
     assert flat["outputs"][0]["shape"] == [1, 1, 1]
 
 
+def with_output(**parameters):
+    return {**body(), "outputs": [{"name": "labels", "parameters": parameters}]}
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "part"),
     [
@@ -126,6 +130,8 @@ def test_data_may_be_nested(client):
         (body(parameters={"binary_data_size": True}, data=None), 400, "0 bytes lie behind"),
         (body(parameters={"shared_memory_region": "a"}, data=None), 400, "is not read"),
         ({**body(), "outputs": [{"name": "logits"}]}, 400, "no output 'logits'"),
+        (with_output(classification=2), 400, "not given with the parameter 'classification'"),
+        (with_output(shared_memory_region="a"), 400, "parameter 'shared_memory_region'"),
         ({"inputs": []}, 400, "inputs named nothing, expected one"),
         ({"inputs": body()["inputs"] * 2}, 400, "expected one, 'images'"),
         ({}, 400, "inputs: Field required"),

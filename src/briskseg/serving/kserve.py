@@ -159,6 +159,14 @@ def _images(asked: _Inference, binary: bytes, settings: Settings) -> list[Image]
         if output.name != LABELS:
             shown = printable(output.name[:100])
             raise Refused(400, f"no output '{shown}', expected '{LABELS}'", "tensor")
+        for key in output.parameters.keys() - {"binary_data"}:  # with which it would be another
+            shown = printable(key[:100])
+            raise Refused(
+                400,
+                f"'{LABELS}' is not given with the parameter '{shown}', expected binary_data at "
+                "most; leave it out",
+                "tensor",
+            )
     if [each.name for each in asked.inputs] != [IMAGES]:
         named = ", ".join(f"'{printable(each.name[:100])}'" for each in asked.inputs[:10])
         raise Refused(400, f"inputs named {named or 'nothing'}, expected one, '{IMAGES}'", "tensor")
