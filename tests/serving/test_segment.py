@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -56,6 +57,22 @@ def test_colors_and_overlays_are_the_files_of_predict(client, predictor, street,
         answer = client.post(f"/segment?as={view}", content=(tmp_path / "a.png").read_bytes())
         assert answer.headers["content-type"] == "image/png"
         assert np.array_equal(decoded(answer.content), decoded(file.read_bytes()))
+
+
+def test_an_image_of_16_bits_that_is_read_as_black_is_warned_of(client, street, street_png):
+    dark = png_bytes(street[..., 0].astype(np.uint16))
+    said = r'199 briskseg "the image: 16-bit images whose highest value is \d+ of 65535 are read as'
+    for view in ("labels", "runs"):
+        assert re.match(said, client.post(f"/segment?as={view}", content=dark).headers["warning"])
+    assert "warning" not in client.post("/segment", content=street_png).headers
+    files = [("a", dark), ("b", street_png)]
+    batch = client.post("/segment/batch", files=files).headers["warning"]
+    assert 'briskseg "image 1 of 2: 16-bit' in batch
+    with client.websocket_connect("/segment/frames?as=runs") as frames:
+        frames.send_bytes(dark)
+        assert "read as black" in frames.receive_json()["warning"]
+        frames.send_bytes(street_png)
+        assert "warning" not in frames.receive_json()
 
 
 def test_runs_give_the_labels_back(client, predictor, street, street_png):

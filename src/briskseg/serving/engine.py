@@ -15,7 +15,7 @@ import numpy as np
 
 from briskseg.core.errors import BriskError, DataError, PixelsError
 from briskseg.core.files.pictures import opened
-from briskseg.core.images import decode_image
+from briskseg.core.images import DARK_HINT, decode_image, read_as_black
 from briskseg.core.types import Image, Labels
 from briskseg.runtime.predictor import Predictor
 from briskseg.serving.metrics import Metrics
@@ -28,10 +28,12 @@ _WHOLE = "send a whole PNG, JPEG or WebP file"
 
 
 class Stopwatch:
-    """The milliseconds of each stage of one request, reported to the metrics too."""
+    """The milliseconds of each stage of one request, reported to the metrics too; and its
+    `warning`, of images whose labels are worth little."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.ms: dict[str, float] = {}
+        self.warning = ""
         self._metrics = metrics
         self._last = time.perf_counter()
 
@@ -123,6 +125,8 @@ class Engine:
                     f"{MAX_SIDE} pixels; cut it into tiles"
                 )
             image_hwc = decode_image(picture, path, content)
+        if dark := read_as_black(image_hwc, path, content):
+            watch.warning = f"{name}: {dark}; {DARK_HINT}"
         watch.end_stage("read")
         return image_hwc
 

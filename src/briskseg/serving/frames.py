@@ -140,6 +140,7 @@ async def _labeled(site: Site, frame: bytes, view: str) -> tuple[dict[str, Any],
         return {"error": error.message}, None
     except Failed as error:
         return {"error": f"the network cannot be run on a frame of {error}"}, None
+    said |= {"warning": watch.warning} if watch.warning else {}
     return {**said, "ms": {stage: round(ms, 3) for stage, ms in watch.ms.items()}}, content
 
 

@@ -82,6 +82,8 @@ def _accept(request: Request) -> str:
 
 
 def _answer(content: bytes, media_type: str, watch: Stopwatch) -> Response:
-    """With each stage's milliseconds, as browsers' tools show them."""
+    """With each stage's milliseconds, as browsers' tools show them, and what HTTP calls a
+    miscellaneous warning."""
     timing = ", ".join(f"{stage};dur={ms:.2f}" for stage, ms in watch.ms.items())
-    return Response(content, media_type=media_type, headers={"Server-Timing": timing})
+    warning = {"Warning": f'199 briskseg "{watch.warning}"'} if watch.warning else {}
+    return Response(content, media_type=media_type, headers={"Server-Timing": timing, **warning})
