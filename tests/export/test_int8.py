@@ -94,6 +94,8 @@ def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path
     done = command(*words, "--out", out, "--max-miou-loss", 100, "--max-class-loss", 100)
     assert done.status == 0, done.err
     assert read_exported(out)[0].scores == scores
+    ran = "with openvino in float32, before it was rounded to int8, beside the network itself"
+    assert f"\nran      {ran}\nagrees   to " in done.out
 
 
 def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(

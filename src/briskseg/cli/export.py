@@ -185,10 +185,11 @@ def _print(done: Export, ran: Ran) -> None:
     print(f"takes    {done.format.takes.format(**shape)}")
     print(f"gives    {done.format.gives.format(**shape)}")
     if agreement is not None:
-        print(f"ran      {ran}, beside the network itself")
-        agrees = "agrees " if done.scored is None else "float32"  # of int8 the table below tells
+        rounded = f"with {ran.backend} in float32, before it was rounded to int8"
+        what = ran if done.scored is None else rounded  # of int8 the table below tells
+        print(f"ran      {what}, beside the network itself")
         print(
-            f"{agrees}  to {agreement.difference:.1e} of the logits' standard deviation, "
+            f"agrees   to {agreement.difference:.1e} of the logits' standard deviation, "
             f"on {counted(agreement.images, 'image')}"
             f"{', and in every label' if agreement.labels else ''}"
         )
