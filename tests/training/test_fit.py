@@ -64,6 +64,22 @@ def test_a_run_folder_holds_what_was_promised(run: Path) -> None:
     assert yaml.safe_load((run / "recipe.yaml").read_text())["training"]["batch"] == 4
 
 
+def test_what_was_understood_is_said_before_the_first_step(
+    streets: Path, tmp_path: Path, command: Callable
+) -> None:
+    words = ["train", "demo", "--data", streets, *SMALL, "--set=training.precision=float32"]
+    done = command(*words, "--device", "cpu", "--out", tmp_path / "run")
+    assert done.status == 0, done.err
+    said = done.err[: done.err.index("training 1/6")].splitlines()
+    (line,) = [number for number, text in enumerate(said) if text.startswith("11 classes: ")]
+    classes, how = said[line : line + 2]
+    assert re.fullmatch(
+        r"11 classes: Sky, Building, .* \.\.\.; 12 images in train, 4 in val", classes
+    )
+    assert how == "fast_scnn at 48x64, batches of 4, 6 steps (2.0 epochs), float32 on cpu"
+    assert max(map(len, (classes, how))) <= 100
+
+
 def test_the_report_is_that_of_the_verb(run: Path, command: Callable) -> None:
     left = (run / "report.html").read_text()
     assert "not finished" not in left

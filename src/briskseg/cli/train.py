@@ -175,7 +175,7 @@ def _chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[st
 
 # Why this recipe was chosen, and not the other.
 _WHY = {
-    "lite-seg": "its encoder knows ImageNet; with nothing learned and faster: fast-scnn",
+    "lite-seg": "its encoder knows ImageNet; see: briskseg recipes",
     "fast-scnn": "lite-seg learns more from few images: pip install 'briskseg[pretrained]'",
 }
 

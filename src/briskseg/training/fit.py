@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
+from textwrap import shorten
 
 import torch
 
@@ -119,5 +120,29 @@ def _train(
         session.say(
             f"{folder.path} has all its {counted(resume['steps'], 'step')}: none is left to train"
         )
+    session.say(_understood(recipe, data, task, machine))
     Loop(task, machine, folder, session, deadline).run(resume)
     return task
+
+
+def _understood(
+    recipe: AnyRecipe, data: Dataset | ClassFolders, task: Task, machine: Machine
+) -> str:
+    """What is about to be trained, in two lines of 100 columns at most on one device: so a wrong
+    folder or list of classes is seen before it costs hours."""
+    if isinstance(recipe, Recipe):
+        assert isinstance(data, Dataset)
+        own = recipe.augment.size or recipe.data.size
+        val, (height, width) = len(data.pairs("val")), own or data.size(data.pairs("train")[0])
+    else:
+        assert isinstance(data, ClassFolders)
+        val, height, width = len(data.val), recipe.data.size, recipe.data.size
+    classes, batches, world = task.class_names, task.batches, machine.processes.world
+    each = f" on each of {world} devices" if world > 1 else ""
+    return (
+        f"{counted(len(classes), 'class')}: {shorten(', '.join(classes), 45, placeholder=' ...')}; "
+        f"{counted(batches.samples, 'image')} in train, {val} in val\n"
+        f"{recipe.model.name} at {height}x{width}, batches of {batches.batch}{each}, "
+        f"{counted(task.steps, 'step')} ({task.steps / len(batches):.1f} epochs), "
+        f"{machine.precision} on {machine.device}"
+    )
