@@ -51,13 +51,13 @@ def test_steps_and_validations_and_scoring_fit() -> None:
 def test_what_was_measured_is_there_and_the_network_as_it_was(
     words: list[str], tmp_path: Path, command: Callable
 ) -> None:
-    done = command(*words, "--minutes", "0.25", "--set=training.validate_every=1000")
+    done = command(*words, "--minutes", "0.4", "--set=training.validate_every=1000")
     assert done.status == 0, done.err
     run = tmp_path / "run"
     steps = json.loads((run / "length.json").read_text())["steps"]
     training = yaml.safe_load((run / "recipe.yaml").read_text())["training"]
     assert (training["steps"], training["epochs"]) == (steps, None)
-    assert f"0.25 minutes are enough for {steps} steps" in done.err
+    assert f"0.4 minutes are enough for {steps} steps" in done.err
     (loss, *_) = [float(row["loss"]) for row in rows(run) if row["loss"]]
     plain = command(*words, "--set=training.steps=1", "--out", tmp_path / "plain")
     assert plain.status == 0, plain.err
