@@ -19,6 +19,7 @@ from briskseg.cli.options import (
 )
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.atomic import refuse_taken, refuse_unwritable, writing
+from briskseg.core.wording import counted
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")

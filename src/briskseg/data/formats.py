@@ -13,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import get_args
 
-from briskseg.core.errors import DataError, RequestError, nearest
+from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files import as_path, cache_folder
 from briskseg.core.types import Progress
 from briskseg.data import (
