@@ -37,9 +37,11 @@ def test_a_legend_of_nothing_is_the_picture() -> None:
     assert with_legend(image, TWO, [255]) is image
 
 
-def test_a_name_that_the_font_lacks_is_numbered() -> None:
+@pytest.mark.parametrize("name", ["Straße", "дорога", "道路", "도로"])
+def test_names_are_drawn_in_their_own_letters(name: str) -> None:
     image = np.zeros((100, 300, 3), np.uint8)
-    numbered = LabelSet(names=("road", "class 1"), colors=TWO.colors)
-    np.testing.assert_array_equal(
-        with_legend(image, TWO, [0, 1]), with_legend(image, numbered, [0, 1])
-    )
+    drawn = [
+        with_legend(image, LabelSet(names=("road", each), colors=TWO.colors), [0, 1]).tobytes()
+        for each in (name, name[:-1] + "?", "?" * len(name), "class 1")
+    ]
+    assert len({*drawn}) == 4
