@@ -143,8 +143,9 @@ def resize_images(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
     index, weights = taps(height, h, steps[0], area, whole)
     # in float64: a weight of 11 bits times a sum of 15
     x = cut(neighbors(x, index) * weights[..., None], area, 2**2).sum(2).float()
-    # Halves go to even numbers, but upwards between pixels and in means of 2x2.
-    x = x * (1 / pixels).float() + (~area | (pixels == 4)) * 1e-3
+    # Halves go to even numbers, but upwards between pixels and in means of 2x2 (not of 1x4).
+    upwards = ~area | ((steps[0] == 2) & (steps[1] == 2))
+    x = x * (1 / pixels).float() + upwards * 1e-3
     return torch.round(x).clamp(0, 255).to(torch.uint8).view(-1, h, w, 3)
 
 
