@@ -129,7 +129,7 @@ def test_names_in_subfolders_are_kept_where_they_are_unique(
     WRITE["folder"](tmp_path / "set")
     for part in ("images", "labels"):
         (file,) = (tmp_path / "set" / part / "train").iterdir()
-        for place in ("sub dir/z", "day1/b", "day2/b"):
+        for place in ("sub dir/z", "day1/b", "day2/b", "c/day1_b"):
             copy = (file.parent / place).with_suffix(file.suffix)
             copy.parent.mkdir()
             copy.write_bytes(file.read_bytes())
@@ -137,10 +137,10 @@ def test_names_in_subfolders_are_kept_where_they_are_unique(
     done = command("data", "convert", source.root, out, "--to", to)
     assert done[0] == 0
     again = open_dataset(out, unlabeled="background" if to in ("folder", "shards") else "ignored")
-    names = {"z": "sub dir/z", "a": "a", "day1_b": "day1/b", "day2_b": "day2/b"}
-    assert {pair.name for pair in again.pairs("train")} == {*names}
-    assert "renamed: 2 images, as images/train/day1/b." in done[1]
-    assert " to day1_b\n" in done[1]
+    names = {"z", "a", "day1_b", "day2_b", "c_day1_b"}  # the last, as day1/b has become day1_b
+    assert {pair.name for pair in again.pairs("train")} == names
+    assert "renamed: 3 images, as images/train/c/day1_b." in done[1]
+    assert " to c_day1_b\n" in done[1]
     assert "renamed" not in command("data", "convert", out, tmp_path / "more", "--to", to)[1]
 
 

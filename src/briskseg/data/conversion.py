@@ -98,10 +98,13 @@ def copied_names(dataset: Dataset, to: str) -> list[tuple[str, str, Pair]]:
 def _stems(pairs: tuple[Pair, ...], dot: str) -> Iterator[tuple[str, Pair]]:
     """Every pair with its file's name in the copy, one folder deep, and what dots become there."""
     seen: dict[str, Pair] = {}
-    last = Counter(Path(pair.name).name for pair in pairs)
-    for pair in pairs:
-        short = Path(pair.name).name
-        stem = file_stem(short if last[short] == 1 else pair.name).replace(".", dot)
+    stems = [
+        tuple(file_stem(name).replace(".", dot) for name in (Path(pair.name).name, pair.name))
+        for pair in pairs
+    ]
+    wanted = Counter(stem for both in stems for stem in {*both})
+    for pair, (short, full) in zip(pairs, stems, strict=True):
+        stem = short if wanted[short] == 1 else full
         if stem in seen:
             raise DataError(
                 f"{pair.image} and {seen[stem].image} would both be '{stem}'; rename one"
