@@ -23,7 +23,8 @@ from briskseg.runtime.inputs import Input
 # (input, its image, its labels) -> the files that were written
 Write = Callable[[Input, Image, Labels], list[Path]]
 
-# A text in the header of each picture that is written, by which it is known as one to write anew.
+# A text chunk behind the header of each picture that is written: by it a later `predict` knows that
+# it may replace the file.
 _TEXT = b"tEXtSoftware\0briskseg predict"
 _MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
 _HEADER = 33  # bytes: a PNG's signature, its size and how it stores pixels
