@@ -136,9 +136,9 @@ class Quantizer(ABC):
         return sorted(changes, key=lambda layer: -changes[layer])
 
 
-def write_fewest_in_float(quantizer: Quantizer, told: Path) -> Scored:
+def write_fewest_in_float(quantizer: Quantizer, out: Path) -> Scored:
     """Write the int8 file with as few layers in float as keep within what may be lost; its scores
-    beside those of float32. `told`: the file that errors name.
+    beside those of float32. `out`: the file that errors name.
 
     Raises ExportError, naming the worst class, where any choice of layers loses more.
     """
@@ -168,7 +168,7 @@ def write_fewest_in_float(quantizer: Quantizer, told: Path) -> Scored:
     assert best is not None
     name, loss = best.worst
     raise ExportError(
-        f"{told} was not kept: in int8, with {left_in_float(best.in_float)}, it loses "
+        f"{out} was not kept: in int8, with {left_in_float(best.in_float)}, it loses "
         f"{best.miou_loss:.2f} points of mIoU and its worst class '{name}' {loss:.2f} points, "
         f"expected at most {int8.max_miou_loss:g} and {int8.max_class_loss:g}; calibrate on more "
         "images like those of val, or allow more with --max-miou-loss and --max-class-loss"
