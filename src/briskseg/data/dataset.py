@@ -97,7 +97,7 @@ class Dataset:
 
     def pairs(self, split: str) -> tuple[Pair, ...]:
         """The pairs of a split, sorted by name. Raises RequestError for one that is not there."""
-        if split not in list(self.splits):
+        if split not in list(self.splits):  # which also takes what cannot be hashed
             raise RequestError(f"{self.root}: no split '{split}'; {nearest(split, self.splits)}")
         return self.splits[split]
 

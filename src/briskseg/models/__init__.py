@@ -115,7 +115,7 @@ def create_model(name: str, classes: int, **options: bool | int | float | str) -
     name or option, an option's impossible value, and a number of classes that is not from 1 to 255;
     MissingExtraError without torch.
     """
-    if name not in list_models():
+    if name not in list_models():  # a list: of a name that cannot be hashed MODELS cannot be asked
         raise RequestError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     is_whole = isinstance(classes, Integral) and not isinstance(classes, bool)
     if not is_whole or not 1 <= classes <= 255:
