@@ -148,6 +148,11 @@ class ShapeDataset(Dataset):
         return paint(drawing.size_hw, self.classes.unlabeled, values)
 
 
+def plain_name(name: str) -> str:
+    """A class's name without what tools add: `_background_` and `Background ` are `background`."""
+    return name.strip().strip("_").casefold()
+
+
 def classes_of(
     root: Path,
     names: Iterable[str],
@@ -159,7 +164,7 @@ def classes_of(
     to_ignore: those of the names that are ignored, beside the customary ones. Raises DataError
     naming the root where none is a class."""
     order = [*dict.fromkeys(names)]
-    plain = {name: name.strip().strip("_").casefold() for name in order}
+    plain = {name: plain_name(name) for name in order}
     ignored = [name for name in order if plain[name] in _IGNORED_NAMES or name in to_ignore]
     background = [n for n in order if plain[n] == BACKGROUND and n not in ignored]
     others = [name for name in order if name not in {*ignored, *background}]

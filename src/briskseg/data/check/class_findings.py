@@ -18,7 +18,7 @@ from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem, LabelStats
 from briskseg.data.frequencies import is_binary_mask_set, rgb
-from briskseg.data.shape_dataset import BACKGROUND
+from briskseg.data.shape_dataset import BACKGROUND, plain_name
 
 _MUCH_BLACK = 0.05  # of the pixels; borders between areas are fewer
 _LISTED = 12  # classes, at most, of a list that is written out
@@ -209,7 +209,7 @@ def transparent_class(scan: Scan) -> int:
     read = [(item.label, item.by_color) for item in scan.pairs if item.label is not None]
     shown = {class_of(*each, value) for each in read for value in each[0].histogram}
     under = {class_of(*each, value) for each in read for value in each[0].under}
-    named = {i for i, n in enumerate(labels.names) if n.strip("_ ").casefold() == BACKGROUND}
+    named = {i for i, n in enumerate(labels.names) if plain_name(n) == BACKGROUND}
     meant = [*(named or under)]
     # where a value is no class's, who knows how the others are numbered
     is_only = len(meant) == 1 and not shown & {meant[0], None}
