@@ -116,7 +116,7 @@ def _print_curves(found: Comparison) -> None:
     for which, curve in (("A", found.a), ("B", found.b)):
         positions, _ = curve.along(found.axis)
         points = f"{counted(len(positions), 'point')}, {span(positions)}"
-        cut = "; its last row is not whole, and left out" if curve.is_cut else ""
+        cut = "; its last line has no newline, and is left out" if curve.is_cut else ""
         print(f"{which}  {curve.log}: {curve.key} at {points}{cut}")
     places = agreement.positions
     compared = f"compared at {counted(len(places), 'point')}, {span(places)}"

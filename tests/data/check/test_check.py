@@ -145,7 +145,10 @@ def test_a_transparent_background_is_the_background_of_the_copy(
     name = listed.partition(" ")[0]
     is_told = name == "background" or under != (255, 255, 255)
     meant = f"'{name}'" if is_told else "ignored"
-    assert f"384 transparent pixels, which --fix takes as {meant}" in " ".join(done.out.split())
+    assert (
+        f"384 transparent pixels, which --fix takes as {meant} where they are wholly so"
+        in " ".join(done.out.split())
+    )
     copy = open_dataset(tmp_path / "copy")
     labels = copy.read_labels(copy.pairs("val")[0])
     assert labels[:3, 0].tolist() == [0 if is_told else 255, 1, 2]

@@ -191,7 +191,7 @@ def test_a_last_row_that_is_not_whole_is_left_out_and_said(run_of, command, foun
     result = found(run, other)
     assert (result["same_log"], result["b"]["points"]) == (True, 40)
     assert (result["a"]["cut"], result["b"]["cut"]) == (False, True)
-    said = "loss at 40 points, step 1 to step 40; its last row is not whole, and left out"
+    said = "loss at 40 points, step 1 to step 40; its last line has no newline, and is left out"
     assert command("compare", run, other).out.count(said) == 1
 
 

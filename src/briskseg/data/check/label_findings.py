@@ -47,7 +47,7 @@ def label_forms(scan: Scan) -> Iterator[Finding]:
         message = {
             "lossy-labels": "label files are JPEG or lossy WebP, so their values are not exact",
             "transparent-labels": f"label files have {counted(clear, 'transparent pixel')}, which "
-            f"--fix takes as {meant}",
+            f"--fix takes as {meant} where they are wholly so",
             "alpha-labels": "label files have an alpha channel, opaque throughout",
             "sixteen-bit-labels": "label files have 16 or 32 bits a pixel",
             "palette-labels": "palette files are read by index, as their colors are no classes'",

@@ -146,7 +146,7 @@ def read_matches(path: Path, key: str, pattern: str) -> Curve:
 def _whole_lines(path: Path, errors: str = "strict") -> tuple[str, bool]:
     """A log up to its last newline, and whether more follows: half a number is a number too."""
     text = read_text(path, errors=errors)
-    end = text.rfind("\n") + 1
+    end = text.rfind("\n") + 1 or len(text)  # a first line is kept
     return text[:end], end < len(text)
 
 
