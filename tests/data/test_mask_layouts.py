@@ -319,7 +319,7 @@ def test_without_a_class_list_the_printed_line_makes_one(values: list, tmp_path:
     assert {*np.unique(labels_hw).tolist()} - {255} == {*range(len(classes))}
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "beside one of indices"])
+@pytest.mark.parametrize("form", ["JPEG", "soft", "PNG", "beside one of indices"])
 def test_without_a_class_list_the_colors_of_areas_are_named(
     form: str, tmp_path: Path, command
 ) -> None:
@@ -331,16 +331,67 @@ def test_without_a_class_list_the_colors_of_areas_are_named(
             mask = np.roll(trees.columns([0, 1, 2]), ord(name), 1)
             mask = cv2.resize(mask.astype(np.uint8), None, fx=8, fy=8, interpolation=0)
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(colors[mask]).save(path, "JPEG" if form == "JPEG" else "PNG")
+            drawn = colors[mask]
+            if form == "soft":  # borders of two blends, each of 2 % of the pixels; and 48 of few
+                drawn = cv2.blur(drawn[::4, ::4], (3, 3)).repeat(4, 0).repeat(4, 1)
+                drawn[0, :48] = np.linspace(*colors[:2], 48).astype(np.uint8)
+            Image.fromarray(drawn).save(path, "JPEG" if form == "JPEG" else "PNG")
     if form == "beside one of indices":
         write_mask(path, mask)
     done = command("check", root)
     assert done.status == 2
     assert len(re.findall(r"#[0-9a-f]{6} \(\d+ pixels\)", done.err)) == 3, done.err
-    assert ("others on few pixels or near these" in done.err) == (form == "JPEG")
+    assert ("others on few pixels, near these or between two" in done.err) == (
+        form in ("JPEG", "soft")
+    )
     subprocess.run(["bash", "-c", done.err[done.err.index("printf ") :]], check=True)
     command("check", root, "--fix", tmp_path / "copy")
     assert command("check", tmp_path / "copy").status == 0
+
+
+def test_without_a_class_list_a_color_between_two_is_told(tmp_path: Path, command) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"images/{split}/a.jpg")
+        trees.mask(tmp_path / f"labels/{split}/a.png", [(0, 0, 0), (0, 0, 0), (0, 240, 0)])
+        path = tmp_path / f"labels/{split}/a.png"
+        mask = np.array(Image.open(path))
+        mask[:1, :1] = (0, 120, 0)
+        Image.fromarray(mask).save(path)
+    done = command("check", tmp_path)
+    assert "; where #007800 are only soft borders, leave out their lines" in done.err
+
+
+def test_without_a_class_list_what_255_is_stands_in_the_line(tmp_path: Path, command) -> None:
+    for split in ("train", "val"):
+        trees.image(tmp_path / f"images/{split}/a.jpg")
+        trees.mask(tmp_path / f"labels/{split}/a.png", [0, 128, 255])
+    done = command("check", tmp_path)
+    assert "where 255 is a class, write `255 NAME` in place of the last line" in done.err
+    line = done.err[done.err.index("printf ") :]
+    subprocess.run(["bash", "-c", line.replace("ignore 255", "255 box")], check=True)
+    dataset = open_dataset(tmp_path)
+    assert dataset.names == ("class0", "class128", "box")
+    assert {*np.unique(dataset.read_labels(dataset.pairs("val")[0])).tolist()} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_without_a_class_list_what_is_transparent_is_background(
+    mode: str, tmp_path: Path, command
+) -> None:
+    root, columns = tmp_path / "set", trees.columns([0, 1, 2])
+    for split in ("train", "val"):
+        trees.image(root / f"images/{split}/a.jpg")
+        (root / f"labels/{split}").mkdir(parents=True)
+        gray, alpha = np.uint8([0, 60, 90])[columns], np.uint8([0, 255, 255])[columns]
+        color = [gray] * (1 if mode == "LA" else 3)
+        Image.fromarray(np.dstack([*color, alpha]), mode).save(root / f"labels/{split}/a.png")
+    done = command("check", root)
+    assert "transparent pixels, as which `background` stands first" in done.err
+    subprocess.run(["bash", "-c", done.err[done.err.index("printf ") :]], check=True)
+    command("check", root, "--fix", tmp_path / "copy")
+    copy = open_dataset(tmp_path / "copy")
+    assert copy.names[0] == "background"
+    np.testing.assert_array_equal(copy.read_labels(copy.pairs("val")[0]), columns)
 
 
 def test_the_check_that_is_named_for_what_has_no_partner_runs(tmp_path: Path, command) -> None:

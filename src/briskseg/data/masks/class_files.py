@@ -154,9 +154,16 @@ def _proposal(root: Path, stats: list[LabelStats]) -> str:
     held, more = sorted(pixels), ""
     if is_color and len(held) > _PROPOSED:  # blends along borders, or what lossy compression makes
         held = sorted(_areas(pixels))
-        more = f", and {len(pixels) - len(held)} others on few pixels or near these"
+        more = f", and {len(pixels) - len(held)} others on few pixels, near these or between two"
+    elif is_color:
+        common = [color for color, _ in pixels.most_common()]
+        blends = [c for i, c in enumerate(common) if _is_blend(c, common[:i])]
+        if blends:
+            listed = ", ".join(f"#{color:06x}" for color in sorted(blends))
+            more = f"; where {listed} are only soft borders, leave out their lines"
     if not held or len(held) > _PROPOSED:
         return ""
+    clear = sum(s.clear for s in stats)
     shown = [f"#{value:06x}" if is_color else str(value) for value in held]
     counts = [counted(pixels[value], "pixel") for value in held]
     what = ", ".join(f"{name} ({n})" for name, n in zip(shown, counts, strict=True))
@@ -169,8 +176,15 @@ def _proposal(root: Path, stats: list[LabelStats]) -> str:
         )
     else:
         classes = [value for value in held if value != IGNORED]
-        is_dense = classes == [*range(len(classes))]
+        is_dense = classes == [*range(len(classes))] and not clear
         lines = [f"class{v}" if is_dense else f"{v} class{v}" for v in classes]
+        lines += [f"ignore {IGNORED}"] if IGNORED in held else []
+        if IGNORED in held and not is_dense:
+            more = f"; where {IGNORED} is a class, write `{IGNORED} NAME` in place of the last line"
+    if clear:
+        free = next(v for v in range(IGNORED) if v not in held)  # black, where no class is
+        lines.insert(0, f"background #{free:06x}" if is_color else f"{free} background")
+        more += f"; {counted(clear, 'transparent pixel')}, as which `background` stands first"
     listed = "\\n".join(lines)
     return (
         f"; the label files hold the {'colors' if is_color else 'values'} {what}{more}. To begin, "
@@ -179,10 +193,19 @@ def _proposal(root: Path, stats: list[LabelStats]) -> str:
 
 
 def _areas(pixels: Counter[int]) -> list[int]:
-    """The colors that fill areas: not few pixels, and not nearly one that more pixels have."""
+    """The colors that fill areas: not few pixels, and neither nearly one that more pixels have nor
+    between two such, as along soft borders."""
     found: list[int] = []
     for color, n in pixels.most_common():
-        apart = (np.linalg.norm(np.subtract(rgb(color), rgb(other))) > NEAR for other in found)
-        if n >= _AREA * pixels.total() and all(apart):
+        if n >= _AREA * pixels.total() and not _is_blend(color, found):
             found.append(color)
     return found
+
+
+def _is_blend(color: int, others: Sequence[int]) -> bool:
+    """Whether a color is nearly one of the others, or lies between two of them."""
+    ends = np.array([rgb(other) for other in others], np.float64).reshape(-1, 3)
+    to = np.linalg.norm(ends - rgb(color), axis=1)
+    # through a color between two the way from one to the other is hardly longer
+    around = to[:, None] + to - np.linalg.norm(ends[:, None] - ends, axis=2)
+    return bool((to <= NEAR).any() or (around <= NEAR).any())
