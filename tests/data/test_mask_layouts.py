@@ -332,8 +332,8 @@ def test_without_a_class_list_the_colors_of_areas_are_named(
             mask = cv2.resize(mask.astype(np.uint8), None, fx=8, fy=8, interpolation=0)
             path.parent.mkdir(parents=True, exist_ok=True)
             drawn = colors[mask]
-            if form == "soft":  # borders of two blends, each of 2 % of the pixels; and 48 of few
-                drawn = cv2.blur(drawn[::4, ::4], (3, 3)).repeat(4, 0).repeat(4, 1)
+            if form == "soft":  # borders of two blends, each of many pixels; and 48 of few
+                drawn = cv2.blur(drawn[::2, ::2], (3, 3)).repeat(2, 0).repeat(2, 1)
                 drawn[0, :48] = np.linspace(*colors[:2], 48).astype(np.uint8)
             Image.fromarray(drawn).save(path, "JPEG" if form == "JPEG" else "PNG")
     if form == "beside one of indices":
