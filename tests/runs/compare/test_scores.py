@@ -107,6 +107,28 @@ def test_the_table(runs, command) -> None:
     assert "EQUAL TO THE LAST BIT of the logs" in out  # the verdict is on the losses
 
 
+def test_classes_in_another_order_are_the_same(runs, found) -> None:
+    (a, b), _ = runs
+    before = found(a, b)["scores"]
+    scores = json.loads((b / "scores.json").read_text())
+    order = [2, 0, 3, 1]
+    classes = [*scores["classes"].items()]
+    for image in scores["images"]:
+        for part in ("intersection", "truth", "predicted"):
+            image[part] = [image[part][i] for i in order]
+    change(b / "scores.json", classes=dict(classes[i] for i in order), images=scores["images"])
+    assert found(a, b)["scores"] == before
+
+
+def test_losses_that_are_equal_where_the_scores_are_not_are_doubted(run_of, command) -> None:
+    a, b = run_of("a", [1.0, 0.5]), run_of("b", [1.0, 0.501])
+    for folder, wrong in ((a, 0.1), (b, 0.5)):
+        write_scores(folder, predictions(1, wrong))
+    last = command("compare", a, b).out.splitlines()[-1]
+    assert last.startswith("EQUAL within the rule")
+    assert "; compared at 2 points alone, which says little; but B's mIoU is -" in last
+
+
 def change(file: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 

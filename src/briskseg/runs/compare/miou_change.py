@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from briskseg.core.metrics.intervals import LEVEL, RESAMPLES, Interval, middle, resampled
+from briskseg.core.metrics.intervals import (
+    LEVEL,
+    RESAMPLES,
+    Counts,
+    Interval,
+    middle,
+    resampled,
+)
 from briskseg.runs.scores import Scores
 
 
@@ -48,14 +55,15 @@ class ScoreDifference:
 
 
 def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:
-    """b against a with intervals; a sentence where the two are not scores of the same classes."""
-    if list(a.classes) != list(b.classes):
+    """b against a with intervals, classes matched by their names; a sentence where the two are not
+    scores of the same ones."""
+    if {*a.classes} != {*b.classes}:
         ours, theirs = ", ".join(a.classes), ", ".join(b.classes)
         return f"the scores are of differing classes: A has {ours}; B has {theirs}"
     note = _unpaired(a, b)
     intervals: list[Interval] = [(None, None)] * (1 + len(a.classes))  # of mIoU, then each class
     if not note:
-        scores_a, scores_b = resampled(a.counts(), b.counts())
+        scores_a, scores_b = resampled(_counts(a, a), _counts(b, a))
         intervals = [middle(column) for column in (scores_b - scores_a).T]
     mean, *each = intervals
     classes = {
@@ -65,6 +73,12 @@ def compare_scores(a: Scores, b: Scores) -> ScoreDifference | str:
     miou = Difference(*_gap(a.miou, b.miou), *mean)
     warning = f"not scored alike: A {a.seen}, B {b.seen}" if a.seen != b.seen else ""
     return ScoreDifference(a.split, len(a.images), miou, classes, note, warning)
+
+
+def _counts(scores: Scores, like: Scores) -> Counts:
+    """(3, images, classes) in the order of the classes of `like`."""
+    order = [*scores.classes]
+    return scores.counts()[..., [order.index(name) for name in like.classes]]
 
 
 def _gap(a: float | None, b: float | None) -> tuple[float | None, float | None, float | None]:
@@ -87,7 +101,7 @@ def _unpaired(a: Scores, b: Scores) -> str:
             f"no intervals: the two were scored on differing images ({len(names[0])} and "
             f"{len(names[1])}{named})"
         )
-    differ = (a.counts()[1] != b.counts()[1]).any(axis=1)
+    differ = (_counts(a, a)[1] != _counts(b, a)[1]).any(axis=1)
     if differ.any():
         name = names[0][int(differ.argmax())]
         return f"no intervals: the labels of image {name} were not the same for both"

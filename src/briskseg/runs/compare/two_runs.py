@@ -17,6 +17,8 @@ from briskseg.runs.compare.logs import Log
 from briskseg.runs.compare.miou_change import ScoreDifference, compare_scores
 from briskseg.runs.run_folder import RunFolder
 
+FEW_POINTS = 5  # fewer are no curve
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -68,7 +70,8 @@ class Comparison:
             return f"EQUAL TO THE LAST BIT of the logs: {', '.join(parts)}"
         passed = found.relative_error <= rule.relative
         first, second = parts if passed else parts[::-1]
-        return f"EQUAL within the rule: {first} ({second}; one is enough){self._part_compared}"
+        passed_by = f"{first} ({second}; one is enough)"
+        return f"EQUAL within the rule: {passed_by}{self._part_compared}{self._doubts}"
 
     @property
     def _part_compared(self) -> str:
@@ -80,6 +83,16 @@ class Comparison:
                 until, end = self.position(last), self.position(positions[-1])
                 return f", up to {until}; {name} goes on to {end}"
         return ""
+
+    @property
+    def _doubts(self) -> str:
+        """Why losses that are equal may say little: few points, or scores that are not."""
+        doubts, points, scores = "", len(self.agreement.positions), self.scores
+        if points < FEW_POINTS:
+            doubts += f"; compared at {counted(points, 'point')} alone, which says little"
+        if isinstance(scores, ScoreDifference) and scores.miou.is_clear:
+            doubts += f"; but B's mIoU is {100 * (scores.miou.difference or 0):+.2f} points off A's"
+        return doubts
 
     def position(self, at: float) -> str:
         """A position with its unit: step 120, 12.5 s."""
