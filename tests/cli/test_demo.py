@@ -76,5 +76,5 @@ def test_an_interrupted_demo_goes_on(
     assert first.returncode == 130
     monkeypatch.setattr(demo, "app", listed)
     assert command("demo", "--out", out).status == 0
-    assert [argv[0] for argv in words] == ["check", "train", "evaluate", "predict", "report"]
+    assert [argv[0] for argv in words] == ["check", "train", "evaluate", "predict"]
     assert words[1][-1] == "--resume"

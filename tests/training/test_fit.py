@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +80,20 @@ def test_what_was_understood_is_said_before_the_first_step(
     )
     assert how == "fast_scnn at 48x64, batches of 4, 6 steps (2.0 epochs), float32 on cpu"
     assert max(map(len, (classes, how))) <= 100
+
+
+def test_a_run_that_stopped_before_its_first_validation_goes_on_as_is_said(
+    run: Path, tmp_path: Path, command: Callable
+) -> None:
+    stopped = tmp_path / "my run"
+    stopped.mkdir()
+    shutil.copy(run / "recipe.yaml", stopped)  # which is written before the first step
+    told = command("evaluate", stopped, "--data", "streets").err
+    assert "no validation of it has finished" in told
+    line = told.rpartition("stopped by: ")[2]
+    done = command(*shlex.split(line)[1:])
+    assert done.status == 0, done.err
+    assert (stopped / "scores.json").is_file()
 
 
 def test_the_report_is_that_of_the_verb(run: Path, command: Callable) -> None:

@@ -1,4 +1,4 @@
-"""`briskseg demo`: every verb once, on drawn streets."""
+"""`briskseg demo`: from data to masks, on drawn streets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Go the whole way on drawn streets: data, check, train, evaluate, predict, report.
+    """Go the whole way on drawn streets: data, check, train, evaluate, predict.
 
     Takes two to three minutes on two cores; where it was interrupted, the same command goes on.
     Example: briskseg demo --out demo
@@ -45,7 +45,6 @@ def demo(
         ("Train for about a minute", "train", "demo", "--data", streets, "--out", run, *resume),
         ("Score the weights", "evaluate", run, "--data", streets, "--json", out / "scores.json"),
         ("Label images", "predict", run, streets / "images" / "val", "--out", masks),
-        ("Sum the run up", "report", run),
     ):
         argv = [*map(str, words)]
         console.print(f"\n[bold]{what}[/bold]")

@@ -168,8 +168,9 @@ def _weights_of_run(folder: Path) -> Path:
         saved = sorted(folder.glob("checkpoints/*.safetensors"))
         other = f", or name what it saved: {saved[-1]}" if saved else ""
         raise RequestError(
-            f"the run {folder} has no {weights.name} yet: no validation of it has finished; "
-            f"let it train on{other}"
+            f"the run {folder} has no {weights.name} yet: no validation of it has finished; let it "
+            f"train on, where it has stopped by: briskseg train --out {quote(str(folder))} "
+            f"--resume{other}"
         )
     if seeds := sorted(path.name for path in folder.glob(f"{run_names.SEED}*") if path.is_dir()):
         raise RequestError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -276,6 +277,20 @@ def test_backends_that_do_not_fit_are_one_sentence(exported, weights_file, monke
         briskseg.load(exported / "model.xml")
     with pytest.raises(MissingExtraError, match=r"pip install onnxruntime$"):
         briskseg.load(exported / "model.onnx")
+
+
+def test_a_file_of_older_weights_is_to_be_removed_and_made_again(exported, tmp_path, command):
+    run = shutil.copytree(exported, tmp_path / "run")
+    tensors, card = load_weights(run / "model.safetensors")
+    newer = {name: t * 1.01 if t.ndim == 4 else t for name, t in tensors.items()}
+    save_weights(run / "model.safetensors", newer, card)
+    with pytest.raises(RequestError) as caught:
+        briskseg.load(run / "model.safetensors", "onnx")
+    told, _, line = str(caught.value).partition("make one with: ")
+    assert f"{run / 'model.onnx'} is of other weights: remove it, and" in told
+    (run / "model.onnx").unlink()
+    assert command(*shlex.split(line)[1:]).status == 0
+    assert briskseg.load(run / "model.safetensors", "onnx").ran.backend == "onnx"
 
 
 @pytest.mark.parametrize(("file", "backend"), [("model.onnx", "onnx"), ("model.xml", "openvino")])

@@ -90,6 +90,10 @@ def _candidates(files: Sequence[Path], backend: str, threads: int | None) -> lis
             name = file.stem if is_shipped else quote(str(file))
             hint = f"make one with: briskseg export {name} --to {kind.export}"
             hint += ", and name that file" if is_shipped else ""
+            # what lies beside a run's weights and is not among the files was made of other weights
+            older = next((o for e in kind.files if (o := file.with_suffix(e)).exists()), None)
+            if older is not None and not is_shipped:
+                hint = f"{older} is of other weights: remove it, and {hint}"
         raise RequestError(
             f"the backend {backend} runs {' or '.join(kind.files)} files, found {file.name}; {hint}"
         )
