@@ -236,7 +236,7 @@ def test_wrong_arguments_are_sentences(weights_file: Path, small_data: Path) -> 
         _ = briskseg.load("fast-scnn-camvid11", backend="onnx").copy_network()
 
 
-@pytest.mark.parametrize("wrong", [None, 3, ["a"], b"a", "a\0"])
+@pytest.mark.parametrize("wrong", [None, 3, ["a"], b"a", "a\0", ""])
 def test_what_is_no_path_and_no_name_is_a_sentence(wrong: object, small_data: Path) -> None:
     net, data = briskseg.create_model("lite_seg", 3), briskseg.open_dataset(small_data)
     doors = (briskseg.load, briskseg.open_dataset, briskseg.load_published, net.load_encoder)

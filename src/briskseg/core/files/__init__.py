@@ -20,7 +20,7 @@ def cache_folder() -> Path:
 
 def as_path(given: object) -> Path:
     """A path as a program gave it; RequestError for what is none."""
-    if isinstance(given, str | os.PathLike) and "\0" not in str(given):
+    if isinstance(given, str | os.PathLike) and given != "" and "\0" not in str(given):
         return Path(given)
     raise RequestError(
         f"the path is {given!r}, expected a file's or a folder's name, as text or pathlib.Path"
