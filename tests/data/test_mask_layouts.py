@@ -401,7 +401,7 @@ def test_the_check_that_is_named_for_what_has_no_partner_runs(tmp_path: Path, co
         trees.mask(root / f"labels/{split}/a.png", [0, 1])
     trees.image(root / "images/train/b.jpg")
     (root / "classes.txt").write_text("sky\nroad\n")
-    with pytest.raises(DataError, match="else restore or remove them") as caught:
+    with pytest.raises(DataError, match="restore or remove the others") as caught:
         open_dataset(root)
     printed = shlex.split(str(caught.value).split("`")[1])
     done = command(*printed[1:])

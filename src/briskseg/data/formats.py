@@ -178,8 +178,8 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
     return (
-        f"{root}: {'; '.join(parts)}; `briskseg check {quote(str(root))}` says whether their names "
-        "differ alone, which --fix repairs; else restore or remove them"
+        f"{root}: {'; '.join(parts)}; `briskseg check {quote(str(root))}` lists all, and "
+        "says where names alone differ, which --fix repairs; restore or remove the others"
     )
 
 
