@@ -96,6 +96,18 @@ def test_labels_of_the_users_own_are_not_replaced_and_results_are(
     assert [command(*words).status for _ in range(2)] == [0, 0]
 
 
+def test_results_of_an_earlier_predict_are_no_images(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    assert command("predict", weights_file, photos, "--out", photos / "first").status == 0
+    beside = command("predict", weights_file, photos, "--out", tmp_path / "out")
+    assert (beside.status, beside.out) == (0, f"3 of 3 labeled, in {tmp_path / 'out'}: {RAN}\n")
+    none = command("predict", weights_file, photos / "first" / "*.png", "--out", tmp_path / "out")
+    assert none.status == 2
+    assert "matches" in none.err
+    assert "or what `predict` wrote; name other files" in none.err
+
+
 def test_damaged_inputs_are_named_and_the_others_done(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from tests.training.conftest import checkpoint
@@ -134,14 +137,19 @@ def test_weight_decay_spares_what_is_named(part: dict, expected: set[str]) -> No
     assert spared(OptimizerPart(weight_decay=0.1, **part)) == expected
 
 
-def test_adam_steps_as_torch_adam_on_all_parameters() -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+)
+def test_optimizers_step_as_torchs(name: str, kind: type[torch.optim.Optimizer]) -> None:
     torch.manual_seed(0)
     ours, theirs = nn.Linear(3, 2), nn.Linear(3, 2)
     theirs.load_state_dict(ours.state_dict())
-    part = OptimizerPart(name="adam", lr=0.01, weight_decay=0.1)
+    part = OptimizerPart(name=name, lr=0.01, weight_decay=0.1, no_decay=())
+    more = {"momentum": 0.9} if name == "sgd" else {}
     optimizers = [
         make_optimizer(part, ours),
-        torch.optim.Adam(theirs.parameters(), 0.01, weight_decay=0.1),
+        kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **more),
     ]
     for _ in range(3):
         for layer, optimizer in zip((ours, theirs), optimizers, strict=True):
@@ -150,6 +158,27 @@ def test_adam_steps_as_torch_adam_on_all_parameters() -> None:
             optimizer.step()
     assert torch.allclose(ours.weight, theirs.weight)
     assert torch.allclose(ours.bias, theirs.bias)
+    found, expected = (optimizer.state_dict()["state"] for optimizer in optimizers)
+    assert {name: len(part) for name, part in found.items()} == {
+        name: len(part) for name, part in expected.items()
+    }
+
+
+def test_a_step_does_not_load_torchs_compiler() -> None:
+    code = (
+        "import sys, torch\n"
+        "from briskseg.recipe import OptimizerPart\n"
+        "from briskseg.training.train_step import make_optimizer\n"
+        "layer = torch.nn.Linear(3, 2)\n"
+        "optimizer = make_optimizer(OptimizerPart(), layer)\n"
+        "layer(torch.ones(4, 3)).sum().backward()\n"
+        "optimizer.step()\n"
+        "optimizer.load_state_dict(optimizer.state_dict())\n"
+        "optimizer.zero_grad()\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_parameters_have_the_factor_of_the_longest_beginning_that_fits() -> None:

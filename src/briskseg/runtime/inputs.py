@@ -12,6 +12,7 @@ from pathlib import Path
 from briskseg.core.errors import RequestError
 from briskseg.core.files.safe_names import distinct, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from briskseg.runtime.result_mark import is_marked
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Input:
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
-    A folder gives every image and video in it and below, except what lies in `out` and what macOS
-    leaves beside files (`._NAME`); its results keep the folders below it. `name_%04d.png` gives the
-    images that are numbered so. Names that would meet in `out` get -2, -3 ... in this order.
+    A folder gives every image and video in it and below, except what lies in `out`, pictures that
+    an earlier `predict` wrote and what macOS leaves beside files (`._NAME`); its results keep the
+    folders below it. `name_%04d.png` gives the images that are numbered so. Names that would meet
+    in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type.
     """
     found: dict[object, Input] = {}
@@ -97,7 +99,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     found = [file for file in there if not _is_result(file, out, named or file.parent)]
     if not found:
         if there:
-            none += " but what lies in --out, where results are; name another --out"
+            none += " but what lies in --out, or what `predict` wrote; name other files"
         raise RequestError(f"{none}, expected {_TYPES}")
     if not path.is_dir():
         return [(file, file.stem) for file in found]
@@ -129,9 +131,10 @@ def _is_input(file: Path) -> bool:
 
 
 def _is_result(file: Path, out: Path, named: Path) -> bool:
-    """Whether it lies in `out`, which holds results alone unless the folder that was named lies in
-    it."""
-    return file.resolve().is_relative_to(out) and out not in named.resolve().parents
+    """Whether `predict` wrote it, or it lies in `out`, which holds results alone unless the folder
+    that was named lies in it."""
+    in_out = file.resolve().is_relative_to(out) and out not in named.resolve().parents
+    return in_out or is_marked(file)
 
 
 _CAMERA = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})")

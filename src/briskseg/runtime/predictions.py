@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 
@@ -19,15 +17,10 @@ from briskseg.core.overlay import overlay, with_legend
 from briskseg.core.parallel import pipelined
 from briskseg.core.types import Image, Labels, Progress
 from briskseg.runtime.inputs import Input
+from briskseg.runtime.result_mark import is_marked, marked
 
 # (input, its image, its labels) -> the files that were written
 Write = Callable[[Input, Image, Labels], list[Path]]
-
-# A text chunk behind the header of each picture that is written: by it a later `predict` knows that
-# it may replace the file.
-_TEXT = b"tEXtSoftware\0briskseg predict"
-_MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
-_HEADER = 33  # bytes: a PNG's signature, its size and how it stores pixels
 
 
 def label_images(
@@ -76,11 +69,7 @@ def refuse_others(files: Iterable[Path]) -> None:
     """Raise RequestError where a file is there that `write_predictions` has not written: labels of
     the user's own are called so too."""
     for file in files:
-        if file.is_file():
-            with file.open("rb") as opened:
-                if opened.read(_HEADER + len(_MARK))[_HEADER:] == _MARK:
-                    continue
-        if file.exists():
+        if file.exists() and not is_marked(file):
             raise RequestError(
                 f"{file} is there, and is no result of `predict`, which would replace it; name "
                 "another folder with --out"
@@ -103,6 +92,5 @@ def write_predictions(
     with writing(files[0].parent):
         files[0].parent.mkdir(parents=True, exist_ok=True)
         for path, array in zip(files, (labels_hw, color, shown), strict=True):
-            encoded = png_bytes(array, str(path))
-            write_picture(path, encoded[:_HEADER] + _MARK + encoded[_HEADER:])
+            write_picture(path, marked(png_bytes(array, str(path))))
     return files
