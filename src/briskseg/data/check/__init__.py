@@ -55,6 +55,7 @@ CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
     class_findings.unlisted,
     class_findings.ignored_files,
     class_findings.ignored_black,
+    class_findings.mostly_ignored,
     class_findings.crowds_only,
     class_findings.class_splits,
     duplicates.duplicates,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from briskseg.data.frequencies import is_binary_mask_set, rgb
 from briskseg.data.shape_dataset import BACKGROUND, plain_name
 
 _MUCH_BLACK = 0.05  # of the pixels; borders between areas are fewer
+_MUCH_IGNORED = 0.5  # likewise
 _LISTED = 12  # classes, at most, of a list that is written out
+_ON_PURPOSE = "no harm where they were left unlabeled on purpose"
 
 
 def ignored_files(scan: Scan) -> Iterator[Finding]:
@@ -54,6 +56,25 @@ def ignored_black(scan: Scan) -> Iterator[Finding]:
             "does not name: they are ignored"
         )
         yield finding("black-ignored", [item.pair.labels_at for item in held], message)
+
+
+def mostly_ignored(scan: Scan) -> Iterator[Finding]:
+    """Masks most of whose pixels are ignored, though each has others too."""
+    meant = label_meaning(scan).get(IGNORED)
+    labeled = [item for item in scan.pairs if item.counts.keys() - {IGNORED}]
+    pixels = sum(sum(item.counts.values()) for item in labeled)
+    held = [item for item in labeled if item.counts.get(IGNORED)]
+    share = sum(item.counts[IGNORED] for item in held) / max(1, pixels)
+    if meant is not None and share > _MUCH_IGNORED and not [*ignored_black(scan)]:
+        message = (
+            f"{100 * share:.0f} % of the pixels are ignored ({meant} in the label files): they "
+            "teach and score nothing"
+        )
+        names = dict(enumerate(scan.dataset.labels.names))
+        new = "other" if BACKGROUND in names.values() else BACKGROUND
+        listed = _listed(scan, names | {IGNORED: new})
+        hint = listed and f"{_ON_PURPOSE}. Else name what they are in the class list: {listed}"
+        yield finding("mostly-ignored", [item.pair.labels_at for item in held], message, hint)
 
 
 def single_class(scan: Scan) -> Iterator[Finding]:
@@ -179,19 +200,25 @@ def _crowds_only(scan: Scan) -> Counter[str]:
 
 
 def _without(scan: Scan, absent: Collection[str]) -> str:
-    """How to take classes out of a list of values without giving others their numbers; "" where
-    no value stands for a class, files hold values of none, or it would be a long list."""
-    labels, meaning = scan.dataset.labels, label_meaning(scan)
-    left = [name for name in labels.names if name not in absent]
-    values = [meaning.get(labels.names.index(name), "") for name in left]
-    is_numbered = all(value.isdecimal() for value in values)
-    if len(left) > _LISTED or not is_numbered or any(item.unknown for item in scan.pairs):
-        return ""
-    lines = ", ".join(f"`{value} {name}`" for value, name in zip(values, left, strict=True))
-    return (
+    """How to take classes out of a list of values without giving others their numbers; "" as
+    `_listed`."""
+    left = {i: name for i, name in enumerate(scan.dataset.labels.names) if name not in absent}
+    lines = _listed(scan, left)
+    return lines and (
         "no harm where it is only rare: leave it in the list. Else look whether the labels are "
         f"numbered otherwise; the list without it keeps the others' values: {lines}"
     )
+
+
+def _listed(scan: Scan, names: Mapping[int, str]) -> str:
+    """The lines of a class list of these names, by class index and 255 for what is ignored, each
+    with the value that it has now; "" where no value stands for a class, files hold values of none,
+    or it would be long."""
+    meaning = label_meaning(scan)
+    is_numbered = all(meaning.get(index, "").isdecimal() for index in names)
+    if len(names) > _LISTED or not is_numbered or any(item.unknown for item in scan.pairs):
+        return ""
+    return ", ".join(f"`{meaning[index]} {name}`" for index, name in names.items())
 
 
 def transparent_class(scan: Scan) -> int:

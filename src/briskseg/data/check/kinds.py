@@ -152,6 +152,11 @@ KINDS: dict[str, Kind] = {
         "if black is a class, add it to the class list, as `background 0 0 0`; if it means "
         "ignored, say so with `ignore #000000`",
     ),
+    "mostly-ignored": warning(
+        "unchanged",
+        "no harm where they were left unlabeled on purpose. Else give what is ignored the name of "
+        "a class in the class list",
+    ),
     "nothing-labeled": error("unchanged", "look whether the ignored value is a class's"),
     "single-class": error("unchanged", "make the background the first line of the class list"),
     "one-class": error(
