@@ -155,20 +155,20 @@ def test_training_is_refused_on_unfit_data(command, data, tmp_path):
 
 
 def test_of_several_processes_only_the_first_checks(data, tmp_path):
-    from briskseg.cli.train import _refuse
+    from briskseg.cli.before_training import refuse_training as refuse
     from briskseg.recipe import load_recipe
     from briskseg.training.processes import Processes
 
     spoil(data)
     recipe = load_recipe("demo", [f"data.root={data}"])
     second, first = (Processes(rank=rank, world=2) for rank in (1, 0))
-    _refuse(recipe, tmp_path / "run", second, None, None, resume=False, is_unchecked=False)
+    refuse(recipe, tmp_path / "run", second, None, None, resume=False, is_unchecked=False)
     with pytest.raises(DataError, match="not fit"):
-        _refuse(recipe, tmp_path / "run", first, None, None, resume=False, is_unchecked=False)
+        refuse(recipe, tmp_path / "run", first, None, None, resume=False, is_unchecked=False)
 
 
 def test_warnings_are_one_line_before_training(data, capsys):
-    from briskseg.cli.train import refuse_unfit
+    from briskseg.cli.before_training import refuse_unfit
     from briskseg.recipe import load_recipe
 
     recipe = load_recipe("demo", [f"data.root={json.dumps(str(data))}"])

@@ -25,7 +25,7 @@ def demo(
     from rich.console import Console
     from rich.markup import escape
 
-    from briskseg.cli.train import check_can_train
+    from briskseg.cli.before_training import check_can_train
     from briskseg.core.errors import RequestError
 
     check_can_train()  # before a minute of drawing and checking
