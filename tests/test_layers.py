@@ -14,6 +14,7 @@ from briskseg.models import MODELS
 SOURCE = Path(__file__).parents[1] / "src" / "briskseg"
 
 ALLOWED = {
+    "command": {"cli"},
     "core": set(),
     "recipe": {"core"},
     "models": {"core"},

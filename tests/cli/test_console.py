@@ -115,3 +115,13 @@ def test_streams_that_are_closed_are_written_to_nowhere() -> None:
         assert (done.returncode, done.stdout) == (status, "")
         assert done.stderr.startswith(said)
         assert done.stderr.count("\n") == bool(said)
+
+
+def test_ctrl_c_while_the_command_is_loaded_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    briskseg = Path(sys.executable).with_name("briskseg")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [briskseg, "--help"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "briskseg: interrupted\n")

@@ -56,8 +56,7 @@ def convert_dataset(
 
     Raises RequestError for an unknown format, or where `out` is not empty or lies in the data set;
     DataError for a damaged file, labels of another size than the image or masks of two classes that
-    hold 0 and 255; BriskError where
-    something cannot be written.
+    hold 0 and 255; BriskError where something cannot be written.
     """
     if to not in WRITTEN:
         raise RequestError(f"no format '{to}' to convert to; {nearest(to, WRITTEN)}")
