@@ -84,6 +84,8 @@ def test_all_shows_what_nothing_beats_in_accuracy_and_time(
     assert not found["unscored"]["on_front"]
     times = {name: one["milliseconds"]["labels"]["p50"] for name, one in found.items()}
     assert found["model"]["on_front"] == (times["model"] < times["best"])
+    rates = done.out[done.out.index("file MB") : done.out.index("Accuracy against time")]
+    assert all(f"{name}: torch float32" in rates for name in found)
     rows = done.out[done.out.index("Accuracy against time") :].splitlines()
     assert {row.split(":")[0] for row in rows if row.endswith("*")} == {
         name for name, one in found.items() if one["on_front"]

@@ -58,7 +58,7 @@ def _print_times(report: Report, timings: list[Timing]) -> None:
 
     columns = (*STAGES, *SUMS)
     table = console.plain_table("candidate", "", *columns)
-    table.columns[0].max_width, table.columns[0].overflow = 28, "fold"
+    table.columns[0].max_width, table.columns[0].overflow = 36, "fold"
     rows: list[list[str]] = []
     for timing in timings:
         rows += [[""]] * bool(rows)  # an empty line between candidates
@@ -77,7 +77,7 @@ def _print_rates(report: Report, timings: list[Timing]) -> None:
         rate, share = report.flop_per_s(timing), report.peak_share(timing)
         rows.append(
             (
-                ", ".join(_names(report, timing)[:2]),
+                _in_one_line(report, timing),
                 f"{timing.frames_per_s:.1f}",
                 "-" if timing.memory is None else f"{timing.memory / 1e6:.0f}",
                 f"{timing.file_bytes / 1e6:.1f}",
@@ -95,7 +95,7 @@ def _print_front(report: Report, timings: list[Timing]) -> None:
     rows = []
     for timing in timings:
         score = report.scores[timing.candidate]
-        name = f"{Path(timing.candidate.model).stem}: {', '.join(_names(report, timing)[:2])}"
+        name = _in_one_line(report, timing)
         shown = "not known" if score is None else console.percent(score)
         mark = "*" * any(one is timing for one in report.front)
         rows.append(
@@ -109,8 +109,15 @@ def _names(report: Report, timing: Timing) -> list[str]:
     candidate = timing.candidate
     height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
-    model = f"{Path(candidate.model).name}: " if len(report.cards) > 1 else ""
-    return [candidate.way, f"{height}x{width}{threads}", f"{model}{candidate.path.name}"]
+    model, file = Path(candidate.model), candidate.path.name
+    named = f"{model.name}: " if len(report.cards) > 1 and not file.startswith(model.stem) else ""
+    return [candidate.way, f"{height}x{width}{threads}", f"{named}{file}"]
+
+
+def _in_one_line(report: Report, timing: Timing) -> str:
+    """Likewise, without the file; the model where there are several."""
+    model = f"{Path(timing.candidate.model).stem}: " if len(report.cards) > 1 else ""
+    return model + ", ".join(_names(report, timing)[:2])
 
 
 def _threads(threads: int | None) -> str:
