@@ -24,13 +24,17 @@ COLORS = ((70, 130, 180), (128, 64, 128), (0, 0, 142))
 Make = Callable[[Path], object]  # writes a file or a folder there
 
 
-SLOWEST = ("tests/test_every_export.py", "tests/training/")
+SLOWEST = ("tests/test_every_export.py", "tests/web/", "tests/training/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, or one process would have it left when the others are done."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOWEST))
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOWEST[0]))
+
+    def place(item: pytest.Item) -> int:
+        found = (n for n, path in enumerate(SLOWEST) if item.nodeid.startswith(path))
+        return next(found, len(SLOWEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
