@@ -83,7 +83,10 @@ def test_int8_is_scored_beside_float32_and_computes_in_int8(streets_and_model, t
     assert sum(kind.lower().endswith("i8") for kind in kinds) > len(kinds) / 2
 
 
-def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path, command):
+def test_weights_that_saw_val_claim_no_score_in_int8(
+    streets_and_model, tmp_path, command, monkeypatch
+):
+    monkeypatch.setattr("briskseg.cli.console.LINE_EVERY_S", 0)  # a line for all that is done
     data, model = streets_and_model
     tensors, card = load_weights(model)
     scores, training = {"val_miou_before": 0.25}, {"train_splits": ["train", "val"]}
@@ -93,6 +96,12 @@ def test_weights_that_saw_val_claim_no_score_in_int8(streets_and_model, tmp_path
     out = tmp_path / "m-int8.xml"
     done = command(*words, "--out", out, "--max-miou-loss", 100, "--max-class-loss", 100)
     assert done.status == 0, done.err
+    told = re.sub(r", [\d.]+ images/s(, \d+ s left)?$", "", done.err, flags=re.M).splitlines()
+    quantizing = "quantizing on 4 images, 0 layers left in float"
+    assert [line for line in told if not line.endswith(("1/3", "2/3"))] == [
+        *("scoring float32", "scoring float32 3/3"),
+        *(quantizing, "scoring int8", "scoring int8 3/3"),
+    ]
     assert read_exported(out)[0].scores == scores
     ran = "with openvino in float32, before it was rounded to int8, beside the network itself"
     assert f"\nran      {ran}\nagrees   to " in done.out

@@ -160,6 +160,20 @@ def percent(share: float | None, sign: str = "") -> str:
     return "-" if share is None else f"{100 * share:.2f}{sign}"
 
 
+class ProgressLines:
+    """Progress where nobody watches: of what is shown, a line every few seconds; on a terminal,
+    which has a bar, none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._last = console, time.monotonic()
+
+    def show(self, text: str) -> None:
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._last >= LINE_EVERY_S:
+            self._last = now
+            self._console.print(text, highlight=False, markup=False)
+
+
 @contextmanager
 def counter(what: str, unit: str = "images") -> Iterator[Progress]:
     """Yields `progress(done, total)`; shows `what`, done of total, the rate and the time left.
@@ -171,7 +185,7 @@ def counter(what: str, unit: str = "images") -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     console = Console(file=sys.stderr)
-    started = last_line = time.monotonic()
+    started, lines = time.monotonic(), ProgressLines(console)
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -186,15 +200,11 @@ def counter(what: str, unit: str = "images") -> Iterator[Progress]:
     task = bar.add_task(what, total=None, rate="")
 
     def show(done: int, total: int) -> None:
-        nonlocal last_line
-        now = time.monotonic()
-        rate = done / max(now - started, 1e-9)
+        rate = done / max(time.monotonic() - started, 1e-9)
         per_s = f"{rate:.1f} {unit}/s"
         bar.update(task, completed=done, total=total, rate=per_s)
-        if bar.disable and now - last_line >= LINE_EVERY_S:
-            last_line = now
-            left = f", {(total - done) / rate:.0f} s left" if rate else ""
-            console.print(f"{what} {done}/{total}, {per_s}{left}", highlight=False, markup=False)
+        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        lines.show(f"{what} {done}/{total}, {per_s}{left}")
 
     with bar:
         yield show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,7 +148,7 @@ def export(
         if int8 and dataset is not None:
             from briskseg.export.int8 import Int8
 
-            steps = _Steps(status)
+            steps = _Steps(status, console.ProgressLines(Console(file=sys.stderr)))
             asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
     runtime = "onnx" if done.format.packer else to
@@ -158,19 +159,24 @@ def export(
 
 
 class _Steps:
-    """What is being done, beside the spinner, and how far it is."""
+    """What is being done, beside the spinner or in lines, and how far it is."""
 
-    def __init__(self, status: Status) -> None:
-        self._status, self._what, self._began = status, "", 0.0
+    def __init__(self, status: Status, lines: console.ProgressLines) -> None:
+        self._status, self._lines = status, lines
+        self._what, self._began = "", 0.0
 
     def begin(self, what: str) -> None:
         self._what, self._began = what, time.monotonic()
-        self._status.update(what)
+        self._show(what)
 
     def progress(self, done: int, total: int) -> None:
         rate = done / max(time.monotonic() - self._began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
-        self._status.update(f"{self._what}: {done} of {total}, {rate:.1f} images/s{left}")
+        self._show(f"{self._what} {done}/{total}, {rate:.1f} images/s{left}")
+
+    def _show(self, text: str) -> None:
+        self._status.update(text)
+        self._lines.show(text)
 
 
 def _print(done: Export, ran: Ran) -> None:
