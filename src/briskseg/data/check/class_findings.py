@@ -60,6 +60,8 @@ def ignored_black(scan: Scan) -> Iterator[Finding]:
 
 def mostly_ignored(scan: Scan) -> Iterator[Finding]:
     """Masks most of whose pixels are ignored, though each has others too."""
+    if len(scan.dataset.labels.names) == 1 or is_binary_mask_set(scan.dataset, scan.counts()):
+        return  # what 255 is, other findings say
     meant = label_meaning(scan).get(IGNORED)
     labeled = [item for item in scan.pairs if item.counts.keys() - {IGNORED}]
     pixels = sum(sum(item.counts.values()) for item in labeled)
