@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,22 @@ def test_all_shows_what_nothing_beats_in_accuracy_and_time(
         name for name, one in found.items() if one["on_front"]
     }
     assert len(Image.open(picture).convert("RGB").getcolors(100_000)) > 10
+
+
+def test_models_whose_names_would_meet_are_told_apart(
+    command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = ("lr0.1", "lr0.2", "a/best", "b/best")
+    for run in runs:
+        Path(run).mkdir(parents=True)
+        shutil.copy(model, Path(run) / "model.safetensors")
+    done = command("bench", *runs, "--backend", "torch", "--threads", 1, "--seconds", 0.01)
+    assert done.status == 0, done.err
+    times, rates = done.out.split("file MB")
+    for run in runs:
+        assert f"\n{run}: model.safetensors " in times
+        assert f"\n{run}: torch float32, " in rates
 
 
 def test_all_without_models_takes_the_networks_with_their_published_scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -96,16 +97,26 @@ def test_labels_of_the_users_own_are_not_replaced_and_results_are(
     assert [command(*words).status for _ in range(2)] == [0, 0]
 
 
-def test_results_of_an_earlier_predict_are_no_images(
+def test_results_of_an_earlier_predict_are_no_inputs(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:
+    write_video(photos / "drive.mp4", 3, (30, 40))
     assert command("predict", weights_file, photos, "--out", photos / "first").status == 0
+    assert len([*photos.glob("first/**/*.*")]) == 3 * 3 + 2
     beside = command("predict", weights_file, photos, "--out", tmp_path / "out")
-    assert (beside.status, beside.out) == (0, f"3 of 3 labeled, in {tmp_path / 'out'}: {RAN}\n")
-    none = command("predict", weights_file, photos / "first" / "*.png", "--out", tmp_path / "out")
+    assert (beside.status, beside.err) == (0, "")
+    assert f"\n4 of 4 labeled, in {tmp_path / 'out'}: {RAN}\n" in beside.out
+    none = command("predict", weights_file, photos / "first" / "*.*", "--out", tmp_path / "out")
     assert none.status == 2
     assert "matches" in none.err
-    assert "or what `predict` wrote; name other files" in none.err
+    assert "but what `predict` wrote, expected" in none.err
+
+
+def test_a_pipe_called_as_a_result_is_refused(command, weights_file: Path, photos: Path) -> None:
+    os.mkfifo(photos / "a_labels.png")
+    done = command("predict", weights_file, photos / "a.png", "--out", photos)
+    assert done.status == 2
+    assert "a_labels.png is there, and is no result of `predict`" in done.err
 
 
 def test_damaged_inputs_are_named_and_the_others_done(

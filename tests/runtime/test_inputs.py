@@ -121,7 +121,7 @@ def test_other_kinds_of_videos_are_videos(folder: Path, suffix: str) -> None:
 def test_a_folder_in_the_output_folder_is_an_input(folder: Path) -> None:
     found = find_inputs(["a", "b/*.png"], Path())
     assert [one.name for one in found] == ["deep/x", "x", "x-2", "X-3", "[1]"]
-    with pytest.raises(RequestError, match="but what lies in --out, or what `predict` wrote"):
+    with pytest.raises(RequestError, match="but what lies in --out, where results are; name anoth"):
         find_inputs(["out"], Path("out"))
     with pytest.raises(RequestError, match=r"notes\.txt is no image and no video by its name, e"):
         find_inputs(["b/notes.txt"], Path("b"))

@@ -32,7 +32,7 @@ def save_front(report: Report, path: Path) -> None:
                 candidate.way, plots.MARKERS[len(shapes) % len(plots.MARKERS)]
             )
             axes.plot([x], [y], shape, color=color, markersize=5)
-            name = Path(candidate.model).stem
+            name = report.names[candidate.model]
             if len(sizes) > 1:
                 name += f", {candidate.size_hw[0]}x{candidate.size_hw[1]}"
             if name not in named:

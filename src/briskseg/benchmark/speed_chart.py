@@ -74,7 +74,7 @@ def _name(report: Report, timing: Timing) -> str:
     candidate = timing.candidate
     parts = [candidate.way]
     if len(report.cards) > 1:
-        parts.insert(0, Path(candidate.model).name)
+        parts.insert(0, report.names[candidate.model])
     if len({t.candidate.size_hw for t in report.speed.timings}) > 1:
         parts.append(f"{candidate.size_hw[0]}x{candidate.size_hw[1]}")
     if candidate.threads is not None:

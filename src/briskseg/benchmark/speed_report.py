@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
@@ -14,6 +16,7 @@ from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError
 from briskseg.core.parallel import available_threads
+from briskseg.runtime.model_files import model_name
 
 if TYPE_CHECKING:
     from briskseg.benchmark.layers import Work
@@ -35,6 +38,13 @@ class Report:
     answer: Answer | None = None
     search_notes: Sequence[str] = ()
     scores: Scores = field(default_factory=dict)
+
+    @functools.cached_property
+    def names(self) -> dict[str, str]:
+        """What each model is called here: as elsewhere, or where two would meet as it was given."""
+        short = {model: model_name(Path(model)) for model in self.cards}
+        met = {name for name, n in Counter(short.values()).items() if n > 1}
+        return {model: model if name in met else name for model, name in short.items()}
 
     @functools.cached_property
     def front(self) -> list[Timing]:

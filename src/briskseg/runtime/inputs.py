@@ -43,9 +43,9 @@ class Input:
 def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
-    A folder gives every image and video in it and below, except what lies in `out`, pictures that
-    an earlier `predict` wrote and what macOS leaves beside files (`._NAME`); its results keep the
-    folders below it. `name_%04d.png` gives the images that are numbered so. Names that would meet
+    A folder gives every image and video in it and below, except what lies in `out`, what an earlier
+    `predict` wrote and what macOS leaves beside files (`._NAME`); its results keep the folders
+    below it. `name_%04d.png` gives the images that are numbered so. Names that would meet
     in `out` get -2, -3 ... in this order.
     Raises RequestError for what is not there, holds nothing to predict on or is of another type.
     """
@@ -98,8 +98,10 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     there = [file for file in files if _is_input(file)]
     found = [file for file in there if not _is_result(file, out, named or file.parent)]
     if not found:
-        if there:
-            none += " but what lies in --out, or what `predict` wrote; name other files"
+        if any(map(is_marked, there)):
+            none += " but what `predict` wrote"
+        elif there:
+            none += " but what lies in --out, where results are; name another --out"
         raise RequestError(f"{none}, expected {_TYPES}")
     if not path.is_dir():
         return [(file, file.stem) for file in found]

@@ -1,15 +1,19 @@
-"""A mark in each picture that `predict` writes: a later `predict` may replace such a file, and does
-not take it for an image."""
+"""A mark in what `predict` writes: such a file is no input of a later `predict`, which may replace
+such a picture."""
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
 
-_TEXT = b"tEXtSoftware\0briskseg predict"  # a text chunk, behind the header
+_TEXT = b"tEXtSoftware\0briskseg predict"  # a text chunk, behind the header of a PNG
 _MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
 _HEADER = 33  # bytes: a PNG's signature, its size and how it stores pixels
+_BOX = (
+    b"\x00\x00\x00\x18freebriskseg predict"  # of an mp4: a box that players pass over, at its end
+)
 
 
 def marked(png: bytes) -> bytes:
@@ -17,10 +21,21 @@ def marked(png: bytes) -> bytes:
     return png[:_HEADER] + _MARK + png[_HEADER:]
 
 
+def mark_video(mp4: Path) -> None:
+    """Put the mark into an mp4 file that is complete. Raises OSError where it cannot be written."""
+    with mp4.open("ab") as file:
+        file.write(_BOX)
+
+
 def is_marked(path: Path) -> bool:
     """Whether it is a file with the mark; not where it cannot be read."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
-            return file.read(_HEADER + len(_MARK))[_HEADER:] == _MARK
-    except OSError:
+            if file.read(_HEADER + len(_MARK))[_HEADER:] == _MARK:
+                return True
+            file.seek(-len(_BOX), os.SEEK_END)
+            return file.read() == _BOX
+    except OSError:  # of a file that is shorter, too
         return False

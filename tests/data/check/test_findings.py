@@ -14,6 +14,7 @@ import pytest
 from tests.data.check.wrong_sets import (
     CASES,
     CITYSCAPES_IDS,
+    CLASSES,
     PAIRS,
     SIZE,
     binary_masks,
@@ -25,6 +26,7 @@ from tests.data.check.wrong_sets import (
     load,
     lossy_binary,
     lossy_labels,
+    mostly_ignored,
     paint,
     part,
     remap,
@@ -292,6 +294,46 @@ def test_black_masks_beside_one_of_indices_stay_ignored_where_the_others_are_col
     found = {finding.kind: finding.count for finding in check_dataset(root).findings}
     assert found["index-as-rgb"] == 1
     assert found["all-ignored"] == 2
+
+
+def a_third_ignored(root):
+    change(part(root), lambda labels: np.where(np.arange(SIZE[1]) % 3, labels, 255).astype("u1"))
+
+
+def mostly_black(root):
+    """By color, with black that the list names."""
+    mostly_ignored(root)
+    write_classes(root, CLASSES | {"black": (0, 0, 0)})
+    change(part(root), paint)
+
+
+def mostly_the_object(root):
+    """255, in masks of two classes."""
+    write_classes(root, {"rest": None, "ground": None})
+    kept = np.arange(SIZE[1]) % 16 == 0
+    change(part(root), lambda labels: np.where(kept, labels == 1, 255).astype("u1"))
+
+
+@pytest.mark.parametrize("spoil", [a_third_ignored, mostly_black, mostly_the_object])
+def test_ignored_pixels_are_no_finding_where_they_are_few_or_something_else(spoil, root):
+    spoil(root)
+    assert "mostly-ignored" not in kinds(check_dataset(root))
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        (("Background", "other", "sky"), "`0 Background`, `1 other`, `2 sky`, `255 rest`"),
+        (('"a, b"', "ground", "sky"), "add it to the class list"),
+        (("road 255 0 0", "ground", "sky"), "add it to the class list"),
+        (("built", "ground", "sky", "sea"), "add it to the class list"),  # one never occurs
+    ],
+)
+def test_the_list_that_is_printed_is_one_that_reads_so(names, listed, root):
+    mostly_ignored(root)
+    (root / "classes.txt").write_text("\n".join(names) + "\n")
+    found = {finding.kind: finding for finding in check_dataset(root).findings}
+    assert listed in found["mostly-ignored"].fix_hint
 
 
 def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):

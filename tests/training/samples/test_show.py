@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from briskseg.cli.before_training import usual_recipe
+from briskseg.cli.options import usual_recipe
 from briskseg.core.images import read_image, write_png
 from briskseg.core.overlay import overlay
 from briskseg.data import FORMATS, open_dataset

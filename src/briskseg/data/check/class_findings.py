@@ -4,26 +4,32 @@ for each class in the label files."""
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from briskseg.core.errors import DataError
+from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
-from briskseg.core.labels import IGNORED
+from briskseg.core.labels import IGNORED, LabelSet
+from briskseg.core.labels.class_list import parse_class_list
 from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem, LabelStats
-from briskseg.data.frequencies import is_binary_mask_set, rgb
+from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
+from briskseg.data.masks.class_files import CLASS_FILES
 from briskseg.data.shape_dataset import BACKGROUND, plain_name
 
 _MUCH_BLACK = 0.05  # of the pixels; borders between areas are fewer
 _MUCH_IGNORED = 0.5  # likewise
 _LISTED = 12  # classes, at most, of a list that is written out
-_ON_PURPOSE = "no harm where they were left unlabeled on purpose"
+_NEW = ("background", "other", "rest", *(f"class{number}" for number in range(256)))
+_ON_PURPOSE = "if it is left unlabeled on purpose, say so there with `ignore 255`"
 
 
 def ignored_files(scan: Scan) -> Iterator[Finding]:
@@ -59,24 +65,36 @@ def ignored_black(scan: Scan) -> Iterator[Finding]:
 
 
 def mostly_ignored(scan: Scan) -> Iterator[Finding]:
-    """Masks most of whose pixels are ignored, though each has others too."""
-    if len(scan.dataset.labels.names) == 1 or is_binary_mask_set(scan.dataset, scan.counts()):
-        return  # what 255 is, other findings say
-    meant = label_meaning(scan).get(IGNORED)
-    labeled = [item for item in scan.pairs if item.counts.keys() - {IGNORED}]
-    pixels = sum(sum(item.counts.values()) for item in labeled)
-    held = [item for item in labeled if item.counts.get(IGNORED)]
-    share = sum(item.counts[IGNORED] for item in held) / max(1, pixels)
-    if meant is not None and share > _MUCH_IGNORED and not [*ignored_black(scan)]:
+    """255 in most pixels of index masks, where no class list of the user's says that it is ignored.
+
+    In masks of two classes, or one, it may be the object, which other findings say.
+    """
+    dataset = scan.dataset
+    is_ignored = dataset.labels.class_of_value.get(IGNORED) == IGNORED and _ignores_unsaid(scan)
+    if not is_ignored or len(dataset.labels.names) == 1 or may_be_binary_masks(dataset):
+        return
+    read = [item for item in scan.pairs if item.label is not None and not item.by_color]
+    held = [item for item in read if item.label and IGNORED in item.label.histogram]
+    pixels = sum(item.label.histogram[IGNORED] for item in held if item.label)
+    share = pixels / max(1, sum(i.label.height * i.label.width for i in read if i.label))
+    if _MUCH_IGNORED < share < 1:
         message = (
-            f"{100 * share:.0f} % of the pixels are ignored ({meant} in the label files): they "
+            f"{100 * share:.0f} % of the pixels of the label files are 255, which is ignored: they "
             "teach and score nothing"
         )
-        names = dict(enumerate(scan.dataset.labels.names))
-        new = "other" if BACKGROUND in names.values() else BACKGROUND
-        listed = _listed(scan, names | {IGNORED: new})
-        hint = listed and f"{_ON_PURPOSE}. Else name what they are in the class list: {listed}"
+        names = dict(enumerate(dataset.labels.names))
+        taken = {plain_name(name) for name in names.values()}
+        new = next(name for name in _NEW if name not in taken)
+        listed = _listed(scan, names | {IGNORED: new}) if all(scan.counts()[: len(names)]) else ""
+        hint = listed and f"if 255 is a class, make the class list {listed}; {_ON_PURPOSE}"
         yield finding("mostly-ignored", [item.pair.labels_at for item in held], message, hint)
+
+
+def _ignores_unsaid(scan: Scan) -> bool:
+    """Whether there is a class list and it has no `ignore`."""
+    lists = [path for path in scan.dataset.lists if path.name in CLASS_FILES]
+    texts = [read_text(path, MAX_LIST_BYTES, "write a class a line into it") for path in lists]
+    return bool(texts) and not any(re.search(r"(?mi)^\s*ignore(\s|$)", text) for text in texts)
 
 
 def single_class(scan: Scan) -> Iterator[Finding]:
@@ -215,12 +233,19 @@ def _without(scan: Scan, absent: Collection[str]) -> str:
 def _listed(scan: Scan, names: Mapping[int, str]) -> str:
     """The lines of a class list of these names, by class index and 255 for what is ignored, each
     with the value that it has now; "" where no value stands for a class, files hold values of none,
-    or it would be long."""
-    meaning = label_meaning(scan)
+    the classes have colors, or it would be long or not be read so."""
+    labels, meaning = scan.dataset.labels, label_meaning(scan)
     is_numbered = all(meaning.get(index, "").isdecimal() for index in names)
-    if len(names) > _LISTED or not is_numbered or any(item.unknown for item in scan.pairs):
+    has_colors = labels.colors != LabelSet(labels.names).colors
+    if len(names) > _LISTED or not is_numbered or has_colors or any(i.unknown for i in scan.pairs):
         return ""
-    return ", ".join(f"`{meaning[index]} {name}`" for index, name in names.items())
+    lines = [f"{meaning[index]} {name}" for index, name in names.items()]
+    try:
+        read = parse_class_list("\n".join(lines), scan.dataset.root).lines
+    except DataError:
+        return ""
+    is_read_so = [line.name for line in read] == [*names.values()]
+    return ", ".join(f"`{line}`" for line in lines) if is_read_so else ""
 
 
 def transparent_class(scan: Scan) -> int:
@@ -266,8 +291,15 @@ def label_meaning(scan: Scan) -> dict[int, str]:
         if IGNORED in held and IGNORED not in labels.class_of_value:
             said.setdefault(IGNORED, []).append(str(IGNORED))
     if by_color:
+        held_colors = {
+            rgb(value if item.label.palette is None else item.label.palette[value])
+            for item in items
+            if item.label and item.by_color
+            for value in item.label.histogram
+        }
         for color, index in labels.class_of_color.items():
-            said.setdefault(index, []).append(",".join(map(str, color)))
+            if index != IGNORED or color in held_colors:
+                said.setdefault(index, []).append(",".join(map(str, color)))
     return {index: " or ".join(_short(what)) for index, what in said.items()}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from briskseg.core.errors import BriskError
 from briskseg.core.files.atomic import writing
 from briskseg.core.types import Image
+from briskseg.runtime.result_mark import mark_video
 
 # A longer pause between two frames is cut to this: a damaged video may state any time, and every
 # slot of it would be written.
@@ -72,6 +73,8 @@ class Recording:
                     f"{path} cannot be played as it was written, and is removed: the disk may be "
                     "full; make room, or name another folder"
                 )
+            with writing(path):
+                mark_video(path)
 
     def _begin(self, path: Path, size_wh: tuple[int, int]) -> None:
         with writing(path):
