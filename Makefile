@@ -11,8 +11,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CASES ?= 20000
-# test processes: more than two cores, since a test may wait
-TESTERS ?= 4
+# test processes: one more than two cores, since a test may wait
+TESTERS ?= 3
 BENCHMARKS := realtime decode augment training cityscapes
 
 .PHONY: demo test check style types tests browser web fuzz compat phone bench
