@@ -106,6 +106,14 @@ def test_results_of_an_earlier_predict_are_no_inputs(
     beside = command("predict", weights_file, photos, "--out", tmp_path / "out")
     assert (beside.status, beside.err) == (0, "")
     assert f"\n4 of 4 labeled, in {tmp_path / 'out'}: {RAN}\n" in beside.out
+    named = [photos / "a.png", *photos.glob("first/a_*.png")]
+    some = command("predict", weights_file, *named, "--out", tmp_path / "some")
+    assert some.out == f"1 of 1 labeled, in {tmp_path / 'some'}: {RAN}\n"
+    assert some.err == (
+        "note: 3 results of an earlier predict passed over; named alone they are labeled\n"
+    )
+    alone = command("predict", weights_file, *named[1:], "--out", tmp_path / "alone")
+    assert alone.out == f"3 of 3 labeled, in {tmp_path / 'alone'}: {RAN}\n"
     none = command("predict", weights_file, photos / "first" / "*.*", "--out", tmp_path / "out")
     assert none.status == 2
     assert "matches" in none.err

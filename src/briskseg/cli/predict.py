@@ -82,9 +82,9 @@ def predict(
     Of an image NAME: NAME_labels.png (one channel, class indices), NAME_color.png (the classes'
     colors) and NAME_overlay.png (the colors over the image, a legend below). Of a video:
     NAME_color.mp4 and NAME_overlay.mp4, of the video's rate. A folder's results keep its
-    subfolders; equal names get -2, -3 ... Results of an earlier `predict` are replaced; a picture
-    of such a name that is none is an error before anything is written. An input that is damaged is
-    named, and the others are done.
+    subfolders; equal names get -2, -3 ... Results of an earlier `predict` are replaced, and are no
+    inputs unless they alone are named; a picture of such a name that is none is an error before
+    anything is written. An input that is damaged is named, and the others are done.
 
     Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
     stage's time is printed, and throughput apart from latency. A camera's frames that come while
@@ -104,7 +104,7 @@ def predict(
 
     _refuse_swapped(model, inputs)
     folder = out or Path("predictions")
-    found = find_inputs(inputs, folder)
+    found = find_inputs(inputs, folder, _notify)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
     images = [pair for pair in zip(found, targets, strict=True) if not pair[0].is_stream]
     if show and images:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.safe_names import distinct, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from briskseg.core.wording import counted
 from briskseg.runtime.result_mark import is_marked
 
 
@@ -40,13 +41,17 @@ class Input:
         return self.is_video or self.camera is not None or self.address is not None
 
 
-def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
+def find_inputs(
+    texts: Sequence[str], out: Path, notify: Callable[[str], None] = lambda note: None
+) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
     A folder gives every image and video in it and below, except what lies in `out`, what an earlier
     `predict` wrote and what macOS leaves beside files (`._NAME`); its results keep the folders
-    below it. `name_%04d.png` gives the images that are numbered so. Names that would meet
-    in `out` get -2, -3 ... in this order.
+    below it. `name_%04d.png` gives the images that are numbered so. Of files that are named, what
+    an earlier `predict` wrote is passed over if there are others, and `notify` is told. Names that
+    would meet in `out` get -2, -3 ... in this order.
+
     Raises RequestError for what is not there, holds nothing to predict on or is of another type.
     """
     found: dict[object, Input] = {}
@@ -60,8 +65,14 @@ def find_inputs(texts: Sequence[str], out: Path) -> list[Input]:
         else:
             for file, name in _expand(text, out.resolve()):
                 found.setdefault(file, Input(file, name))
-    names = distinct(one.name for one in found.values())
-    return [replace(one, name=name) for one, name in zip(found.values(), names, strict=True)]
+    inputs = [*found.values()]
+    others = [one for one in inputs if one.address is not None or not is_marked(one.path)]
+    if others and len(others) < len(inputs):  # as a shell makes of `photos/*.png`
+        results = counted(len(inputs) - len(others), "result")
+        notify(f"{results} of an earlier predict passed over; named alone they are labeled")
+        inputs = others
+    names = distinct(one.name for one in inputs)
+    return [replace(one, name=name) for one, name in zip(inputs, names, strict=True)]
 
 
 def _address_name(address: str) -> str:
