@@ -18,6 +18,19 @@ TINY = [
 ]
 
 
+def test_a_run_too_short_for_a_row_is_trained_as_is_said(
+    command, streets: Path, tmp_path: Path
+) -> None:
+    few = [word for word in TINY if "log_every" not in word]
+    words = ("train", "demo", "--data", streets, *few, "--set=training.epochs=1", "--out")
+    assert command(*words, tmp_path / "short").status == 0
+    refused = command("compare", tmp_path / "short", tmp_path / "short")
+    assert refused.status == 2
+    cure = refused.err.split("or train it with ")[1].split()
+    assert command(*words, tmp_path / "again", *cure).status == 0
+    assert command("compare", tmp_path / "again", tmp_path / "again").status == 0
+
+
 def test_the_same_seed_is_equal_to_the_last_bit_and_another_is_not(
     command, streets: Path, tmp_path: Path
 ) -> None:

@@ -200,6 +200,21 @@ def test_output_within_the_source_is_no_source(command, weights_file: Path, phot
     assert read_image(photos / "01.png").shape == draw(1).shape
 
 
+def test_pictures_that_predict_wrote_are_no_source(
+    command, weights_file: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "sub" / "broken.jpg").unlink()
+    words = ("label", photos, "--model", weights_file, "--workers", 1, "--out")
+    assert command(*words, tmp_path / "before").status == 0
+    assert command("predict", weights_file, photos, "--out", photos / "results").status == 0
+    assert command(*words, tmp_path / "after").status == 0
+    labeled = [
+        {path.relative_to(out) for path in out.rglob("*.png")}
+        for out in (tmp_path / "before", tmp_path / "after")
+    ]
+    assert labeled[0] == labeled[1] != set()
+
+
 def test_what_is_mended_is_labeled_with_retry(
     command, weights_file: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -109,7 +109,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     there = [file for file in files if _is_input(file)]
     found = [file for file in there if not _is_result(file, out, named or file.parent)]
     if not found:
-        if any(map(is_marked, there)):
+        if there and all(map(is_marked, there)):
             none += " but what `predict` wrote"
         elif there:
             none += " but what lies in --out, where results are; name another --out"

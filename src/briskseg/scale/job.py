@@ -80,9 +80,9 @@ def begin(storage: Storage, job: Job, shards: Sequence[Shard]) -> Config:
                 break
             return config
     raise RequestError(
-        f"{job.out} was begun with {model.get('file')} on {model.get('backend')}, "
-        f"{model.get('threads')} threads a worker, and {job.model} does not run as that; give what "
-        "it was begun with, or name a new folder"
+        f"{job.out} was begun with {model.get('file')} on {model.get('backend')}, threads a "
+        f"worker: {model.get('threads')}; {job.model} is another file, or runs otherwise: give "
+        "what it was begun with, or name a new folder"
     )
 
 

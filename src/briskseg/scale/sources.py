@@ -19,6 +19,7 @@ from briskseg.core.errors import RequestError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.files.safe_names import distinct
 from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.runtime.result_mark import is_marked
 from briskseg.scale.storage import is_url, local_path, open_url
 
 _LISTS = (".txt", ".lst", ".list")
@@ -52,13 +53,16 @@ class Shard:
 def find_shards(source: str, out: str, shard_size: int | None, dots: bool = True) -> list[Shard]:
     """The shards of a folder, a pattern, a list file or tars, local or at an address.
 
-    source: see `briskseg label --help`. out: whatever lies in there is left out. shard_size: images
-    a shard, None: by their number. dots: whether names may keep dots but the last.
+    source: see `briskseg label --help`. out: whatever lies in there is left out, and so are local
+    pictures that `predict` wrote. shard_size: images a shard, None: by their number. dots: whether
+    names may keep dots but the last.
     Raises RequestError for what is not there, holds neither images nor tars, or holds both.
     """
     found = sorted(_files(source, out), key=lambda pair: pair[::-1])
     tars = [pair for pair in found if is_tar_name(pair[1])]
-    images = [pair for pair in found if _suffix(pair[1]) in IMAGE_SUFFIXES]
+    images = [
+        pair for pair in found if _suffix(pair[1]) in IMAGE_SUFFIXES and not _is_result(pair[0])
+    ]
     if tars and images:
         raise RequestError(
             f"{source} holds {len(images)} images and {len(tars)} tars, expected one of both; "
@@ -81,6 +85,12 @@ def find_shards(source: str, out: str, shard_size: int | None, dots: bool = True
         Shard(number, f"{number:05d}", images=tuple(all_images[start : start + size]))
         for number, start in enumerate(range(0, len(all_images), size))
     ]
+
+
+def _is_result(location: str) -> bool:
+    """Whether it is a picture that `predict` wrote, where that costs no fetching."""
+    is_named_so = PurePosixPath(location).stem.endswith(("_labels", "_color", "_overlay"))
+    return is_named_so and not is_url(location) and is_marked(local_path(location))
 
 
 def is_tar_name(name: str) -> bool:

@@ -308,10 +308,22 @@ def mostly_black(root):
 
 
 def mostly_the_object(root):
-    """255, in masks of two classes."""
+    """255, in some masks without the second class."""
+    of_two_classes(root)
+    change(part(root)[:2], lambda labels: np.where(labels == 1, 0, labels))
+
+
+def of_two_classes(root):
     write_classes(root, {"rest": None, "ground": None})
     kept = np.arange(SIZE[1]) % 16 == 0
     change(part(root), lambda labels: np.where(kept, labels == 1, 255).astype("u1"))
+
+
+def test_mostly_ignored_masks_of_two_classes(root):
+    of_two_classes(root)
+    (found,) = check_dataset(root).findings
+    assert found.kind == "mostly-ignored"
+    assert "make the class list `0 rest`, `1 ground`, `255 background`; if" in found.fix_hint
 
 
 @pytest.mark.parametrize("spoil", [a_third_ignored, mostly_black, mostly_the_object])

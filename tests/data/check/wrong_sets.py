@@ -611,7 +611,7 @@ CASES = (
     Case("photo-as-labels", photo_as_labels, lost=1),
     Case("all-ignored", all_ignored, lost=1),
     Case("black-ignored", black_ignored, ("class-absent",), then=("class-absent",), keeps=False),
-    Case("mostly-ignored", mostly_ignored, then=(), keeps=False),
+    Case("mostly-ignored", mostly_ignored, keeps=False),
     Case("nothing-labeled", nothing_labeled, ("all-ignored",), lost=3, then=("split-empty",)),
     Case("single-class", single_class, keeps=False),
     Case("one-class", one_class, keeps=False),

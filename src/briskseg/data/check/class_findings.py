@@ -67,13 +67,17 @@ def ignored_black(scan: Scan) -> Iterator[Finding]:
 def mostly_ignored(scan: Scan) -> Iterator[Finding]:
     """255 in most pixels of index masks, where no class list of the user's says that it is ignored.
 
-    In masks of two classes, or one, it may be the object, which other findings say.
+    In masks of 0 and 255 alone it may be the object, which other findings say.
     """
     dataset = scan.dataset
     is_ignored = dataset.labels.class_of_value.get(IGNORED) == IGNORED and _ignores_unsaid(scan)
-    if not is_ignored or len(dataset.labels.names) == 1 or may_be_binary_masks(dataset):
+    if not is_ignored or len(dataset.labels.names) == 1:
         return
     read = [item for item in scan.pairs if item.label is not None and not item.by_color]
+    if any(i.label and i.label.histogram.keys() == {0, IGNORED} for i in read) and (
+        may_be_binary_masks(dataset)
+    ):
+        return
     held = [item for item in read if item.label and IGNORED in item.label.histogram]
     pixels = sum(item.label.histogram[IGNORED] for item in held if item.label)
     share = pixels / max(1, sum(i.label.height * i.label.width for i in read if i.label))

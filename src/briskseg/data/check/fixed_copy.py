@@ -11,6 +11,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import refuse_taken, writing
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import write_png
+from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.check.check_report import CheckReport
@@ -95,6 +96,9 @@ def write_repaired(
     """
     refuse_out(scan.dataset.root, out)
     classes = scan.dataset.labels.classes_txt()
+    if any(finding.kind == "mostly-ignored" for finding in report.findings):
+        # what is found is to be found in the copy too: 255 is ignored unsaid, as it was
+        classes = classes.removesuffix(f"ignore {IGNORED}\n")
     plans, dropped = _plans(scan, report)
     dark = [f.image for f in scan.pairs if f.image is not None and is_dark(f.image)]
     highest = max((image.highest for image in dark), default=0)

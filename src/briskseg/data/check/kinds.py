@@ -154,8 +154,8 @@ KINDS: dict[str, Kind] = {
     ),
     "mostly-ignored": warning(
         "unchanged",
-        "if 255 is a class, add it to the class list; if it is left unlabeled on purpose, say so "
-        "there with `ignore 255`",
+        "if 255 is a class, add it to the class list, with the value of every class before its "
+        "name; if it is left unlabeled on purpose, say so there with `ignore 255`",
     ),
     "nothing-labeled": error("unchanged", "look whether the ignored value is a class's"),
     "single-class": error("unchanged", "make the background the first line of the class list"),

@@ -104,7 +104,7 @@ def read_csv(path: Path, key: str) -> Curve:
     if not rows:
         raise RequestError(
             f"{path} has no row with a '{key}': the run has just begun, or is shorter than its "
-            "training.log_every steps"
+            "training.log_every steps; let it go on, or train it with --set training.log_every=1"
         )
 
     def column(name: str) -> Floats:
