@@ -348,6 +348,23 @@ def test_the_list_that_is_printed_is_one_that_reads_so(names, listed, root):
     assert listed in found["mostly-ignored"].fix_hint
 
 
+def test_lines_of_one_color_more_are_ignored_by_the_line_that_is_printed(root):
+    change(part(root), paint)
+
+    def draw_lines(pixels):
+        pixels[::12] = 255
+        return pixels
+
+    change(part(root), draw_lines)
+    (found,) = check_dataset(root).findings
+    assert found.kind == "unknown-colors"
+    (line,) = re.findall("say so .`(ignore [^`]+)` in the list", found.fix_hint)
+    with (root / "classes.txt").open("a") as file:
+        file.write(f"{line}\n")
+    report = check_dataset(root)
+    assert (report.fit, kinds(report)) == (True, set())
+
+
 def test_a_dark_image_is_bright_in_the_copy(root, sound, tmp_path):
     dark_images(root)
     fixed(root, tmp_path / "out")

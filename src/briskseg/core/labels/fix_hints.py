@@ -147,6 +147,9 @@ def hint_for_colors(
         text = "this looks like a photo and not like labels: put the label file in its place"
         return FixHint("photo-as-labels", text)
     text = "add the missing colors to the class list (`name r g b`), or repaint the pixels"
+    if len(unknown) == 1:  # as lines around objects
+        (color,) = unknown
+        text += f"; if it means ignored, say so (`ignore #{bytes(color).hex()}` in the list)"
     return FixHint("unknown-colors", text)
 
 
