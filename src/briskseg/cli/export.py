@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -143,12 +142,13 @@ def export(
     size_hw = None if size is None else read_size(size, "--size")
     dataset = None if data is None else open_data(data, classes)
     images = [] if dataset is None else [*map(dataset.read_image, dataset.pairs("val")[:8])]
-    with Console(stderr=True).status(f"writing and checking for {to}") as status:
+    shown = Console(stderr=True)
+    with shown.status(f"writing and checking for {to}") as status:
         asked = None
         if int8 and dataset is not None:
             from briskseg.export.int8 import Int8
 
-            steps = _Steps(status, console.ProgressLines(Console(file=sys.stderr)))
+            steps = _Steps(status, console.ProgressLines(shown))
             asked = Int8(dataset, max_miou_loss, max_class_loss, steps.begin, steps.progress)
         done = export_model(model, to, out, size_hw, images, asked)
     runtime = "onnx" if done.format.packer else to

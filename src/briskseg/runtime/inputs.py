@@ -46,11 +46,10 @@ def find_inputs(
 ) -> list[Input]:
     """The files and cameras that `texts` mean, in order; those of a folder or a pattern sorted.
 
-    A folder gives every image and video in it and below, except what lies in `out`, what an earlier
-    `predict` wrote and what macOS leaves beside files (`._NAME`); its results keep the folders
-    below it. `name_%04d.png` gives the images that are numbered so. Of files that are named, what
-    an earlier `predict` wrote is passed over if there are others, and `notify` is told. Names that
-    would meet in `out` get -2, -3 ... in this order.
+    A folder gives every image and video in it and below, except what lies in `out` and what macOS
+    leaves beside files (`._NAME`); its results keep the folders below it. `name_%04d.png` gives the
+    images that are numbered so. What an earlier `predict` wrote is passed over where there is
+    anything else, and `notify` is told. Names that would meet in `out` get -2, -3 ... in order.
 
     Raises RequestError for what is not there, holds nothing to predict on or is of another type.
     """
@@ -67,7 +66,7 @@ def find_inputs(
                 found.setdefault(file, Input(file, name))
     inputs = [*found.values()]
     others = [one for one in inputs if one.address is not None or not is_marked(one.path)]
-    if others and len(others) < len(inputs):  # as a shell makes of `photos/*.png`
+    if others and len(others) < len(inputs):
         results = counted(len(inputs) - len(others), "result")
         notify(f"{results} of an earlier predict passed over; named alone they are labeled")
         inputs = others
@@ -109,9 +108,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     there = [file for file in files if _is_input(file)]
     found = [file for file in there if not _is_result(file, out, named or file.parent)]
     if not found:
-        if there and all(map(is_marked, there)):
-            none += " but what `predict` wrote"
-        elif there:
+        if there:
             none += " but what lies in --out, where results are; name another --out"
         raise RequestError(f"{none}, expected {_TYPES}")
     if not path.is_dir():
@@ -144,10 +141,9 @@ def _is_input(file: Path) -> bool:
 
 
 def _is_result(file: Path, out: Path, named: Path) -> bool:
-    """Whether `predict` wrote it, or it lies in `out`, which holds results alone unless the folder
-    that was named lies in it."""
-    in_out = file.resolve().is_relative_to(out) and out not in named.resolve().parents
-    return in_out or is_marked(file)
+    """Whether it lies in `out`, which holds results alone unless the folder that was named lies in
+    it."""
+    return file.resolve().is_relative_to(out) and out not in named.resolve().parents
 
 
 _CAMERA = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})")

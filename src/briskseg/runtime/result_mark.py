@@ -11,9 +11,7 @@ from pathlib import Path
 _TEXT = b"tEXtSoftware\0briskseg predict"  # a text chunk, behind the header of a PNG
 _MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
 _HEADER = 33  # bytes: a PNG's signature, its size and how it stores pixels
-_BOX = (
-    b"\x00\x00\x00\x18freebriskseg predict"  # of an mp4: a box that players pass over, at its end
-)
+_BOX = b"\0\0\0\x18freebriskseg predict"  # at the end of an mp4: players pass over it
 
 
 def marked(png: bytes) -> bytes:
@@ -30,12 +28,14 @@ def mark_video(mp4: Path) -> None:
 def is_marked(path: Path) -> bool:
     """Whether it is a file with the mark; not where it cannot be read."""
     try:
-        if not path.is_file():  # a pipe would be waited for
+        is_video = path.suffix == ".mp4"
+        # a pipe would be waited for; other kinds it does not write
+        if not path.is_file() or not (is_video or path.suffix == ".png"):
             return False
         with path.open("rb") as file:
-            if file.read(_HEADER + len(_MARK))[_HEADER:] == _MARK:
-                return True
-            file.seek(-len(_BOX), os.SEEK_END)
-            return file.read() == _BOX
+            if is_video:
+                file.seek(-len(_BOX), os.SEEK_END)
+                return file.read() == _BOX
+            return file.read(_HEADER + len(_MARK))[_HEADER:] == _MARK
     except OSError:  # of a file that is shorter, too
         return False

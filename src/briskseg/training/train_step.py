@@ -90,7 +90,7 @@ def make_optimizer(part: OptimizerPart, network: nn.Module) -> torch.optim.Optim
 
 def _uncompiled(optimizer: type[_T]) -> type[_T]:
     """The class without what torch wraps these methods in for torch.compile: their first call would
-    load torch._dynamo, which takes 1.7 s, and here networks alone are compiled, no optimizers."""
+    load torch._dynamo, which takes 1.6 s, and here networks alone are compiled, no optimizers."""
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
     methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
     methods["step"] = torch.no_grad()(methods["step"])  # which its wrapper did too
