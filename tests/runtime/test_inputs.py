@@ -123,6 +123,8 @@ def test_a_folder_in_the_output_folder_is_an_input(folder: Path) -> None:
     assert [one.name for one in found] == ["deep/x", "x", "x-2", "X-3", "[1]"]
     with pytest.raises(RequestError, match="but what lies in --out, where results are; name anoth"):
         find_inputs(["out"], Path("out"))
+    with pytest.raises(RequestError, match="the path is '', expected a file's or a folder's name"):
+        find_inputs([""], Path("out"))  # not the folder that one stands in
     with pytest.raises(RequestError, match=r"notes\.txt is no image and no video by its name, e"):
         find_inputs(["b/notes.txt"], Path("b"))
     with pytest.raises(RequestError, match=r"no video matches b/\*\.gif, expected"):

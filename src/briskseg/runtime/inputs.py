@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from briskseg.core.errors import RequestError
+from briskseg.core.files import as_path
 from briskseg.core.files.safe_names import distinct, file_stem
 from briskseg.core.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from briskseg.core.wording import counted
@@ -55,7 +56,7 @@ def find_inputs(
     """
     found: dict[object, Input] = {}
     for text in texts:
-        path = Path(text)  # of a camera that is a device, neither file nor folder
+        path = as_path(text)  # of a camera that is a device, neither file nor folder
         if (camera := _CAMERA.fullmatch(text)) and not (path.is_file() or path.is_dir()):
             number = int(camera[1])
             found.setdefault(number, Input(path, f"camera-{number}", number))
