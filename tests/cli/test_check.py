@@ -118,6 +118,7 @@ def test_nothing_that_can_be_kept(check, data, tmp_path_factory):
     status, text, _ = check(data, "--fix", out)
     assert status == 1
     assert "no pair could be kept" in text
+    assert not out.exists()
 
 
 def test_the_picture_of_a_set(check, data, tmp_path_factory):

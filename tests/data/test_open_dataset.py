@@ -196,15 +196,20 @@ def test_cityscapes_with_files_missing(tmp_path):
 
 
 def test_unknown_folders_say_what_is_there_and_what_is_known(write_folder, tmp_path):
-    write_folder()
     (tmp_path / "notes.md").write_text("")
+    with pytest.raises(RequestError) as caught:
+        open_dataset(tmp_path)
+    message = str(caught.value)
+    assert f"{tmp_path}: no data set of a known layout; found notes.md." in message
+    for layout in ("images/SPLIT/NAME.ext", "trainannot/", "LabeledApproved_full", "gtFine"):
+        assert layout in message
+    write_folder()
     with pytest.raises(RequestError) as caught:
         open_dataset(tmp_path)
     message = str(caught.value)
     assert f"{tmp_path}: no data set of a known layout; found notes.md, set/." in message
     assert f"Did you mean {tmp_path / 'set'}?" in message
-    for layout in ("images/SPLIT/NAME.ext", "trainannot/", "LabeledApproved_full", "gtFine"):
-        assert layout in message
+    assert "Recognized are" not in message  # the way out is known
     with pytest.raises(RequestError, match=re.escape(f"Did you mean {tmp_path / 'set'}?")):
         open_dataset(tmp_path / "set" / "images")
     with pytest.raises(RequestError, match="the data folder does not exist"):

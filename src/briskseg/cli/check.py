@@ -90,14 +90,14 @@ def check(
 
 
 def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
+    if after is None:
+        print(f"\n{repair.out}: no pair could be kept: the findings above say why")
+        return
     print(f"\n{repair.out}: {counted(repair.pairs, 'pair')}")
     for (done, why), paths in repair.summary().items():
         print(_wrapped(f"{done}: {counted(len(paths), 'file')}, {why} ({_first(paths)})", "  "))
     if repair.changes:
         print(_wrapped(f"all of them: {repair.out / 'changes.txt'}", "  "))
-    if after is None:
-        print("no pair could be kept: the findings above say why")
-        return
     left = ", ".join(f"{f.severity} {f.kind} ({f.count})" for f in after.findings)
     verdict = "fit to train on" if after.fit else "not fit to train on"
     print(_wrapped(f"the copy, checked: {left or 'no finding'}; {verdict}", "  "))

@@ -194,13 +194,13 @@ def _unrecognized_message(root: Path) -> str:
         hint = f" Name one of the data sets in it: {', '.join(map(str, meant[:8]))}."
     elif meant:
         hint = f" Did you mean {meant[0]}?"
+    found = f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
+    if meant:
+        return found
     layouts = [
         f"  {name}: {layout}" for name, format in FORMATS.items() for layout in format.layouts
     ]
-    return (
-        f"{root}: no data set of a known layout; found {shown or 'an empty folder'}.{hint}"
-        "\nRecognized are:\n" + "\n".join(layouts)
-    )
+    return f"{found}\nRecognized are:\n" + "\n".join(layouts)
 
 
 def _data_sets_in(root: Path) -> list[Path]:

@@ -111,12 +111,12 @@ def single_class(scan: Scan) -> Iterator[Finding]:
     hint = ""
     if held == {0, IGNORED} and not any(item.by_color for item in scan.pairs):
         message += (
-            ". The label files hold 0 and 255, with two readings: 0 is the background and 255 "
+            ". The label files hold 0 and 255: one of them is the background and the other "
             f"'{names[0]}', or 0 is '{names[0]}' and 255 ignored"
         )
         hint = (
-            f"for the first make the list `0 background` and `255 {names[0]}`; for the second "
-            "label what is not of the class too"
+            f"make the list `0 background` and `255 {names[0]}`, with the two numbers swapped "
+            "where 255 is the background; where it is ignored, label what is not of the class too"
         )
     elif held == {0, 1}:
         hint = f"make the list `background` and `{names[0]}`: the label files hold 0 and 1"

@@ -90,6 +90,7 @@ def write_repaired(
 
     Labels are written as class indices with 255 for ignored; images are copied as they are unless
     they must be written anew (as PNG). `changes.txt` names every file that is not as it was.
+    Nothing is written where no pair can be kept.
 
     Raises RequestError where `out` is taken or lies in the data set, BriskError where it cannot be
     written.
@@ -109,6 +110,8 @@ def write_repaired(
         return _write_pair(scan, item, plans[item.pair.labels_at], out, highest)
 
     kept = _kept(scan, dropped)
+    if not kept:
+        return FixedCopy(out, 0, tuple(changes))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for split in {item.split for item in kept}:
