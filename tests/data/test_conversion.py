@@ -39,7 +39,8 @@ def same(one: Dataset, other: Dataset) -> bool:
 def test_every_pixel_keeps_its_class(tmp_path: Path, kind: str, to: str) -> None:
     WRITE[kind](tmp_path / "set")
     source = open_dataset(tmp_path / "set")
-    assert convert_dataset(source, tmp_path / "out", to) == {"train": 1, "val": 1}
+    written = convert_dataset(source, tmp_path / "out", to)
+    assert {split: len(some) for split, some in written.items()} == {"train": 1, "val": 1}
     has_background = source.names[0] == "background" or to == "folder"
     again = open_dataset(tmp_path / "out", unlabeled="background" if has_background else "ignored")
     assert again.kind == to

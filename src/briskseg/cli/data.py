@@ -129,7 +129,7 @@ def convert(
 
     Example: briskseg data convert data/labelme data/masks
     """
-    from briskseg.data.conversion import WRITTEN, convert_dataset, copied_names
+    from briskseg.data.conversion import WRITTEN, convert_dataset
 
     if to not in WRITTEN:
         raise RequestError(f"--to {to}; {nearest(to, WRITTEN)}")
@@ -137,8 +137,9 @@ def convert(
     with console.counter("writing") as progress:
         written = convert_dataset(dataset, out, to, progress)
     console.warn_of_dark([pair.image for some in dataset.splits.values() for pair in some])
-    print(f"{out}: {', '.join(f'{split} {n}' for split, n in written.items())} pairs ({to})")
-    names = ((pair.image, stem) for _, stem, pair in copied_names(dataset, to))
+    counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in written.items())
+    print(f"{out}: {counts} pairs ({to})")
+    names = ((pair.image, stem) for pairs in written.values() for stem, pair in pairs.items())
     if renamed := [(image, stem) for image, stem in names if stem != image.stem]:
         image, stem = renamed[0]
         many = counted(len(renamed), "image")

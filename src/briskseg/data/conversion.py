@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +51,8 @@ class Target(NamedTuple):
 
 def convert_dataset(
     dataset: Dataset, out: Path, to: str = "folder", progress: Progress | None = None
-) -> dict[str, int]:
-    """Write the data set to the folder `out`; how many pairs each split has there.
+) -> dict[str, dict[str, Pair]]:
+    """Write the data set to the folder `out`; of each split the pairs, by their files' stem there.
 
     Raises RequestError for an unknown format, or where `out` is not empty or lies in the data set;
     DataError for a damaged file, labels of another size than the image or masks of two classes that
@@ -64,12 +64,43 @@ def convert_dataset(
     refuse_binary_masks(dataset)
     if to != "coco":
         dataset.labels.classes_txt()  # what it refuses, before anything is written
-    jobs = copied_names(dataset, to)
-    if to == SHARDS:
-        with writing(out):
-            return write_shards(dataset, out, jobs, progress)
-    target = TARGETS[to]
+    dot = "_" if to == SHARDS else "."  # there, what follows a dot is WebDataset's
+    named = {split: _named(pairs, dot) for split, pairs in dataset.splits.items()}
+    jobs = [(split, *job) for split, pairs in named.items() for job in pairs.items()]
+    with writing(out):
+        if to == SHARDS:
+            write_shards(dataset, out, jobs, progress)
+        else:
+            _write(TARGETS[to], dataset, out, jobs, progress)
+    return named
 
+
+def _named(pairs: tuple[Pair, ...], dot: str) -> dict[str, Pair]:
+    """A split's pairs by their files' stem in the copy, one folder deep, where dots become `dot`.
+    Raises DataError where two would have one."""
+    named: dict[str, Pair] = {}
+    stems = [
+        tuple(file_stem(name).replace(".", dot) for name in (Path(pair.name).name, pair.name))
+        for pair in pairs
+    ]
+    wanted = Counter(stem for both in stems for stem in {*both})
+    for pair, (short, full) in zip(pairs, stems, strict=True):
+        stem = short if wanted[short] == 1 else full
+        if stem in named:
+            raise DataError(
+                f"{pair.image} and {named[stem].image} would both be '{stem}'; rename one"
+            )
+        named[stem] = pair
+    return named
+
+
+def _write(
+    target: Target,
+    dataset: Dataset,
+    out: Path,
+    jobs: list[tuple[str, str, Pair]],
+    progress: Progress | None,
+) -> None:
     def write(job: tuple[str, str, Pair]) -> tuple[str, Any]:
         split, stem, pair = job
         labels_hw, content, suffix = stored_pair(dataset, pair)
@@ -78,38 +109,11 @@ def convert_dataset(
         return split, target.write(dataset, out, image, labels_hw)
 
     written: dict[str, list[Any]] = {split: [] for split in dataset.splits}
-    with writing(out):
-        for split in dataset.splits:
-            (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
-        for split, done in thread_map(write, jobs, progress=progress):
-            written[split].append(done)
-        target.finish(dataset, out, written)
-    return {split: len(done) for split, done in written.items()}
-
-
-def copied_names(dataset: Dataset, to: str) -> list[tuple[str, str, Pair]]:
-    """Every pair with its split and its files' stem in a copy of the format. Raises DataError where
-    two would have one."""
-    dot = "_" if to == SHARDS else "."  # there, what follows a dot is WebDataset's
-    return [(s, *job) for s, some in dataset.splits.items() for job in _stems(some, dot)]
-
-
-def _stems(pairs: tuple[Pair, ...], dot: str) -> Iterator[tuple[str, Pair]]:
-    """Every pair with its file's name in the copy, one folder deep, and what dots become there."""
-    seen: dict[str, Pair] = {}
-    stems = [
-        tuple(file_stem(name).replace(".", dot) for name in (Path(pair.name).name, pair.name))
-        for pair in pairs
-    ]
-    wanted = Counter(stem for both in stems for stem in {*both})
-    for pair, (short, full) in zip(pairs, stems, strict=True):
-        stem = short if wanted[short] == 1 else full
-        if stem in seen:
-            raise DataError(
-                f"{pair.image} and {seen[stem].image} would both be '{stem}'; rename one"
-            )
-        seen[stem] = pair
-        yield stem, pair
+    for split in written:
+        (out / target.images.format(split)).mkdir(parents=True, exist_ok=True)
+    for split, done in thread_map(write, jobs, progress=progress):
+        written[split].append(done)
+    target.finish(dataset, out, written)
 
 
 def _write_mask(dataset: Dataset, out: Path, image: Path, labels_hw: Labels) -> None:

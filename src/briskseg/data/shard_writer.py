@@ -30,9 +30,8 @@ def write_shards(
     out: Path,
     jobs: list[tuple[str, str, Pair]],
     progress: Progress | None = None,
-    shard_bytes: int = SHARD_BYTES,
-) -> dict[str, int]:
-    """Write SPLIT-000000.tar ... and classes.txt into `out`; how many pairs each split has there.
+) -> None:
+    """Write SPLIT-000000.tar ... and classes.txt into `out`.
 
     jobs: split, name without dots, and pair, split by split. The same data give the same bytes.
 
@@ -45,22 +44,18 @@ def write_shards(
         png = png_bytes(labels_hw, str(pair.label))
         return _Sample(split, {f"{name}{suffix.lower()}": content, f"{name}.{LABELS}.png": png})
 
-    written = dict.fromkeys(dataset.splits, 0)
-    samples = thread_map(read, jobs, progress=progress)
-    for shard in _filled(samples, out, shard_bytes):
-        written[shard] += 1
+    _fill(thread_map(read, jobs, progress=progress), out)
     dataset.labels.write_classes_txt(out / "classes.txt")
-    return written
 
 
-def _filled(samples: Iterator[_Sample], out: Path, shard_bytes: int) -> Iterator[str]:
-    """Write the samples one after the other; the split of each that is written."""
+def _fill(samples: Iterator[_Sample], out: Path) -> None:
+    """Write the samples one after the other."""
     split, number, size = "", 0, 0
     with ExitStack() as stack:
         tar: tarfile.TarFile | None = None
         for sample in samples:
             own = sum(map(len, sample.files.values()))
-            if tar is None or sample.split != split or size + own > shard_bytes:
+            if tar is None or sample.split != split or size + own > SHARD_BYTES:
                 number = number + 1 if sample.split == split else 0
                 split, size = sample.split, 0
                 stack.close()  # which names the one before
@@ -71,4 +66,3 @@ def _filled(samples: Iterator[_Sample], out: Path, shard_bytes: int) -> Iterator
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
             size += own
-            yield sample.split
