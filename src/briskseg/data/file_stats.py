@@ -29,7 +29,7 @@ from briskseg.core.images import (
     sixteen_bit_range,
     stretched_image,
 )
-from briskseg.core.labels.mask_files import LABEL_MODES, packed_colors, read_mask, split_alpha
+from briskseg.core.labels.mask_files import packed_colors, read_mask, split_alpha
 from briskseg.core.types import Labels
 from briskseg.data.blends import blended_share
 
@@ -116,7 +116,7 @@ def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProbl
             image_hwc = stretched_image(path, data, extremes[1], orientation)
         extremes = extremes or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
-        return _problem(path, error, data)
+        return _problem(path, error)
     height, width = image_hwc.shape[:2]
     about = (orientation, form, mode, *extremes, _digest(image_hwc), look_of(image_hwc))
     return ImageStats(height, width, *about)
@@ -138,8 +138,6 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         return problem
     try:
         mask = read_mask(path)
-        with opened(path) as picture:
-            mode = picture.mode
     except DataError as error:
         return _problem(path, error)
     pixels, where_clear = split_alpha(mask.pixels)
@@ -159,7 +157,7 @@ def mask_stats(path: Path) -> LabelStats | FileProblem:
         colors = (red << 16 | green << 8 | blue).tolist()
         palette = dict(zip(histogram, colors, strict=True))
     height, width = pixels.shape[:2]
-    about = (is_color, mask.form, mode, mask.is_lossy, clear, under, palette)
+    about = (is_color, mask.form, mask.mode, mask.is_lossy, clear, under, palette)
     stats = LabelStats(height, width, histogram, distinct, _digest(pixels), *about)
     return replace(stats, blended=blended)
 
@@ -271,17 +269,9 @@ def _seen_at_once(path: Path) -> FileProblem | None:
     return None
 
 
-def _problem(path: Path, error: DataError, data: bytes | None = None) -> FileProblem:
+def _problem(path: Path, error: DataError) -> FileProblem:
     """Which kind of problem a file has that could not be read."""
     if isinstance(error, ContentError):
         return FileProblem(error.kind, path, error.found, error.fix_hint)
-    message = str(error)
-    try:
-        with opened(path, data=data) as picture:
-            mode = picture.mode
-    except DataError as again:
-        kind = "too-large" if isinstance(again, PixelsError) else "damaged-file"
-        return FileProblem(kind, path, message)
-    if f"mode {mode}" in message and mode not in LABEL_MODES:
-        return FileProblem("label-mode", path, message)
-    return FileProblem("damaged-file", path, message)
+    kind = "too-large" if isinstance(error, PixelsError) else "damaged-file"
+    return FileProblem(kind, path, str(error))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from briskseg.core.errors import DataError
+from briskseg.core.errors import ContentError, DataError
 from briskseg.core.files.pictures import opened, raw_mode
 from briskseg.core.types import Array
 from briskseg.core.wording import counted
@@ -19,20 +19,21 @@ from briskseg.core.wording import counted
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
 _SPREAD = {"L;2": 85, "L;4": 17}
 _NAMED = 4096  # values of a file, at most, that an error holds
-LABEL_MODES = ("1", "L", "LA", "P", "PA", "I;16", "I;16B", "I", "RGB", "RGBA")
+_MODES = ("1", "L", "LA", "P", "PA", "I;16", "I;16B", "I", "RGB", "RGBA")
 
 
 class Mask(NamedTuple):
     """A label file's pixels, (H, W) values or (H, W, channels) colors, and its (256, 3) palette.
 
-    form: the file's format, as Pillow names it, whatever its suffix. is_lossy: whether saving it
-    changed values (JPEG, lossy WebP).
+    form, mode: the file's format and how it stores pixels, as Pillow names them. is_lossy: whether
+    saving it changed values (JPEG, lossy WebP).
     """
 
     pixels: np.ndarray[Any, Any]
     palette: np.ndarray[Any, Any] | None
-    form: str = "PNG"
-    is_lossy: bool = False
+    form: str
+    mode: str
+    is_lossy: bool
 
 
 def read_mask(path: Path) -> Mask:
@@ -41,20 +42,22 @@ def read_mask(path: Path) -> Mask:
     Raises DataError, naming the file, when it is missing, empty, damaged or no label image.
     """
     with opened(path, "a label image", "restore it, or remove its pair") as image:
-        if image.mode not in LABEL_MODES:
-            raise DataError(
+        if image.mode not in _MODES:
+            raise ContentError(
+                "label-mode",
                 f"{path}: a label file of mode {image.mode}; expected one channel of class "
-                "indices, a palette, or RGB; save it as an 8-bit PNG"
+                "indices, a palette, or RGB",
+                "save it as an 8-bit PNG of class indices",
             )
         divisor = _SPREAD.get(raw_mode(image), 1)
         pixels = np.asarray(image.convert("RGBA") if image.mode == "PA" else image)
         colors = image.getpalette("RGB") if image.mode == "P" else None
-        form, is_lossy = image.format or "", _is_lossy(image, path)
+        about = image.format or "", image.mode, _is_lossy(image, path)
     if colors is None:
-        return Mask(pixels // divisor if divisor > 1 else pixels, None, form, is_lossy)
+        return Mask(pixels // divisor if divisor > 1 else pixels, None, *about)
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors) // 3] = np.array(colors, np.uint8).reshape(-1, 3)
-    return Mask(pixels, palette, form, is_lossy)
+    return Mask(pixels, palette, *about)
 
 
 def read_exact_mask(path: Path) -> Mask:
