@@ -29,8 +29,8 @@ from briskseg.core.images import (
     sixteen_bit_range,
     stretched_image,
 )
-from briskseg.core.labels.mask_files import packed_colors, read_mask, split_alpha
-from briskseg.core.types import Labels
+from briskseg.core.labels.mask_files import packed_colors, read_mask, rgb, split_alpha
+from briskseg.core.types import RGB, Labels
 from briskseg.data.blends import blended_share
 
 LOOK = 12  # cells a side, of an image's gradients
@@ -87,6 +87,10 @@ class LabelStats:
     left_out: dict[str, int] = field(default_factory=dict)
     crowds: dict[str, int] = field(default_factory=dict)
     blended: float = 0.0
+
+    def color(self, value: int) -> RGB:
+        """The color of a value: of an index of the palette, or the one that the value is."""
+        return rgb(value if self.palette is None else self.palette[value])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,33 +153,27 @@ def count_classes(stats: LabelStats, labels: LabelSet) -> ClassCounts:
     held: dict[Any, int] = dict(stats.histogram)
     by_color, border = stats.is_color, 0
     if stats.palette is not None:
-        palette = {index: rgb(packed) for index, packed in stats.palette.items()}
+        palette = {index: stats.color(index) for index in stats.palette}
         if IGNORED in palette and labels.is_border(palette[IGNORED]):
             border = held.pop(IGNORED)
-        if labels.reads_by_color(palette):
-            by_color, held = True, _summed(palette, held)
-    elif stats.is_color:
-        held = {rgb(packed): n for packed, n in held.items()}
+        by_color = labels.reads_by_color(palette)
+    if by_color:
+        held = summed(stats.color, held)
     known: dict[Any, int] = dict(labels.class_of_color if by_color else labels.class_of_value)
     unknown = {value: n for value, n in held.items() if value not in known}
     is_refused = unknown or stats.clear or stats.is_lossy
-    counts = {} if is_refused else _summed(known, held)
+    counts = {} if is_refused else summed(known.__getitem__, held)
     if border and not is_refused:
         counts[IGNORED] = counts.get(IGNORED, 0) + border
     return ClassCounts(counts, unknown, by_color)
 
 
-def rgb(packed: int) -> tuple[int, int, int]:
-    """The color 0xRRGGBB as (red, green, blue)."""
-    return packed >> 16, packed >> 8 & 255, packed & 255
-
-
-def _summed(key: dict[Any, Any], pixels: dict[Any, int]) -> dict[Any, int]:
+def summed(key: Callable[[Any], Any], pixels: Mapping[Any, int]) -> dict[Any, int]:
     """The pixels of each value, added up by what `key` makes of the value."""
-    sums: dict[Any, int] = {}
+    sums: Counter[Any] = Counter()
     for value, n in pixels.items():
-        sums[key[value]] = sums.get(key[value], 0) + n
-    return sums
+        sums[key(value)] += n
+    return dict(sums)
 
 
 def is_binary_mask_set(dataset: Dataset, pixels: ClassPixels) -> bool:

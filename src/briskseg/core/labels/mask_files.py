@@ -13,7 +13,7 @@ from PIL import Image
 
 from briskseg.core.errors import ContentError, DataError
 from briskseg.core.files.pictures import opened, raw_mode
-from briskseg.core.types import Array
+from briskseg.core.types import RGB, Array
 from briskseg.core.wording import counted
 
 # A PNG of 2 or 4 bits a pixel: Pillow spreads the values over 0..255; these factors undo it.
@@ -82,6 +82,11 @@ def packed_colors(pixels_hwc: Array) -> Array:
     """(H, W) int32, each color (red, green, blue) as the number 0xRRGGBB."""
     red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
     return np.asarray(red << 16 | green << 8 | blue)
+
+
+def rgb(packed: int) -> RGB:
+    """The color 0xRRGGBB as (red, green, blue)."""
+    return packed >> 16, packed >> 8 & 255, packed & 255
 
 
 def most_frequent(pixels: Array) -> tuple[Array, Array, int]:

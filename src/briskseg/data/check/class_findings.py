@@ -19,9 +19,9 @@ from briskseg.core.labels.class_list import parse_class_list
 from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.kinds import KINDS
-from briskseg.data.check.scan import Scan
+from briskseg.data.check.scan import PairStats, Scan
 from briskseg.data.file_stats import FileProblem, LabelStats
-from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
+from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks
 from briskseg.data.masks.class_files import CLASS_FILES
 from briskseg.data.shape_dataset import BACKGROUND, plain_name
 
@@ -51,17 +51,22 @@ def ignored_black(scan: Scan) -> Iterator[Finding]:
     listed = {*labels.colors, *(color for color, _ in labels.merged_colors)}
     if (0, 0, 0) in listed or labels.class_of_color.get((0, 0, 0)) != IGNORED:
         return
-    read = [item for item in scan.pairs if item.label is not None and not item.unknown]
-    painted = [item for item in read if item.by_color and item.label and item.label.is_color]
-    held = [item for item in painted if item.label and item.label.histogram.get(0)]
-    pixels = sum(item.label.histogram[0] for item in held if item.label)
-    share = pixels / max(1, sum(i.label.height * i.label.width for i in painted if i.label))
+    painted = [i for i in scan.pairs if i.label and i.label.is_color and not i.unknown]
+    share, files = _held(0, painted)
     if share >= _MUCH_BLACK:
         message = (
             f"{100 * share:.0f} % of the pixels of color masks are black, which the class list "
             "does not name: they are ignored"
         )
-        yield finding("black-ignored", [item.pair.labels_at for item in held], message)
+        yield finding("black-ignored", files, message)
+
+
+def _held(value: int, items: list[PairStats]) -> tuple[float, list[Path]]:
+    """The share of the pixels in label files that have a value, and which files hold it."""
+    held = [item for item in items if value in item.histogram]
+    pixels = sum(i.label.height * i.label.width for i in items if i.label)
+    share = sum(item.histogram[value] for item in held) / max(1, pixels)
+    return share, [item.pair.labels_at for item in held]
 
 
 def mostly_ignored(scan: Scan) -> Iterator[Finding]:
@@ -73,14 +78,11 @@ def mostly_ignored(scan: Scan) -> Iterator[Finding]:
     is_ignored = dataset.labels.class_of_value.get(IGNORED) == IGNORED and _ignores_unsaid(scan)
     if not is_ignored or len(dataset.labels.names) == 1:
         return
-    read = [item for item in scan.pairs if item.label is not None and not item.by_color]
-    if any(i.label and i.label.histogram.keys() == {0, IGNORED} for i in read) and (
-        may_be_binary_masks(dataset)
-    ):
+    by_value = [item for item in scan.pairs if not item.by_color]
+    is_binary = any(item.histogram.keys() == {0, IGNORED} for item in by_value)
+    if is_binary and may_be_binary_masks(dataset):
         return
-    held = [item for item in read if item.label and IGNORED in item.label.histogram]
-    pixels = sum(item.label.histogram[IGNORED] for item in held if item.label)
-    share = pixels / max(1, sum(i.label.height * i.label.width for i in read if i.label))
+    share, files = _held(IGNORED, by_value)
     if _MUCH_IGNORED < share < 1:
         message = (
             f"{100 * share:.0f} % of the pixels of the label files are 255, which is ignored: they "
@@ -91,7 +93,7 @@ def mostly_ignored(scan: Scan) -> Iterator[Finding]:
         new = next(name for name in _NEW if name not in taken)
         listed = _listed(scan, names | {IGNORED: new}) if all(scan.counts()[: len(names)]) else ""
         hint = listed and f"if 255 is a class, make the class list {listed}; {_ON_PURPOSE}"
-        yield finding("mostly-ignored", [item.pair.labels_at for item in held], message, hint)
+        yield finding("mostly-ignored", files, message, hint)
 
 
 def _ignores_unsaid(scan: Scan) -> bool:
@@ -106,7 +108,7 @@ def single_class(scan: Scan) -> Iterator[Finding]:
     names = scan.dataset.labels.names
     if len(names) != 1:
         return
-    held = {value for item in scan.pairs if item.label for value in item.label.histogram}
+    held = {value for item in scan.pairs for value in item.histogram}
     message = f"the class list has '{names[0]}' alone, and one class cannot be learned"
     hint = ""
     if held == {0, IGNORED} and not any(item.by_color for item in scan.pairs):
@@ -262,7 +264,7 @@ def transparent_class(scan: Scan) -> int:
     def class_of(label: LabelStats, by_color: bool, value: int) -> int | None:
         if not by_color:
             return labels.class_of_value.get(value)
-        return colors.get(rgb(value if label.palette is None else label.palette[value]))
+        return colors.get(label.color(value))
 
     read = [(item.label, item.by_color) for item in scan.pairs if item.label is not None]
     shown = {class_of(*each, value) for each in read for value in each[0].histogram}
@@ -281,26 +283,16 @@ def label_meaning(scan: Scan) -> dict[int, str]:
     ignored only what the files hold.
     """
     labels = scan.dataset.labels
-    items = [item for item in scan.pairs if item.label is not None]
-    if any(item.label.is_decoded for item in items if item.label is not None):
+    if any(item.label.is_decoded for item in scan.pairs if item.label):
         return {}
-    by_color = any(item.by_color for item in items)
-    by_value = not all(item.by_color for item in items)
     said: dict[int, list[str]] = {}
-    if by_value:
-        held = {value for i in items if i.label and not i.by_color for value in i.label.histogram}
+    if held := {v for item in scan.pairs if not item.by_color for v in item.histogram}:
         for value, index in labels.class_of_value.items():
             if index != IGNORED or value in held:
                 said.setdefault(index, []).append(str(value))
         if IGNORED in held and IGNORED not in labels.class_of_value:
             said.setdefault(IGNORED, []).append(str(IGNORED))
-    if by_color:
-        held_colors = {
-            rgb(value if item.label.palette is None else item.label.palette[value])
-            for item in items
-            if item.label and item.by_color
-            for value in item.label.histogram
-        }
+    if held_colors := {c for item in scan.pairs if item.by_color for c in item.colors}:
         for color, index in labels.class_of_color.items():
             if index != IGNORED or color in held_colors:
                 said.setdefault(index, []).append(",".join(map(str, color)))

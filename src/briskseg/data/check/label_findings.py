@@ -19,7 +19,7 @@ from briskseg.data.check.class_findings import transparent_class
 from briskseg.data.check.image_findings import WITH_ALPHA
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.scan import PairStats, Scan
-from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks, rgb
+from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks
 
 SHOWN = 8  # values or colors in a message
 
@@ -99,7 +99,9 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
             unknown.update(item.unknown)
         kind = diagnosis.hint.kind
         if kind == "binary-masks":
-            white = sum(_white(item) for item in diagnosis.items)
+            white = sum(
+                i.histogram.get(0xFFFFFF if i.by_color else 255, 0) for i in diagnosis.items
+            )
             name = scan.dataset.labels.names[-1]
             message = (
                 f"0/255 masks: '{name}' never occurs, 255 does instead ({counted(white, 'pixel')})"
@@ -133,8 +135,8 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
     found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
     if black:
         found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
-    as_values = {id(f): f.label.histogram for f in files if f.label and not f.by_color} | {
-        id(item): {red: n for (red, _, _), n in _colors(item).items()} for item in gray
+    as_values = {id(item): item.histogram for item in files if not item.by_color} | {
+        id(item): {red: n for (red, _, _), n in item.colors.items()} for item in gray
     }
     total: Counter[int] = Counter()
     for values in as_values.values():
@@ -214,7 +216,7 @@ def _by_color(scan: Scan, items: list[PairStats]) -> list[Diagnosis]:
         if not item.unknown:
             continue
         assert item.label is not None
-        hint = hint_for_colors(_colors(item), item.unknown, known.keys(), item.label.distinct)
+        hint = hint_for_colors(item.colors, item.unknown, known.keys(), item.label.distinct)
         by_kind.setdefault(hint.kind, (hint, []))[1].append(item)
     found = [Diagnosis(hint, tuple(some)) for hint, some in by_kind.values()]
     swapped = by_kind.get("channels-swapped", (None, []))[1]
@@ -227,7 +229,7 @@ def _in_either_order(
 ) -> list[PairStats]:
     """Of the files that fit as they are, those that hold other classes if their channels are as
     those of the `swapped` others; none where more files show that theirs are in order."""
-    colors = [{*_colors(item)} for item in fitting]
+    colors = [{*item.colors} for item in fitting]
     fits_both = [all(color[::-1] in known for color in some) for some in colors]
     if fits_both.count(False) >= swapped:
         return []
@@ -254,32 +256,14 @@ def _gray_colors(
     of another class.
     """
     colored = [item for item in files if item.by_color]
-    gray = [
-        item for item in colored if all(red == green == blue for red, green, blue in _colors(item))
-    ]
+    gray = [f for f in colored if all(red == green == blue for red, green, blue in f.colors)]
     strange = [item for item in gray if item.unknown]
-    black = [item for item in gray if _colors(item).keys() == {(0, 0, 0)} and not item.unknown]
+    black = [item for item in gray if item.colors.keys() == {(0, 0, 0)} and not item.unknown]
     if not strange or len(gray) < len(colored):
         return strange, []
     if labels.class_of_color.get((0, 0, 0)) in (0, IGNORED):
         return strange + black, []
     return strange, black
-
-
-def _white(item: PairStats) -> int:
-    """The pixels of the value 255, or of white."""
-    assert item.label is not None
-    return item.label.histogram.get(0xFFFFFF if item.by_color else 255, 0)
-
-
-def _colors(item: PairStats) -> dict[tuple[int, int, int], int]:
-    """The pixels of each color of a file that is read by color."""
-    assert item.label is not None
-    palette = item.label.palette
-    colors: Counter[tuple[int, int, int]] = Counter()
-    for value, n in item.label.histogram.items():
-        colors[rgb(value if palette is None else palette[value])] += n
-    return colors
 
 
 def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:

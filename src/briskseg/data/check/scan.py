@@ -13,10 +13,10 @@ import numpy.typing as npt
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.process_settings import opencv_in_one_thread, opencv_silenced, quick_switches
-from briskseg.core.types import Progress
+from briskseg.core.types import RGB, Progress
 from briskseg.data.dataset import Dataset, Found, Pair, Unmatched
 from briskseg.data.file_stats import FileProblem, ImageStats, LabelStats
-from briskseg.data.frequencies import ClassCounts, count_classes
+from briskseg.data.frequencies import ClassCounts, count_classes, summed
 from briskseg.data.matching import match_renamed, split_by_seed
 from briskseg.data.stats_cache import StatsCache
 
@@ -38,6 +38,16 @@ class PairStats:
     counts: Mapping[int, int]
     unknown: Mapping[Any, int]
     by_color: bool
+
+    @property
+    def histogram(self) -> Mapping[int, int]:
+        """The pixels of each value that the label file holds; none where it cannot be read."""
+        return {} if self.label is None else self.label.histogram
+
+    @property
+    def colors(self) -> Mapping[RGB, int]:
+        """The pixels of each color of a label file that is read by its colors."""
+        return {} if self.label is None else summed(self.label.color, self.label.histogram)
 
 
 @dataclass(frozen=True)

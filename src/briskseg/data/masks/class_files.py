@@ -14,10 +14,10 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.labels import CAMVID32, IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list, written_class
 from briskseg.core.labels.fix_hints import NEAR
+from briskseg.core.labels.mask_files import rgb
 from briskseg.core.wording import counted
 from briskseg.data.dataset import Dataset, MaskDataset, Pair, refuse_class_set
 from briskseg.data.file_stats import LabelStats, mask_stats
-from briskseg.data.frequencies import rgb
 from briskseg.data.masks.layout import CANONICAL, Classes
 from briskseg.data.shape_dataset import classes_of
 
