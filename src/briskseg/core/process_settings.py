@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -46,9 +46,7 @@ class ProcessSetting(Generic[T]):
 
 def opencv_silenced() -> AbstractContextManager[None]:
     """Within, OpenCV writes no warning to standard error, in any thread."""
-    import cv2
-
-    return _OPENCV_LOG.changed(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return _OPENCV_LOG.changed(_cv2().utils.logging.LOG_LEVEL_SILENT)
 
 
 def opencv_in_one_thread() -> AbstractContextManager[None]:
@@ -132,33 +130,20 @@ def keep_freed_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
-def _opencv_threads() -> int:
+def _cv2() -> Any:
+    """OpenCV, imported within, because commands that decode nothing import this file too."""
     import cv2
 
-    return cv2.getNumThreads()
+    return cv2
 
 
-def _set_opencv_threads(number: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(number)
-
-
-def _opencv_log_level() -> int:
-    import cv2
-
-    return cv2.utils.logging.getLogLevel()
-
-
-def _set_opencv_log_level(level: int) -> None:
-    import cv2
-
-    cv2.utils.logging.setLogLevel(level)
-
-
-# OpenCV is imported within, because commands that decode nothing import this file too.
-_OPENCV_LOG = ProcessSetting(_opencv_log_level, _set_opencv_log_level)
-_OPENCV_THREADS = ProcessSetting(_opencv_threads, _set_opencv_threads)
+_OPENCV_LOG: ProcessSetting[int] = ProcessSetting(
+    lambda: _cv2().utils.logging.getLogLevel(),
+    lambda level: _cv2().utils.logging.setLogLevel(level),
+)
+_OPENCV_THREADS: ProcessSetting[int] = ProcessSetting(
+    lambda: _cv2().getNumThreads(), lambda number: _cv2().setNumThreads(number)
+)
 _SWITCH_INTERVAL = ProcessSetting(sys.getswitchinterval, sys.setswitchinterval)
 _STANDARD_ERROR = threading.RLock()
 
