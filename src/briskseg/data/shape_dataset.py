@@ -118,22 +118,21 @@ class ShapeDataset(Dataset):
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """As the contract's, with the shapes that were left out or ignored."""
-        left_out, crowds, is_listed = dict[str, int](), dict[str, int](), dict[str, bool]()
+        drawn = Drawing((0, 0))
 
         def read() -> Labels:
+            nonlocal drawn
             drawn = self.draw(pair, self.content.get(pair.image))
-            is_listed.update({n: n in self.classes.index for n, _ in drawn.shapes if n is not None})
-            left_out.update(drawn.left_out)
-            crowds.update(drawn.crowds)
             return self._painted(pair, drawn)
 
         stats = decoded_stats(pair.label, read, self.absent_is_empty)
         if isinstance(stats, FileProblem):
             kind = "wrong-annotation" if stats.kind == "damaged-file" else stats.kind
+            is_listed = {n: n in self.classes.index for n, _ in drawn.shapes if n is not None}
             if self.classes.files and not all(is_listed.values()):
                 kind = "class-not-listed"
             return replace(stats, kind=kind, path=pair.labels_at, is_listed=is_listed)
-        return replace(stats, left_out=left_out, crowds=crowds)
+        return replace(stats, left_out=dict(drawn.left_out), crowds=dict(drawn.crowds))
 
     def _painted(self, pair: Pair, drawing: Drawing) -> Labels:
         index = self.classes.index

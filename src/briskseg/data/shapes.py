@@ -271,9 +271,5 @@ def _union(patches: Sequence[Patch]) -> Patch:
     top, left = min(p.top for p in patches), min(p.left for p in patches)
     bottom = max(p.top + p.mask_hw.shape[0] for p in patches)
     right = max(p.left + p.mask_hw.shape[1] for p in patches)
-    whole = np.zeros((bottom - top, right - left), np.bool_)
-    for patch in patches:
-        height, width = patch.mask_hw.shape
-        row, column = patch.top - top, patch.left - left
-        whole[row : row + height, column : column + width] |= patch.mask_hw
-    return Patch(top, left, whole)
+    moved = ((1, Patch(p.top - top, p.left - left, p.mask_hw)) for p in patches)
+    return Patch(top, left, paint((bottom - top, right - left), 0, moved).view(np.bool_))
