@@ -49,13 +49,16 @@ def check(
 
     Example: briskseg check data/mine --fix data/repaired
     """
-    from briskseg.data.check import check_dataset, report_on, scan_dataset
+    from briskseg.data.check import check_dataset, report_on
     from briskseg.data.check.fixed_copy import refuse_out, would_keep, write_repaired
+    from briskseg.data.check.scan import scan_files
+    from briskseg.data.formats import find_dataset
 
     if fix is not None:
         refuse_out(Path(data), fix)  # before every file is read
     with console.counter("reading", "pairs") as progress:
-        scan = scan_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
+        found = find_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
+        scan = scan_files(found, progress)
     report = report_on(scan)
     result = report.to_json()
     is_quiet = console.is_stdout(json_file)

@@ -39,9 +39,11 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.images import read_image
 from briskseg.core.labels import CITYSCAPES
 from briskseg.data import open_dataset
-from briskseg.data.check import KINDS, check_dataset, report_on, scan_dataset
+from briskseg.data.check import KINDS, check_dataset, report_on
 from briskseg.data.check.fixed_copy import write_repaired
+from briskseg.data.check.scan import scan_files
 from briskseg.data.file_stats import look_of, looks_array
+from briskseg.data.formats import find_dataset
 from briskseg.data.synthetic import draw_scene
 
 # Errors that training would not notice by itself: nothing in the files is unreadable.
@@ -86,7 +88,7 @@ def contents(root):
 
 
 def fixed(root, out):
-    scan = scan_dataset(root)
+    scan = scan_files(find_dataset(root))
     return write_repaired(scan, report_on(scan), out)
 
 
@@ -109,7 +111,7 @@ def test_the_sound_set_has_no_finding(sound):
 def test_a_wrong_set(case, root, sound, tmp_path):
     case.spoil(root)
     before = contents(root)
-    scan = scan_dataset(root)
+    scan = scan_files(find_dataset(root))
     report = report_on(scan)
     found = {finding.kind: finding for finding in report.findings}
     assert found.keys() == {case.kind, *case.also}

@@ -36,7 +36,6 @@ __all__ = [
     "Finding",
     "check_dataset",
     "report_on",
-    "scan_dataset",
 ]
 
 CHECKS: tuple[Callable[[Scan], Iterable[Finding]], ...] = (
@@ -83,18 +82,7 @@ def check_dataset(
     The arguments are those of `open_dataset`, and so is RequestError for a folder of no known
     layout; damaged or missing files are findings.
     """
-    return report_on(scan_dataset(root, classes, seed, progress, unlabeled))
-
-
-def scan_dataset(
-    root: str | Path,
-    classes: str | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-    unlabeled: Unlabeled = "background",
-) -> Scan:
-    """What `report_on` judges; the arguments are `check_dataset`'s."""
-    return scan_files(find_dataset(root, classes, seed, progress, unlabeled), seed, progress)
+    return report_on(scan_files(find_dataset(root, classes, seed, progress, unlabeled), progress))
 
 
 def report_on(scan: Scan) -> CheckReport:
