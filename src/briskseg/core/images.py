@@ -24,9 +24,18 @@ from briskseg.core.files.pictures import is_16_bit, opened, raw_mode, stored_ban
 from briskseg.core.types import Array
 from briskseg.core.wording import counted
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+# By the name that Pillow has for a type, the usual one first.
+SUFFIXES = {
+    "AVIF": (".avif",),
+    "BMP": (".bmp",),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "MPO": (".jpg", ".jpeg"),  # several JPEGs in one file, as some phones write
+    "PNG": (".png",),
+    "PPM": (".ppm",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+IMAGE_SUFFIXES = frozenset(suffix for some in SUFFIXES.values() for suffix in some)
 # Pictures and arrays that people take for images or labels and that are not read.
 UNREAD_SUFFIXES = frozenset(
     {".arw", ".cr2", ".dcm", ".dng", ".exr", ".gif", ".h5", ".hdr", ".heic", ".heif", ".j2k"}

@@ -87,13 +87,14 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def refuse_taken(folder: Path, said: str = "") -> None:
-    """Raise RequestError for a folder that is not new and empty, or cannot be written. said: the
-    option that names it, with a space behind it."""
+    """Raise RequestError for a folder that is not new and empty, or cannot be written. said: what
+    the user named it by."""
     if not os.path.isfile(folder):
         refuse_unwritable(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
-        raise RequestError(f"{said}{folder} {what}; name a new folder, nothing is overwritten")
+        named = f"{said} {folder}".lstrip()
+        raise RequestError(f"{named} {what}; name a new folder, nothing is overwritten")
 
 
 def sync(path: Path) -> None:

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.core.images import IMAGE_SUFFIXES, SUFFIXES
 from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.scan import Scan
 from briskseg.data.file_stats import FileProblem
 
 LINES = 3  # of lists, named in a message
-SUFFIXES = {
-    "AVIF": (".avif",),
-    "BMP": (".bmp",),
-    "JPEG": (".jpg", ".jpeg", ".jfif"),
-    "MPO": (".jpg", ".jpeg"),  # several JPEGs in one file, as some phones write
-    "PNG": (".png",),
-    "PPM": (".ppm",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
 
 
 def unpaired(scan: Scan) -> Iterator[Finding]:

@@ -10,14 +10,13 @@ from typing import Any
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import refuse_taken, writing
 from briskseg.core.files.pictures import opened
-from briskseg.core.images import write_png
+from briskseg.core.images import SUFFIXES, write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
 from briskseg.data.check.check_report import CheckReport
 from briskseg.data.check.class_findings import transparent_class
 from briskseg.data.check.duplicates import surplus_copies
-from briskseg.data.check.file_findings import SUFFIXES
 from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.label_findings import diagnose
@@ -74,7 +73,7 @@ class FixedCopy:
 def refuse_out(root: Path, out: Path, said: str = "--fix") -> None:
     """Raise a RequestError where the copy would touch the original, or anything else. said: what
     the user named `out` by."""
-    refuse_taken(out, f"{said} ")
+    refuse_taken(out, said)
     inside, outside = out.resolve(), root.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
         raise RequestError(
