@@ -13,30 +13,13 @@ from pathlib import Path
 
 from briskseg.core.errors import RequestError, nearest
 from briskseg.core.labels import CAMVID11, CAMVID32
+from briskseg.data.dataset import Format, Found
 from briskseg.data.masks.class_files import own_classes
-from briskseg.data.masks.finder import format_of, recognizes
+from briskseg.data.masks.finder import find, recognizes
 from briskseg.data.masks.layout import Classes, Layout
 
+# The 32 classes of the published colors, and the 11 that SegNet merges them into.
 CLASS_SETS = {"camvid11": CAMVID11, "camvid32": CAMVID32}
-
-
-def _classes(root: Path, asked: str | None) -> Classes:
-    """The 32 classes of the published colors, or the 11 that SegNet merges them into."""
-    name = asked or "camvid32"
-    if name not in CLASS_SETS:
-        raise RequestError(f"{root}: no class set '{name}'; {nearest(name, CLASS_SETS)}")
-    return Classes(CLASS_SETS[name])
-
-
-def _segnet_classes(root: Path, asked: str | None) -> Classes:
-    if asked == "camvid32":
-        raise RequestError(
-            f"{root}: the class set 'camvid32' was asked for, but these label files (SegNet's "
-            "layout) hold 11 classes; use camvid11, or the published files (701_StillsRaw_full, "
-            "LabeledApproved_full)"
-        )
-    return _classes(root, asked or "camvid11")
-
 
 _PUBLISHED = Layout(
     name="camvid",
@@ -45,7 +28,7 @@ _PUBLISHED = Layout(
     text=(
         "701_StillsRaw_full/NAME.png with LabeledApproved_full/NAME_L.png (as published, 32 colors)"
     ),
-    classes=_classes,
+    classes=lambda _: Classes(CAMVID32),
     lists=("{split}.txt",),
     # 573 of the 701 images train and 128 validate in the write-up of ERFNet on the 32 classes.
     val_share=128 / 701,
@@ -57,7 +40,7 @@ _SEGNET = Layout(
     text=(
         "train/NAME.ext with trainannot/NAME.png, and so on for val and test (SegNet's, 11 classes)"
     ),
-    classes=_segnet_classes,
+    classes=lambda _: Classes(CAMVID11),
     unlabeled_images=True,
 )
 
@@ -71,7 +54,7 @@ def _recognizes(root: Path) -> bool:
 def _has_other_classes(root: Path) -> bool:
     """Whether a class list in the folder names others than SegNet's 11, whatever follows these, or
     the published 32."""
-    listed = own_classes(root, None)
+    listed = own_classes(root)
     if listed is None:
         return False
     names = [name.casefold() for name in listed.labels.names]
@@ -79,4 +62,20 @@ def _has_other_classes(root: Path) -> bool:
     return names[: len(eleven)] != eleven and {*names} != {*all_32}
 
 
-FORMAT = format_of(_PUBLISHED, _SEGNET)._replace(recognizes=_recognizes)
+def _find(root: Path, asked: str | None, seed: int) -> Found:
+    layout = _PUBLISHED if recognizes(_PUBLISHED, root) else _SEGNET
+    if asked not in (None, *CLASS_SETS):
+        raise RequestError(f"{root}: no class set '{asked}'; {nearest(asked, CLASS_SETS)}")
+    if asked == "camvid32" and layout is _SEGNET:
+        raise RequestError(
+            f"{root}: the class set 'camvid32' was asked for, but these label files (SegNet's "
+            "layout) hold 11 classes; use camvid11, or the published files (701_StillsRaw_full, "
+            "LabeledApproved_full)"
+        )
+    if asked is not None:
+        labels = CLASS_SETS[asked]
+        layout = layout._replace(classes=lambda _: Classes(labels))
+    return find(layout, root, None, seed)
+
+
+FORMAT = Format(_recognizes, _find, (_PUBLISHED.text, _SEGNET.text))

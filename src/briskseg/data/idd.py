@@ -19,7 +19,7 @@ from briskseg.core.images import image_size
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.class_list import parse_class_list
 from briskseg.data.annotations import ASKED, Entry, files_below, peek, read_json
-from briskseg.data.dataset import Format, Pair, refuse_class_set
+from briskseg.data.dataset import Format, Pair
 from briskseg.data.masks.finder import find
 from briskseg.data.masks.layout import Classes, Layout
 from briskseg.data.masks.published_classes import IDD, IDD_IGNORED, IDD_MERGED
@@ -42,8 +42,7 @@ def recognizes(root: Path) -> bool:
     return any(any(name in seen for name in _ITS_OWN) for seen in map(peek, islice(files, ASKED)))
 
 
-def _classes(root: Path, asked: str | None) -> Classes:
-    refuse_class_set(root, asked, "IDD", "idd")
+def _classes(root: Path) -> Classes:
     shapes = ShapeClasses(_LABELS, _INDEX, IGNORED)
     return Classes(_LABELS, form=partial(ShapeDataset, classes=shapes, draw=_drawing))
 
@@ -78,6 +77,8 @@ _LAYOUT = Layout(
     label_suffixes=frozenset({".json"}),
     beside=("gtFine/{split}/{name}",),  # labels made of the polygons
     classes=_classes,
+    classes_of="IDD",
+    class_set="idd",
     unlabeled_images=True,  # of test
     text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_gtFine_polygons.json (IDD)",
 )

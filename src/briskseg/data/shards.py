@@ -28,7 +28,7 @@ from briskseg.core.files.safe_names import printable
 from briskseg.core.files.tar_members import Member, TarMember, read_members
 from briskseg.core.images import IMAGE_SUFFIXES
 from briskseg.core.parallel import thread_map
-from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.class_files import no_classes, own_classes
 from briskseg.data.masks.layout import CANONICAL, SPLITS, split_of
 from briskseg.data.matching import composed, match, split_by_seed
@@ -54,7 +54,8 @@ def shards(root: Path) -> list[Path]:
 
 
 def _find(root: Path, asked: str | None, seed: int) -> Found:
-    classes = own_classes(root, asked)
+    refuse_class_set(root, asked, "the folder's classes.txt")
+    classes = own_classes(root)
     archives = shards(root)
     images: dict[str | None, Files] = {}
     labels: dict[str | None, Files] = {}

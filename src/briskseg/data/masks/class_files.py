@@ -16,7 +16,7 @@ from briskseg.core.labels.class_list import parse_class_list, written_class
 from briskseg.core.labels.fix_hints import NEAR
 from briskseg.core.labels.mask_files import rgb
 from briskseg.core.wording import counted
-from briskseg.data.dataset import Dataset, MaskDataset, Pair, refuse_class_set
+from briskseg.data.dataset import Dataset, MaskDataset, Pair
 from briskseg.data.file_stats import LabelStats, mask_stats
 from briskseg.data.masks.layout import CANONICAL, Classes
 from briskseg.data.shape_dataset import classes_of
@@ -42,10 +42,9 @@ _VOC = (
 )
 
 
-def own_classes(root: Path, asked: str | None) -> Classes | None:
+def own_classes(root: Path) -> Classes | None:
     """The classes of the list in a folder, or in each of its split folders (as Roboflow writes);
     None where there is no list. Raises DataError where the lists of two splits differ."""
-    refuse_class_set(root, asked, "the folder's classes.txt")
     for name in CLASS_FILES:
         if (root / name).is_file():
             return Classes(LabelSet.from_classes_txt(root / name), (root / name,))
@@ -60,9 +59,9 @@ def own_classes(root: Path, asked: str | None) -> Classes | None:
     return Classes(sets[0], tuple(files)) if sets else None
 
 
-def voc_classes(root: Path, asked: str | None) -> Classes | None:
+def voc_classes(root: Path) -> Classes | None:
     """The list in the folder; of VOC itself, whose images are named 2007_000032, its 21 classes."""
-    found = own_classes(root, asked)
+    found = own_classes(root)
     if found is not None:
         return found
     is_voc = (root / "Annotations").is_dir() and (root / "ImageSets" / "Main").is_dir()
@@ -72,9 +71,9 @@ def voc_classes(root: Path, asked: str | None) -> Classes | None:
     return None
 
 
-def kaggle_classes(root: Path, asked: str | None) -> Classes | None:
+def kaggle_classes(root: Path) -> Classes | None:
     """The list in the folder; where it names CamVid's classes, with what is known of that split."""
-    found = own_classes(root, asked)
+    found = own_classes(root)
     if found is None or 2 * len({*found.labels.names} & {*CAMVID32.names}) < len(
         found.labels.names
     ):

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,9 @@ class _Tree:
     beside: list[Path] = field(default_factory=list)
 
 
-def format_of(*layouts: Layout) -> Format:
-    """One or more layouts of the same data as `FORMATS` holds them."""
-
-    def find_first(root: Path, asked: str | None, seed: int) -> Found:
-        layout = next(layout for layout in layouts if recognizes(layout, root))
-        return find(layout, root, asked, seed)
-
-    return Format(
-        lambda root: any(recognizes(layout, root) for layout in layouts),
-        find_first,
-        tuple(layout.text for layout in layouts),
-    )
+def format_of(layout: Layout) -> Format:
+    """The layout as `FORMATS` holds it."""
+    return Format(partial(recognizes, layout), partial(find, layout), (layout.text,))
 
 
 def recognizes(layout: Layout, root: Path) -> bool:
@@ -83,13 +74,12 @@ def find(layout: Layout, root: Path, asked: str | None, seed: int) -> Found:
     """
     versions = (v for v in layout.versions if v.name == asked and recognizes(v, root))
     layout = next(versions, layout)
-    if layout.is_published:
-        refuse_class_set(root, asked, layout.name, layout.name)
+    refuse_class_set(root, asked, layout.classes_of, layout.class_set)
     tree = _sort(layout, root)
     _refuse_stray(layout, root, tree)
     lists = list_files(root, layout.lists) if set(tree.images) <= {None} else {}
     splits, unmatched = _split(layout, root, tree, lists, seed)
-    classes = layout.classes(root, asked)
+    classes = layout.classes(root)
     if classes is None:
         raise no_classes(root, layout.text, [pair for some in splits.values() for pair in some])
     parts = layout.name, root, classes.labels, splits

@@ -57,22 +57,25 @@ class Classes(NamedTuple):
 class Layout(NamedTuple):
     """How the files of a data set lie.
 
-    images, labels: templates. text: for messages. classes: the label set in a folder, given the set
-    asked for; None where nothing names the classes. needs: files or folders (globs, `|` between
-    choices) that are there as well. lists: templates of split lists, which go before a draw by the
-    seed. beside: templates of files that belong to the set and are not needed. unlabeled_images:
-    whether a split may have images only. splits: the split of a name, where the publication says
-    it. by_drive: whether a name begins with the drive, whose frames are drawn into one split, as
-    neighboring ones in two would make scores too high.
-    val_share: of the pairs, where the seed draws. versions: the same set with other labels.
-    is_published: whether it is a published set, which has one class set, of its own name.
+    images, labels: templates. text: for messages. classes: the label set in a folder; None where
+    nothing names the classes. classes_of: for messages, whose they are. class_set: their name, by
+    which they may be asked for, where they have one. versions: the same set with other labels.
+    needs: files or folders (globs, `|` between choices) that are there as well. lists: templates of
+    split lists, which go before a draw by the seed. beside: templates of files that belong to the
+    set and are not needed. unlabeled_images: whether a split may have images only. splits: the
+    split of a name, where the publication says it. by_drive: whether a name begins with the drive,
+    whose frames are drawn into one split, as neighboring ones in two would make scores too high.
+    val_share: of the pairs, where the seed draws.
     """
 
     name: str
     images: str
     labels: str
     text: str
-    classes: Callable[[Path, str | None], Classes | None]
+    classes: Callable[[Path], Classes | None]
+    classes_of: str = "the folder's classes.txt"
+    class_set: str | None = None
+    versions: tuple[Layout, ...] = ()
     needs: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
@@ -80,8 +83,6 @@ class Layout(NamedTuple):
     splits: Callable[[str], str] | None = None
     by_drive: bool = False
     val_share: float = VAL_SHARE
-    versions: tuple[Layout, ...] = ()
-    is_published: bool = False
     label_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
 

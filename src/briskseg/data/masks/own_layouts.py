@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from briskseg.data.dataset import refuse_class_set
 from briskseg.data.masks.class_files import kaggle_classes, own_classes, voc_classes
-from briskseg.data.masks.layout import Classes, Layout
+from briskseg.data.masks.layout import Layout
 from briskseg.data.masks.segments import segments_ai_classes
 
 IMAGES = "(images|imgs|img|image|JPEGImages)"
@@ -26,6 +23,7 @@ LAYOUTS: tuple[Layout, ...] = (
         beside=("{name}_label_ground-truth_{rest}",),
         needs=("*_label_ground-truth.png", "*.json"),
         classes=segments_ai_classes,
+        classes_of="the release's JSON",
         text="NAME.jpg with NAME_label_ground-truth.png and the release's JSON (Segments.ai)",
     ),
     Layout(
@@ -106,14 +104,10 @@ FOLDER = Layout(
 )
 
 
-def _streets_classes(root: Path, asked: str | None) -> Classes | None:
-    refuse_class_set(root, asked, "drawn streets", "camvid11")
-    return own_classes(root, None)
-
-
 STREETS = FOLDER._replace(
     name="streets",
     needs=("streets.json",),
-    classes=_streets_classes,
+    classes_of="drawn streets",
+    class_set="camvid11",
     text="streets.json beside the folder layout: drawn by `briskseg data draw`",
 )

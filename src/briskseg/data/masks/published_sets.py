@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from briskseg.core.errors import DataError
 from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, LabelSet
@@ -22,28 +23,24 @@ from briskseg.data.masks.published_classes import (
 from briskseg.data.masks.segments import SegmentDataset, panoptic_segments
 
 
-def _fixed(labels: LabelSet, root: Path, asked: str | None) -> Classes:
-    return Classes(labels)
-
-
-def _table(text: str, root: Path, asked: str | None) -> Classes:
+def _table(text: str, root: Path) -> Classes:
     return Classes(LabelSet.from_class_list(parse_class_list(text, root)))
 
 
-def _ade20k(root: Path, asked: str | None) -> Classes:
+def _ade20k(root: Path) -> Classes:
     names = [name.strip() for name in ADE20K.split(",")]
     lines = [ClassLine(name, None, value, value) for value, name in enumerate(names, start=1)]
     return Classes(LabelSet.from_class_list(ClassList(lines, ignored=[0])))
 
 
-def _listed(file: str, ignored: str, root: Path, asked: str | None) -> Classes:
+def _listed(file: str, ignored: str, root: Path) -> Classes:
     """The list that comes with the download, without the class that means none."""
     listed = read_class_list(root / file)
     listed.ignore(ignored)
     return Classes(LabelSet.from_class_list(listed), (root / file,))
 
 
-def _mapillary(files: tuple[str, ...], root: Path, asked: str | None) -> Classes:
+def _mapillary(files: tuple[str, ...], root: Path) -> Classes:
     """The labels of config_v*.json: the value in the masks is the place in the list; those that
     are not evaluated are ignored."""
     path = next(root / file for file in files if (root / file).is_file())
@@ -64,7 +61,7 @@ def _mapillary(files: tuple[str, ...], root: Path, asked: str | None) -> Classes
     return Classes(LabelSet.from_class_list(listed), (path,))
 
 
-def _a2d2(root: Path, asked: str | None) -> Classes:
+def _a2d2(root: Path) -> Classes:
     """class_list.json: the name of each color, as "#ff0000": "Car 1"."""
     path = root / "class_list.json"
     content = read_json(path).value
@@ -74,7 +71,7 @@ def _a2d2(root: Path, asked: str | None) -> Classes:
     return Classes(LabelSet.from_class_list(parse_class_list(rows, path)), (path,))
 
 
-def _wilddash(root: Path, asked: str | None) -> Classes:
+def _wilddash(root: Path) -> Classes:
     path, ids = root / "panoptic.json", sorted(WILDDASH)
     names, colors = zip(*(WILDDASH[number] for number in ids), strict=True)
     index_of = {number: index for index, number in enumerate(ids)}
@@ -87,10 +84,13 @@ def _rugd_split(name: str) -> str:
     return "val" if sequence in RUGD_VAL else "test" if sequence in RUGD_TEST else "train"
 
 
-_Published = partial(Layout, is_published=True)
+def _published(name: str, **about: Any) -> Layout:
+    """A published set, whose classes may be asked for by its own name."""
+    return Layout(name, classes_of=name, class_set=name, **about)
 
-_MAPILLARY_20 = _Published(
-    name="mapillary-2.0",
+
+_MAPILLARY_20 = _published(
+    "mapillary-2.0",
     images="{split}/images/{name}",
     labels="{split}/v2.0/labels/{name}",
     beside=(
@@ -104,6 +104,8 @@ _MAPILLARY_20 = _Published(
 )
 _MAPILLARY_12 = _MAPILLARY_20._replace(
     name="mapillary-1.2",
+    classes_of="mapillary-1.2",
+    class_set="mapillary-1.2",
     labels="{split}/[v1.2/]labels/{name}",
     beside=("{split}/[v1.2/](instances|panoptic)/{name}", "{split}/v2.0/{kind}/{name}"),
     needs=("config.json|config_v1.2.json|config_v1.1.json", "*/labels|*/v1.2/labels"),
@@ -117,8 +119,8 @@ _MAPILLARY_12 = _MAPILLARY_20._replace(
 PUBLISHED: tuple[Layout, ...] = (
     _MAPILLARY_12,
     _MAPILLARY_20,
-    _Published(
-        name="ade20k",
+    _published(
+        "ade20k",
         images="images/{split}/{name}",
         labels="annotations/{split}/{name}",
         needs=("objectInfo150.txt|images/training/ADE_train_*",),
@@ -126,26 +128,26 @@ PUBLISHED: tuple[Layout, ...] = (
         unlabeled_images=True,
         text="images/training/ADE_train_*.jpg with annotations/training (ADE20K, 150 classes)",
     ),
-    _Published(
-        name="bdd100k",
+    _published(
+        "bdd100k",
         images="images/[10k/]{split}/{name}",
         labels="labels/[sem_seg/masks/]{split}/{name}[_train_id]",
         beside=("labels/(pan_seg|ins_seg|sem_seg)/{kind}/{name}", "color_labels/{name}"),
         needs=("labels/sem_seg/masks|labels/train/*_train_id.png",),
-        classes=partial(_fixed, CITYSCAPES),
+        classes=lambda _: Classes(CITYSCAPES),
         unlabeled_images=True,
         text="images/10k/SPLIT/NAME.jpg with labels/sem_seg/masks/SPLIT/NAME.png (BDD100K)",
     ),
-    _Published(
-        name="kitti",
+    _published(
+        "kitti",
         images="training/image_2/{name}",
         labels="training/semantic/{name}",
         beside=("training/(instance|semantic_rgb)/{name}", "testing/image_2/{name}"),
-        classes=partial(_fixed, CITYSCAPES_LABEL_IDS),
+        classes=lambda _: Classes(CITYSCAPES_LABEL_IDS),
         text="training/image_2/NAME.png with training/semantic/NAME.png (KITTI semantic)",
     ),
-    _Published(
-        name="idd",
+    _published(
+        "idd",
         images="leftImg8bit/{split}/{name}_(leftImg8bit|image)",
         labels="gtFine/{split}/{name}_gtFine_labellevel3Ids",
         beside=("gtFine/{split}/{name}_gtFine_{kind}",),
@@ -154,8 +156,8 @@ PUBLISHED: tuple[Layout, ...] = (
         unlabeled_images=True,
         text="leftImg8bit/SPLIT/DRIVE/*_leftImg8bit.* with gtFine/*_labellevel3Ids.png (IDD)",
     ),
-    _Published(
-        name="a2d2",
+    _published(
+        "a2d2",
         images="{drive}/camera/{view}/{start}_camera_{rest}",
         labels="{drive}/label/{view}/{start}_label_{rest}",
         needs=("class_list.json",),
@@ -163,16 +165,16 @@ PUBLISHED: tuple[Layout, ...] = (
         by_drive=True,
         text="DRIVE/camera/VIEW/*.png with DRIVE/label/VIEW/*.png and class_list.json (A2D2)",
     ),
-    _Published(
-        name="rugd",
+    _published(
+        "rugd",
         images="RUGD_frames-with-annotations/{name}",
         labels="RUGD_annotations/{name}",
         classes=partial(_listed, "RUGD_annotations/RUGD_annotation-colormap.txt", "void"),
         splits=_rugd_split,
         text="RUGD_frames-with-annotations/SEQUENCE with RUGD_annotations/SEQUENCE (RUGD)",
     ),
-    _Published(
-        name="rellis-3d",
+    _published(
+        "rellis-3d",
         images="{drive}/pylon_camera_node/{name}",
         labels="{drive}/pylon_camera_node_label_id/{name}",
         beside=("{drive}/pylon_camera_node_label_color/{name}",),
@@ -181,8 +183,8 @@ PUBLISHED: tuple[Layout, ...] = (
         by_drive=True,
         text="00000/pylon_camera_node with 00000/pylon_camera_node_label_id, train.lst (RELLIS-3D)",
     ),
-    _Published(
-        name="goose",
+    _published(
+        "goose",
         images="images/{split}/{name}_(windshield_vis|front|camera_left|camera_right|realsense)",
         labels="labels/{split}/{name}_labelids",
         beside=(
@@ -194,8 +196,8 @@ PUBLISHED: tuple[Layout, ...] = (
         unlabeled_images=True,
         text="images/SPLIT/*_windshield_vis.png with labels/SPLIT/*_labelids.png (GOOSE, GOOSE-Ex)",
     ),
-    _Published(
-        name="wilddash2",
+    _published(
+        "wilddash2",
         images="images/{name}",
         labels="panoptic/{name}",
         needs=("panoptic.json",),

@@ -52,7 +52,7 @@ class SegmentDataset(Dataset):
         return np.asarray(classes[where.reshape(pixels.shape)])
 
 
-def segments_ai_classes(root: Path, asked: str | None) -> Classes | None:
+def segments_ai_classes(root: Path) -> Classes | None:
     """The categories of a Segments.ai release, and each sample's segments."""
     for path in sorted(root.glob("*.json")):
         content = read_json(path).value

@@ -17,7 +17,7 @@ from briskseg.core.errors import DataError
 from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import IMAGE_SUFFIXES
-from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched
+from briskseg.data.dataset import Format, Found, MaskDataset, Pair, Unmatched, refuse_class_set
 from briskseg.data.masks.class_files import no_classes, own_classes
 from briskseg.data.masks.layout import CANONICAL, SPLITS
 from briskseg.data.matching import composed, split_by_seed
@@ -152,6 +152,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
 
     Raises DataError where a path leads out of the data's folder.
     """
+    refuse_class_set(root, classes, "the folder's classes.txt")
     lists = pair_lists(root)
     pairs: dict[str, dict[str, Pair]] = {}
     missing = []
@@ -168,7 +169,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     is_drawn = "all" in splits
     if is_drawn:
         splits = split_by_seed(splits["all"], seed)
-    found = own_classes(root, classes)
+    found = own_classes(root)
     if found is None:
         raise no_classes(root, _TEXT, [pair for some in splits.values() for pair in some])
     about: dict[str, Any] = {"split_seed": seed if is_drawn else None}
