@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from shlex import quote
@@ -58,8 +57,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-_ANNOTATED = ("supervisely", "datumaro", "coco", "cvat", "label-studio", "yolo", "labelme")
-_MASKS = [kind for kind in FORMATS if kind not in _ANNOTATED]
+_ANNOTATED = {"supervisely", "datumaro", "coco", "cvat", "label-studio", "yolo", "labelme"}
 
 
 def open_dataset(
@@ -123,7 +121,7 @@ def find_dataset(
     try:
         dataset, unmatched = FORMATS[kind].find(path, classes, seed)
     except RequestError as error:
-        around = _data_sets_around(path, _MASKS)  # whose splits may look as sets of their own
+        around = _data_sets_around(path)  # whose splits may look as sets of their own
         if not around:
             raise
         raise RequestError(f"{path}: did you mean {around[0]}? By itself, {error}") from None
@@ -186,10 +184,10 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
 def _unrecognized_message(root: Path) -> str:
     entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir() if p.name[0] != ".")
     shown = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
-    meant = _data_sets_in(root) or _data_sets_around(root, _MASKS)
+    meant = _data_sets_in(root) or _data_sets_around(root)
     hint = "" if meant else what_to_move(root)
     # Last, as annotation files are looked for in all that lies in the folder above.
-    meant = meant if meant or hint else _data_sets_around(root, _ANNOTATED)
+    meant = meant if meant or hint else _data_sets_around(root, annotated=True)
     if len(meant) > 1:
         hint = f" Name one of the data sets in it: {', '.join(map(str, meant[:8]))}."
     elif meant:
@@ -213,12 +211,15 @@ def _data_sets_in(root: Path) -> list[Path]:
     return []
 
 
-def _data_sets_around(root: Path, kinds: Iterable[str]) -> list[Path]:
-    """The nearest data set of these kinds that a folder is a part of, if there is one."""
+def _data_sets_around(root: Path, annotated: bool = False) -> list[Path]:
+    """The nearest data set of masks, or of annotations, that a folder is a part of, if there is
+    one."""
     root = root.resolve()
+    kinds = [kind for kind in FORMATS if (kind in _ANNOTATED) == annotated]
     for above in [*root.parents][:3]:
-        is_asked = kinds is _MASKS or above == root.parent or _is_part(root, above)
-        kind = next((k for k in kinds if is_asked and FORMATS[k].recognizes(above)), None)
+        if annotated and above != root.parent and not _is_part(root, above):
+            continue
+        kind = next((kind for kind in kinds if FORMATS[kind].recognizes(above)), None)
         for pair in _pairs(above, kind) if kind else ():
             if root in (*pair.image.parents, *pair.label.parents):
                 return [above]
