@@ -28,7 +28,7 @@ from pydantic import (
 from briskseg.core.eight_bits import unpacked
 from briskseg.core.errors import RequestError, WeightsError
 from briskseg.core.files.atomic import write_whole, writing
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.files.safe_names import fault_of_class_name, printable
 from briskseg.core.labels import LabelSet
@@ -224,8 +224,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a .safetensors file")
-    if content := other_content(path, expected=("zip",)):
-        raise WeightsError(content.sentence(path, "a .safetensors file"))
+    refuse_other(path, "a .safetensors file", WeightsError, expected=("zip",))
     try:
         with safe_open(path, framework="np") as file:
             return dict(file.metadata() or {})

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from briskseg.core.card import CARD_KEY, Card, fits
 from briskseg.core.errors import RequestError, WeightsError
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import check_size
 from briskseg.core.flatbuffer import Table
 from briskseg.core.ncnn_param import read_param
@@ -115,8 +115,9 @@ def _pairs(path: Path) -> dict[str, str]:
         raise RequestError(f"{path} is not there, expected a {', '.join(some)} or {last} file")
     suffix = suffix_of(path)
     suffix = suffix if suffix in _READERS else ".onnx"
-    if content := other_content(path, expected=("xml",) if suffix == ".xml" else ()):
-        raise WeightsError(content.sentence(path, f"a model's {suffix} file"))
+    refuse_other(
+        path, f"a model's {suffix} file", WeightsError, ("xml",) if suffix == ".xml" else ()
+    )
     read, bound = _READERS[suffix]
     try:
         check_size(path, bound, WeightsError)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from briskseg.core.errors import RecipeError, nearest
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import check_size
 from briskseg.core.files.yaml_text import MAX_CHARACTERS, YamlError, parse_yaml
 from briskseg.core.run_names import RECIPE
@@ -77,8 +77,7 @@ def recipe_text(name_or_path: str) -> str:
     if name_or_path in list_recipes():
         return (resources.files("briskseg") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
     if path.is_file():
-        if content := other_content(path, expected=("json",)):  # which is YAML too
-            raise RecipeError(content.sentence(path, "a recipe in YAML"))
+        refuse_other(path, "a recipe in YAML", RecipeError, expected=("json",))  # which is YAML too
         try:
             check_size(path, 4 * MAX_CHARACTERS, RecipeError)
             return path.read_text("utf-8")

@@ -11,7 +11,7 @@ from briskseg.core.card import Card, read_card
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.exported import READABLE, Exported, read_exported, suffix_of
 from briskseg.core.files import sha256
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.safe_names import file_stem
 from briskseg.core.types import Progress
 from briskseg.hub.client import repository_of
@@ -140,8 +140,7 @@ def find_weights(path: Path) -> Path:
         if suffix == ".bin" and owner.is_file():
             raise RequestError(f"{path} belongs to {owner}, which is the model; name that")
     if suffix in _CHECKPOINTS:
-        if content := other_content(path, expected=("zip",)):
-            raise DataError(content.sentence(path, ACCEPTED))
+        refuse_other(path, ACCEPTED, DataError, expected=("zip",))
         raise RequestError(
             f"{path} is a PyTorch checkpoint, expected {ACCEPTED}; make one with: "
             f"briskseg convert {quote(str(path))} --labels cityscapes|camvid|FILE"

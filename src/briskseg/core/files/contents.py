@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from briskseg.core.errors import ContentError
+from briskseg.core.errors import BriskError, ContentError
 
 _LOOKED_AT = 1024  # bytes; web pages may begin with blank lines and comments
 
@@ -23,10 +23,6 @@ class Content(NamedTuple):
     found: str
     fix_hint: str
     kind: str = "not-an-image"
-
-    def sentence(self, path: Path, wanted: str) -> str:
-        """What was found, what was expected, what to do."""
-        return f"{path}: {self.found}, expected {wanted}; {self.fix_hint}"
 
 
 _AGAIN = "download or export it again, as the file itself"
@@ -63,36 +59,36 @@ _CONTENTS = (
 _BY_START = [(re.compile(pattern, re.DOTALL), content) for pattern, content in _CONTENTS]
 
 
-def other_content(path: Path, expected: Collection[str] = ()) -> Content | None:
-    """What the file is, where it begins as a thing that no reader here takes.
+def refuse_other(
+    path: Path, wanted: str, error: type[BriskError], expected: Collection[str] = ()
+) -> None:
+    """Raise `error` where the file begins as a thing that no reader here takes, instead of what is
+    wanted.
 
-    expected: the `Content.name`s that the caller's files begin as. None, too, for what cannot be
-    read: opening it says why.
+    expected: the `Content.name`s that the caller's files begin as. Nothing is raised for what
+    cannot be read: opening it says why.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_LOOKED_AT)
-    except OSError:
-        return None
-    return _other_start(start, expected)
-
-
-def _other_start(start: bytes, expected: Collection[str] = ()) -> Content | None:
-    for pattern, content in _BY_START:
-        if pattern.match(start):
-            return None if content.name in expected else content
-    return None
+    content = _content(_start(path))
+    if content and content.name not in expected:
+        raise error(f"{path}: {content.found}, expected {wanted}; {content.fix_hint}") from None
 
 
 def check_content(path: Path, wanted: str, content_bytes: bytes | None = None) -> None:
-    """Raise ContentError where `other_content` sees something else than what is wanted.
-
-    content_bytes: of a file in memory, which `path` only names.
-    """
-    if content_bytes is None:
-        content = other_content(path)
-    else:
-        content = _other_start(content_bytes[:_LOOKED_AT])
+    """As `refuse_other`, a ContentError. content_bytes: of a file in memory, which `path` only
+    names."""
+    content = _content(_start(path) if content_bytes is None else content_bytes[:_LOOKED_AT])
     if content:
         found = f"{path}: {content.found}, expected {wanted}"
         raise ContentError(content.kind, found, content.fix_hint)
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LOOKED_AT)
+    except OSError:
+        return b""
+
+
+def _content(start: bytes) -> Content | None:
+    return next((content for pattern, content in _BY_START if pattern.match(start)), None)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import MAX_TAR_HEADER_BYTES, MAX_TAR_MEMBERS
 from briskseg.core.files.safe_names import check_file_name, printable
 
@@ -148,8 +148,7 @@ def read_members(archive: Path, most: int | None = None) -> Iterator[Member]:
     except OSError as error:
         raise DataError(f"{archive}: cannot be read ({error.strerror or error})") from None
     except (tarfile.TarError, ValueError, EOFError, IndexError, OverflowError) as error:
-        if (content := other_content(archive)) is not None:
-            raise DataError(content.sentence(archive, "an uncompressed .tar archive")) from None
+        refuse_other(archive, "an uncompressed .tar archive", DataError)
         raise DataError(
             f"{archive}: is damaged or no uncompressed .tar archive ({error}); copy it again"
         ) from None

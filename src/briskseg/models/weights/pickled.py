@@ -19,7 +19,7 @@ from numpy._core import multiarray
 from torch import Tensor
 
 from briskseg.core.errors import WeightsError
-from briskseg.core.files.contents import other_content
+from briskseg.core.files.contents import refuse_other
 
 # What checkpoints hold beside tensors that can do nothing but be a number or an array.
 _NUMPY: list[Any] = [
@@ -128,8 +128,7 @@ def module_tensors(module: StandIn, prefix: str = "", depth: int = 0) -> dict[st
 def _refuse_other_files(path: Path) -> None:
     """Raise WeightsError for what is no checkpoint, and for an archive that unpacks to more than it
     is: torch.save compresses nothing, but torch.load inflates what another program compressed."""
-    if content := other_content(path, expected=("zip",)):
-        raise WeightsError(content.sentence(path, "a PyTorch checkpoint"))
+    refuse_other(path, "a PyTorch checkpoint", WeightsError, expected=("zip",))
     try:
         if not zipfile.is_zipfile(path):  # raises, too, on some archives
             return
