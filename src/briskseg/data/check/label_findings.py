@@ -23,6 +23,8 @@ from briskseg.data.frequencies import is_binary_mask_set, may_be_binary_masks
 
 SHOWN = 8  # values or colors in a message
 
+Values = tuple[PairStats, Mapping[int, int]]  # a file that is read by value: the pixels of each
+
 
 def label_forms(scan: Scan) -> Iterator[Finding]:
     """Label files that are more than 8-bit values or RGB."""
@@ -131,30 +133,26 @@ def diagnose(scan: Scan) -> list[Diagnosis]:
         for item in scan.pairs
         if item.label is not None and not (item.label.is_lossy or item.label.is_decoded)
     ]
-    gray, black = _gray_colors(files, labels)
+    gray, black, colored = _gray_colors([item for item in files if item.by_color], labels)
     found = [Diagnosis(_AS_RGB, tuple(gray))] if gray else []
     if black:
         found.append(Diagnosis(_AMBIGUOUS, tuple(black)))
-    as_values = {id(item): item.histogram for item in files if not item.by_color} | {
-        id(item): {red: n for (red, _, _), n in item.colors.items()} for item in gray
-    }
+    by_value: list[Values] = [(item, item.histogram) for item in files if not item.by_color]
+    by_value += [(item, {red: n for (red, _, _), n in item.colors.items()}) for item in gray]
     total: Counter[int] = Counter()
-    for values in as_values.values():
+    for _, values in by_value:
         total.update(values)
     unknown = {value: n for value, n in total.items() if value not in labels.class_of_value}
     hint = _hint(scan, total, unknown)
-    by_value = [item for item in files if id(item) in as_values]
     if hint is not None and hint.kind == "binary-masks" and not scan.counts()[1]:
-        white = [item for item in by_value if as_values[id(item)].get(255)]
-        found.append(Diagnosis(hint, tuple(white)))
+        found.append(Diagnosis(hint, tuple(item for item, held in by_value if held.get(255))))
     elif hint is not None and hint.kind == "unlisted-values":
-        found.append(Diagnosis(hint, tuple(by_value)))
+        found.append(Diagnosis(hint, tuple(item for item, _ in by_value)))
     elif hint is not None and hint.remap and hint.kind != "binary-masks":
-        found += _renumbered(scan, hint, by_value, as_values)
+        found += _renumbered(scan, hint, by_value)
     else:
-        found += _one_by_one(scan, by_value, as_values)
-    judged = as_values.keys() | {id(item) for item in black}
-    return found + _by_color(scan, [item for item in files if id(item) not in judged])
+        found += _one_by_one(scan, by_value)
+    return found + _by_color(scan, colored)
 
 
 def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> FixHint | None:
@@ -167,12 +165,7 @@ def _hint(scan: Scan, total: Mapping[int, int], unknown: Mapping[int, int]) -> F
     return binary_hint(labels.names, labels.ignored) if is_binary else None
 
 
-def _renumbered(
-    scan: Scan,
-    hint: FixHint,
-    items: list[PairStats],
-    as_values: Mapping[int, Mapping[int, int]],
-) -> list[Diagnosis]:
+def _renumbered(scan: Scan, hint: FixHint, by_value: list[Values]) -> list[Diagnosis]:
     """What is wrong with all files if with any, as one that holds low numbers only shows nothing.
 
     A file that fits as it is may as well be right: it is never renumbered, and the others only
@@ -180,8 +173,7 @@ def _renumbered(
     """
     known = scan.dataset.labels.class_of_value
     strange, fitting = [], []
-    for item in items:
-        values = as_values[id(item)]
+    for item, values in by_value:
         if any(value not in known for value in values):
             strange.append(item)
         elif any(hint.remap[value] != known[value] for value in values):
@@ -192,14 +184,11 @@ def _renumbered(
     return [*found, Diagnosis(_AMBIGUOUS, tuple(fitting))] if fitting else found
 
 
-def _one_by_one(
-    scan: Scan, items: list[PairStats], as_values: Mapping[int, Mapping[int, int]]
-) -> list[Diagnosis]:
+def _one_by_one(scan: Scan, by_value: list[Values]) -> list[Diagnosis]:
     """What single files hold that is no class: no one file shows that it is numbered otherwise."""
     labels = scan.dataset.labels
     by_hint: dict[tuple[str, str], tuple[FixHint, list[PairStats]]] = {}
-    for item in items:
-        values = as_values[id(item)]
+    for item, values in by_value:
         unknown = {value: n for value, n in values.items() if value not in labels.class_of_value}
         if unknown:
             hint = hint_for_values(values, unknown, labels.names, labels.ignored)
@@ -247,23 +236,29 @@ _AMBIGUOUS = FixHint("ambiguous-labels", KINDS["ambiguous-labels"].fix_hint)
 
 
 def _gray_colors(
-    files: list[PairStats], labels: LabelSet
-) -> tuple[list[PairStats], list[PairStats]]:
-    """Files of three equal channels, where one of them holds what is no class's color; and those
-    beside them that are black throughout and may be another class.
+    colored: list[PairStats], labels: LabelSet
+) -> tuple[list[PairStats], list[PairStats], list[PairStats]]:
+    """Files of three equal channels, where one of them holds what is no class's color; those beside
+    them that are black throughout and may be another class; and those that are colors.
 
     Black alone shows nothing, but where all files are such, it is index 0, unless it is the color
     of another class.
     """
-    colored = [item for item in files if item.by_color]
-    gray = [f for f in colored if all(red == green == blue for red, green, blue in f.colors)]
-    strange = [item for item in gray if item.unknown]
-    black = [item for item in gray if item.colors.keys() == {(0, 0, 0)} and not item.unknown]
-    if not strange or len(gray) < len(colored):
-        return strange, []
+    gray, black, others, are_gray = list[PairStats](), list[PairStats](), list[PairStats](), True
+    for item in colored:
+        is_gray = all(red == green == blue for red, green, blue in item.colors)
+        are_gray = are_gray and is_gray
+        if is_gray and item.unknown:
+            gray.append(item)
+        elif item.colors.keys() == {(0, 0, 0)}:
+            black.append(item)
+        else:
+            others.append(item)
+    if not gray or not are_gray:
+        return gray, [], others + black
     if labels.class_of_color.get((0, 0, 0)) in (0, IGNORED):
-        return strange + black, []
-    return strange, black
+        return gray + black, [], others
+    return gray, black, others
 
 
 def mixed_binary_masks(scan: Scan) -> Iterator[Finding]:
