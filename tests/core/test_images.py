@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from briskseg.core.errors import BriskError, ContentError, DataError, Interrupted, PixelsError
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import (
     image_size,
@@ -187,12 +188,12 @@ def test_bytes_are_read_as_their_file_is(tmp_path):
     for number, (picture, kind, how) in enumerate(made):
         file = tmp_path / f"{number}.{kind.lower()}"
         picture.save(file, kind, **how)
-        found = read_image(Path("it"), file.read_bytes())
+        found = read_image(held := InMemory.of(Path("it"), file.read_bytes()))
         assert np.array_equal(found, read_image(file)), (kind, picture.mode)
         too_many = pytest.raises(PixelsError, match=r"^it: .*more than the 116 ")
-        with too_many, opened(Path("it"), data=file.read_bytes(), bound=116):
+        with too_many, opened(held, bound=116):
             pass
     floats = tmp_path / "floats.tif"
     Image.fromarray(np.zeros((4, 4), np.float32)).save(floats)
     with pytest.raises(ContentError, match=r"^it: stores floating-point"):
-        read_image(Path("it"), floats.read_bytes())
+        read_image(InMemory.of(Path("it"), floats.read_bytes()))

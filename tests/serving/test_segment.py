@@ -159,7 +159,7 @@ def test_a_batch_with_a_fault_is_refused_whole(client, street_png):
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
-        (b"", ["no bytes"]),
+        (b"", ["is empty", "PNG, JPEG or WebP"]),
         (b"hello", ["cannot be read as an image", "PNG, JPEG or WebP"]),
         (b"<html>", ["is a web page, expected an image"]),
         (b"%PDF-1.7", ["is a PDF"]),

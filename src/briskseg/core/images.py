@@ -61,19 +61,19 @@ _UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
-def read_image(path: Path, data: bytes | None = None) -> Array:
+def read_image(path: Path) -> Array:
     """Read a file into image_hwc, (H, W, 3) uint8 RGB, upright.
 
     Grayscale becomes three equal channels, 16 bits become 8 (the high byte; of a color
     TIFF rounded), alpha is dropped.
     Raises DataError naming the file when it is missing, empty, damaged, no image, or its header
-    states more pixels than `max_pixels()`. data: as of `opened`.
+    states more pixels than `max_pixels()`.
     """
-    with opened(path, data=data) as picture:
-        return decode_image(picture, path, data)
+    with opened(path) as picture:
+        return decode_image(picture, path)
 
 
-def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) -> Array:
+def decode_image(picture: Image.Image, path: Path) -> Array:
     """As `read_image`, of a file that is `opened`: its header is not read again."""
     size_hw, orientation = _header(picture, path)
     if picture.format == "PPM" and picture.mode in ("1", "L", "RGB"):
@@ -81,7 +81,7 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
         return np.array(picture.convert("RGB"))
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(encoded(path, data), how)
+        image = cv2.imdecode(encoded(path), how)
     except cv2.error:
         image = None
     if image is None and picture.format == "AVIF":  # which OpenCV is seldom built with
@@ -93,33 +93,31 @@ def decode_image(picture: Image.Image, path: Path, data: bytes | None = None) ->
     return np.ascontiguousarray(upright(np.asarray(image), orientation))
 
 
-def encoded(path: Path, data: bytes | None = None) -> Array:
-    """The bytes of an image as OpenCV takes them, (bytes,) uint8; data: as of `read_image`."""
-    return np.frombuffer(path.read_bytes() if data is None else data, np.uint8)
+def encoded(path: Path) -> Array:
+    """The bytes of an image as OpenCV takes them, (bytes,) uint8."""
+    return np.frombuffer(path.read_bytes(), np.uint8)
 
 
-def sixteen_bit_range(path: Path, data: bytes | None = None) -> tuple[int, int] | None:
+def sixteen_bit_range(path: Path) -> tuple[int, int] | None:
     """The lowest and the highest value of an image of more than 8 bits a channel; None of others.
 
     Raises DataError as `read_image`.
     """
-    with opened(path, data=data) as picture:
-        bands = stored_bands(path, data) if picture.format == "TIFF" else None
+    with opened(path) as picture:
+        bands = stored_bands(path) if picture.format == "TIFF" else None
         if not (is_16_bit(raw_mode(picture) or picture.mode) or (bands and bands[1] > 8)):
             return None
-    stored = cv2.imdecode(encoded(path, data), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    stored = cv2.imdecode(encoded(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if stored is None or stored.dtype.kind == "f":
         return None
     return int(stored.min()), int(stored.max())
 
 
-def stretched_image(
-    path: Path, data: bytes | None, highest: int, orientation: int
-) -> npt.NDArray[np.uint8]:
+def stretched_image(path: Path, highest: int, orientation: int) -> npt.NDArray[np.uint8]:
     """A 16-bit image as (H, W, 3) uint8 RGB, upright, without the bits that are 0 in all values up
-    to `highest`. data: as of `read_image`. Raises DataError."""
+    to `highest`. Raises DataError."""
     how = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    stored = cv2.imdecode(encoded(path, data), how)
+    stored = cv2.imdecode(encoded(path), how)
     if stored is None:
         raise DataError(f"{path} is damaged or cut off; restore it, or remove it")
     shift = max(0, highest.bit_length() - 8)
@@ -136,12 +134,12 @@ def dark_image(lowest: int, highest: int) -> str:
     return f"16-bit images whose highest value is {highest} of 65535 are read as black"
 
 
-def read_as_black(image_hwc: Array, path: Path, data: bytes | None = None) -> str:
+def read_as_black(image_hwc: Array, path: Path) -> str:
     """As `dark_image`, of one that `read_image` gave: its file is opened again only where all of it
     is dark."""
     if image_hwc.max() > 1 << 4:  # of a color TIFF OpenCV rounds 4095 up to 16
         return ""
-    values = sixteen_bit_range(path, data)
+    values = sixteen_bit_range(path)
     return dark_image(*values) if values else ""
 
 
@@ -173,13 +171,12 @@ def upright(stored: Array, orientation: int) -> Array:
     return stored if turn is None else turn(stored)
 
 
-def image_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
+def image_size(path: Path) -> tuple[int, int]:
     """The upright image's (height, width) in pixels, from the file's header: no pixel is decoded.
 
-    Raises DataError naming the file when it is missing, empty or no image. data: as of
-    `read_image`.
+    Raises DataError naming the file when it is missing, empty or no image.
     """
-    with opened(path, data=data) as picture:
+    with opened(path) as picture:
         (height, width), orientation = _header(picture, path)
     return (width, height) if orientation >= 5 else (height, width)
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_many_pixels
 from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import check_file_name, printable
@@ -246,7 +247,8 @@ def base64_bytes(entry: Entry) -> bytes:
 
 def png_mask(data: bytes, entry: Entry) -> Mask:
     """(H, W) bool: the pixels of a PNG that are opaque and not 0."""
-    with opened(Path(entry.where), "a PNG", "export the file again", data=data) as picture:
+    file = InMemory.of(Path(entry.where), data)
+    with opened(file, "a PNG", "export the file again") as picture:
         if picture.format != "PNG":  # a lossy one would have noise for an object
             raise DataError(f"{entry.where} is a {picture.format}, expected a PNG; export it again")
         checked_size(picture.height, picture.width, entry)

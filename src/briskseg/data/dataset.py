@@ -138,12 +138,12 @@ class Dataset:
         """The image, (H, W, 3) uint8 RGB, upright. Of 16 bits the upper 8 are left, so one that
         uses few bits is black, as `briskseg check` says. Raises DataError naming a damaged
         file."""
-        return read_image(pair.image, self.embedded_image(pair))
+        return read_image(self.image_file(pair))
 
-    def embedded_image(self, pair: Pair) -> bytes | None:
-        """The bytes of an image that lies in the pair's label file; None where it is a file of its
-        own. Raises DataError naming a damaged file."""
-        return None
+    def image_file(self, pair: Pair) -> Path:
+        """The image as a file: the pair's own, or in memory where it lies in the label file. Raises
+        DataError naming a damaged one."""
+        return pair.image
 
     def read_labels(self, pair: Pair) -> Labels:
         """The labels, (H, W) uint8: class indices, 255 ignored.
@@ -170,15 +170,15 @@ class Dataset:
 
         Raises DataError naming a file that is missing or damaged.
         """
-        return image_size(pair.image, self.embedded_image(pair))
+        return image_size(self.image_file(pair))
 
     def scan_image(self, pair: Pair) -> ImageStats | FileProblem:
         """What `check` must know of the image; what cannot be read is a problem, no error."""
         try:
-            data = self.embedded_image(pair)
+            stats = image_stats(self.image_file(pair))
         except DataError as error:
             return FileProblem("damaged-file", pair.image, str(error))
-        return image_stats(pair.image, data)
+        return stats if isinstance(stats, ImageStats) else replace(stats, path=pair.image)
 
     def scan_labels(self, pair: Pair) -> LabelStats | FileProblem:
         """What `check` must know of the labels; what cannot be read is a problem, no error."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
 from briskseg.core.files.contents import check_content
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.images import (
     dark_image,
@@ -106,18 +107,18 @@ class FileProblem:
     is_listed: dict[str, bool] = field(default_factory=dict)
 
 
-def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProblem:
-    """Decode an image as training does and reduce it; data: as of `read_image`."""
-    if data is None and (problem := _seen_at_once(path)):
+def image_stats(path: Path) -> ImageStats | FileProblem:
+    """Decode an image as training does and reduce it."""
+    if not isinstance(path, InMemory) and (problem := _seen_at_once(path)):
         return problem
     try:
-        with opened(path, data=data) as picture:
-            image_hwc = decode_image(picture, path, data)
-            form, mode = picture.format or "", _stored_mode(picture, path, data)
+        with opened(path) as picture:
+            image_hwc = decode_image(picture, path)
+            form, mode = picture.format or "", _stored_mode(picture, path)
             orientation = orientation_of(picture)
-        extremes = sixteen_bit_range(path, data) if is_16_bit(mode) else None
+        extremes = sixteen_bit_range(path) if is_16_bit(mode) else None
         if extremes and dark_image(*extremes):  # else its high bytes, all 0, would stand for it
-            image_hwc = stretched_image(path, data, extremes[1], orientation)
+            image_hwc = stretched_image(path, extremes[1], orientation)
         extremes = extremes or (int(image_hwc.min()), int(image_hwc.max()))
     except DataError as error:
         return _problem(path, error)
@@ -126,11 +127,11 @@ def image_stats(path: Path, data: bytes | None = None) -> ImageStats | FileProbl
     return ImageStats(height, width, *about)
 
 
-def _stored_mode(picture: Image.Image, path: Path, data: bytes | None) -> str:
+def _stored_mode(picture: Image.Image, path: Path) -> str:
     """As Pillow names how pixels are stored; of a TIFF also what that name hides: more than 8 bits,
     or a fourth band that is not said to be alpha."""
     mode = raw_mode(picture) or picture.mode
-    bands = stored_bands(path, data) if picture.format == "TIFF" else None
+    bands = stored_bands(path) if picture.format == "TIFF" else None
     if bands and bands[0] == 4 and picture.mode == "RGB":
         mode = "RGBX"
     return f"{mode};16" if bands and bands[1] == 16 and not is_16_bit(mode) else mode

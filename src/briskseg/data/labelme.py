@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from briskseg.core.errors import DataError
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.images import IMAGE_SUFFIXES, image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import (
@@ -45,9 +46,9 @@ _POINTS = {"point", "points"}  # which are no areas
 class Labelme(ShapeDataset):
     """A data set of labelme's, whose images may be embedded in the JSON files."""
 
-    def embedded_image(self, pair: Pair) -> bytes | None:
+    def image_file(self, pair: Pair) -> Path:
         """`imageData`, decoded, where the pair has no other image."""
-        return _embedded(pair, read_json(pair.label)) if pair.image == pair.label else None
+        return _image_file(pair, read_json(pair.label)) if pair.image == pair.label else pair.image
 
 
 def recognizes(root: Path) -> bool:
@@ -100,7 +101,7 @@ def _drawing(pair: Pair, _: None) -> Drawing:
             "remove it and label the image"
         )
     stated = content.size("imageHeight", "imageWidth")
-    drawing = Drawing(stated or image_size(pair.image, _embedded(pair, content)))
+    drawing = Drawing(stated or image_size(_image_file(pair, content)))
     for shape in content["shapes"].entries():
         kind = _kind(shape)
         if kind in _POINTS:
@@ -110,9 +111,11 @@ def _drawing(pair: Pair, _: None) -> Drawing:
     return drawing
 
 
-def _embedded(pair: Pair, content: Entry) -> bytes | None:
-    """The bytes of the image, where it is in the JSON file."""
-    return base64_bytes(content["imageData"]) if pair.image == pair.label else None
+def _image_file(pair: Pair, content: Entry) -> Path:
+    """The image, which may be in the JSON file."""
+    if pair.image != pair.label:
+        return pair.image
+    return InMemory.of(pair.image, base64_bytes(content["imageData"]))
 
 
 def _has_shapes(content: Entry) -> bool:

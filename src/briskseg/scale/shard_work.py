@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from briskseg.core.errors import BriskError, DataError, WeightsError
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.limits import MAX_SHARD_MEMBERS, max_pixels
 from briskseg.core.files.pictures import most_bytes
 from briskseg.core.files.safe_names import check_file_name, printable
@@ -257,8 +258,10 @@ def _broken(shard: Shard, reason: str) -> _Item:
 
 def _read(location: str) -> _Read:
     try:
-        data = fetched(location, most_bytes(max_pixels())) if is_url(location) else None
-        return _read_file(Path(location), data)
+        file = Path(location)
+        if is_url(location):
+            file = InMemory.of(file, fetched(location, most_bytes(max_pixels())))
+        return _read_file(file)
     except DataError as error:  # a path has no "//"
         raise DataError(str(error).replace(str(Path(location)), location)) from None
 
@@ -272,6 +275,6 @@ def _read_member(archive: Path, member: Member, shown: str) -> _Read:
         raise DataError(str(error).replace(str(archive), shown)) from None
 
 
-def _read_file(path: Path, data: bytes | None = None) -> _Read:
-    image = read_image(path, data)
-    return image, read_as_black(image, path, data)
+def _read_file(path: Path) -> _Read:
+    image = read_image(path)
+    return image, read_as_black(image, path)

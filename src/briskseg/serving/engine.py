@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from briskseg.core.errors import BriskError, DataError, PixelsError
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import DARK_HINT, decode_image, read_as_black
 from briskseg.core.types import Image, Labels
@@ -117,15 +118,15 @@ class Engine:
 
     def read(self, content: bytes, watch: Stopwatch, name: str = "the image") -> Image:
         """A picture's pixels, (H, W, 3) uint8 RGB. Raises DataError, calling it `name`."""
-        path, pixels = Path(name), self.settings.pixels
-        with opened(path, hint=_WHOLE, data=content, bound=pixels) as picture:
+        file = InMemory.of(Path(name), content)
+        with opened(file, hint=_WHOLE, bound=self.settings.pixels) as picture:
             if max(picture.size) > MAX_SIDE:
                 raise PixelsError(
                     f"{name}: {picture.width}x{picture.height}, expected sides of at most "
                     f"{MAX_SIDE} pixels; cut it into tiles"
                 )
-            image_hwc = decode_image(picture, path, content)
-        if dark := read_as_black(image_hwc, path, content):
+            image_hwc = decode_image(picture, file)
+        if dark := read_as_black(image_hwc, file):
             watch.warning = f"{name}: {dark}; {DARK_HINT}"
         watch.end_stage("read")
         return image_hwc

@@ -68,27 +68,22 @@ def refuse_other(
     expected: the `Content.name`s that the caller's files begin as. Nothing is raised for what
     cannot be read: opening it says why.
     """
-    content = _content(_start(path))
+    content = _content(path)
     if content and content.name not in expected:
         raise error(f"{path}: {content.found}, expected {wanted}; {content.fix_hint}") from None
 
 
-def check_content(path: Path, wanted: str, content_bytes: bytes | None = None) -> None:
-    """As `refuse_other`, a ContentError. content_bytes: of a file in memory, which `path` only
-    names."""
-    content = _content(_start(path) if content_bytes is None else content_bytes[:_LOOKED_AT])
-    if content:
+def check_content(path: Path, wanted: str) -> None:
+    """As `refuse_other`, a ContentError."""
+    if content := _content(path):
         found = f"{path}: {content.found}, expected {wanted}"
         raise ContentError(content.kind, found, content.fix_hint)
 
 
-def _start(path: Path) -> bytes:
+def _content(path: Path) -> Content | None:
     try:
         with path.open("rb") as file:
-            return file.read(_LOOKED_AT)
+            start = file.read(_LOOKED_AT)
     except OSError:
-        return b""
-
-
-def _content(start: bytes) -> Content | None:
+        return None
     return next((content for pattern, content in _BY_START if pattern.match(start)), None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
@@ -31,16 +30,11 @@ _PILLOWS: ProcessSetting[int | None] = ProcessSetting(
 
 @contextmanager
 def opened(
-    path: Path,
-    what: str = "an image",
-    hint: str = "",
-    data: bytes | None = None,
-    bound: int | None = None,
+    path: Path, what: str = "an image", hint: str = "", bound: int | None = None
 ) -> Iterator[Image.Image]:
     """The picture by Pillow, its header read and nothing decoded; what fails within is said too.
 
-    what, hint: for the message. data: the picture's bytes, where `path` only names them: a file
-    that holds them among other things, or what was sent. bound: pixels, by default `max_pixels()`.
+    what, hint: for the message. bound: pixels, by default `max_pixels()`.
     Raises DataError naming a file that is missing, empty, no regular file or damaged, PixelsError
     for more pixels, ContentError for a file that is something else or has other bands than are
     read.
@@ -48,27 +42,20 @@ def opened(
     most = max_pixels() if bound is None else bound
     ending = f"; {hint}" if hint else ""
     try:
-        if data is None:
-            check_file(path, most, ending)
-        else:
-            _check_bytes(path, len(data), most, ending)
-        # before Pillow logs what it does not read
-        if path.suffix.lower() in {".tif", ".tiff"} or data is not None:
-            _check_bands(path, data)
-        with (
-            _PILLOWS.changed(None),  # its own bound, which would be told without the size
-            _stream(path, data) as file,
-            Image.open(file, formats=FORMATS) as picture,
-        ):
-            if picture.width * picture.height > most:
-                raise too_many_pixels(path, picture.width, picture.height, most, bound is None)
-            yield picture
+        check_file(path, most, ending)
+        # its own bound would be told without the size
+        with _PILLOWS.changed(None), path.open("rb") as file:
+            _check_bands(path, file)  # before Pillow logs what it does not read
+            with Image.open(file, formats=FORMATS) as picture:
+                if picture.width * picture.height > most:
+                    raise too_many_pixels(path, picture.width, picture.height, most, bound is None)
+                yield picture
     except (DataError, Interrupted):
         raise
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
-        check_content(path, what, data)
+        check_content(path, what)
         # Pillow would name the object that holds the bytes
         is_unknown = isinstance(error, UnidentifiedImageError)
         why = "damaged, or of no kind that is read" if is_unknown else error
@@ -90,12 +77,6 @@ def check_file(path: Path, bound: int, ending: str = "") -> None:
         raise DataError(f"{path}: no regular file, expected a picture{ending}")
     if size == 0:
         raise DataError(f"{path}: the file is empty{ending or '; restore it, or remove it'}")
-    _check_bytes(path, size, bound, ending)
-
-
-def _check_bytes(path: Path, size: int, bound: int, ending: str) -> None:
-    if size == 0:
-        raise DataError(f"{path}: no bytes, expected a picture{ending}")
     if size > most_bytes(bound):
         raise DataError(
             f"{path}: {size} bytes, more than any picture of {bound} pixels has{ending}"
@@ -115,35 +96,35 @@ def raw_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def stored_bands(path: Path, data: bytes | None = None) -> tuple[int, int, bool] | None:
+def stored_bands(path: Path) -> tuple[int, int, bool] | None:
     """A TIFF's bands, the bits of one, and whether it holds floating-point numbers; None for what
-    is no TIFF or says nothing of its bands. data: as of `opened`."""
+    is no TIFF or says nothing of its bands."""
+    with path.open("rb") as file:
+        return _bands(file)
+
+
+def _bands(file: IO[bytes]) -> tuple[int, int, bool] | None:
     try:
-        with _stream(path, data) as file:
-            header = file.read(8)
-            if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
-                header += file.read(8)
-            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-            file.seek(tags.next)
-            tags.load(file)
+        header = file.read(8)
+        if header[:4] == b"II+\0":  # BigTIFF, whose header is longer
+            header += file.read(8)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+        file.seek(tags.next)
+        tags.load(file)
         bits, kinds = tags.get(258, (1,)), tags.get(339, (1,))
         return int(tags.get(277, 1)), int(bits[0]), kinds[0] == 3
     except Exception:  # no TIFF, or a damaged one
         return None
 
 
-def _stream(path: Path, data: bytes | None) -> BinaryIO:
-    return path.open("rb") if data is None else io.BytesIO(data)
-
-
-def _check_bands(path: Path, data: bytes | None) -> None:
+def _check_bands(path: Path, file: IO[bytes]) -> None:
     """Raise ContentError for a TIFF whose bands are not read, which Pillow and OpenCV call damaged:
     2 are gray and alpha where the file says so, of 4 the last one is dropped."""
-    bands, bits, is_float = stored_bands(path, data) or (1, 8, False)
+    bands, bits, is_float = _bands(file) or (1, 8, False)
     if is_float and bands > 1:
         found = f"stores {bands} bands of {bits}-bit floating-point numbers, which have no scale"
         raise ContentError("image-mode", f"{path}: {found}", "save it with 8 or 16 bits a band")
-    if bands > 4 or (bands == 2 and not _has_alpha(path, data)):
+    if bands > 4 or (bands == 2 and not _has_alpha(file)):
         raise ContentError(
             "image-mode",
             f"{path}: {bands} bands, and 3 are taken (red, green, blue; or one, gray)",
@@ -151,9 +132,9 @@ def _check_bands(path: Path, data: bytes | None) -> None:
         )
 
 
-def _has_alpha(path: Path, data: bytes | None) -> bool:
+def _has_alpha(file: IO[bytes]) -> bool:
     try:
-        with _stream(path, data) as file, Image.open(file, formats=("TIFF",)) as picture:
+        with Image.open(file, formats=("TIFF",)) as picture:
             return picture.mode == "LA"
     except Exception:  # Pillow knows two bands as nothing else
         return False

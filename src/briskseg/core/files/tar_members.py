@@ -7,19 +7,13 @@ import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.contents import refuse_other
+from briskseg.core.files.in_memory import SystemPath
 from briskseg.core.files.limits import MAX_TAR_HEADER_BYTES, MAX_TAR_MEMBERS
 from briskseg.core.files.safe_names import check_file_name, printable
-
-# The class of the system's paths; `Path` itself cannot be derived from before Python 3.12.
-if TYPE_CHECKING:
-    _SystemPath = Path
-else:
-    _SystemPath = type(Path())
-
 
 _TAIL = 1 << 20  # bytes that must be zero behind the last member
 _LONGEST_NAME = 1024  # bytes
@@ -35,7 +29,7 @@ class Member(NamedTuple):
     fault: str = ""
 
 
-class TarMember(_SystemPath):
+class TarMember(SystemPath):
     """A file in an archive as a path that can be read: ARCHIVE/NAME, as of a folder of that name.
 
     It opens, and has a size, as a file has; its time of change is its archive's. Paths that are

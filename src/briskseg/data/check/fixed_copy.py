@@ -9,6 +9,7 @@ from typing import Any
 
 from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import refuse_taken, writing
+from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import opened
 from briskseg.core.images import SUFFIXES, write_png
 from briskseg.core.labels import IGNORED
@@ -190,18 +191,16 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int
         labels_hw = _labels(scan, item, plan)
         is_other = image.orientation != 1 or image.form not in SUFFIXES
         rewrites = plan.kinds & _REWRITTEN or is_other
-        data = scan.dataset.embedded_image(pair)
-        image_hwc = None
+        file, image_hwc = scan.dataset.image_file(pair), None
         if rewrites:
-            image_hwc = repair_image(pair.image, data, plan, highest, image.orientation)
+            image_hwc = repair_image(file, plan, highest, image.orientation)
     except DataError as error:
         return [Change("left out", scan.named(pair.labels_at), str(error))]
     stem = out / "images" / item.split / pair.name
     if image_hwc is not None:
         write_png(_beside(stem, ".png"), image_hwc)
     else:
-        stored = pair.image.read_bytes() if data is None else data
-        _beside(stem, SUFFIXES[image.form][0]).write_bytes(stored)
+        _beside(stem, SUFFIXES[image.form][0]).write_bytes(file.read_bytes())
     write_png(_beside(out / "labels" / item.split / pair.name, ".png"), labels_hw)
     of_image, of_labels = scan.named(pair.image), scan.named(pair.labels_at)
     return [
@@ -213,13 +212,14 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int
 def stored_pair(dataset: Dataset, pair: Pair) -> tuple[Labels, bytes, str]:
     """A pair's labels, and its image as it is stored with the suffix of its type. Raises DataError
     for a damaged file and for labels of another size than the image."""
-    labels_hw, data = dataset.read_labels(pair), dataset.embedded_image(pair)
+    labels_hw, file = dataset.read_labels(pair), dataset.image_file(pair)
     if dataset.size(pair) != labels_hw.shape:
         dataset.read(pair)  # which says so
-    if data is None:
-        return labels_hw, pair.image.read_bytes(), pair.image.suffix
-    with opened(pair.image, data=data) as picture:
-        return labels_hw, data, SUFFIXES.get(picture.format or "", (".png",))[0]
+    suffix = pair.image.suffix
+    if isinstance(file, InMemory):
+        with opened(file) as picture:
+            suffix = SUFFIXES.get(picture.format or "", (".png",))[0]
+    return labels_hw, file.read_bytes(), suffix
 
 
 def _beside(stem: Path, suffix: str) -> Path:

@@ -67,14 +67,12 @@ def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
     return labels_hw
 
 
-def repair_image(
-    path: Path, data: bytes | None, plan: Plan, highest: int, orientation: int
-) -> npt.NDArray[np.uint8]:
-    """image_hwc, (H, W, 3) uint8 RGB, upright. data: as of `read_image`. highest: the highest value
-    of the set's dark 16-bit images. orientation: EXIF's."""
+def repair_image(path: Path, plan: Plan, highest: int, orientation: int) -> npt.NDArray[np.uint8]:
+    """image_hwc, (H, W, 3) uint8 RGB, upright. highest: the highest value of the set's dark 16-bit
+    images. orientation: EXIF's."""
     if "dark-images" not in plan.kinds:
-        return np.asarray(read_image(path, data), np.uint8)
-    return stretched_image(path, data, highest, orientation)
+        return np.asarray(read_image(path), np.uint8)
+    return stretched_image(path, highest, orientation)
 
 
 def _decoded(
