@@ -21,7 +21,13 @@ from briskseg.core.errors import DataError, RequestError, UnknownLabelError
 from briskseg.core.files.safe_names import fault_of_class_name
 from briskseg.core.labels.class_list import IGNORED, ClassList, read_class_list, written_class
 from briskseg.core.labels.fix_hints import hint_for_colors, hint_for_values
-from briskseg.core.labels.mask_files import most_frequent, read_exact_mask, without_alpha
+from briskseg.core.labels.mask_files import (
+    most_frequent,
+    packed_colors,
+    read_exact_mask,
+    rgb,
+    without_alpha,
+)
 from briskseg.core.types import RGB, Array
 
 
@@ -113,7 +119,8 @@ class LabelSet:
         """A palette file's pixels as they are to be decoded: colors (H, W, 3) uint8 or the indices
         (H, W); and where the border lies that is ignored whatever is decoded there, if it has one.
         """
-        colors = {i: _rgb(palette[i].tolist()) for i in np.unique(indices_hw).tolist()}
+        used = np.unique(indices_hw).tolist()
+        colors = {i: (r, g, b) for i, (r, g, b) in zip(used, palette[used].tolist(), strict=True)}
         border = None
         if IGNORED in colors and self.is_border(colors[IGNORED]):
             border = indices_hw == IGNORED
@@ -192,7 +199,7 @@ class LabelSet:
     def _color_table(self) -> Array:
         table = np.zeros(1 << 24, np.uint16)
         for (red, green, blue), index in self.class_of_color.items():
-            table[red | green << 8 | blue << 16] = index + 1
+            table[red << 16 | green << 8 | blue] = index + 1
         return table
 
     def reads_by_color(self, palette: Mapping[int, RGB]) -> bool:
@@ -240,16 +247,12 @@ class LabelSet:
         raise UnknownLabelError(path, unknown_pixels, self._expected_values(), hint)
 
     def _decode_colors(self, mask_hwc: Array, path: Path) -> Array:
-        # The fourth byte that cv2 adds makes every pixel one 32-bit number.
-        packed = cv2.cvtColor(mask_hwc, cv2.COLOR_RGB2RGBA).view("<u4")[..., 0] & 0xFFFFFF
+        packed = packed_colors(mask_hwc)
         found = self._color_table[packed]
         if found.all():
             return np.asarray(found - 1, np.uint8)
         values, counts, distinct = most_frequent(packed)
-        pixels = {
-            (v & 255, v >> 8 & 255, v >> 16): n
-            for v, n in zip(values.tolist(), counts.tolist(), strict=True)
-        }
+        pixels = {rgb(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
         unknown_pixels = {c: n for c, n in pixels.items() if c not in self.class_of_color}
         hint = hint_for_colors(pixels, unknown_pixels, set(self.class_of_color), distinct).text
         known = len(self.class_of_color)
@@ -272,11 +275,6 @@ def _complete(colors: tuple[RGB | None, ...]) -> tuple[RGB, ...]:
     taken = {color for color in colors if color is not None}
     fresh = (color for color in map(_color, range(1024)) if color not in taken)
     return tuple(next(fresh) if color is None else color for color in colors)
-
-
-def _rgb(color: list[int]) -> RGB:
-    red, green, blue = color
-    return red, green, blue
 
 
 def _color(number: int) -> RGB:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -79,9 +80,10 @@ def _is_lossy(image: Image.Image, path: Path) -> bool:
 
 
 def packed_colors(pixels_hwc: Array) -> Array:
-    """(H, W) int32, each color (red, green, blue) as the number 0xRRGGBB."""
-    red, green, blue = (pixels_hwc[..., channel].astype(np.int32) for channel in range(3))
-    return np.asarray(red << 16 | green << 8 | blue)
+    """(H, W) uint32, each color (red, green, blue) as the number 0xRRGGBB."""
+    # the fourth byte that cv2 adds makes every pixel one 32-bit number
+    colors: Array = cv2.cvtColor(np.ascontiguousarray(pixels_hwc), cv2.COLOR_RGB2BGRA)
+    return np.asarray(colors.view("<u4")[..., 0] & 0xFFFFFF)
 
 
 def rgb(packed: int) -> RGB:
