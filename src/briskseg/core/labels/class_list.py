@@ -35,12 +35,14 @@ _COMMENT = re.compile(r"(^|\s)#(?![0-9a-fA-F]{6}(\s|$)).*")
 @dataclass
 class ClassList:
     """A list of classes. lines: the classes, each with its file value; ignored and ignored_colors:
-    file values and colors that mean ignored; ignored_lines: the classes that `ignore` names."""
+    file values and colors that mean ignored; ignored_lines: the classes that `ignore` names.
+    says_ignored: whether it has an `ignore`, without which 255 is ignored."""
 
     lines: list[ClassLine] = field(default_factory=list)
     ignored: list[int] = field(default_factory=list)
     ignored_colors: list[RGB] = field(default_factory=list)
     ignored_lines: list[ClassLine] = field(default_factory=list)
+    says_ignored: bool = False
 
     def ignore(self, name: str) -> None:
         """Take a class out of the list: its value and its color mean ignored."""
@@ -82,6 +84,7 @@ def parse_class_list(text: str, path: Path) -> ClassList:
     _check(path, listed)
     by_name = {entry.name for entry in listed.lines}
     by_value = {entry.value: entry.name for entry in listed.lines}
+    listed.says_ignored = bool(ignores)
     for where, what in ignores:
         _ignore(listed, what, by_name, by_value, where)
     gives_values = any(re.search(r"(^|[\s,])\d", what) for _, what in ignores)

@@ -4,7 +4,6 @@ for each class in the label files."""
 from __future__ import annotations
 
 import difflib
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -12,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.limits import MAX_LIST_BYTES, read_text
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.core.labels.class_list import parse_class_list
+from briskseg.core.labels.class_list import parse_class_list, read_class_list
 from briskseg.core.wording import counted
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.kinds import KINDS
@@ -98,9 +96,8 @@ def mostly_ignored(scan: Scan) -> Iterator[Finding]:
 
 def _ignores_unsaid(scan: Scan) -> bool:
     """Whether there is a class list and it has no `ignore`."""
-    lists = [path for path in scan.dataset.lists if path.name in CLASS_FILES]
-    texts = [read_text(path, MAX_LIST_BYTES, "write a class a line into it") for path in lists]
-    return bool(texts) and not any(re.search(r"(?mi)^\s*ignore(\s|$)", text) for text in texts)
+    lists = [read_class_list(p) for p in scan.dataset.lists if p.name in CLASS_FILES]
+    return bool(lists) and not any(listed.says_ignored for listed in lists)
 
 
 def single_class(scan: Scan) -> Iterator[Finding]:
