@@ -13,7 +13,7 @@ from briskseg.core.types import RGB
 # From this many unknown values on, a mask was interpolated: people forget a few classes, not
 # dozens.
 _MANY, _SEVERAL = 8, 4
-_STEP = 10  # values this far apart were spread out for the eye
+_APART = 10  # values at least so far apart were spread out for the eye
 _BYTE = 255  # the highest value that indices are spread out to, in a file of no higher one
 NEAR = 12.0  # an RGB distance that colors of the customary palettes do not have
 _COLORS = 128  # of the most frequent ones, that are looked at
@@ -62,7 +62,7 @@ def hint_for_values(
         return FixHint("numbered-from-one", text, remap)
     if remap := _train_ids(held, values, names):
         return _hint_for_ids(held, remap)
-    if step := _step(held, classes, ignored):
+    if step := _step_between(held, classes, ignored):
         line = f"mask // {step}"
         line = f"np.where(mask == {at_end}, mask, {line})" if kept else line
         text = (
@@ -72,7 +72,7 @@ def hint_for_values(
         remap = _divided(held, step, classes)
         is_whole = set(remap.values()) - {255} == set(range(classes))
         return FixHint("stretched-values", text, remap if is_whole else {})
-    if min(values) >= _STEP and held.isdisjoint(range(1, classes)):
+    if min(values) >= _APART and held.isdisjoint(range(1, classes)):
         return _hint_for_grays(held, names, ignored)
     return FixHint("unknown-values", _advice(values, held, classes, ignored))
 
@@ -229,14 +229,14 @@ def _train_ids(
     return {value: classes.get(label_id, 255) for value, label_id in ids.items()}
 
 
-def _step(held: set[int], classes: int, ignored: Collection[int]) -> int:
+def _step_between(held: set[int], classes: int, ignored: Collection[int]) -> int:
     """What all values that mean a class are multiples of, if that makes them class indices and
     leaves room for the last class; else 0. So too where what means ignored may be the last value
     that was spread out, as 255 beside 0 and 128."""
     values = [value for value in held if value not in ignored]
     step, last = math.gcd(*values), max(held & {*ignored}, default=0)
     has_room = step * (classes - 1) <= max(_BYTE, *held)
-    if step < _STEP or not has_room or len(values) == 1 or max(values) // step >= classes:
+    if step < _APART or not has_room or len(values) == 1 or max(values) // step >= classes:
         return 0
     place = round(last / step)
     may_be_class = len(held) == classes or (place <= classes and abs(last - step * place) < place)
