@@ -9,6 +9,7 @@ label file, or with an empty one, is all background.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -57,11 +58,15 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     if described is None:
         described = next((root / p for p in _LISTS if (root / p).is_file()), None)
         if described is None:
-            raise _no_classes(root)
+            raise RequestError(
+                f"{root}: labels as YOLO's are there, but no data.yaml or classes.txt names the "
+                "classes; write classes.txt: a class name a line, in the order of the numbers"
+            )
         listed = read_class_list(described)
         names = {e.value or 0: e.name for e in (*listed.lines, *listed.ignored_lines)}
         to_ignore = {entry.name for entry in listed.ignored_lines}
-        splits = {"": [path for place, path in pairs.images.by_path.items() if _is_below(place)]}
+        every = pairs.images.by_path.items()
+        splits = {"": [path for place, path in every if "images" in place.split("/")[:-1]]}
     else:
         content = _yaml(described)
         names = _names(content, described)
@@ -132,13 +137,6 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
     return {number: str(name) for number, name in names.items()}
 
 
-def _no_classes(root: Path) -> RequestError:
-    return RequestError(
-        f"{root}: labels as YOLO's are there, but no data.yaml or classes.txt names the classes; "
-        "write classes.txt: a class name a line, in the order of the numbers"
-    )
-
-
 def _splits(
     content: dict[str, Any], path: Path, pairs: PairList, read: list[Path]
 ) -> Iterator[tuple[str, list[Path]]]:
@@ -188,18 +186,10 @@ def _of_list(path: Path, pairs: PairList, bases: tuple[str, ...]) -> list[Path]:
     return found
 
 
-def _is_below(place: str) -> bool:
-    return "images" in place.split("/")[:-1]
-
-
 def _label_place(place: str) -> str:
     """Where the labels of an image are: the last folder `images` is `labels`."""
-    parts = place.split("/")
-    for index in range(len(parts) - 2, -1, -1):
-        if parts[index] == "images":
-            parts[index] = "labels"
-            break
-    return posixpath.splitext("/".join(parts))[0] + ".txt"
+    place = re.sub(r"(.*/|^)images/", r"\1labels/", place, count=1)
+    return posixpath.splitext(place)[0] + ".txt"
 
 
 def _label_files(root: Path) -> Iterator[Path]:
