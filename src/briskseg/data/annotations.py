@@ -10,7 +10,7 @@ import base64
 import math
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,6 +207,15 @@ class ImageIndex:
         folder = alike[0].parent.relative_to(self._root)
         is_of_another = expected and split_of(folder.as_posix()) not in {None, *expected}
         return None if is_of_another else alike[0]
+
+    def first(self, names: Iterable[str], bases: Collection[str] = ("",)) -> Path | None:
+        """The image of the first of these names that has one, as `find` has it."""
+        return next((found for name in names if (found := self.find(name, bases))), None)
+
+
+def with_suffixes(stem: str) -> list[str]:
+    """The names that an image of this stem may have."""
+    return [f"{stem}{suffix}" for suffix in sorted(IMAGE_SUFFIXES)]
 
 
 def files_below(root: Path, suffixes: Set[str]) -> Iterator[Path]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from briskseg.core.images import IMAGE_SUFFIXES, image_size
+from briskseg.core.images import image_size
 from briskseg.data import shapes
-from briskseg.data.annotations import Entry, ImageIndex, checked_size, of_tool, read_json
+from briskseg.data.annotations import Entry, checked_size, of_tool, read_json, with_suffixes
 from briskseg.data.coco import run_lengths
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
@@ -33,7 +33,8 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
             stated = item["image"]["path"].value if item["image"].value else None
             name = stated if isinstance(stated, str) and stated else item["id"].text()
             bases = (f"images/{path.stem}", "images", "")
-            image = pairs.images.find(name, bases) or _by_id(pairs.images, item, bases)
+            image = pairs.images.find(name, bases)
+            image = image or pairs.images.first(with_suffixes(item["id"].text()), bases)
             pairs.add(split_of(path.stem), image, path, (item, names), name)
     return pairs.dataset("datumaro", classes_of(root, all_names), _drawing, files)
 
@@ -64,12 +65,6 @@ def _files(root: Path) -> list[Path]:
 
 def _is_datumaro(text: str) -> bool:
     return '"items"' in text and '"categories"' in text and '"label"' in text
-
-
-def _by_id(images: ImageIndex, item: Entry, bases: tuple[str, ...]) -> Path | None:
-    number = item["id"].text()
-    names = (f"{number}{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
-    return next((image for name in names if (image := images.find(name, bases))), None)
 
 
 def _size(item: Entry) -> Size | None:

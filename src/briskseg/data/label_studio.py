@@ -48,7 +48,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     for path in files:
         for task in _labeled(read_json(path).entries()):
             stated = _stated_images(task)
-            image = next((i for name in stated if (i := pairs.images.find(name))), None)
+            image = pairs.images.first(stated)
             split = split_of(path.stem, pairs.folder_of(image) if image else "")
             pairs.add(split, image, path, task, stated[0] if stated else "?")
             if image is not None and listed is None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from briskseg.core.errors import DataError
 from briskseg.core.files.in_memory import InMemory
-from briskseg.core.images import IMAGE_SUFFIXES, image_size
+from briskseg.core.images import image_size
 from briskseg.data import shapes
 from briskseg.data.annotations import (
     ASKED,
@@ -28,6 +28,7 @@ from briskseg.data.annotations import (
     peek,
     png_mask,
     read_json,
+    with_suffixes,
 )
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
@@ -129,10 +130,8 @@ def _names(content: Entry) -> set[str]:
 
 def _image(images: ImageIndex, path: Path, folder: str, stated: object) -> Path | None:
     """The image that the file names, or the one of the file's own name."""
-    names = [f"{path.stem}{suffix}" for suffix in sorted(IMAGE_SUFFIXES)]
-    if isinstance(stated, str):
-        names = [stated, *names]
-    return next((found for name in names if (found := images.find(name, (folder,)))), None)
+    names = [stated] if isinstance(stated, str) else []
+    return images.first([*names, *with_suffixes(path.stem)], (folder,))
 
 
 def _is_labelme(path: Path) -> bool:
