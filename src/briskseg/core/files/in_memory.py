@@ -33,9 +33,6 @@ class InMemory(SystemPath):
             raise OSError(30, "bytes in memory can only be read, as bytes", str(self))
         return io.BytesIO(self._content)
 
-    def read_bytes(self) -> bytes:
-        return self._content
-
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, len(self._content), 0, 0, 0))
 

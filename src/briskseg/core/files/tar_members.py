@@ -59,11 +59,6 @@ class TarMember(SystemPath):
             raise OSError(30, "a file in an archive can only be read, as bytes", str(self))
         return io.BufferedReader(_Window(self._archive, self._offset, self._size))
 
-    def read_bytes(self) -> bytes:
-        with self.open("rb") as file:
-            content: bytes = file.read()
-        return content
-
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         if self._archive is None:
             return super().stat(follow_symlinks=follow_symlinks)
