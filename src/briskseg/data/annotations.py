@@ -24,8 +24,6 @@ from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_m
 from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.images import IMAGE_SUFFIXES
-from briskseg.core.labels import RGB
-from briskseg.core.labels.class_lines import HEX, hex_color
 from briskseg.data.masks.layout import split_of
 from briskseg.data.matching import walk
 from briskseg.data.shapes import FARTHEST, Mask, Points, Size
@@ -233,11 +231,6 @@ def of_tool(paths: Sequence[Path], is_tools: Callable[[str], bool]) -> list[Path
         return []
     seen |= {path: peek(path) for path in paths[ASKED:]}
     return [path for path, text in seen.items() if is_tools(text) or not text.strip()]
-
-
-def tool_color(text: object) -> RGB | None:
-    """The color that a tool writes as `#rrggbb`; None for anything else."""
-    return hex_color(text) if isinstance(text, str) and re.fullmatch(HEX, text) else None
 
 
 def has_masks(root: Path) -> bool:

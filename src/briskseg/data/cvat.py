@@ -16,23 +16,13 @@ from typing import Any
 from briskseg.core.errors import DataError
 from briskseg.core.files.safe_names import printable
 from briskseg.core.images import image_size
+from briskseg.core.labels.class_lines import hex_color
 from briskseg.core.types import RGB
 from briskseg.data import shapes
-from briskseg.data.annotations import (
-    Entry,
-    checked_size,
-    files_below,
-    of_tool,
-    parsed,
-    tool_color,
-)
+from briskseg.data.annotations import Entry, checked_size, files_below, of_tool, parsed
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    classes_of,
-)
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 
 _DEEPEST = 20  # elements within elements
@@ -154,7 +144,7 @@ def _labels(content: Element) -> dict[str, RGB | None]:
     for label in content.every("label"):
         texts = {inner.tag: inner.text for inner in label.inner}
         if "name" in texts and "parent" not in texts:  # a skeleton's points have a parent
-            found[texts["name"]] = tool_color(texts.get("color"))
+            found[texts["name"]] = hex_color(texts.get("color"))
     if not found:  # an export without its task's description
         shapes_of = (shape for image in content.every("image") for shape in image.inner)
         found = dict.fromkeys(sorted({s["label"].text() for s in shapes_of if s.tag in _DRAW}))

@@ -38,8 +38,8 @@ LOOK = 12  # cells a side, of an image's gradients
 
 # Of a label file with more values or colors than a class list can have, the most frequent ones.
 _ALL, _SOME = 257, 128
-_MAGIC = (b"\x89PNG", b"\xff\xd8", b"BM", b"II", b"MM", b"RIFF", b"P1", b"P2", b"P3")
-_IMAGE_MAGIC = (*_MAGIC, b"GIF8", b"P4", b"P5", b"P6")
+_NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+_MAGIC = (b"\x89PNG", b"\xff\xd8", b"BM", b"II", b"MM", b"RIFF", b"GIF8", *_NETPBM)
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def _seen_at_once(path: Path) -> FileProblem | None:
             tail = file.read()
     except OSError as error:
         return FileProblem("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
-    if not head.startswith(_IMAGE_MAGIC) and not (AVIF and head[4:12] == b"ftypavif"):
+    if not head.startswith(_MAGIC) and not (AVIF and head[4:12] == b"ftypavif"):
         try:
             check_content(path, "an image")
         except ContentError as error:

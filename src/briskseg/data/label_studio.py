@@ -27,12 +27,7 @@ from briskseg.data import shapes
 from briskseg.data.annotations import Entry, checked_size, of_tool, read_json
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    classes_of,
-    listed_classes,
-)
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of, listed_classes
 from briskseg.data.shapes import Patch, ShapeError, Size
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before an uploaded file's name

@@ -32,13 +32,7 @@ from briskseg.data.annotations import (
 )
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    ShapeDataset,
-    classes_of,
-    listed_classes,
-)
+from briskseg.data.shape_dataset import Drawing, PairList, ShapeDataset, classes_of, listed_classes
 from briskseg.data.shapes import LINE_WIDTH, Patch, Size
 
 _POINTS = {"point", "points"}  # which are no areas

@@ -14,23 +14,12 @@ from pathlib import Path
 from briskseg.core.errors import DataError
 from briskseg.core.files.limits import max_pixels
 from briskseg.core.images import image_size
+from briskseg.core.labels.class_lines import hex_color
 from briskseg.data import shapes
-from briskseg.data.annotations import (
-    Entry,
-    base64_bytes,
-    files_below,
-    peek,
-    png_mask,
-    read_json,
-    tool_color,
-)
+from briskseg.data.annotations import Entry, base64_bytes, files_below, peek, png_mask, read_json
 from briskseg.data.dataset import Format, Found, Pair, refuse_class_set
 from briskseg.data.masks.layout import split_of
-from briskseg.data.shape_dataset import (
-    Drawing,
-    PairList,
-    classes_of,
-)
+from briskseg.data.shape_dataset import Drawing, PairList, classes_of
 from briskseg.data.shapes import LINE_WIDTH, Patch, Points, Size
 
 _NO_AREAS = {"point", "graph", "cuboid", "cuboid_2d", "keypoint"}
@@ -55,7 +44,7 @@ def find(root: Path, classes: str | None, seed: int) -> Found:
     meta = root / "meta.json"
     listed = read_json(meta)["classes"].entries()
     areas = [item for item in listed if item["shape"].value not in _NO_AREAS]
-    colors = {item["title"].text(): tool_color(item["color"].value) for item in areas}
+    colors = {item["title"].text(): hex_color(item["color"].value) for item in areas}
     return pairs.dataset("supervisely", classes_of(root, colors, colors), _drawing, [meta])
 
 

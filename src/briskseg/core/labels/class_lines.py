@@ -58,11 +58,10 @@ def from_columns(text: str, columns: dict[str, int], number: int, where: str) ->
             f"{where}: {len(fields)} columns, fewer than the header has; complete the line"
         )
     given = {kind: fields[place] for kind, place in columns.items()}
-    color = None
     if {"r", "g", "b"} <= given.keys():
-        color = to_color([given["r"], given["g"], given["b"]], where)
-    elif "hex" in given and re.fullmatch(HEX, given["hex"]):
-        color = hex_color(given["hex"])
+        color: RGB | None = to_color([given["r"], given["g"], given["b"]], where)
+    else:
+        color = hex_color(given.get("hex", ""))
     value = file_value(given["value"], where) if "value" in given else None
     return ClassLine(_name(given["name"], where, is_quoted=True), color, value, number)
 
@@ -108,8 +107,8 @@ def _is_number(word: str) -> bool:
 
 def _name_and_color(words: list[str], where: str) -> tuple[str, RGB | None]:
     """A line's name and color; the numbers at its end are a color or a mistake."""
-    if len(words) > 1 and re.fullmatch(HEX, words[-1]):
-        return _name(" ".join(words[:-1]), where), hex_color(words[-1])
+    if len(words) > 1 and (color := hex_color(words[-1])):
+        return _name(" ".join(words[:-1]), where), color
     numbers = 0
     while numbers < len(words) - 1 and _is_number(words[-1 - numbers]):
         numbers += 1
@@ -130,8 +129,8 @@ def _name(text: str, where: str, is_quoted: bool = False) -> str:
 
 
 def to_color(parts: list[str], where: str, name: str = "") -> RGB:
-    if len(parts) == 1 and re.fullmatch(HEX, parts[0]):
-        return hex_color(parts[0])
+    if len(parts) == 1 and (color := hex_color(parts[0])):
+        return color
     given = [part.strip() for part in parts]
     if len(given) != 3 or not all(
         re.fullmatch(r"\d{1,3}", part) and int(part) <= 255 for part in given
@@ -145,8 +144,12 @@ def to_color(parts: list[str], where: str, name: str = "") -> RGB:
     return red, green, blue
 
 
-def hex_color(text: str) -> RGB:
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+def hex_color(text: object) -> RGB | None:
+    """The color that `#rrggbb` is; None for anything else."""
+    if not isinstance(text, str) or not re.fullmatch(HEX, text):
+        return None
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
 
 
 def file_value(text: str, where: str) -> int:

@@ -189,8 +189,8 @@ def _ignore(
     for word in words:
         if word in names:
             listed.ignore(word)
-        elif re.fullmatch(HEX, word):
-            listed.ignored_colors.append(hex_color(word))
+        elif color := hex_color(word):
+            listed.ignored_colors.append(color)
         elif re.fullmatch(r"\d+,\d+,\d+", word):
             listed.ignored_colors.append(to_color(word.split(","), where))
         elif re.fullmatch(r"(\d{1,5},?)+", word):
