@@ -12,8 +12,8 @@ from tests.data.cityscapes.conftest import SIZE, blocks, label_ids, write
 
 import briskseg
 from briskseg.core.card import Card, InputCard, LabelsCard, NetworkCard, save_weights
-from briskseg.core.labels import CITYSCAPES
-from briskseg.core.labels.cityscapes_table import SCORED_IDS, to_train_ids
+from briskseg.core.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
+from briskseg.core.labels.cityscapes_table import SCORED_IDS
 
 torch = pytest.importorskip("torch")
 
@@ -112,7 +112,7 @@ def test_written_files_are_label_ids_of_the_inputs_size(
         ids = np.asarray(picture)
     with Image.open(image) as picture:
         expected = briskseg.load(model)(np.asarray(picture))
-    np.testing.assert_array_equal(to_train_ids(ids), expected)
+    np.testing.assert_array_equal(CITYSCAPES_LABEL_IDS.decode(ids, image), expected)
     assert np.unique(ids).size > 10
 
 
@@ -135,7 +135,7 @@ def test_train_ids_give_the_same_scores(command, model: Path, tree: Path) -> Non
     whole = json.loads(command("evaluate", model, "--data", tree, "--json", "-").out)["cityscapes"]
     for path in labels_of(tree):
         with Image.open(path) as picture:
-            labels = to_train_ids(np.asarray(picture))
+            labels = CITYSCAPES_LABEL_IDS.decode(np.asarray(picture), path)
         write(path.with_name(path.name.replace("_labelIds", "_labelTrainIds")), labels)
         path.unlink()
     found = json.loads(command("evaluate", model, "--data", tree, "--json", "-").out)["cityscapes"]
@@ -163,9 +163,8 @@ def test_shrunk_labels_are_scored_as_shrunk_and_said_to_be(
         logits = torch.from_numpy(predictor.logits(np.asarray(Image.open(image))))[None]
         small = torch.nn.functional.interpolate(logits, (32, 64), mode="bilinear")[0].argmax(0)
         # as the official code does it: Pillow, nearest
-        truth = to_train_ids(
-            np.asarray(Image.open(label).resize((64, 32), Image.Resampling.NEAREST))
-        )
+        small_ids = Image.open(label).resize((64, 32), Image.Resampling.NEAREST)
+        truth = CITYSCAPES_LABEL_IDS.decode(np.asarray(small_ids), label)
         for t, p in zip(truth.flat, small.numpy().flat, strict=True):
             if t != 255:
                 counts[t, p] += 1

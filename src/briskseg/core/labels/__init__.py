@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, to_train_ids
+from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS
 from briskseg.core.labels.class_list import IGNORED
 from briskseg.core.labels.label_set import LabelSet
 from briskseg.core.types import RGB
@@ -94,7 +92,10 @@ CITYSCAPES = LabelSet(
 )
 CITYSCAPES_LABEL_IDS = replace(
     CITYSCAPES,
-    values=tuple(enumerate(to_train_ids(np.arange(len(LABELS), dtype=np.uint8)).tolist())),
+    values=tuple(
+        (label_id, SCORED_IDS.index(label_id) if label.scored else IGNORED)
+        for label_id, label in enumerate(LABELS)
+    ),
 )
 
 LABEL_SETS: dict[str, LabelSet] = {

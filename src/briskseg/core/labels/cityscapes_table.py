@@ -77,8 +77,6 @@ UNLABELED = 0  # the label id that ignored pixels are given where one is needed
 _LABEL_ID = np.full(256, len(LABELS), np.uint8)
 _LABEL_ID[: len(SCORED_IDS)] = SCORED_IDS
 _LABEL_ID[IGNORED] = UNLABELED
-_TRAIN_ID = np.full(256, IGNORED, np.uint8)
-_TRAIN_ID[list(SCORED_IDS)] = np.arange(len(SCORED_IDS))
 
 
 def to_label_ids(labels_hw: Array) -> Array:
@@ -91,16 +89,3 @@ def to_label_ids(labels_hw: Array) -> Array:
         value = int(labels_hw[ids_hw == len(LABELS)].flat[0])
         raise ValueError(f"the labels hold {value}, expected train ids 0..18 or {IGNORED}")
     return ids_hw
-
-
-def to_train_ids(ids_hw: Array) -> Array:
-    """Label ids (H, W) uint8, 0..33 and 255 (for the license plate's -1), to train ids, uint8.
-
-    Every label that is not scored becomes 255. Raises ValueError for what is no label id.
-    """
-    strange = (ids_hw >= len(LABELS)) & (ids_hw != IGNORED)
-    if strange.any():
-        value = int(ids_hw[strange].flat[0])
-        raise ValueError(f"the ids hold {value}, expected label ids 0..{len(LABELS) - 1}")
-    labels_hw: Array = _TRAIN_ID[ids_hw]
-    return labels_hw
