@@ -11,7 +11,7 @@ from briskseg.core.errors import DataError, RequestError
 from briskseg.core.files.atomic import refuse_taken, writing
 from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import opened
-from briskseg.core.images import SUFFIXES, write_png
+from briskseg.core.images import SUFFIXES, read_image, stretched_image, write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
 from briskseg.core.types import Labels, Progress
@@ -21,7 +21,7 @@ from briskseg.data.check.duplicates import surplus_copies
 from briskseg.data.check.image_findings import is_dark
 from briskseg.data.check.kinds import KINDS
 from briskseg.data.check.label_findings import diagnose
-from briskseg.data.check.repair import Plan, fit_to_image, repair_image, repair_mask
+from briskseg.data.check.repair import Plan, fit_to_image, repair_mask
 from briskseg.data.check.scan import PairStats, Scan
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.masks.layout import SPLITS
@@ -189,11 +189,11 @@ def _write_pair(scan: Scan, item: PairStats, plan: Plan, out: Path, highest: int
     assert image is not None  # what cannot be read is left out
     try:
         labels_hw = _labels(scan, item, plan)
-        is_other = image.orientation != 1 or image.form not in SUFFIXES
-        rewrites = plan.kinds & _REWRITTEN or is_other
         file, image_hwc = scan.dataset.image_file(pair), None
-        if rewrites:
-            image_hwc = repair_image(file, plan, highest, image.orientation)
+        if "dark-images" in plan.kinds:
+            image_hwc = stretched_image(file, highest, image.orientation)
+        elif plan.kinds & _REWRITTEN or image.orientation != 1 or image.form not in SUFFIXES:
+            image_hwc = read_image(file)
     except DataError as error:
         return [Change("left out", scan.named(pair.labels_at), str(error))]
     stem = out / "images" / item.split / pair.name

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from briskseg.core.errors import DataError, UnknownLabelError
-from briskseg.core.images import read_image, resize_labels, stretched_image, upright
+from briskseg.core.images import resize_labels, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask, split_alpha
@@ -65,14 +65,6 @@ def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
     if "labels-scaled" in plan.kinds:
         labels_hw = resize_labels(labels_hw, (image.height, image.width)).astype(np.uint8)
     return labels_hw
-
-
-def repair_image(path: Path, plan: Plan, highest: int, orientation: int) -> npt.NDArray[np.uint8]:
-    """image_hwc, (H, W, 3) uint8 RGB, upright. highest: the highest value of the set's dark 16-bit
-    images. orientation: EXIF's."""
-    if "dark-images" not in plan.kinds:
-        return np.asarray(read_image(path), np.uint8)
-    return stretched_image(path, highest, orientation)
 
 
 def _decoded(
