@@ -235,8 +235,7 @@ def of_tool(paths: Sequence[Path], is_tools: Callable[[str], bool]) -> list[Path
 
 def has_masks(root: Path) -> bool:
     """Whether the folder has pictures in `labels`: it is a set of masks, whatever lies beside."""
-    masks = files_below(root / "labels", IMAGE_SUFFIXES) if (root / "labels").is_dir() else iter(())
-    return next(masks, None) is not None
+    return next(files_below(root / "labels", IMAGE_SUFFIXES), None) is not None
 
 
 def base64_bytes(entry: Entry) -> bytes:

@@ -44,8 +44,8 @@ def recognizes(root: Path) -> bool:
         return False
     if any(_is_yolo(path) for path in _yaml_files(root)):
         return True
-    has_both = (root / "images").is_dir() and (root / "labels").is_dir()
-    return has_both and any(True for _ in files_below(root / "labels", {".txt"}))
+    labels = files_below(root / "labels", {".txt"})
+    return (root / "images").is_dir() and next(labels, None) is not None
 
 
 def find(root: Path, classes: str | None, seed: int) -> Found:
