@@ -271,8 +271,5 @@ def load_weights(path: str | Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
             f"{path}: its tensors cannot be read ({error}); the file is damaged or holds a type "
             "that numpy has not: copy or download it again"
         ) from None
-    return {name: _at_least_float32(tensor) for name, tensor in tensors.items()}, card
-
-
-def _at_least_float32(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
+    halves = {name: t.astype(np.float32) for name, t in tensors.items() if t.dtype == np.float16}
+    return tensors | halves, card

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 from xml.parsers import expat
@@ -190,15 +191,11 @@ def _tflite_pairs(path: Path) -> dict[str, str]:
     return pairs
 
 
-def _param_pairs(path: Path) -> dict[str, str]:
-    """The lines that are ours; the layers before them are checked."""
-    return read_param(path.read_text("utf-8")).ours
-
-
-_READERS = {
+_READERS: dict[str, tuple[Callable[[Path], dict[str, str]], int]] = {
     ".onnx": (_onnx_pairs, 2 * 1024**3),  # protobuf's own bound, and FlatBuffers'
     ".xml": (_xml_pairs, 64 * 1024**2),
     ".tflite": (_tflite_pairs, 2 * 1024**3),
-    ".ncnn.param": (_param_pairs, _MAX_TEXT_BYTES),
+    # of which the layers before our lines are checked
+    ".ncnn.param": (lambda path: read_param(path.read_text("utf-8")).ours, _MAX_TEXT_BYTES),
 }
 READABLE = (*_READERS,)  # the ends of the names of exported files that have a card

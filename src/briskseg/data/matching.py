@@ -140,7 +140,8 @@ def _match(
         stem = composed(label.stem).lower()
         longest = max((name for name in by_stem if name in stem), key=len, default=None)
         if longest is not None:
-            votes[_around(longest, stem)] += 1
+            before, _, after = stem.partition(longest)
+            votes[before, after] += 1
     if not votes:
         return []
     before, after = votes.most_common(1)[0][0]
@@ -166,8 +167,3 @@ def _common(words: list[list[str]]) -> int:
     """How many words, none of them a number, all of these begin with."""
     columns = zip(*words, strict=False)
     return len([*takewhile(lambda some: len({*some}) == 1 and not some[0].isdecimal(), columns)])
-
-
-def _around(name: str, longer: str) -> tuple[str, str]:
-    before, _, after = longer.lower().partition(name.lower())
-    return before, after
