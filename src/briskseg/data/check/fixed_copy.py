@@ -114,9 +114,6 @@ def write_repaired(
         return FixedCopy(out, 0, tuple(changes))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        for split in {item.split for item in kept}:
-            for part in ("images", "labels"):
-                (out / part / split).mkdir(parents=True, exist_ok=True)
         for changed in thread_map(write, kept, progress=progress):
             changes += changed
         (out / "classes.txt").write_text(classes, encoding="utf-8")
