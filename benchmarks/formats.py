@@ -44,8 +44,7 @@ from briskseg.core.metrics.confusion import ConfusionMatrix
 from briskseg.data import Dataset
 from briskseg.export import export
 from briskseg.export.int8 import Int8
-from briskseg.export.keras_file import _open as open_keras
-from briskseg.export.keras_file import import_keras
+from briskseg.export.keras_file import open_keras
 from briskseg.models import MODELS
 from briskseg.runtime.load import open_file
 from briskseg.runtime.model_files import find_weights, model_name, read_file, shipped_files
@@ -133,7 +132,7 @@ def open_way(
     files = [file for file in folder.iterdir() if file.is_file()]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
     if to == "keras":
-        logits = open_keras(import_keras(), written.file)
+        logits = open_keras(written.file)
         return Way(megabytes, lambda image: logits(image).argmax(axis=0).astype(np.uint8))
     precision = "int8" if in_int8 else "float32"
     candidate = Candidate(name, written.file, backend, precision, THREADS, size_hw)

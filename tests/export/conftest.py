@@ -110,6 +110,17 @@ def _export_to_onnx_and_openvino(folder):
 
 
 @pytest.fixture
+def without(monkeypatch):
+    """Calling it with a package and the file of ours that imports it: as if it were not there."""
+
+    def hide(package, file):
+        monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.delitem(sys.modules, f"briskseg.export.{file}", raising=False)
+
+    return hide
+
+
+@pytest.fixture
 def model(tmp_path):
     """The weights of a small network, which takes images of any size."""
     return draw_weights(tmp_path / "model.safetensors", "fast_scnn", CLASSES)

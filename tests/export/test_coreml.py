@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 
 import pytest
 from tests.conftest import draw_weights
@@ -93,7 +92,7 @@ def test_a_package_that_says_something_else_is_not_kept(phone, tmp_path, monkeyp
     assert [*tmp_path.iterdir()] == []
 
 
-def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monkeypatch):
+def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, without):
     for words, message in (
         ((), "but a file for Core ML takes one size; name it: --size HxW"),
         (("--size", "32x48", "--out", "x.mlmodel"), "ends in '.mlmodel', expected .mlpackage"),
@@ -102,7 +101,7 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
         done = command("export", model, "--to", "coreml", *words)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
-    monkeypatch.setitem(sys.modules, "coremltools", None)
+    without("coremltools", "coreml_file")
     done = command("export", model, "--to", "coreml", "--size", "32x48")
     assert done.status == 2
     assert "pip install 'briskseg[coreml]'" in done.err

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
+from tests.conftest import card_of
 
 import briskseg
 from briskseg.core.card import Card, LabelsCard, NetworkCard, load_weights, save_weights
@@ -134,7 +134,7 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(
     assert len(set(layers[1])) == 2
 
 
-def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first():
+def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first(tmp_path):
     """Even the first, whose input fits 8 bits: of gray its small weights are all that remains."""
     from briskseg.core.exported import Exported
     from briskseg.export.openvino_int8 import OpenVINOQuantizer
@@ -153,13 +153,15 @@ def test_the_layer_whose_rounding_changes_the_logits_most_is_left_in_float_first
     layer.output(0).set_names({"logits"})
     model = openvino.Model([layer], [image], "three")
     exported = Exported(factor=1, align_corners=False, size=None, precision="float32", weights="")
-    quantizer = OpenVINOQuantizer(model, images, None, exported, None, None)
+    file, card = tmp_path / "three.xml", card_of("fast_scnn", 3)
+    openvino.save_model(model, file, compress_to_fp16=False)
+    quantizer = OpenVINOQuantizer(images, card, exported, file, None)
     ranked = quantizer.ranked(quantizer.rounded([]))
     assert ranked[0] == "first"
     assert {"second", "last"} < {*ranked}
 
 
-def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch):
+def test_wrong_requests_are_one_sentence(streets_and_model, command, without):
     data, model = streets_and_model
     for words, message in (
         (("--to", "openvino", "--int8"), "--int8 needs images to calibrate on"),
@@ -171,7 +173,7 @@ def test_wrong_requests_are_one_sentence(streets_and_model, command, monkeypatch
         done = command("export", model, *words)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
-    monkeypatch.setitem(sys.modules, "nncf", None)
+    without("nncf", "openvino_int8")
     done = command("export", model, "--to", "openvino", "--int8", "--data", data)
     assert done.status == 2
     assert "pip install 'briskseg[export]'" in done.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -107,8 +106,8 @@ def test_an_operation_without_a_layer_is_named(model, command, monkeypatch):
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_without_keras_the_way_to_install_it_is_named(model, command, monkeypatch):
-    monkeypatch.setitem(sys.modules, "keras", None)
+def test_without_keras_the_way_to_install_it_is_named(model, command, without):
+    without("keras", "keras_file")
     done = command("export", model, "--to", "keras", "--size", "32x48")
     assert (done.status, done.err) == (
         2,

@@ -151,7 +151,7 @@ def test_damaged_files_and_those_of_others_are_one_sentence(phone, tmp_path):
         briskseg.load(bad)
 
 
-def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monkeypatch):
+def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, without):
     for words, message in (
         ((), "but a file for LiteRT takes one size; name it: --size HxW"),
         (("--size", "99999x99999"), "--size asks for images of 99999x99999, expected at most"),
@@ -160,7 +160,7 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
         done = command("export", model, "--to", "litert", *words)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
-    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    without("litert_torch", "litert_file")
     done = command("export", model, "--to", "litert", "--size", "32x48")
     assert done.status == 2
     assert "pip install 'briskseg[litert-export]'" in done.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
 import zipfile
 
 import numpy as np
@@ -169,7 +168,7 @@ def test_what_loses_too_much_is_not_kept_and_the_worst_class_is_named(drawn, tmp
 
 @pytest.mark.usefixtures("converted_once")
 def test_what_cannot_be_rounded_is_one_sentence_and_leaves_nothing(
-    drawn, command, tmp_path, monkeypatch
+    drawn, command, tmp_path, monkeypatch, without
 ):
     from ai_edge_quantizer.quantizer import Quantizer
 
@@ -184,7 +183,7 @@ def test_what_cannot_be_rounded_is_one_sentence_and_leaves_nothing(
     done = command(*words, "--out", out)
     assert (done.status, done.out) == (1, "")
     assert "FastSCNN cannot be rounded to int8: POW has no int8 kernel; leave --int8" in done.err
-    monkeypatch.setitem(sys.modules, "ai_edge_quantizer", None)
+    without("ai_edge_quantizer", "litert_int8")
     done = command(*words, "--out", out)
     assert done.status == 2
     assert "pip install 'briskseg[litert-export]'" in done.err

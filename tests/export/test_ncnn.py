@@ -193,7 +193,7 @@ def test_files_cut_short_and_those_of_others_are_one_sentence(copied):
         briskseg.load(copied.rename(copied.with_name("other.param")))
 
 
-def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monkeypatch):
+def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, without):
     for words, message in (
         ((), "but a file for ncnn takes one size; name it: --size HxW"),
         (("--size", "32x48", "--out", "x.param"), "ends in '.param', expected .ncnn.param"),
@@ -202,7 +202,7 @@ def test_wrong_requests_are_one_sentence_and_leave_nothing(model, command, monke
         done = command("export", model, "--to", "ncnn", *words)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
-    monkeypatch.setitem(sys.modules, "pnnx", None)
+    without("pnnx", "ncnn_file")
     done = command("export", model, "--to", "ncnn", "--size", "32x48")
     assert done.status == 2
     assert "pip install 'briskseg[ncnn-export]'" in done.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 
 import numpy as np
@@ -272,8 +271,8 @@ def test_damaged_files_are_named_in_one_sentence(deployed, tmp_path):
         briskseg.load(bad, "onnx")(np.zeros((8, 8, 3), np.uint8))
 
 
-def test_without_onnx_the_way_to_install_it_is_named(model, command, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
+def test_without_onnx_the_way_to_install_it_is_named(model, command, without):
+    without("onnx", "onnx_file")
     done = command("export", model, "--to", "onnx")
     assert done.status == 2
     assert "needs the package 'onnx'" in done.err

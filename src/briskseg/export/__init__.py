@@ -20,7 +20,7 @@ from briskseg.core.errors import RequestError, WeightsError, nearest
 from briskseg.core.exported import READABLE, Exported, files_of, read_exported
 from briskseg.core.files.atomic import nearest_there, refuse_unwritable, writing
 from briskseg.core.types import Image
-from briskseg.export.formats import FORMATS, Format, Int8Writer, Writer
+from briskseg.export.formats import FORMATS, Format, Writer
 
 if TYPE_CHECKING:
     from briskseg.export.int8 import Int8, Scored
@@ -117,7 +117,7 @@ def export(
     if out is None:
         out = default_name(model, file, f"{'' if int8 is None else '-int8'}{chosen.suffix}")
     _check_out(out, chosen)
-    pack = _function(chosen.packer)(out) if chosen.packer else None
+    pack = _named(chosen.packer)(out) if chosen.packer else None
     above = nearest_there(out.parent)  # no folder is made for an export that fails
     with (
         writing(out, WeightsError),
@@ -180,11 +180,16 @@ def _written(
     """Write the network in a weights file to `part` and run it beside the network; errors name
     `out`."""
     from briskseg.core.files import sha256
-    from briskseg.export.verify import verify, verify_resizing
-    from briskseg.runtime.backends.torch_backend import TorchBackend
+    from briskseg.runtime.backends.torch_backend import TorchBackend  # says where torch is missing
 
     backend, card = TorchBackend.open(weights, device="cpu")
     card, size_hw = _sized(card, chosen, weights, size_hw)
+    # packages that are missing are told of before the network is traced, which takes long
+    write: Writer = _named(chosen.writer)
+    quantizer: Any = None if int8 is None else _named(chosen.int8)
+    from briskseg.export.int8 import write_int8
+    from briskseg.export.verify import verify, verify_resizing
+
     exported = Exported(
         factor=backend.network.factor,
         align_corners=backend.network.align_corners,
@@ -192,7 +197,6 @@ def _written(
         precision="float32",
         weights=sha256(weights),
     )
-    write: Writer = _function(chosen.writer)
     runs = write(backend.network, card, exported, part)
     seen_hw = exported.size or card.input.size
     agreement = runs and verify(backend.infer, runs, seen_hw, out, images)
@@ -202,8 +206,7 @@ def _written(
     del runs  # a file that is in use cannot be moved, or written over, everywhere
     scored = None
     if int8 is not None:
-        write_int8: Int8Writer = _function(chosen.int8)
-        scored = write_int8(backend.network, card, exported, part, int8, out)
+        scored = write_int8(quantizer, backend.network, card, exported, part, int8, out)
     return Export(out, chosen, card, exported, agreement, scored)
 
 
@@ -231,10 +234,10 @@ def _sized(
     return card, size_hw
 
 
-def _function(name: str) -> Any:
-    """By "module:function" of this folder."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(f"briskseg.export.{module}"), function)
+def _named(name: str) -> Any:
+    """The function or class "module:name" of this folder."""
+    module, _, own = name.partition(":")
+    return getattr(importlib.import_module(f"briskseg.export.{module}"), own)
 
 
 def _check_out(out: Path, chosen: Format) -> None:

@@ -27,23 +27,23 @@ from briskseg.export.fixed_size import ChannelsFirst, fixed_program
 from briskseg.export.formats import no_counterpart
 from briskseg.models.network import Network
 
+with silenced(), needs("exporting to Core ML", "coreml"):  # it tells of what it cannot load here
+    import coremltools
+
 IMAGE, LOGITS, CLASSES_KEY = "image", "logits", "classes"
 
 
 def write_coreml(network: Network, card: Card, exported: Exported, path: Path) -> None:
     """Write `network`, in eval mode on the CPU, for images of one size.
 
-    Raises MissingExtraError without coremltools, ExportError for a network with an operation that
-    Core ML has no counterpart of, and where the folder does not hold what was meant.
+    Raises ExportError for a network with an operation that Core ML has no counterpart of, and where
+    the folder does not hold what was meant.
     """
-    # it tells of what it cannot load here
-    with silenced(), needs("exporting to Core ML", "coreml"):
-        import coremltools
     assert exported.size is not None
     image = torch.zeros(1, 3, *exported.size)
     deployed = ChannelsFirst(network, card.input, None).eval()
     with silenced():
-        model, cause = _converted(coremltools, deployed, image)
+        model, cause = _converted(deployed, image)
         gc.collect()  # of what failed, folders are left that tell of themselves when they go
         if model is None:
             raise no_counterpart(network, "Core ML", cause)
@@ -56,10 +56,10 @@ def write_coreml(network: Network, card: Card, exported: Exported, path: Path) -
         model.user_defined_metadata.update(_texts(card, exported))
         model.save(str(path))
     (path / "Data" / "com.apple.CoreML" / "model.mlmodel").chmod(0o644)  # not for its owner alone
-    _check(coremltools, path, card, exported, tuple(deployed(image).shape))
+    _check(path, card, exported, tuple(deployed(image).shape))
 
 
-def _converted(coremltools: Any, deployed: ChannelsFirst, image: Tensor) -> tuple[Any, str]:
+def _converted(deployed: ChannelsFirst, image: Tensor) -> tuple[Any, str]:
     """The model; or None, and why."""
     try:
         model = coremltools.convert(
@@ -98,9 +98,7 @@ def _traced(deployed: ChannelsFirst, image: Tensor) -> Any:
     return torch.jit.trace(program, image, check_trace=False)  # type: ignore[no-untyped-call]
 
 
-def _check(
-    coremltools: Any, path: Path, card: Card, exported: Exported, logits: tuple[int, ...]
-) -> None:
+def _check(path: Path, card: Card, exported: Exported, logits: tuple[int, ...]) -> None:
     """Raise ExportError where the folder does not say of itself what was meant."""
     with silenced():
         spec = coremltools.utils.load_spec(str(path))

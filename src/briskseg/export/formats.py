@@ -16,7 +16,6 @@ from briskseg.core.types import Image
 
 if TYPE_CHECKING:
     from briskseg.export import Export
-    from briskseg.export.int8 import Int8, Scored
     from briskseg.models.network import Network
 
 Infer = Callable[[Image], npt.NDArray[np.float32]]
@@ -31,8 +30,6 @@ class Runs(NamedTuple):
 
 
 Writer = Callable[["Network", Card, Exported, Path], Runs | None]
-# where the float32 file is, in its place; the last is what errors name
-Int8Writer = Callable[["Network", Card, Exported, Path, "Int8", Path], "Scored"]
 # The folder to write -> what puts the ONNX file into it, once it is known that the folder may be
 # written: before a network is traced, which takes long.
 Packer = Callable[[Path], Callable[["Export", bytes], None]]
@@ -50,7 +47,7 @@ class Format(NamedTuple):
         `inside` is the name of the folder's main file, in which {name} is the model's. `suffix` is
         only how the folder's name ends where the user names none. budget: bytes above which it is
         said to be large; 0: none.
-    int8: "module:function" that writes it in int8; "": none does.
+    int8: "module:class" of the `int8.Quantizer` that rounds it; "": none does.
     """
 
     suffix: str
@@ -88,7 +85,7 @@ FORMATS = {
         _TAKES,
         _GIVES,
         any_size=True,
-        int8="openvino_int8:write_int8",
+        int8="openvino_int8:OpenVINOQuantizer",
     ),
     "litert": Format(
         ".tflite",
@@ -96,7 +93,7 @@ FORMATS = {
         "litert_file:write_litert",
         takes="images (1, {height}, {width}, 3), uint8, RGB",
         gives="logits (1, {small}, {classes}), float32, {enlarging}",
-        int8="litert_int8:write_int8",
+        int8="litert_int8:LiteRTQuantizer",
     ),
     "ncnn": Format(
         ".ncnn.param",

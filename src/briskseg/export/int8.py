@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from briskseg.core.card import Card
-from briskseg.core.errors import ExportError, RequestError
+from briskseg.core.errors import ExportError, RequestError, WeightsError
 from briskseg.core.exported import Exported
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits, Progress
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, first_line
 from briskseg.data import Dataset
 
 if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
+    from briskseg.models.network import Network
+    from briskseg.runtime.backends.exported_backend import ExportedBackend
     from briskseg.runtime.predictor import Predictor
 
 CALIBRATION = 48  # images
@@ -75,25 +78,32 @@ class Scored:
         return self.miou_loss <= int8.max_miou_loss and self.worst[1] <= int8.max_class_loss
 
 
+class CannotRoundError(Exception):
+    """Of a format's package, which raises many kinds."""
+
+
 class Quantizer(ABC):
     """A network of one format that can be rounded; what a file is, the format knows.
 
-    float32: its file. images: what calibrates. `exported` is what the int8 file says of itself; it
-    is written at `path`, and files that are scored beside it.
+    float32: the file at `path`, in whose place the int8 file is written; files that are scored lie
+    beside it. images: what calibrates. `exported` is what the int8 file says of itself. backend:
+    what runs files; otherwise: what to do with a network that cannot be rounded.
     """
 
+    backend: type[ExportedBackend]
+    otherwise = ""
+
     def __init__(
-        self,
-        float32: Any,
-        images: Sequence[Image],
-        card: Card,
-        exported: Exported,
-        path: Path,
-        int8: Int8,
+        self, images: Sequence[Image], card: Card, exported: Exported, path: Path, int8: Int8
     ) -> None:
-        self.float32, self.images = float32, images
+        self.float32, self.images = self.read(path), images
         self.card, self.path, self.int8 = card, path, int8
         self.exported = exported.model_copy(update={"precision": "int8"})
+
+    @staticmethod
+    @abstractmethod
+    def read(path: Path) -> Any:
+        """A file, so that nothing of it is in use at `path`."""
 
     @abstractmethod
     def rounded(self, in_float: Sequence[str]) -> Any:
@@ -104,26 +114,30 @@ class Quantizer(ABC):
         """Each layer that `rounded` rounds, and the file that rounds nothing else."""
 
     @abstractmethod
-    def logits(self, file: Any, images: Sequence[Image]) -> list[Logits]:
-        """What a file gives for each image."""
-
-    @abstractmethod
-    def predictor(self, written: Path) -> Predictor:
-        """What runs the file that `write` wrote."""
-
-    @abstractmethod
     def write(self, file: Any, card: Card, path: Path) -> None:
         """Write a file with this card."""
 
-    def score(self, file: Any) -> Evaluation:
-        """A file, rounded or not, on the val split."""
-        from briskseg.evaluation.accuracy import evaluate
+    @contextmanager
+    def predictor(self, file: Any) -> Iterator[Predictor]:
+        """What runs a file, rounded or not."""
+        from briskseg.runtime.predictor import Predictor
 
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
             written = Path(folder) / self.path.name
             self.write(file, self.card, written)
-            progress = self.int8.progress
-            return evaluate(self.predictor(written), self.int8.dataset, "val", progress=progress)
+            yield Predictor(self.backend(written), self.card)
+
+    def score(self, file: Any) -> Evaluation:
+        """A file on the val split."""
+        from briskseg.evaluation.accuracy import evaluate
+
+        with self.predictor(file) as predictor:
+            return evaluate(predictor, self.int8.dataset, "val", progress=self.int8.progress)
+
+    def logits(self, file: Any, images: Sequence[Image]) -> list[Logits]:
+        """What a file gives for each image."""
+        with self.predictor(file) as predictor:
+            return [np.array(predictor.backend.run(image, False)) for image in images]
 
     def ranked(self, rounded: Any) -> list[str]:
         """The layers that `rounded` rounds, first that which, rounded alone, changes the logits of
@@ -136,12 +150,33 @@ class Quantizer(ABC):
         return sorted(changes, key=lambda layer: -changes[layer])
 
 
-def write_fewest_in_float(quantizer: Quantizer, out: Path) -> Scored:
-    """Write the int8 file with as few layers in float as keep within what may be lost; its scores
-    beside those of float32. `out`: the file that errors name.
+def write_int8(
+    kind: type[Quantizer],
+    network: Network,
+    card: Card,
+    exported: Exported,
+    path: Path,
+    int8: Int8,
+    out: Path,
+) -> Scored:
+    """Write the float32 file at `path` anew, in int8, with as few layers in float as keep within
+    what may be lost; its scores beside those of float32. `out`: the file that errors name.
 
-    Raises ExportError, naming the worst class, where any choice of layers loses more.
+    Raises ExportError for a network that cannot be rounded and, naming the worst class, where any
+    choice of layers loses more.
     """
+    images = calibration_images(int8.dataset, card.input.size)
+    try:
+        return _write_fewest_in_float(kind(images, card, exported, path, int8), out)
+    except (CannotRoundError, WeightsError) as error:
+        cause = first_line(error.__context__ or error)
+        raise ExportError(
+            f"{out} was not kept: {type(network).__name__} cannot be rounded to int8: {cause}; "
+            f"leave --int8 out{kind.otherwise}"
+        ) from error
+
+
+def _write_fewest_in_float(quantizer: Quantizer, out: Path) -> Scored:
     int8 = quantizer.int8
     int8.told("scoring float32")
     exact = quantizer.score(quantizer.float32)

@@ -32,8 +32,17 @@ from briskseg.core.types import Array
 from briskseg.export.deployed import FullLogits
 from briskseg.export.formats import Infer, Runs
 from briskseg.export.keras_operations import KERAS_AXIS, OPERATIONS, Weight
-from briskseg.export.keras_reader import FIXED, KINDS, add_beside, layer_name
 from briskseg.models.network import Network
+
+# On torch, unless this process has it already on another backend: the variable is read once, when
+# Keras is imported, and what it is set to need not be installed.
+with (
+    environment_variable("KERAS_BACKEND", "torch", replaces=True),
+    needs("exporting to Keras", "keras"),
+):
+    import keras
+
+    from briskseg.export.keras_reader import FIXED, KINDS, add_beside, layer_name
 
 # Layers that ask where the channels are; the user's own setting must not decide.
 _WITH_CHANNELS = {
@@ -45,17 +54,15 @@ _WITH_CHANNELS = {
 def write_keras(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
     """Write `network`, in eval mode on the CPU, for images of one size; return the file, loaded.
 
-    Raises ExportError for a network with an operation that has no entry in OPERATIONS,
-    MissingExtraError without Keras.
+    Raises ExportError for a network with an operation that has no entry in OPERATIONS.
     """
-    keras = import_keras()
     assert exported.size is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own packages
         images = torch.zeros(1, 3, *exported.size)
         program = torch.export.export(FullLogits(network).eval(), (images,))
     with keras.device("cpu"):
-        writer = Writer(keras, type(network).__name__, program)
+        writer = Writer(type(network).__name__, program)
         image = keras.Input((*exported.size, 3), name="image", dtype="float32")
         mean = [255 * value for value in card.input.mean]
         variance = [(255 * value) ** 2 for value in card.input.std]
@@ -66,19 +73,11 @@ def write_keras(network: Network, card: Card, exported: Exported, path: Path) ->
         model.save(path)
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     add_beside(path, {k: v for k, v in state.items() if k not in writer.used}, card)
-    return Runs(_open(keras, path))
+    return Runs(open_keras(path))
 
 
-def import_keras() -> Any:
-    """Keras, on torch unless this process has it already on another backend."""
-    # read once, when Keras is imported; what it is set to need not be installed
-    torch_backend = environment_variable("KERAS_BACKEND", "torch", replaces=True)
-    with torch_backend, needs("exporting to Keras", "keras"):
-        import keras
-    return keras
-
-
-def _open(keras: Any, path: Path) -> Infer:
+def open_keras(path: Path) -> Infer:
+    """What runs a file: image (H, W, 3) -> logits (C, H, W), on the CPU."""
     with keras.device("cpu"):
         model = keras.saving.load_model(path, compile=False)
 
@@ -97,8 +96,7 @@ class Writer:
     the network's tensors in them.
     """
 
-    def __init__(self, keras: Any, network: str, program: Any) -> None:
-        self._layers, self._keras_tensor = keras.layers, keras.KerasTensor
+    def __init__(self, network: str, program: Any) -> None:
         self._network, self._program = network, program
         self._numbers: Counter[str] = Counter()
         self.state: dict[str, Tensor] = {**program.state_dict, **program.constants}
@@ -122,7 +120,7 @@ class Writer:
 
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
         inputs = {one: values[one] for one in node.all_input_nodes}
-        if not any(isinstance(value, self._keras_tensor) for value in inputs.values()):
+        if not any(isinstance(value, keras.KerasTensor) for value in inputs.values()):
             for one, value in inputs.items():
                 inputs[one] = self.state[value] if isinstance(value, Weight) else value
             args, options = map_arg((node.args, node.kwargs), inputs.__getitem__)
@@ -145,7 +143,7 @@ class Writer:
         name = name or self._number(layer.lower())
         if layer in _WITH_CHANNELS:
             options["data_format"] = "channels_last"
-        return getattr(self._layers, layer)(name=name, dtype="float32", **options)(x)
+        return getattr(keras.layers, layer)(name=name, dtype="float32", **options)(x)
 
     def add_weighted(self, layer: str, x: Any, weights: list[Weight | None], **options: Any) -> Any:
         """As `add`, of a layer that has tensors and is named by their module."""

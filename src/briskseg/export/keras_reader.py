@@ -29,6 +29,9 @@ from briskseg.core.types import Array
 from briskseg.models.weights.comparison import check_finite, network_of, shapes_of
 from briskseg.models.weights.convert import new_file
 
+with needs("reading a .keras file", "keras"):
+    import h5py
+
 BESIDE = "briskseg.safetensors"
 FIXED = "fixed_"  # how layers are named whose arrays are no tensors of ours
 
@@ -101,7 +104,7 @@ def read_keras(path: Path) -> tuple[dict[str, Array], Card]:
 
     The arrays may have been trained on since; that the names and shapes are those of the card's
     network is for the caller to check. Raises RequestError if there is no such file, WeightsError
-    if it is damaged or has no card, MissingExtraError without h5py.
+    if it is damaged or has no card.
     """
     if not path.is_file():
         raise RequestError(f"{path} is not there or is no file, expected a .keras file")
@@ -151,8 +154,6 @@ def _read_beside(archive: zipfile.ZipFile, path: Path) -> tuple[dict[str, Array]
 
 def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str, Array]]:
     """Our tensors by name; Keras numbers the layers of a kind in the order of `layers`."""
-    with needs("reading a .keras file", "keras"):
-        import h5py
     seen: Counter[str] = Counter()
     total = 0
     with h5py.File(io.BytesIO(weights), "r") as file:
@@ -165,7 +166,7 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
             if layer["config"]["name"].startswith(FIXED):
                 continue
             group = f"layers/{kind.group}_{number}" if number else f"layers/{kind.group}"
-            for index, array in enumerate(_arrays(h5py, file, f"{group}/vars")):
+            for index, array in enumerate(_arrays(file, f"{group}/vars")):
                 total += array.nbytes
                 if total > _MAX_BYTES:
                     raise ValueError(f"arrays of more than {_MAX_BYTES} bytes")
@@ -173,12 +174,12 @@ def _tensors(layers: list[dict[str, Any]], weights: bytes) -> Iterator[tuple[str
                 yield f"{module}.{kind.tensors[index]}", kind.from_keras(array)
 
 
-def _arrays(h5py: Any, file: Any, group: str) -> Iterator[Array]:
+def _arrays(file: Any, group: str) -> Iterator[Array]:
     place = file
     for name in group.split("/"):
-        place = _member(h5py, place, name)
+        place = _member(place, name)
     for index in range(len(place)):
-        array = _member(h5py, place, str(index))
+        array = _member(place, str(index))
         if array.is_virtual or array.external:
             raise ValueError(f"{group}/{index} lies in another file")
         if array.dtype != np.float32 or array.nbytes > _MAX_BYTES:
@@ -186,7 +187,7 @@ def _arrays(h5py: Any, file: Any, group: str) -> Iterator[Array]:
         yield np.asarray(array[()])
 
 
-def _member(h5py: Any, place: Any, name: str) -> Any:
+def _member(place: Any, name: str) -> Any:
     if not isinstance(place.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{place.name}/{name} is a link")
     return place[name]

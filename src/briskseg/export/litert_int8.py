@@ -11,33 +11,24 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from briskseg.core.card import Card
-from briskseg.core.errors import ExportError, WeightsError, needs
-from briskseg.core.exported import Exported
+from briskseg.core.errors import needs
 from briskseg.core.process_settings import standard_error_silenced
-from briskseg.core.types import Image, Logits
-from briskseg.core.wording import first_line
-from briskseg.export.int8 import (
-    Int8,
-    Quantizer,
-    Scored,
-    calibration_images,
-    write_fewest_in_float,
-)
+from briskseg.export.int8 import CannotRoundError, Quantizer
 from briskseg.export.litert_file import compilers_quiet
-from briskseg.export.litert_metadata import IMAGES, SIGNATURE, import_schema, with_card
+from briskseg.export.litert_metadata import IMAGES, SIGNATURE, with_card
+from briskseg.runtime.backends.litert_backend import LiteRTBackend
 
-if TYPE_CHECKING:
-    from briskseg.models.network import Network
-    from briskseg.runtime.predictor import Predictor
+with compilers_quiet(), needs("exporting in int8", "litert-export"):
+    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+    from ai_edge_quantizer.utils.tfl_flatbuffer_utils import get_op_scope
 
 ALL = "*"  # kinds of operations
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
@@ -50,33 +41,15 @@ BETWEEN = (
 )
 
 
-def write_int8(
-    network: Network, card: Card, exported: Exported, path: Path, int8: Int8, told: Path
-) -> Scored:
-    """Write the float32 file at `path` anew, in int8; `told` is the file that errors name.
-
-    Raises as `write_fewest_in_float`; ExportError for a network that cannot be rounded,
-    MissingExtraError without ai-edge-quantizer.
-    """
-    import_quantizer()  # where it is missing, that is said before anything is scored
-    images = calibration_images(int8.dataset, exported.size)
-    quantizer = LiteRTQuantizer(path.read_bytes(), images, card, exported, path, int8)
-    try:
-        return write_fewest_in_float(quantizer, told)
-    except (_CannotRoundError, WeightsError) as error:
-        cause = first_line(error.__context__ or error)
-        raise ExportError(
-            f"{told} was not kept: {type(network).__name__} cannot be rounded to int8: {cause}; "
-            "leave --int8 out, or export it --to openvino"
-        ) from error
-
-
-class _CannotRoundError(Exception):
-    """Of ai-edge-quantizer, which raises many kinds."""
-
-
 class LiteRTQuantizer(Quantizer):
     """Files are the bytes of .tflite files."""
+
+    backend = LiteRTBackend
+    otherwise = ", or export it --to openvino"
+
+    @staticmethod
+    def read(path: Path) -> bytes:
+        return path.read_bytes()
 
     def rounded(self, in_float: Sequence[str]) -> bytes:
         return self._quantized([name for name in self._operations if name not in in_float])
@@ -88,19 +61,6 @@ class LiteRTQuantizer(Quantizer):
             if is_layer
         )
 
-    def logits(self, file: bytes, images: Sequence[Image]) -> list[Logits]:
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            written = Path(folder) / self.path.name
-            self.write(file, self.card, written)
-            backend = self.predictor(written).backend
-        return [np.array(backend.run(image, False)) for image in images]
-
-    def predictor(self, written: Path) -> Predictor:
-        from briskseg.runtime.backends.litert_backend import LiteRTBackend
-        from briskseg.runtime.predictor import Predictor
-
-        return Predictor(LiteRTBackend(written), self.card)
-
     def write(self, file: bytes, card: Card, path: Path) -> None:
         path.write_bytes(with_card(file, card, self.exported))
 
@@ -111,8 +71,8 @@ class LiteRTQuantizer(Quantizer):
     def _quantized(self, operations: Sequence[str]) -> bytes:
         """The file with these operations rounded."""
         with _rounding():
-            quantizer = self._quantizer(f"^({'|'.join(map(re.escape, operations))})$")
-            result = quantizer.quantize(
+            pattern = f"^({'|'.join(map(re.escape, operations))})$"
+            result = self._quantizer(pattern).quantize(
                 self._ranges, enable_progress_bar=False, enable_progress_report=False
             )
         return bytes(result.quantized_model)
@@ -125,13 +85,12 @@ class LiteRTQuantizer(Quantizer):
             return self._quantizer(".*").calibrate({SIGNATURE: calls}, num_threads=1)
 
     def _quantizer(self, pattern: str) -> Any:
-        package = import_quantizer()
-        quantizer = package.quantizer.Quantizer(self.float32)
-        quantizer.add_static_config(pattern, ALL, activation_num_bits=8, weight_num_bits=8)
-        skip = package.algorithm_manager.AlgorithmName.NO_QUANTIZE
+        made = quantizer.Quantizer(self.float32)
+        made.add_static_config(pattern, ALL, activation_num_bits=8, weight_num_bits=8)
+        skip = algorithm_manager.AlgorithmName.NO_QUANTIZE
         for kind in ("INPUT", "OUTPUT"):
-            quantizer.update_quantization_recipe(".*", kind, algorithm_key=skip)
-        return quantizer
+            made.update_quantization_recipe(".*", kind, algorithm_key=skip)
+        return made
 
 
 def between_layers(model: bytes, ranges: Mapping[str, Any]) -> dict[str, bool]:
@@ -142,11 +101,8 @@ def between_layers(model: bytes, ranges: Mapping[str, Any]) -> dict[str, bool]:
     ranges: of each tensor. An operation on infinite numbers, as those put around an image before
     the largest pixels are taken, stays as it is.
     """
-    from ai_edge_quantizer.utils.tfl_flatbuffer_utils import get_op_scope
-
-    schema, _ = import_schema()
-    read = schema.ModelT.InitFromPackedBuf(model, 0)
-    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    read = qtyping.ModelT.InitFromPackedBuf(model, 0)
+    kinds = {number: name for name, number in vars(qtyping.BuiltinOperator).items()}
     graph = read.subgraphs[read.signatureDefs[0].subgraphIndex]
     infinite = {
         number
@@ -179,12 +135,4 @@ def _rounding() -> Iterator[None]:
         try:
             yield
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
-            raise _CannotRoundError from error
-
-
-def import_quantizer() -> Any:
-    """The ai_edge_quantizer package."""
-    with compilers_quiet(), needs("exporting in int8", "litert-export"):
-        import ai_edge_quantizer
-        from ai_edge_quantizer import algorithm_manager, quantizer  # noqa: F401  of it
-    return ai_edge_quantizer
+            raise CannotRoundError from error

@@ -18,6 +18,10 @@ from briskseg.core.card import CARD_KEY, Card
 from briskseg.core.errors import needs
 from briskseg.core.exported import EXPORT_KEY, Exported
 
+with needs("exporting to LiteRT", "litert-export"):
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
 LABELS_FILE = "labels.txt"
 SIGNATURE, IMAGES, LOGITS = "serving_default", "images", "logits"
 _MODEL, _METADATA = b"TFL3", b"M001"  # how files of these schemas are marked
@@ -28,12 +32,11 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest there is, so that files do not
 def with_card(model: bytes, card: Card, exported: Exported) -> bytes:
     """The .tflite file `model`, of one input and one output, with all of this; what it had of it
     before is replaced."""
-    schema, flatbuffers = import_schema()
     read = schema.ModelT.InitFromPackedBuf(model, 0)
     _take_in(read, model)
     _name_tensors(read)
     ours = {
-        "TFLITE_METADATA": _for_other_readers(flatbuffers, card, exported),
+        "TFLITE_METADATA": _for_other_readers(card, exported),
         CARD_KEY: card.to_json().encode(),
         EXPORT_KEY: exported.model_dump_json().encode(),
     }
@@ -51,14 +54,6 @@ def with_card(model: bytes, card: Card, exported: Exported) -> bytes:
     builder = flatbuffers.Builder(len(model))
     builder.Finish(read.Pack(builder), file_identifier=_MODEL)
     return bytes(builder.Output()) + _archive(len(builder.Output()), card)
-
-
-def import_schema() -> tuple[Any, Any]:
-    """The FlatBuffers classes of .tflite files, and the flatbuffers package."""
-    with needs("exporting to LiteRT", "litert-export"):
-        import flatbuffers
-        from ai_edge_litert import schema_py_generated
-    return schema_py_generated, flatbuffers
 
 
 def _take_in(read: Any, model: bytes) -> None:
@@ -89,7 +84,7 @@ def _archive(offset: int, card: Card) -> bytes:
     return written.getvalue()[offset:]
 
 
-def _for_other_readers(flatbuffers: Any, card: Card, exported: Exported) -> bytes:
+def _for_other_readers(card: Card, exported: Exported) -> bytes:
     """A ModelMetadata table; its fields have the numbers that the schema gives them."""
     builder = flatbuffers.Builder()
     labels = _table(builder, {0: LABELS_FILE, 1: "a class a line"}, {2: _AXIS_LABELS})

@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,17 +23,19 @@ from briskseg.export.fixed_size import ChannelsFirst
 from briskseg.export.formats import Runs, no_counterpart
 from briskseg.models.network import Network
 
+with needs("exporting to ncnn", "ncnn-export"):
+    import pnnx
+
+    from briskseg.runtime.backends.ncnn_backend import NcnnBackend
+
 
 def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
     """Write `network`, in eval mode on the CPU, for images of one size, to `path` and to the .bin
     beside it; return the file, loaded.
 
-    Raises MissingExtraError without pnnx or ncnn, ExportError for a network with an operation that
-    ncnn has no counterpart of.
+    Raises ExportError for a network with an operation that ncnn has no counterpart of.
     """
     assert exported.size is not None
-    with needs("exporting to ncnn", "ncnn-export"):
-        import pnnx
     deployed = ChannelsFirst(network, card.input, None).eval()
     image = torch.zeros(1, 3, *exported.size)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -42,7 +43,7 @@ def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> 
             warnings.simplefilter("ignore")  # sizes become constants, as they shall
             traced = torch.jit.trace(deployed, image, check_trace=False)  # type: ignore[no-untyped-call]
             traced.save(f"{folder}/net.pt")
-        text = _converted(pnnx, Path(folder), exported.size, network)
+        text = _converted(Path(folder), exported.size, network)
         Path(folder, "net.ncnn.bin").replace(path.with_suffix(".bin"))
     try:
         param = read_param(text)
@@ -51,12 +52,10 @@ def write_ncnn(network: Network, card: Card, exported: Exported, path: Path) -> 
     param.ours[CARD_KEY] = compact_json(card.to_json())
     param.ours[EXPORT_KEY] = compact_json(exported.model_dump_json())
     path.write_text(param.text(), "utf-8")
-    from briskseg.runtime.backends.ncnn_backend import NcnnBackend
-
     return Runs(NcnnBackend(path).infer)
 
 
-def _converted(pnnx: Any, folder: Path, size_hw: tuple[int, int], network: Network) -> str:
+def _converted(folder: Path, size_hw: tuple[int, int], network: Network) -> str:
     """The text of the net.ncnn.param that pnnx, a program of its own, makes of net.pt there."""
     shape = ",".join(map(str, (1, 3, *size_hw)))
     words = [os.fspath(pnnx.EXEC_PATH), "net.pt", f"inputshape=[{shape}]f32", "fp16=0"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,11 @@ from briskseg.core.wording import first_cause
 from briskseg.export.deployed import Deployed
 from briskseg.export.formats import Runs
 from briskseg.models.network import Network
+from briskseg.runtime.backends.onnx_backend import OnnxBackend
+
+with needs("exporting to ONNX or OpenVINO", "export"):
+    import onnx
+    import onnxscript  # noqa: F401  torch.onnx.export needs it
 
 OPSET = 18
 IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
@@ -35,12 +39,9 @@ TRACED = (2, 67, 93)  # any number and size would do; not 1, which torch.export 
 def write_onnx(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
     """Write `network`, in eval mode on the CPU; return the file, loaded.
 
-    Raises MissingExtraError without onnx or onnxscript, ExportError for a network that has no form
-    in ONNX.
+    Raises ExportError for a network that has no form in ONNX.
     """
     path.write_bytes(to_onnx(network, card, exported, compact=True).SerializeToString())
-    from briskseg.runtime.backends.onnx_backend import OnnxBackend
-
     backend = OnnxBackend(path)
     return Runs(backend.infer, backend.labels)
 
@@ -52,27 +53,18 @@ def to_onnx(network: Network, card: Card, exported: Exported, compact: bool = Fa
     shipped weights, are stored so and become float32 when the file is loaded; nothing is computed
     in fewer bits.
     """
-    onnx = import_onnx()
     resized_hw = card.input.size if exported.size is None else None
     deployed = Deployed(network, card.input, resized_hw).eval()
     model = _traced(deployed, exported.size, type(network).__name__)
     if resized_hw is not None:
         _join(model.graph)
-    _tidy(onnx, model, exported.size)
+    _tidy(model, exported.size)
     if compact:
-        _compact(onnx, model.graph, deployed)
+        _compact(model.graph, deployed)
     for key, value in ((CARD_KEY, card.to_json()), (EXPORT_KEY, exported.model_dump_json())):
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
     return model
-
-
-def import_onnx() -> ModuleType:
-    """The onnx package; that onnxscript is there is checked too."""
-    with needs("exporting to ONNX or OpenVINO", "export"):
-        import onnx
-        import onnxscript  # noqa: F401  torch.onnx.export needs it
-    return onnx
 
 
 def _traced(deployed: Deployed, size_hw: tuple[int, int] | None, name: str) -> Any:
@@ -129,7 +121,7 @@ def _replace(field: Any, values: Sequence[Any]) -> None:
     field.extend(copies)
 
 
-def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None:
+def _tidy(model: Any, size_hw: tuple[int, int] | None) -> None:
     """Name sizes as a reader would, and leave out what torch notes of this machine and of every
     tensor in between; the resized images' type is kept, so that a graph can begin with them."""
     helper, types, graph = onnx.helper, onnx.TensorProto, model.graph
@@ -156,7 +148,7 @@ def _tidy(onnx: ModuleType, model: Any, size_hw: tuple[int, int] | None) -> None
     model.ir_version = min(model.ir_version, IR_VERSION)
 
 
-def _compact(onnx: ModuleType, graph: Any, deployed: Deployed) -> None:
+def _compact(graph: Any, deployed: Deployed) -> None:
     """Store convolutions' weights in eight or sixteen bits where that loses nothing: as they were
     before a batch norm was folded into them, followed by that multiplication, which runtimes do
     once, on loading.

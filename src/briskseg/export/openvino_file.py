@@ -13,51 +13,40 @@ from briskseg.export.formats import Runs
 from briskseg.export.onnx_file import to_onnx
 from briskseg.models.network import Network
 
+with no_telemetry(), needs("exporting to OpenVINO", "openvino"):
+    import openvino
+    from openvino.passes import ConstantFolding, Manager
+
 
 def write_openvino(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
     """Write `network`, in eval mode on the CPU, to `path` and to the .bin beside it; return the
     file, loaded.
 
-    Raises MissingExtraError without onnx or openvino, ExportError for a network without a form.
+    Raises ExportError for a network without a form in ONNX.
     """
-    save(to_openvino(network, card, exported), card, exported, path)
-    from briskseg.runtime.backends.openvino_backend import OpenVINOBackend
+    from briskseg.runtime.backends.openvino_backend import OpenVINOBackend, core
 
+    model = to_onnx(network, card, exported).SerializeToString()
+    save(core().read_model(model=model), card, exported, path)
     backend = OpenVINOBackend(path)
     return Runs(backend.infer, backend.labels)
-
-
-def to_openvino(network: Network, card: Card, exported: Exported) -> Any:
-    """The `openvino.Model`; raises as `write_openvino`."""
-    model = to_onnx(network, card, exported).SerializeToString()
-    import_openvino()
-    from briskseg.runtime.backends.openvino_backend import core
-
-    return core().read_model(model=model)
 
 
 def save(model: Any, card: Card, exported: Exported, path: Path) -> None:
     """Write the `openvino.Model` with card and all."""
     for key, value in ((CARD_KEY, card.to_json()), (EXPORT_KEY, exported.model_dump_json())):
         model.set_rt_info(value, key.split("."))
-    import_openvino().save_model(model, path, compress_to_fp16=False)
+    openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def folded(model: Any) -> Any:
-    """A copy of the `openvino.Model` in which what depends on no image is a constant: biases above
-    all, which a graph read from ONNX reshapes to the rank of what they are added to."""
-    import_openvino()
-    from openvino.passes import ConstantFolding, Manager
+def read_folded(path: Path) -> Any:
+    """The `openvino.Model` of a file, in memory of its own, in which what depends on no image is a
+    constant: biases above all, which a graph read from ONNX reshapes to the rank of what they are
+    added to."""
+    from briskseg.runtime.backends.openvino_backend import core
 
-    copied = model.clone()
+    model = core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
     manager = Manager()
     manager.register_pass(ConstantFolding())
-    manager.run_passes(copied)
-    return copied
-
-
-def import_openvino() -> Any:
-    """The openvino package."""
-    with no_telemetry(), needs("exporting to OpenVINO", "openvino"):
-        import openvino
-    return openvino
+    manager.run_passes(model)
+    return model
