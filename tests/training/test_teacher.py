@@ -78,8 +78,8 @@ def test_labels_of_the_data_set_are_no_images_without_labels(
         write_png(root / "more" / "gray.png", gray)
         for file in [*root.rglob("*_gtFine_labelIds.png")]:  # Cityscapes has labels in other forms
             write_png(file.with_name(file.name.replace("labelIds", "color")), gray)
-        found = find_unlabeled(root, open_dataset(root))
-        assert [pair.image.name for pair in found.pairs] == ["gray.png"]
+        pairs, _ = find_unlabeled(root, open_dataset(root))
+        assert [pair.image.name for pair in pairs] == ["gray.png"]
 
 
 def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

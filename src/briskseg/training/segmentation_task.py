@@ -125,9 +125,8 @@ class SegmentationTask(Task):
         budget = MemoryBudget(data.cache_gb)
         unlabeled: list[Pair] = []
         if data.unlabeled_images:
-            found = find_unlabeled(Path(data.unlabeled_images), self.dataset)
-            unlabeled = found.pairs
-            if said := found.said():
+            unlabeled, said = find_unlabeled(Path(data.unlabeled_images), self.dataset)
+            if said:
                 session.say(said)
         progress = session.counted("read")
         train_store = ImageStore(self.dataset, "train", budget, unlabeled)

@@ -134,25 +134,10 @@ class ImageStore:
         return image, np.full(image.shape[:2], IGNORED, np.uint8)
 
 
-class UnlabeledImages(NamedTuple):
-    """pairs: the images that are learned from, each as a pair named unlabeled/NAME. own: how many
-    images of the folder are left out, as they are in pairs of the data set."""
-
-    pairs: list[Pair]
-    own: int
-
-    def said(self) -> str:
-        """A sentence on those that are left out, "" where there are none."""
-        if not self.own:
-            return ""
-        of = f"{self.own} of {counted(len(self.pairs) + self.own, 'image')}"
-        is_are = "is" if self.own == 1 else "are"
-        return f"data.unlabeled_images: {of} {is_are} left out, as the data set's own"
-
-
-def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
-    """The images in a folder and below it, without those that are in pairs of the data set, their
-    labels, and what lies beside these.
+def find_unlabeled(folder: Path, dataset: Dataset) -> tuple[list[Pair], str]:
+    """The images in a folder and below it, each as a pair named unlabeled/NAME, without those that
+    are in pairs of the data set, their labels, and what lies beside these; and a sentence on the
+    data set's own that are left out, "" where there are none.
 
     An image of val would make the score too good, one of train would be learned from twice.
     Raises RequestError where the folder is not there or holds no other image.
@@ -173,7 +158,11 @@ def find_unlabeled(folder: Path, dataset: Dataset) -> UnlabeledImages:
         what = "holds images of the data set alone" if files else what
         raise RequestError(f"data.unlabeled_images: {folder} {what}; name a folder of images")
     pairs = [Pair(f"unlabeled/{p.relative_to(folder).as_posix()}", p, p) for p in new]
-    return UnlabeledImages(pairs, len(files) - len(new))
+    left_out = len(files) - len(new)
+    if not left_out:
+        return pairs, ""
+    of, is_are = f"{left_out} of {counted(len(files), 'image')}", "is" if left_out == 1 else "are"
+    return pairs, f"data.unlabeled_images: {of} {is_are} left out, as the data set's own"
 
 
 class TrainingSamples:
