@@ -36,6 +36,10 @@ _ADVICE = {
 # an error of the same class where that is made from a message alone, else of a RuntimeError.
 _IN_A_WORKER = re.compile(r"^briskseg\.core\.errors\.(\w+): (.+)\Z", re.M | re.S)
 
+# Each loading process that was killed is reported by torch from a signal's handler, wherever the
+# program is then.
+_IS_A_SIGNALS = "DataLoader worker"
+
 
 @contextmanager
 def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
@@ -62,10 +66,8 @@ def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
             try:
                 sentence = _sentence(error, folder, how_to_resume)
                 break
-            except RuntimeError as another:
-                # Each loading process that was killed is reported by torch from a signal's handler,
-                # wherever this is then.
-                if "DataLoader worker" not in str(another):
+            except Exception as another:
+                if _IS_A_SIGNALS not in str(another):
                     raise
         if sentence is None:
             raise
@@ -102,7 +104,7 @@ def _recognized(error: Exception, folder: RunFolder) -> tuple[str, str] | None:
             "the loading processes ran out of shared memory",
             "give /dev/shm more (docker run --shm-size=8g), or set training.workers=0",
         )
-    if "DataLoader worker" in text or is_lost:
+    if _IS_A_SIGNALS in text or is_lost:
         killed = re.search(r"killed by signal: (\w+)", text)
         by = f" ({killed[1]})" if killed else ""
         return (
@@ -126,16 +128,13 @@ def _saved(folder: RunFolder) -> str:
     except OSError:
         pass  # there, and not to be read: said below
     unreadable = False
-    left = [folder.last_checkpoint, folder.previous_checkpoint]
-    while left:
+    for path in (folder.last_checkpoint, folder.previous_checkpoint):
         try:
-            step = step_of(read_checkpoint(left[0]))
-        except Exception as error:
-            # Each loading process that was killed is reported by torch from a signal's handler,
-            # also while this reads: that says nothing of the file.
-            if "DataLoader worker" not in str(error):
-                unreadable |= not isinstance(error, FileNotFoundError)
-                del left[0]
+            return f"the run is kept up to step {step_of(read_checkpoint(path))}"
+        except FileNotFoundError:
             continue
-        return f"the run is kept up to step {step}"
+        except Exception as error:
+            if _IS_A_SIGNALS in str(error):
+                raise  # which says nothing of the file
+            unreadable = True
     return "its checkpoints cannot be read now" if unreadable else "no checkpoint was due yet"
