@@ -15,6 +15,7 @@ from torch import Tensor
 from briskseg.core.labels import IGNORED
 from briskseg.training.losses.ohem import ohem_by_probability
 
+CONFIDENCE = 0.8  # from which a pixel counts as lying on a boundary
 CLEARED = 6  # pixels along the image's border where no boundary is
 WIDTH = 4  # pixels to which a boundary is widened
 TAN_22_5 = round(0.4142135623730950488 * 2**15)  # OpenCV's, in units of 2**-15
@@ -78,14 +79,8 @@ def boundary_aware(
     labels: Tensor,
     class_weights: Tensor,
     boundary_logits: Tensor,
-    *,
-    confidence: float = 0.8,
-    threshold: float = 0.9,
-    least: int = 131_072,
 ) -> Tensor:
     """`ohem_by_probability` of the logits over the pixels that the boundary head is sure of: those
-    whose sigmoid of `boundary_logits` (N,1,H,W), which get no gradient, is above `confidence`."""
-    sure = torch.sigmoid(boundary_logits[:, 0].detach().float()) > confidence
-    return ohem_by_probability(
-        logits, labels.where(sure, IGNORED), class_weights, threshold=threshold, least=least
-    )
+    whose sigmoid of `boundary_logits` (N,1,H,W), which get no gradient, is above CONFIDENCE."""
+    sure = torch.sigmoid(boundary_logits[:, 0].detach().float()) > CONFIDENCE
+    return ohem_by_probability(logits, labels.where(sure, IGNORED), class_weights)
