@@ -1,7 +1,4 @@
-"""How a shard's labels are written: a PNG an image, one tar, or one Parquet file of run lengths.
-
-`encode` is called by several threads at once, `add` with its results by one, in the images' order.
-"""
+"""How a shard's labels are written: a PNG an image, one tar, or one Parquet file of run lengths."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ import io
 import itertools
 import json
 import tarfile
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,108 +19,82 @@ from briskseg.scale.parquet_files import LabelsWriter, Row
 from briskseg.scale.storage import Storage
 
 
-class Output(ABC):
-    """A context: at its end what was made is put where it belongs, unless an exception ends it.
+class Output(NamedTuple):
+    """What takes a shard's labels.
 
-    Made with storage, scratch folder, the shard's name, and facts for the files. Raises OSError
-    where the scratch folder cannot be written, BriskError where the storage.
+    encode: (labels_hw, target, row) -> what `add` takes; says in the row where the labels will lie.
+    target: their name without ending. Called by several threads at once.
+    add: (row, encoded); writes what `encode` has made and not written. Called by one thread, in the
+    images' order.
     """
 
-    @abstractmethod
-    def __init__(
-        self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
-    ) -> None: ...
-
-    @abstractmethod
-    def encode(self, labels_hw: Labels, target: str, row: Row) -> Any:
-        """What `add` takes; says in the row where the labels will lie. target: their name without
-        ending."""
-
-    def add(self, row: Row, encoded: Any) -> None:  # noqa: B027 (`encode` may have written it)
-        """Write what `encode` has made."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        return None
+    encode: Callable[[Labels, str, Row], Any]
+    add: Callable[[Row, Any], None] = lambda row, encoded: None
 
 
-class PngOutput(Output):
+# (storage, scratch folder, the shard's name, facts for the files) -> a context, at whose end what
+# was made is put where it belongs, unless an exception ends it. Raises OSError where the scratch
+# folder cannot be written, BriskError where the storage.
+Opener = Callable[[Storage, Path, str, Mapping[str, Any]], AbstractContextManager[Output]]
+
+
+@contextmanager
+def png_output(
+    storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
+) -> Iterator[Output]:
     """TARGET.png: one channel of class indices."""
+    numbers = itertools.count()
 
-    def __init__(
-        self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
-    ) -> None:
-        self._storage, self._scratch = storage, scratch
-        self._numbers = itertools.count()
-
-    def encode(self, labels_hw: Labels, target: str, row: Row) -> None:
+    def encode(labels_hw: Labels, target: str, row: Row) -> None:
         row.file = f"{target}.png"
-        made = self._scratch / f"{next(self._numbers)}.png"
+        made = scratch / f"{next(numbers)}.png"
         made.write_bytes(png_bytes(labels_hw, row.file))
-        self._storage.put(made, row.file)
+        storage.put(made, row.file)
+
+    yield Output(encode)
 
 
-class TarOutput(Output):
+@contextmanager
+def tar_output(
+    storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
+) -> Iterator[Output]:
     """SHARD.tar of TARGET.png and TARGET.json (size, histogram, confidence), as WebDataset reads
     it; the same bytes whenever it is made."""
+    name, made = f"{shard}.tar", scratch / "labels.tar"
+    told = ("image", "width", "height", "histogram", "confidence")
 
-    def __init__(
-        self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
-    ) -> None:
-        self._storage, self._name, self._made = storage, f"{shard}.tar", scratch / "labels.tar"
-        self._tar = tarfile.open(self._made, "w")  # noqa: SIM115 (`__exit__` closes it)
+    def encode(labels_hw: Labels, target: str, row: Row) -> tuple[str, bytes]:
+        row.file, row.member = name, f"{target}.png"
+        return target, png_bytes(labels_hw, row.member)
 
-    def encode(self, labels_hw: Labels, target: str, row: Row) -> bytes:
-        row.file, row.member = self._name, f"{target}.png"
-        return png_bytes(labels_hw, row.member)
+    def add(row: Row, encoded: tuple[str, bytes]) -> None:
+        target, png = encoded
+        said = json.dumps({key: getattr(row, key) for key in told}).encode()
+        for member, data in ((f"{target}.png", png), (f"{target}.json", said)):
+            info = tarfile.TarInfo(member)  # of no time and no owner
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
 
-    def add(self, row: Row, encoded: bytes) -> None:
-        assert row.member is not None
-        facts = {
-            "image": row.image,
-            "width": row.width,
-            "height": row.height,
-            "histogram": row.histogram,
-            "confidence": row.confidence,
-        }
-        self._append(row.member, encoded)
-        self._append(f"{row.member.removesuffix('.png')}.json", json.dumps(facts).encode())
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self._tar.close()
-        if kind is None:
-            self._storage.put(self._made, self._name)
-
-    def _append(self, name: str, data: bytes) -> None:
-        info = tarfile.TarInfo(name)  # of no time and no owner
-        info.size = len(data)
-        self._tar.addfile(info, io.BytesIO(data))
+    with tarfile.open(made, "w") as tar:
+        yield Output(encode, add)
+    storage.put(made, name)
 
 
-class ParquetOutput(Output):
+@contextmanager
+def parquet_output(
+    storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
+) -> Iterator[Output]:
     """labels/SHARD.parquet: run lengths, histogram and confidence, a row an image."""
+    name, made = f"labels/{shard}.parquet", scratch / "labels.parquet"
 
-    def __init__(
-        self, storage: Storage, scratch: Path, shard: str, facts: Mapping[str, Any]
-    ) -> None:
-        self._storage, self._name = storage, f"labels/{shard}.parquet"
-        self._made = scratch / "labels.parquet"
-        self._writer = LabelsWriter(self._made, facts)
-
-    def encode(self, labels_hw: Labels, target: str, row: Row) -> Any:
-        row.file = self._name
+    def encode(labels_hw: Labels, target: str, row: Row) -> Any:
+        row.file = name
         values, lengths = pixel_runs(labels_hw)
         return values, lengths.astype(np.int32)
 
-    def add(self, row: Row, encoded: Any) -> None:
-        self._writer.add(row, encoded)
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self._writer.close()
-        if kind is None:
-            self._storage.put(self._made, self._name)
+    with closing(LabelsWriter(made, facts)) as writer:
+        yield Output(encode, writer.add)
+    storage.put(made, name)
 
 
-OUTPUTS: dict[str, type[Output]] = {"png": PngOutput, "tar": TarOutput, "parquet": ParquetOutput}
+OUTPUTS: dict[str, Opener] = {"png": png_output, "tar": tar_output, "parquet": parquet_output}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from briskseg.core.errors import BriskError, DataError, RequestError, needs
-from briskseg.core.files.atomic import named, sync
+from briskseg.core.files.atomic import sync
 
 _DAY = 86400  # s
 _WORK = ".work"  # where a local folder's files are made before they are renamed
@@ -120,42 +120,38 @@ class LocalStorage:
         self._changed: set[Path] = set()  # folders whose lists of names the disk may not hold
 
     def names(self, folder: str) -> set[str]:
-        try:
-            found = os.listdir(self.folder / folder)
-        except FileNotFoundError:
-            return set()
-        except OSError as error:
-            raise _failed(self.folder / folder, "read", error) from error
+        with _failing(self.folder / folder, "read"):
+            try:
+                found = os.listdir(self.folder / folder)
+            except FileNotFoundError:
+                return set()
         return {name for name in found if not name.startswith(".")}
 
     def has(self, name: str) -> bool:
         return (self.folder / name).is_file()
 
     def read(self, name: str) -> bytes:
-        try:
+        with _failing(self.folder / name, "read"):
             return (self.folder / name).read_bytes()
-        except OSError as error:
-            raise _failed(self.folder / name, "read", error) from error
 
     def create(self, name: str, data: bytes) -> bool:
         target = self.folder / name
         part = target.with_name(f".{name}.{_own_mark()}.part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
-            sync(part)
-            try:
-                os.link(part, target)  # whole, and only where there is none
-            except FileExistsError:
-                return False
-            except OSError:  # a file system without links: who was the first is not to be told
-                if not target.exists():
-                    part.replace(target)
-                return False
-            sync(self.folder)
+            with _failing(target, "written"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(data)
+                sync(part)
+                try:
+                    os.link(part, target)  # whole, and only where there is none
+                except FileExistsError:
+                    return False
+                except OSError:  # a file system without links: who was the first is not to be told
+                    if not target.exists():
+                        part.replace(target)
+                    return False
+                sync(self.folder)
             return True
-        except OSError as error:
-            raise _failed(target, "written", error) from error
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -164,13 +160,11 @@ class LocalStorage:
     def scratch(self, shard: int) -> Iterator[Path]:
         own = self.folder / _WORK / f"{shard}.{_own_mark()}"
         shutil.rmtree(own, ignore_errors=True)
-        try:
+        with _failing(own, "made"):
             try:
                 own.mkdir(parents=True)
             except FileNotFoundError:  # another part ended just now, and took the folder above away
                 own.mkdir(parents=True)
-        except OSError as error:
-            raise _failed(own, "made", error) from error
         try:
             yield own
         finally:
@@ -178,13 +172,10 @@ class LocalStorage:
 
     def put(self, made: Path, name: str) -> None:
         target = self.folder / name
-        try:
-            with named(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                sync(made)
-                made.replace(target)
-        except OSError as error:
-            raise _failed(target, "written", error) from error
+        with _failing(target, "written"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sync(made)
+            made.replace(target)
         above = (folder for folder in target.parents if folder.is_relative_to(self.folder))
         self._changed.update(above)  # each may be new in the list of the one above it
 
@@ -290,10 +281,17 @@ def _is_abandoned(scratch: Path) -> bool:
     return time.time() - scratch.stat().st_mtime > _DAY
 
 
-def _failed(path: Path, what: str, error: OSError) -> BriskError:
-    if isinstance(error, NotADirectoryError | FileExistsError):
-        return RequestError(f"{path} is a file or lies below one, expected a folder; name another")
-    return BriskError(
-        f"{path} cannot be {what}: {error.strerror or error}; make room and look at the folder's "
-        "permissions, and give the same command again to go on"
-    )
+@contextmanager
+def _failing(path: Path, what: str) -> Iterator[None]:
+    """Within, an OSError is a message on this path."""
+    try:
+        yield
+    except (NotADirectoryError, FileExistsError) as error:
+        raise RequestError(
+            f"{path} is a file or lies below one, expected a folder; name another"
+        ) from error
+    except OSError as error:
+        raise BriskError(
+            f"{path} cannot be {what}: {error.strerror or error}; make room and look at the "
+            "folder's permissions, and give the same command again to go on"
+        ) from error
