@@ -97,58 +97,16 @@ class VideoFile:
         self._capture.release()
 
 
-class Camera:
-    """A camera's frames, from now until it is closed, with the times at which they came.
-
-    index: 0 is the first camera. Raises DataError where there is none, or it is in use.
-    """
+class _Live:
+    """What gives frames from now until it is closed, with the times at which they came; `_go_on` is
+    called where it gives no more."""
 
     live = True
     total = 0
 
-    def __init__(self, index: int) -> None:
-        self.name = f"camera:{index}"
-        with opencv_silenced():  # OpenCV prints a warning for each way it tries
-            self._capture = cv2.VideoCapture(index)
-        if not self._capture.isOpened():
-            raise DataError(
-                f"{self.name} cannot be opened: there is no such camera, another program uses it, "
-                "or you may not; connect it, or try camera:0, camera:1 ..."
-            )
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the freshest frame, where it can be set
-        self.rate = _rate(self._capture)
-
-    def __iter__(self) -> Iterator[Frame]:
-        begun, done = 0.0, 0
-        for image_hwc in _pictures(self._capture):
-            now = time.monotonic()
-            begun = begun if done else now
-            done += 1
-            yield Frame(image_hwc, now - begun)
-        raise DataError(
-            f"{self.name} gave no more after {counted(done, 'frame')}, as when it is unplugged"
-        )
-
-    def close(self) -> None:
-        self._capture.release()
-
-
-class LiveStream:
-    """The frames that an address sends from now on (RTSP, MJPEG over HTTP ...), with the times at
-    which they came. Where it stops it is reached for again, three times within 7 s.
-
-    notify: called with a sentence where it was lost, and where it is back. Raises DataError where
-    it cannot be reached.
-    """
-
-    live = True
-    total = 0
-
-    def __init__(self, address: str, notify: Callable[[str], object] | None = None) -> None:
-        self.name = address
-        self._notify = notify or (lambda _: None)
-        self._capture = open_address(address)
-        self.rate = _rate(self._capture)
+    def __init__(self, name: str, capture: cv2.VideoCapture) -> None:
+        self.name, self._capture = name, capture
+        self.rate = _rate(capture)
 
     def __iter__(self) -> Iterator[Frame]:
         begun, done, size = 0.0, 0, None
@@ -161,12 +119,47 @@ class LiveStream:
                 size = image_hwc.shape
                 done += 1
                 yield Frame(image_hwc, now - begun)
-            self._reconnect(done)
+            self._go_on(f"{self.name} gave no more after {counted(done, 'frame')}")
 
-    def _reconnect(self, done: int) -> None:
-        self._notify(
-            f"{self.name} gave no more after {counted(done, 'frame')}; reaching for it again"
-        )
+    def _go_on(self, found: str) -> None:
+        """Have the capture give more, or raise DataError. found: how it ended."""
+        raise DataError(f"{found}, as when it is unplugged")
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class Camera(_Live):
+    """A camera's frames. index: 0 is the first camera. Raises DataError where there is none, or it
+    is in use."""
+
+    def __init__(self, index: int) -> None:
+        name = f"camera:{index}"
+        with opencv_silenced():  # OpenCV prints a warning for each way it tries
+            capture = cv2.VideoCapture(index)
+        if not capture.isOpened():
+            raise DataError(
+                f"{name} cannot be opened: there is no such camera, another program uses it, "
+                "or you may not; connect it, or try camera:0, camera:1 ..."
+            )
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the freshest frame, where it can be set
+        super().__init__(name, capture)
+
+
+class LiveStream(_Live):
+    """The frames that an address sends (RTSP, MJPEG over HTTP ...). Where it stops it is reached
+    for again, three times within 7 s.
+
+    notify: called with a sentence where it was lost, and where it is back. Raises DataError where
+    it cannot be reached.
+    """
+
+    def __init__(self, address: str, notify: Callable[[str], object] | None = None) -> None:
+        super().__init__(address, open_address(address))
+        self._notify = notify or (lambda _: None)
+
+    def _go_on(self, found: str) -> None:
+        self._notify(f"{found}; reaching for it again")
         self._capture.release()
         for wait in _WAITS_S:
             time.sleep(wait)
@@ -175,12 +168,9 @@ class LiveStream:
                 self._notify(f"{self.name} is back")
                 return
         raise DataError(
-            f"{self.name} gave no more after {counted(done, 'frame')}, and could not be reached "
-            f"again within {sum(_WAITS_S):.0f} s; look after the camera and the network"
+            f"{found}, and could not be reached again within {sum(_WAITS_S):.0f} s; look after the "
+            "camera and the network"
         )
-
-    def close(self) -> None:
-        self._capture.release()
 
 
 def open_source(source: Input, notify: Callable[[str], object] | None = None) -> FrameSource:
