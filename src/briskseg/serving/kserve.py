@@ -134,11 +134,9 @@ def _split(body: bytes, length: str | None) -> tuple[_Inference, bytes]:
     elif length.isascii() and length.isdigit() and len(length) < 18 and int(length) <= len(body):
         size = int(length)
     else:
-        raise Refused(
-            400,
+        raise _wrong(
             f"{HEADER_LENGTH}: {printable(length[:20])}, expected the JSON's bytes, at most the "
-            f"body's {len(body)}",
-            "tensor",
+            f"body's {len(body)}"
         )
     try:
         return _Inference.model_validate(parse_json(body[:size])), body[size:]
@@ -146,10 +144,10 @@ def _split(body: bytes, length: str | None) -> tuple[_Inference, bytes]:
         first = error.errors(include_url=False, include_input=False)[0]
         place = printable(".".join(str(part)[:100] for part in first["loc"]))
         said = f"{place}: {first['msg']}" if place else "the request is no JSON object"
-        raise Refused(400, f"{said}; see /openapi.json", "tensor") from None
+        raise _wrong(f"{said}; see /openapi.json") from None
     except ValueError:
-        raise Refused(
-            400, "the body begins with no JSON object of an inference; see /openapi.json", "tensor"
+        raise _wrong(
+            "the body begins with no JSON object of an inference; see /openapi.json"
         ) from None
 
 
@@ -158,24 +156,20 @@ def _images(asked: _Inference, binary: bytes, settings: Settings) -> list[Image]
     for output in asked.outputs or ():
         if output.name != LABELS:
             shown = printable(output.name[:100])
-            raise Refused(400, f"no output '{shown}', expected '{LABELS}'", "tensor")
+            raise _wrong(f"no output '{shown}', expected '{LABELS}'")
         for key in output.parameters.keys() - {"binary_data"}:  # with which it would be another
             shown = printable(key[:100])
-            raise Refused(
-                400,
+            raise _wrong(
                 f"'{LABELS}' is not given with the parameter '{shown}', expected binary_data at "
-                "most; leave it out",
-                "tensor",
+                "most; leave it out"
             )
     if [each.name for each in asked.inputs] != [IMAGES]:
         named = ", ".join(f"'{printable(each.name[:100])}'" for each in asked.inputs[:10])
-        raise Refused(400, f"inputs named {named or 'nothing'}, expected one, '{IMAGES}'", "tensor")
+        raise _wrong(f"inputs named {named or 'nothing'}, expected one, '{IMAGES}'")
     tensor = asked.inputs[0]
     if tensor.datatype != UINT8 or len(tensor.shape) != 4 or tensor.shape[3] != 3:
         found = f"{printable(tensor.datatype[:20])} of shape {tensor.shape}"
-        raise Refused(
-            400, f"'{IMAGES}' is {found}, expected UINT8 of [N, H, W, 3], in RGB order", "tensor"
-        )
+        raise _wrong(f"'{IMAGES}' is {found}, expected UINT8 of [N, H, W, 3], in RGB order")
     number, height, width, _ = tensor.shape
     if number > settings.batch:
         raise Refused(413, f"{number} images, expected at most {settings.batch}", "tensor")
@@ -188,13 +182,16 @@ def _images(asked: _Inference, binary: bytes, settings: Settings) -> list[Image]
         )
     values = _values(tensor, binary)
     if len(values) != math.prod(tensor.shape):
-        raise Refused(
-            400,
+        raise _wrong(
             f"'{IMAGES}' of shape {tensor.shape} has {len(values)} values, expected "
-            f"{math.prod(tensor.shape)}",
-            "tensor",
+            f"{math.prod(tensor.shape)}"
         )
     return [*np.frombuffer(values, np.uint8).reshape(tensor.shape)]
+
+
+def _wrong(message: str) -> Refused:
+    """The answer to what is no inference of the model's."""
+    return Refused(400, message, "tensor")
 
 
 def _values(tensor: _Input, binary: bytes) -> bytes:
@@ -202,19 +199,15 @@ def _values(tensor: _Input, binary: bytes) -> bytes:
     size = tensor.parameters.get("binary_data_size")
     if size is not None:
         if tensor.data is not None or size != len(binary) or isinstance(size, bool):
-            raise Refused(
-                400,
+            raise _wrong(
                 f"{len(binary)} bytes lie behind the JSON, expected the binary_data_size of "
-                f"'{IMAGES}', and no data in the JSON",
-                "tensor",
+                f"'{IMAGES}', and no data in the JSON"
             )
         return binary
     if tensor.data is None or binary:
-        raise Refused(
-            400,
+        raise _wrong(
             f"'{IMAGES}' has no data, or bytes lie behind the JSON without a binary_data_size; "
-            "send one of both (memory that is shared is not read)",
-            "tensor",
+            "send one of both (memory that is shared is not read)"
         )
     values: Any = tensor.data
     try:
@@ -224,9 +217,7 @@ def _values(tensor: _Input, binary: bytes) -> bytes:
             raise ValueError
         return bytes(values)
     except (TypeError, ValueError):
-        raise Refused(
-            400, f"the data of '{IMAGES}' are not all whole numbers from 0 to 255", "tensor"
-        ) from None
+        raise _wrong(f"the data of '{IMAGES}' are not all whole numbers from 0 to 255") from None
 
 
 def _answer(asked: _Inference, name: str, labels_nhw: Labels) -> tuple[bytes, int | None]:
