@@ -142,5 +142,5 @@ def test_a_folder_that_may_not_be_read_is_not_empty(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(PermissionError):
+    with pytest.raises(RequestError, match="deep cannot be listed: Permission denied; look at its"):
         find_inputs(["a"], Path("out"))

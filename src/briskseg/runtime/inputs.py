@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        files, named = _below(path), path
+        files, named = sorted(files_below(path)), path
         none = f"the folder {path} holds no image and no video"
     elif path.exists():
         known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
@@ -117,15 +117,19 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in found]
 
 
-def _below(folder: Path) -> list[Path]:
-    """All files in a folder and below it, sorted, but hidden ones, as macOS leaves beside them.
-    Raises OSError where one of the folders may not be read."""
+def files_below(folder: Path, leaving: Path | None = None) -> Iterator[Path]:
+    """All files in a folder and below it, but hidden ones, which programs leave beside others (as
+    ._photo.jpg), and those in the folder `leaving`; no folder behind a link is entered.
 
-    def unread(error: OSError) -> None:
-        raise error
+    Raises RequestError where one of the folders may not be read.
+    """
+    for at, folders, names in os.walk(folder, onerror=_raise_unlisted):
+        folders[:] = [each for each in folders if Path(at, each) != leaving]
+        yield from (Path(at, name) for name in names if not name.startswith("."))
 
-    walked = os.walk(folder, onerror=unread)
-    return sorted(Path(at, n) for at, _, names in walked for n in names if not n.startswith("."))
+
+def _raise_unlisted(error: OSError) -> None:
+    raise RequestError(f"{error.filename} cannot be listed: {error.strerror}; look at its rights")
 
 
 def _numbered(path: Path, numbers: re.Match[str]) -> list[Path]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from briskseg.core.errors import RequestError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.files.safe_names import distinct
 from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.runtime.inputs import files_below
 from briskseg.runtime.result_mark import is_marked
 from briskseg.scale.storage import is_url, local_path, open_url
 
@@ -234,15 +234,11 @@ def _remote(source: str, out: str) -> Iterator[tuple[str, str]]:
 
 def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
     """The files of a folder, no folder behind a link entered; of a pattern; or one file."""
-    excluded = None if out is None else str(out.resolve())
+    excluded = None if out is None else out.resolve()
     if path.is_dir():
         root = path.resolve()
-        for folder, folders, names in os.walk(root, onerror=_raise_unlisted):
-            folders[:] = [each for each in folders if f"{folder}{os.sep}{each}" != excluded]
-            below = Path(folder).relative_to(root)
-            for name in names:
-                if not name.startswith("."):  # what programs leave beside images, as ._photo.jpg
-                    yield f"{folder}{os.sep}{name}", (below / name).as_posix()
+        for file in files_below(root, leaving=excluded):
+            yield str(file), file.relative_to(root).as_posix()
     elif path.exists():
         yield str(path.resolve()), path.name
     elif glob.has_magic(str(path)):
@@ -257,10 +253,6 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
             f"{path} is not there, expected a folder, a pattern, a list file (.txt) or tars; in "
             "braces stand numbers alone, as in 'DIR/{000..063}.tar'"
         )
-
-
-def _raise_unlisted(error: OSError) -> None:
-    raise RequestError(f"{error.filename} cannot be listed: {error.strerror}; look at its rights")
 
 
 def _root(pattern: str) -> str:
