@@ -9,6 +9,7 @@ and no PNG follows. A frame that is no image gets a text with `frame`, `dropped`
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -36,26 +37,20 @@ class Newest:
     def __init__(self, on_drop: Callable[[], None]) -> None:
         self.dropped = 0
         self._on_drop = on_drop
-        self._number = -1
-        self._frame: bytes | None = None
-        self._is_there = asyncio.Event()
+        self._numbers = itertools.count()
+        self._waiting = asyncio.Queue[tuple[int, bytes]](1)
 
     def put(self, frame: bytes) -> None:
         """Let this be the newest."""
-        if self._frame is not None:
+        if self._waiting.full():
+            self._waiting.get_nowait()
             self.dropped += 1
             self._on_drop()
-        self._number += 1
-        self._frame = frame
-        self._is_there.set()
+        self._waiting.put_nowait((next(self._numbers), frame))
 
     async def take(self) -> tuple[int, bytes]:
         """Its number and content, once there is one."""
-        await self._is_there.wait()
-        self._is_there.clear()
-        frame, self._frame = self._frame, None
-        assert frame is not None
-        return self._number, frame
+        return await self._waiting.get()
 
 
 async def segment_frames(websocket: WebSocket) -> None:
