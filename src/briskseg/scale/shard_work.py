@@ -128,21 +128,27 @@ def _written(work: Work, shard: Shard, predictor: Predictor, note: Note) -> list
         note(len(items), 0)
         opened = OUTPUTS[work.to](storage, scratch, shard.name, facts)
 
-        def infer(found: tuple[_Item, _Read | DataError]) -> _Labeled:
+        def infer(found: tuple[_Item, _Read | DataError]) -> tuple[_Item, Row, Labels | None]:
             item, read = found
+            row = Row(printable(item.name), printable(item.source))
             if isinstance(read, DataError):
-                return _Labeled(item, None, None, error=printable(str(read)))
+                row.error = printable(str(read))
+                return item, row, None
             image, warning = read
+            row.warning = warning or None
             try:
-                return _Labeled(item, *predictor.with_confidence(image), warning=warning or None)
+                labels_hw, row.confidence = predictor.with_confidence(image)
             except WeightsError as error:
-                raise WeightsError(f"{printable(item.name)}: {error}") from None
+                raise WeightsError(f"{row.image}: {error}") from None
+            return item, row, labels_hw
 
-        def encode(labeled: _Labeled) -> tuple[Row, object]:
-            row = _row(labeled, len(classes))
-            if labeled.labels_hw is None:
+        def encode(labeled: tuple[_Item, Row, Labels | None]) -> tuple[Row, object]:
+            item, row, labels_hw = labeled
+            if labels_hw is None:
                 return row, None
-            return row, output.encode(labeled.labels_hw, labeled.item.target, row)
+            row.height, row.width = labels_hw.shape
+            row.histogram = np.bincount(labels_hw.reshape(-1), minlength=len(classes)).tolist()
+            return row, output.encode(labels_hw, item.target, row)
 
         with opened as output, closing(pipelined(items, _image_of, infer, encode)) as done:
             for row, encoded in done:
@@ -165,25 +171,6 @@ def _image_of(item: _Item) -> tuple[_Item, _Read | DataError]:
         return item, item.read()
     except DataError as error:
         return item, error
-
-
-class _Labeled(NamedTuple):
-    item: _Item
-    labels_hw: Labels | None
-    confidence: float | None
-    error: str | None = None
-    warning: str | None = None
-
-
-def _row(labeled: _Labeled, classes: int) -> Row:
-    item, labels_hw = labeled.item, labeled.labels_hw
-    name, source = printable(item.name), printable(item.source)
-    row = Row(name, source, error=labeled.error, warning=labeled.warning)
-    if labels_hw is not None:
-        row.height, row.width = labels_hw.shape
-        counts = np.bincount(labels_hw.reshape(-1), minlength=classes)
-        row.histogram, row.confidence = counts.tolist(), labeled.confidence
-    return row
 
 
 @functools.lru_cache(maxsize=1)  # one a process, for all its shards
