@@ -54,7 +54,11 @@ def pack_web(out: Path, kind: str = "web") -> Callable[[Export, bytes], None]:
 
     Raises RequestError where the package was built without ONNX Runtime Web.
     """
-    _check_runtime()
+    if wrong := web_runtime.fault():
+        raise RequestError(
+            "a page needs ONNX Runtime Web, which npm fetches when briskseg is built, but "
+            f"{wrong}; install Node.js with npm, then run: {web_runtime.COMMAND}"
+        )
 
     def write(done: Export, model: bytes) -> None:
         write_whole(done.file, page(model, done.card, done.exported, kind))
@@ -63,14 +67,6 @@ def pack_web(out: Path, kind: str = "web") -> Callable[[Export, bytes], None]:
 
 
 pack_webgpu = functools.partial(pack_web, kind="webgpu")
-
-
-def _check_runtime() -> None:
-    if wrong := web_runtime.fault():
-        raise RequestError(
-            "a page needs ONNX Runtime Web, which npm fetches when briskseg is built, but "
-            f"{wrong}; install Node.js with npm, then run: {web_runtime.COMMAND}"
-        )
 
 
 def page(model: bytes, card: Card, exported: Exported, kind: str) -> str:
