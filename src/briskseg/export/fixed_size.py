@@ -1,4 +1,4 @@
-"""Networks for images of one size, as the formats of phones take them.
+"""Networks for images of one size, as Keras and the formats of phones take them.
 
 `ChannelsFirst` and `ChannelsLast` are what `briskseg.export.deployed` computes up to the logits;
 `fixed_program` is their program in which every size is a constant, without what some converters
@@ -70,9 +70,9 @@ _MODES = {
 
 def _enlarge_by_matrices(program: fx.GraphModule) -> None:
     """Replace enlarging that LiteRT does not have by products with a constant matrix on either
-    side: bicubic, which Core ML has not either; bilinear with align_corners, whose operation
-    LiteRT's own loader refuses; and nearest but by whole numbers, for which it takes the pixel at
-    another center."""
+    side: bicubic, which Core ML and Keras have not either; bilinear with align_corners, whose
+    operation LiteRT's own loader refuses; and nearest but by whole numbers, for which it takes the
+    pixel at another center."""
     for number, node in enumerate([*program.graph.nodes]):
         if node.target not in _MODES:
             continue

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.fx.node import map_arg
 
 from briskseg.core.card import Card
@@ -30,6 +30,7 @@ from briskseg.core.exported import Exported
 from briskseg.core.process_settings import environment_variable
 from briskseg.core.types import Array
 from briskseg.export.deployed import FullLogits
+from briskseg.export.fixed_size import fixed_program
 from briskseg.export.formats import Infer, Runs
 from briskseg.export.keras_operations import KERAS_AXIS, OPERATIONS, Weight
 from briskseg.models.network import Network
@@ -47,8 +48,9 @@ with (
 # Layers that ask where the channels are; the user's own setting must not decide.
 _WITH_CHANNELS = {
     *("Conv2D", "DepthwiseConv2D", "Conv2DTranspose", "MaxPooling2D"),
-    *("ZeroPadding2D", "Cropping2D", "Resizing", "SpatialDropout2D"),
+    *("ZeroPadding2D", "Cropping2D", "Resizing", "UpSampling2D", "SpatialDropout2D"),
 }
+_OURS = "form.network."  # how the program calls the network's tensors; others are constants
 
 
 def write_keras(network: Network, card: Card, exported: Exported, path: Path) -> Runs:
@@ -59,8 +61,7 @@ def write_keras(network: Network, card: Card, exported: Exported, path: Path) ->
     assert exported.size is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own packages
-        images = torch.zeros(1, 3, *exported.size)
-        program = torch.export.export(FullLogits(network).eval(), (images,))
+        program = fixed_program(FullLogits(network).eval(), torch.zeros(1, 3, *exported.size))
     with keras.device("cpu"):
         writer = Writer(type(network).__name__, program)
         image = keras.Input((*exported.size, 3), name="image", dtype="float32")
@@ -90,32 +91,33 @@ def open_keras(path: Path) -> Infer:
 
 
 class Writer:
-    """Appends a Keras layer for each operation of a network's `torch.export.ExportedProgram`.
+    """Appends a Keras layer for each operation of a network's exported program.
 
     state: the program's tensors. arrays: by layer, what its weights are to be. used: the names of
     the network's tensors in them.
     """
 
-    def __init__(self, network: str, program: Any) -> None:
+    def __init__(self, network: str, program: fx.GraphModule) -> None:
         self._network, self._program = network, program
         self._numbers: Counter[str] = Counter()
-        self.state: dict[str, Tensor] = {**program.state_dict, **program.constants}
+        self.state: dict[str, Tensor] = dict(program.named_parameters())
+        self.state |= dict(program.named_buffers())
         self.arrays: dict[str, list[Array]] = {}
         self.used: set[str] = set()
 
     def write(self, image: Any) -> Any:
         """What the program gives for `image`."""
         values = dict[Any, Any]()
-        signature = self._program.graph_signature
-        names = signature.inputs_to_parameters | signature.inputs_to_buffers
-        names |= signature.inputs_to_lifted_tensor_constants
         for node in self._program.graph.nodes:
             if node.op == "placeholder":
-                values[node] = Weight(names[node.name]) if node.name in names else image
+                values[node] = image
+            elif node.op == "get_attr":
+                is_ours = node.target.startswith(_OURS)
+                values[node] = Weight(node.target) if is_ours else self.state[node.target]
+            elif node.op == "call_function":
+                self._write(node, values)
             elif node.op == "output":
                 return values[node.args[0][0]]
-            else:
-                self._write(node, values)
         raise AssertionError("a program without output")
 
     def _write(self, node: Any, values: dict[Any, Any]) -> None:
@@ -148,7 +150,7 @@ class Writer:
     def add_weighted(self, layer: str, x: Any, weights: list[Weight | None], **options: Any) -> Any:
         """As `add`, of a layer that has tensors and is named by their module."""
         present = [name for name in weights if name is not None]
-        ours = [name.removeprefix("form.network.") for name in present]
+        ours = [name.removeprefix(_OURS) for name in present]
         name = layer_name(ours[0].rpartition(".")[0])
         self.arrays[name] = [KINDS[layer].to_keras(self.state[n].numpy()) for n in present]
         self.used.update(ours)

@@ -2,7 +2,8 @@
 
 Keras pads "same" convolutions of stride 2 and enlarges by deconvolution otherwise than torch, so
 these are written as explicit padding and cropping. What is linear along an axis and no layer has,
-or has otherwise (averages, repeated borders, most enlarging), is a matrix in an EinsumDense.
+or has otherwise (averages, repeated borders, the enlarging that `fixed_size` replaces), is a matrix
+in an EinsumDense.
 """
 
 from __future__ import annotations
@@ -95,39 +96,23 @@ def _index_select(writer: Writer, x: Any, axis: int, index: Tensor) -> Any:
     return writer.along(x, axis, F.one_hot(index, size).T)
 
 
-def _bilinear(writer: Writer, x: Any, size_hw: Any, align_corners: bool, *_: Any) -> Any:
+def _bilinear(writer: Writer, x: Any, size_hw: Any, *_: Any) -> Any:
     height, width = size_hw
     if x.shape[1:3] == (height, width):
         return x
-    if not align_corners:
-        return writer.add("Resizing", x, height=height, width=width, interpolation="bilinear")
-    for axis, wanted in ((2, height), (3, width)):
-        size = x.shape[KERAS_AXIS[axis]]
-        each = torch.eye(size)[None]  # a pixel in each channel, so a row is how it spreads
-        matrix = F.interpolate(each, wanted, mode="linear", align_corners=True)[0]
-        x = writer.along(x, axis, matrix)
-    return x
+    return writer.add("Resizing", x, height=height, width=width, interpolation="bilinear")
+
+
+def _nearest(writer: Writer, x: Any, size_hw: Any, scales: Any = None) -> Any:
+    """By whole numbers."""
+    factors = scales or [after // side for after, side in zip(size_hw, x.shape[1:3], strict=True)]
+    return writer.add("UpSampling2D", x, size=tuple(map(int, factors)))
 
 
 def _spread(writer: Writer, x: Any, axis: int, resample: Callable[[Tensor], Tensor]) -> Any:
     """Along an axis, what `resample` makes of (1,C,L,1); a pixel in each channel shows how."""
     size = x.shape[KERAS_AXIS[axis]]
     return writer.along(x, axis, resample(torch.eye(size)[None, :, :, None])[0, :, :, 0])
-
-
-def _interpolation(mode: str) -> Callable[..., Any]:
-    """Bicubic, or to the nearest, which Keras does otherwise at most sizes."""
-
-    def write(writer: Writer, x: Any, size_hw: Any, *more: Any) -> Any:
-        scales = more[-1] if size_hw is None else (None, None)
-        for axis, wanted, scale in zip((2, 3), size_hw or (None, None), scales, strict=True):
-            size = x.shape[KERAS_AXIS[axis]]
-            wanted = int(size * scale) if wanted is None else wanted
-            resample = functools.partial(F.interpolate, size=(wanted, 1), mode=mode)
-            x = _spread(writer, x, axis, resample)
-        return x
-
-    return write
 
 
 def _average_pool(
@@ -221,7 +206,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "avg_pool2d": _average_pool,
     "pad": _pad,
     "pixel_shuffle": _pixel_shuffle,
-    "upsample_nearest2d": _interpolation("nearest"),
+    "upsample_nearest2d": _nearest,
     "add": lambda writer, x, y: writer.add("Add", [x, y]),
     "cat": _concatenate,
     "max_pool2d": _max_pool,
