@@ -497,19 +497,24 @@ def test_a_changed_json_is_read_again(tmp_path: Path) -> None:
     assert before.pixels[2] == after.pixels[1] == 0
 
 
-def test_the_two_readings_of_one_class_with_0_and_255(write_folder) -> None:
+def test_the_readings_of_one_class_with_0_and_255(write_folder) -> None:
     root = write_folder(classes="polyp\n")
     for path in root.glob("labels/*/*.png"):
         write_mask(path, stripes(2) * 255)
     (finding,) = (f for f in check_dataset(root).findings if f.severity == "error")
     assert finding.kind == "single-class"
-    assert "0 is the background and 255 'polyp', or 0 is 'polyp' and 255 ignored" in finding.message
+    assert "one of them is the background and the other 'polyp'" in finding.message
+    assert "or 0 is 'polyp' and 255 ignored" in finding.message
     lines = re.findall(r"`(\d+ \w+)`", finding.fix_hint)
-    (root / "classes.txt").write_text("\n".join(lines))
-    report = check_dataset(root)
-    assert report.fit
-    assert report.held == {0: "0", 1: "255"}
-    assert report.splits["train"].pixels[0] == report.splits["train"].pixels[1] > 0
+    assert "with the two numbers swapped where 255 is the background" in finding.fix_hint
+    numbers, names = zip(*(line.split() for line in lines), strict=True)
+    for those in (numbers, numbers[::-1]):
+        said = (f"{number} {name}\n" for number, name in zip(those, names, strict=True))
+        (root / "classes.txt").write_text("".join(said))
+        report = check_dataset(root)
+        assert report.fit
+        assert report.held == dict(enumerate(those))
+        assert report.splits["train"].pixels[0] == report.splits["train"].pixels[1] > 0
 
 
 def test_an_export_without_its_images_is_named(tmp_path: Path) -> None:

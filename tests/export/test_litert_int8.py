@@ -40,7 +40,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def converted_once():
+def converted_once(drawn):
     """The network becomes a float32 file once for all tests: the converter takes its time."""
     from briskseg.export import litert_file
 
