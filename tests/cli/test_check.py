@@ -121,6 +121,20 @@ def test_nothing_that_can_be_kept(check, data, tmp_path_factory):
     assert not out.exists()
 
 
+def test_a_copy_of_which_every_pair_fails_says_why(check, data, tmp_path_factory):
+    rng = np.random.default_rng(0)
+    (data / "classes.txt").write_text("a 0 0 0\nb 255 255 255\n")
+    for path in data.glob("labels/*/*"):
+        noise = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path.with_suffix(".jpg"))
+        path.unlink()
+    out = tmp_path_factory.mktemp("copies") / "mended"
+    status, text, _ = check(data, "--fix", out)
+    assert (status, out.exists()) == (1, False)
+    assert "no pair could be kept, nothing was written" in text
+    assert "too many pixels are far from every class's color" in " ".join(text.split())
+
+
 def test_the_picture_of_a_set(check, data, tmp_path_factory):
     pytest.importorskip("matplotlib")
     picture = tmp_path_factory.mktemp("pictures") / "data.png"

@@ -1,5 +1,6 @@
 """Images are read upright and in RGB; files that cannot be read are named."""
 
+import pickle
 from pathlib import Path
 
 import cv2
@@ -190,6 +191,7 @@ def test_bytes_are_read_as_their_file_is(tmp_path):
         picture.save(file, kind, **how)
         found = read_image(held := InMemory.of(Path("it"), file.read_bytes()))
         assert np.array_equal(found, read_image(file)), (kind, picture.mode)
+        assert np.array_equal(found, read_image(pickle.loads(pickle.dumps(held))))
         too_many = pytest.raises(PixelsError, match=r"^it: .*more than the 116 ")
         with too_many, opened(held, bound=116):
             pass

@@ -200,17 +200,17 @@ def test_what_fails_while_it_runs_is_one_sentence_too(drawn, command, tmp_path, 
     def failing(self, *arguments):
         if self.exported.precision != "int8":
             return run(self, *arguments)
-        try:
-            raise RuntimeError("div.cc:262 a divisor is 0.\nand a second line")
-        except RuntimeError:
-            raise WeightsError("a file of which nothing is left cannot be run") from None
+        raise WeightsError(f"{self.path} cannot be run: div.cc:262 a divisor is 0")
 
     monkeypatch.setattr(LiteRTBackend, "_run", failing)
     data, weights = drawn
     words = ("export", weights, "--to", "litert", "--size", "64x96", "--int8", "--data", data)
     done = command(*words, "--out", tmp_path / "x.tflite")
     assert (done.status, done.out) == (1, "")
-    assert "FastSCNN cannot be rounded to int8: div.cc:262 a divisor is 0; leave" in done.err
+    assert (
+        "FastSCNN cannot be rounded to int8: it cannot be run: div.cc:262 a divisor is 0; leave"
+        in done.err
+    )
     assert [*tmp_path.iterdir()] == []
 
 

@@ -197,6 +197,26 @@ def test_a_second_report_of_killed_loading_processes_changes_no_sentence(
         raise reports.pop()
 
 
+def test_a_killed_loading_process_changes_no_sentence_on_a_loss_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = [RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")]
+    (tmp_path / "checkpoints").mkdir()
+    real = friendly_errors._saved
+
+    def interrupted(folder: RunFolder) -> str:
+        if reports:
+            raise reports.pop()
+        return real(folder)
+
+    monkeypatch.setattr(friendly_errors, "_saved", interrupted)
+    with (
+        pytest.raises(TrainingError, match=r"no checkpoint was due yet.*training\.clip=1"),
+        friendly_errors.friendly_errors(RunFolder(tmp_path), "again"),
+    ):
+        raise friendly_errors.Diverged("the loss became nan at step 3", 3)
+
+
 def test_a_run_that_diverged_goes_on_more_gently(
     words: list[str], tmp_path: Path, command: Callable
 ) -> None:

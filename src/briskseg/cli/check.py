@@ -93,12 +93,12 @@ def check(
 
 
 def _print_repair(repair: FixedCopy, after: CheckReport | None) -> None:
-    if after is None:
-        print(f"\n{repair.out}: no pair could be kept: the findings above say why")
-        return
-    print(f"\n{repair.out}: {counted(repair.pairs, 'pair')}")
+    pairs = counted(repair.pairs, "pair") if after else "no pair could be kept, nothing was written"
+    print(f"\n{repair.out}: {pairs}")
     for (done, why), paths in repair.summary().items():
         print(_wrapped(f"{done}: {counted(len(paths), 'file')}, {why} ({_first(paths)})", "  "))
+    if after is None:
+        return
     if repair.changes:
         print(_wrapped(f"all of them: {repair.out / 'changes.txt'}", "  "))
     left = ", ".join(f"{f.severity} {f.kind} ({f.count})" for f in after.findings)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from briskseg.core.errors import ExportError, RequestError, WeightsError
 from briskseg.core.exported import Exported
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits, Progress
-from briskseg.core.wording import counted, first_line
+from briskseg.core.wording import counted
 from briskseg.data import Dataset
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from briskseg.models.network import Network
     from briskseg.runtime.backends.exported_backend import ExportedBackend
     from briskseg.runtime.predictor import Predictor
+
+T = TypeVar("T")
 
 CALIBRATION = 48  # images
 RANKING_STEP = 16  # every 16th of them ranks the layers
@@ -117,27 +118,29 @@ class Quantizer(ABC):
     def write(self, file: Any, card: Card, path: Path) -> None:
         """Write a file with this card."""
 
-    @contextmanager
-    def predictor(self, file: Any) -> Iterator[Predictor]:
-        """What runs a file, rounded or not."""
+    def score(self, file: Any) -> Evaluation:
+        """A file on the val split."""
+        from briskseg.evaluation.accuracy import evaluate
+
+        data, progress = self.int8.dataset, self.int8.progress
+        return self._run(file, lambda runs: evaluate(runs, data, "val", progress=progress))
+
+    def logits(self, file: Any, images: Sequence[Image]) -> list[Logits]:
+        """What a file gives for each image."""
+        return self._run(file, lambda runs: [np.array(runs.backend.run(i, False)) for i in images])
+
+    def _run(self, file: Any, use: Callable[[Predictor], T]) -> T:
+        """What `use` makes of a file, rounded or not, as it runs. It must keep none of it: the file
+        is deleted, which not every system does with one in use."""
         from briskseg.runtime.predictor import Predictor
 
         with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
             written = Path(folder) / self.path.name
             self.write(file, self.card, written)
-            yield Predictor(self.backend(written), self.card)
-
-    def score(self, file: Any) -> Evaluation:
-        """A file on the val split."""
-        from briskseg.evaluation.accuracy import evaluate
-
-        with self.predictor(file) as predictor:
-            return evaluate(predictor, self.int8.dataset, "val", progress=self.int8.progress)
-
-    def logits(self, file: Any, images: Sequence[Image]) -> list[Logits]:
-        """What a file gives for each image."""
-        with self.predictor(file) as predictor:
-            return [np.array(predictor.backend.run(image, False)) for image in images]
+            try:
+                return use(Predictor(self.backend(written), self.card))
+            except WeightsError as error:
+                raise CannotRoundError(str(error).replace(str(written), "it")) from error
 
     def ranked(self, rounded: Any) -> list[str]:
         """The layers that `rounded` rounds, first that which, rounded alone, changes the logits of
@@ -168,10 +171,9 @@ def write_int8(
     images = calibration_images(int8.dataset, card.input.size)
     try:
         return _write_fewest_in_float(kind(images, card, exported, path, int8), out)
-    except (CannotRoundError, WeightsError) as error:
-        cause = first_line(error.__context__ or error)
+    except CannotRoundError as error:
         raise ExportError(
-            f"{out} was not kept: {type(network).__name__} cannot be rounded to int8: {cause}; "
+            f"{out} was not kept: {type(network).__name__} cannot be rounded to int8: {error}; "
             f"leave --int8 out{kind.otherwise}"
         ) from error
 

@@ -21,6 +21,7 @@ import numpy as np
 from briskseg.core.card import Card
 from briskseg.core.errors import needs
 from briskseg.core.process_settings import standard_error_silenced
+from briskseg.core.wording import first_line
 from briskseg.export.int8 import CannotRoundError, Quantizer
 from briskseg.export.litert_file import compilers_quiet
 from briskseg.export.litert_metadata import IMAGES, SIGNATURE, with_card
@@ -135,4 +136,4 @@ def _rounding() -> Iterator[None]:
         try:
             yield
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
-            raise CannotRoundError from error
+            raise CannotRoundError(first_line(error)) from error

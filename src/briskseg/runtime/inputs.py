@@ -88,7 +88,7 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     """The files that a text means, and the name of each one's results."""
     path = Path(text)
     if path.is_dir():
-        files, named = sorted(files_below(path)), path
+        files, named = sorted(at / name for at, some in files_below(path) for name in some), path
         none = f"the folder {path} holds no image and no video"
     elif path.exists():
         known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
@@ -117,15 +117,16 @@ def _expand(text: str, out: Path) -> list[tuple[Path, str]]:
     return [(file, file.relative_to(path).with_suffix("").as_posix()) for file in found]
 
 
-def files_below(folder: Path, leaving: Path | None = None) -> Iterator[Path]:
-    """All files in a folder and below it, but hidden ones, which programs leave beside others (as
-    ._photo.jpg), and those in the folder `leaving`; no folder behind a link is entered.
+def files_below(folder: Path, leaving: Path | None = None) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and each below it, but for the folder `leaving`, and the names of the files there,
+    but hidden ones, which programs leave beside others (as ._photo.jpg). No folder behind a link is
+    entered.
 
     Raises RequestError where one of the folders may not be read.
     """
     for at, folders, names in os.walk(folder, onerror=_raise_unlisted):
         folders[:] = [each for each in folders if Path(at, each) != leaving]
-        yield from (Path(at, name) for name in names if not name.startswith("."))
+        yield Path(at), [name for name in names if not name.startswith(".")]
 
 
 def _raise_unlisted(error: OSError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -237,8 +238,9 @@ def _local(path: Path, out: Path | None) -> Iterator[tuple[str, str]]:
     excluded = None if out is None else out.resolve()
     if path.is_dir():
         root = path.resolve()
-        for file in files_below(root, leaving=excluded):
-            yield str(file), file.relative_to(root).as_posix()
+        for at, names in files_below(root, leaving=excluded):
+            below = "" if at == root else f"{at.relative_to(root).as_posix()}/"
+            yield from ((os.path.join(at, name), below + name) for name in names)
     elif path.exists():
         yield str(path.resolve()), path.name
     elif glob.has_magic(str(path)):

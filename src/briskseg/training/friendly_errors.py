@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -22,6 +24,8 @@ from briskseg.runs.run_folder import RunFolder
 from briskseg.training.checkpoint_files import read_checkpoint, step_of
 from briskseg.training.log import Diverged
 from briskseg.training.processes import ProcessLost
+
+T = TypeVar("T")
 
 _ADVICE = {
     errno.ENOSPC: "make room there",
@@ -56,22 +60,27 @@ def friendly_errors(folder: RunFolder, how_to_resume: str) -> Iterator[None]:
     except Diverged as error:
         found = {"step": error.step, "found": str(error)}
         write_whole(folder.diverged, json.dumps(found) + "\n")
+        saved = _despite_signals(partial(_saved, folder))
         raise TrainingError(
-            f"{error}; {_saved(folder)}: look at the images and go on, more gently, with: "
+            f"{error}; {saved}: look at the images and go on, more gently, with: "
             f"{how_to_resume} --set training.clip=1 (or a lower training.optimizer.lr, or "
             "training.precision=float32)"
         ) from None
     except Exception as error:
-        while True:
-            try:
-                sentence = _sentence(error, folder, how_to_resume)
-                break
-            except Exception as another:
-                if _IS_A_SIGNALS not in str(another):
-                    raise
+        sentence = _despite_signals(partial(_sentence, error, folder, how_to_resume))
         if sentence is None:
             raise
         raise sentence from error
+
+
+def _despite_signals(call: Callable[[], T]) -> T:
+    """What it gives; it is called again where torch reports a killed loading process meanwhile."""
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if _IS_A_SIGNALS not in str(error):
+                raise
 
 
 def _sentence(error: Exception, folder: RunFolder, how_to_resume: str) -> BriskError | None:

@@ -243,6 +243,9 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     ):
         Stream(predict, LABELS, Changing([0, 0.1, 0.2, 0.3]), tmp_path / "a").run()
     assert len(read_times(tmp_path / "a_color.mp4")) == 2
+    camera = Changing([0, 0.1, 0.2, 0.3], live=True)
+    with pytest.raises(DataError, match=r"expected 48x32 as those before; start again"):
+        Stream(predict, LABELS, camera).run()
 
 
 def test_an_error_of_the_network_ends_the_stream_and_its_threads(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ else:
 
 
 class InMemory(SystemPath):
-    """Bytes as a path that can be read. Its name is for messages; paths that are made from it hold
-    nothing."""
+    """Bytes as a path that can be read. Its name is for messages; paths that are made from it are
+    plain ones."""
 
-    _content: bytes = b""
+    _content: bytes | None = None
 
     @classmethod
     def of(cls, path: Path, content: bytes) -> InMemory:
@@ -28,13 +28,20 @@ class InMemory(SystemPath):
         held._content = content
         return held
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InMemory.of, (Path(str(self)), self._content)
+
     def open(self, mode: str = "r", *how: Any, **more: Any) -> IO[Any]:  # type: ignore[override]
+        if self._content is None:
+            return super().open(mode, *how, **more)
         if mode != "rb":
             raise OSError(30, "bytes in memory can only be read, as bytes", str(self))
         return io.BytesIO(self._content)
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self._content is None:
+            return super().stat(follow_symlinks=follow_symlinks)
         return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, len(self._content), 0, 0, 0))
 
     def is_file(self, **how: Any) -> bool:
-        return True
+        return self._content is not None or super().is_file(**how)

@@ -110,17 +110,15 @@ def write_repaired(
         return _write_pair(scan, item, plans[item.pair.labels_at], out, highest)
 
     kept = _kept(scan, dropped)
-    if not kept:
-        return FixedCopy(out, 0, tuple(changes))
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
         for changed in thread_map(write, kept, progress=progress):
             changes += changed
-        (out / "classes.txt").write_text(classes, encoding="utf-8")
-        lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
-        (out / CHANGES).write_text("".join(lines), encoding="utf-8")
-    failed = sum(change.done == "left out" for change in changes) - len(left_out)
-    return FixedCopy(out, len(kept) - failed, tuple(changes))
+        failed = sum(change.done == "left out" for change in changes) - len(left_out)
+        if pairs := len(kept) - failed:
+            (out / "classes.txt").write_text(classes, encoding="utf-8")
+            lines = [f"{c.done}\t{c.path.as_posix()}\t{c.why}\n" for c in changes]
+            (out / CHANGES).write_text("".join(lines), encoding="utf-8")
+    return FixedCopy(out, pairs, tuple(changes))
 
 
 def would_keep(scan: Scan, report: CheckReport) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class PairStats:
         """The pixels of each value that the label file holds; none where it cannot be read."""
         return {} if self.label is None else self.label.histogram
 
-    @property
+    @cached_property
     def colors(self) -> Mapping[RGB, int]:
         """The pixels of each color of a label file that is read by its colors."""
         return {} if self.label is None else summed(self.label.color, self.label.histogram)

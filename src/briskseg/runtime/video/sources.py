@@ -109,14 +109,11 @@ class _Live:
         self.rate = _rate(capture)
 
     def __iter__(self) -> Iterator[Frame]:
-        begun, done, size = 0.0, 0, None
+        begun, done = 0.0, 0
         while True:
             for image_hwc in _pictures(self._capture):
                 now = time.monotonic()
                 begun = begun if done else now
-                if size not in (None, image_hwc.shape):
-                    raise DataError(f"{self.name} came back with frames of another size")
-                size = image_hwc.shape
                 done += 1
                 yield Frame(image_hwc, now - begun)
             self._go_on(f"{self.name} gave no more after {counted(done, 'frame')}")

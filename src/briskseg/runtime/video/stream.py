@@ -179,9 +179,10 @@ class Stream:
                 now = time.perf_counter()
                 first_hwc = first_hwc or frame.image_hwc.shape
                 if frame.image_hwc.shape != first_hwc:
+                    cure = "start again" if self._source.live else "cut the video there"
                     raise DataError(
                         f"{self._source.name}: frame {number} is {_size(frame.image_hwc.shape)}, "
-                        f"expected {_size(first_hwc)} as those before; cut the video there"
+                        f"expected {_size(first_hwc)} as those before; {cure}"
                     )
                 self._times.add("read", now - start)
                 yield _Labeled(frame, now)
