@@ -58,7 +58,7 @@ def check(
         refuse_out(Path(data), fix)  # before every file is read
     with console.counter("reading", "pairs") as progress:
         found = find_dataset(data, classes, seed, progress, read_unlabeled(unlabeled))
-        scan = scan_files(found, progress)
+        scan = scan_files(found, progress, seed)
     report = report_on(scan)
     result = report.to_json()
     is_quiet = console.is_stdout(json_file)

@@ -27,6 +27,7 @@ from tests.data.check.wrong_sets import (
     lossy_binary,
     lossy_labels,
     mostly_ignored,
+    names_differ_in_a_flat_folder,
     paint,
     part,
     remap,
@@ -381,6 +382,13 @@ def test_dark_images_are_told_apart_by_what_they_hold(root, tmp_path):
         assert cv2.imwrite(str(path), load(path)[..., ::-1].astype(np.uint16))
     assert kinds(check_dataset(root)) == {"dark-images"}
     assert fixed(root, tmp_path / "out").pairs == len(part(root, "images"))
+
+
+def test_the_seed_draws_the_split_of_labels_that_are_named_otherwise(root):
+    names_differ_in_a_flat_folder(root)
+    drawn = [tuple(check_dataset(root, seed=seed).splits["val"].pixels) for seed in range(4)]
+    assert len({*drawn}) > 1
+    assert drawn[1] == tuple(check_dataset(root, seed=1).splits["val"].pixels)
 
 
 def test_the_remedy_of_binary_masks_is_one_line(root):

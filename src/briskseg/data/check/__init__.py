@@ -82,7 +82,8 @@ def check_dataset(
     The arguments are those of `open_dataset`, and so is RequestError for a folder of no known
     layout; damaged or missing files are findings.
     """
-    return report_on(scan_files(find_dataset(root, classes, seed, progress, unlabeled), progress))
+    found = find_dataset(root, classes, seed, progress, unlabeled)
+    return report_on(scan_files(found, progress, seed))
 
 
 def report_on(scan: Scan) -> CheckReport:

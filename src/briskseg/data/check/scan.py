@@ -86,14 +86,14 @@ class Scan:
         return path.relative_to(self.dataset.root)
 
 
-def scan_files(found: Found, progress: Progress | None = None) -> Scan:
+def scan_files(found: Found, progress: Progress | None = None, seed: int = 0) -> Scan:
     """Read every pair that has changed since an earlier scan; a file that cannot be read is a
-    problem of its pair, no error."""
+    problem of its pair, no error. seed: of the split, where there is none yet."""
     dataset, unmatched = found
     renamed, unmatched = match_renamed(unmatched, any(dataset.splits.values()))
     pairs = [(split, pair) for split, some in dataset.splits.items() for pair in some] + renamed
     if any(split not in dataset.splits for split, _ in pairs):  # renamed ones of a flat folder
-        splits = split_by_seed(tuple(pair for _, pair in pairs), dataset.split_seed or 0)
+        splits = split_by_seed(tuple(pair for _, pair in pairs), seed)
         pairs = [(split, pair) for split, some in splits.items() for pair in some]
     cache = StatsCache(dataset)
 
