@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,20 @@ from briskseg.data.synthetic import draw_dataset
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("nncf")
+
+
+@pytest.fixture(autouse=True)
+def _closed_before_deleted(monkeypatch):
+    """No file is deleted while it is in use, which not every system does."""
+
+    class Watched(tempfile.TemporaryDirectory):
+        def cleanup(self):
+            maps = Path("/proc/self/maps")
+            in_use = maps.exists() and self.name in maps.read_text()
+            super().cleanup()
+            assert not in_use
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Watched)
 
 
 @pytest.fixture(scope="module")
