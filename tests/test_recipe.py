@@ -46,6 +46,8 @@ def test_a_shipped_recipe_is_written_and_reads_back_the_same(name: str) -> None:
     [
         ("trainin.epochs=3", "unknown key 'trainin'; did you mean 'training'?"),
         ("training.epoch=4", "unknown key 'training.epoch'; did you mean 'epochs'?"),
+        ("epochs=4", "unknown key 'epochs'; did you mean 'training.epochs'?"),
+        ("training.lr=1", "unknown key 'training.lr'; did you mean 'training.optimizer.lr'?"),
         ("training.loss.ohem.thresold=1", "did you mean 'threshold'?"),
         ("training.optimizer.lr=-1", "'training.optimizer.lr': input should be greater than 0"),
         ("training.optimizer.lr=.nan", "'training.optimizer.lr': input should be a finite number"),

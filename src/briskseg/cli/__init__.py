@@ -6,6 +6,7 @@ inside the verb's function, so that `briskseg --help` answers at once.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
@@ -105,12 +106,16 @@ def main() -> None:
         try:
             _prepare_process()
             _register()
-            app()
+            raise SystemExit(app(standalone_mode=False))
         except BriskError as error:
             _fail(error, str(error), error.exit_status)
         except KeyboardInterrupt as error:
             _fail(error, "interrupted", 130)
         except Exception as error:
+            if hasattr(error, "format_message"):  # click's, of which newer typers hold a copy
+                if not error.format_message():  # without a verb: the help was printed
+                    raise SystemExit(2) from None
+                _fail(error, _usage_fault(error), 2)
             if isinstance(error, FileNotFoundError) and not _is_here():
                 _fail(error, "the folder that you are in is gone; change to another one", 2)
             if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
@@ -124,6 +129,23 @@ def main() -> None:
                 "BRISKSEG_TRACEBACK=1, run it again and report what it prints",
                 1,
             )
+
+
+def _usage_fault(error: Any) -> str:
+    """What typer found wrong: an option that there is not, one without its value, no number."""
+    found = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "briskseg"
+    option = getattr(error, "option_name", "")
+    if path.endswith(" train") and option.startswith("--"):
+        from briskseg.recipe import Recipe, key_paths
+
+        paths = {key.rpartition(".")[2]: key for key in reversed([*key_paths(Recipe)])}
+        paths["model"] = "model.name"
+        for near in difflib.get_close_matches(option[2:].replace("-", "_"), paths, n=1):
+            return f"no option {option}; it is a recipe's: --set {paths[near]}=..."
+    between = "" if found.endswith("?") else ";"
+    return f"{found[0].lower()}{found[1:]}{between} `{path} --help` has an example"
 
 
 def _is_here() -> bool:

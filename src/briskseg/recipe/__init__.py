@@ -6,6 +6,7 @@ is inherited. The data set alone says how many classes there are.
 
 from __future__ import annotations
 
+from briskseg.recipe.faults import key_paths
 from briskseg.recipe.loading import AnyRecipe, list_recipes, load_recipe, read_recipe, recipe_text
 from briskseg.recipe.parts import LengthPart, OptimizerPart, SchedulePart
 from briskseg.recipe.pretraining import CropPart, ImagesPart, PretrainingRecipe
@@ -42,6 +43,7 @@ __all__ = [
     "StagePart",
     "TeacherPart",
     "TrainingPart",
+    "key_paths",
     "list_recipes",
     "load_recipe",
     "read_recipe",

@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -65,6 +65,8 @@ def _sentence(key: str, fault: ErrorDetails, recipe: type[BaseModel]) -> str:
     found = fault["input"]
     if fault["type"] == "extra_forbidden":
         *parents, last = key.split(".")
+        if elsewhere := [path for path in key_paths(recipe) if path.endswith(f".{last}")]:
+            return f"unknown key '{key}'; did you mean '{elsewhere[0]}'?"
         return f"unknown key '{key}'; {nearest(last, _keys_of(recipe, parents))}"
     if fault["type"] == "missing":
         if isinstance(fault["loc"][-1], int):
@@ -149,10 +151,24 @@ def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
     for parent in parents:
         if parent.isdigit():  # the index in a tuple of parts
             continue
-        field = part.model_fields.get(parent)
-        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        if not inner:
+        inner = _part_of(part, parent)
+        if inner is None:
             return []
-        part = inner[0]
+        part = inner
     return list(part.model_fields)
+
+
+def key_paths(part: type[BaseModel]) -> Iterator[str]:
+    """Every key outside lists that takes a value, as `--set` has it: outer parts' first."""
+    inner = {key: _part_of(part, key) for key in part.model_fields}
+    yield from (key for key, below in inner.items() if below is None)
+    for key, below in inner.items():
+        if below is not None and get_origin(part.model_fields[key].annotation) is not tuple:
+            yield from (f"{key}.{path}" for path in key_paths(below))
+
+
+def _part_of(part: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The class of the part, or of each of the parts, under a key; None of a value."""
+    field = part.model_fields.get(key)
+    kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
