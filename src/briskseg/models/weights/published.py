@@ -36,7 +36,7 @@ from briskseg.models.weights.comparison import (
     shapes_of,
 )
 from briskseg.models.weights.layouts import LAYOUTS
-from briskseg.models.weights.published_layout import Layout
+from briskseg.models.weights.published_layout import Layout, part_of
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _published_shapes(name: str, classes: int) -> Shapes:
     shapes = {}
     for ours, shape in shapes_of(net.state_dict()).items():
         if layout.has(ours):
-            theirs, _, parts = layout.published_part(ours)
+            theirs, _, parts = part_of(ours, layout.names)
             shapes[theirs] = (parts * shape[0], *shape[1:]) if parts > 1 else shape
     return shapes
 
@@ -152,7 +152,7 @@ def build(found: Comparison, tensors: Mapping[str, Tensor], path: Path) -> Netwo
     net.expects = InputCard(mean=layout.mean, std=layout.std)
     weights = {}
     for ours, fresh in net.state_dict().items():
-        theirs, part, parts = layout.published_part(ours)
+        theirs, part, parts = part_of(ours, layout.names)
         held = tensors.get(found.prefix + theirs)
         if not layout.has(ours):
             fresh.zero_()

@@ -34,12 +34,6 @@ class Layout:
     size: tuple[int, int] | None = None
     license: str = "as whoever published the source states it"  # of the published weights
 
-    def published_part(self, ours: str) -> tuple[str, int, int]:
-        """Their name of one of our parameters or buffers, and which of how many equal parts along
-        the first dimension is ours: a substitution that ends with "#1/3" says the second of
-        three."""
-        return part_of(ours, self.names)
-
     def has(self, ours: str) -> bool:
         """Whether their network has one of our parameters or buffers."""
         return not re.search(self.zero, ours)
@@ -55,14 +49,11 @@ class Layout:
 
 
 def part_of(ours: str, names: Names) -> tuple[str, int, int]:
-    """As `Layout.published_part`."""
-    name, _, part = renamed(ours, names).partition("#")
+    """The published name of one of our parameters or buffers, and which of how many equal parts of
+    it along the first dimension is ours: a substitution that ends with "#1/3" says the second of
+    three."""
+    for pattern, replacement in names:
+        ours = re.sub(pattern, replacement, ours)
+    name, _, part = ours.partition("#")
     index, _, parts = (part or "0/1").partition("/")
     return name, int(index), int(parts)
-
-
-def renamed(name: str, names: Names) -> str:
-    """One of our names after all substitutions."""
-    for pattern, replacement in names:
-        name = re.sub(pattern, replacement, name)
-    return name
