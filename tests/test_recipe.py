@@ -54,8 +54,16 @@ def test_a_shipped_recipe_is_written_and_reads_back_the_same(name: str) -> None:
         ("training.optimizer.name=adm", "expected 'adam', 'adamw' or 'sgd', found 'adm'"),
         ("training.batch=0", "'training.batch': input should be greater than or equal to 1"),
         ("training.epochs=null", "say epochs or steps, one of them; found neither"),
-        ("augment.brightness=[2, 1]", "brightness: the least (2.0) is above the most (1.0)"),
-        ("augment.crop=[0.5, 1.5]", "crop: 1.5 is above 1"),
+        ("augment.scale=[2, 1]", "'augment.scale': the least (2.0) is above the most (1.0)"),
+        (
+            "augment.brightness=[2, 1]",
+            "'augment.brightness': the least (2.0) is above the most (1.0), found [2, 1]",
+        ),
+        (
+            "augment.contrast={sd: 1, min: 2, max: 1}",
+            "'augment.contrast': the least (2.0) is above the most (1.0)",
+        ),
+        ("augment.crop=[0.5, 1.5]", "'augment.crop.1': input should be less than or equal to 1"),
         ("training.schedule={name: step}", "needs rising milestones and one factor for each"),
         ("training.epochs", "--set training.epochs: expected KEY=VALUE"),
         (

@@ -45,8 +45,9 @@ def describe(
             right = next((text for value, text in meant if _fits(recipe, values, key, value)), "")
             hint = f"; write {right}" if right else ""
             yield f"'{key or 'recipe'}': {_type_fault(key, faults)}{hint}"
-        else:
-            yield _sentence(key, faults[0], recipe)
+        else:  # a union's other members complain of the type alone
+            fault = next(fault for fault in faults if fault["type"] not in _EXPECTED)
+            yield _sentence(key, fault, recipe)
 
 
 def _faults_by_key(error: ValidationError) -> dict[str, list[ErrorDetails]]:

@@ -41,8 +41,17 @@ def _as_range(value: Any) -> Any:
     return (value, value) if is_number else value
 
 
-Range = Annotated[Listed[tuple[Positive, Positive]], BeforeValidator(_as_range)]
-SpreadRange = Annotated[Listed[tuple[NotNegative, NotNegative]], BeforeValidator(_as_range)]
+def ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    least, most = bounds
+    if least > most:
+        raise ValueError(f"the least ({least}) is above the most ({most})")
+    return bounds
+
+
+Bounds = Annotated[Listed[tuple[T, T]], BeforeValidator(_as_range), AfterValidator(ordered)]
+Range = Bounds[Positive]
+ShareRange = Bounds[Annotated[float, Field(gt=0, le=1)]]
+SpreadRange = Bounds[NotNegative]
 
 
 def _as_folder_name(name: str) -> str:

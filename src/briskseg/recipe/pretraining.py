@@ -15,6 +15,7 @@ from briskseg.recipe.parts import (
     Range,
     RunName,
     Share,
+    ShareRange,
     Triple,
 )
 
@@ -40,19 +41,9 @@ class ImagesPart(Part):
 class CropPart(Part):
     """Training samples are a random part of an image, resized to a square, and flipped or not."""
 
-    area: Range = (0.08, 1.0)  # of the part, as a share of the image's
+    area: ShareRange = (0.08, 1.0)  # of the part, as a share of the image's
     ratio: Range = (3 / 4, 4 / 3)  # the part's width to its height
     flip: Share = 0.5  # probability of a left-right flip
-
-    @model_validator(mode="after")
-    def _ranges_are_ordered(self) -> CropPart:
-        for name in ("area", "ratio"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name}: the least ({low}) is above the most ({high})")
-        if self.area[1] > 1:
-            raise ValueError(f"area: {self.area[1]} is above 1; it is a share of the image's")
-        return self
 
 
 class PretrainingLength(LengthPart):

@@ -19,8 +19,10 @@ from briskseg.recipe.parts import (
     RunName,
     Seed,
     Share,
+    ShareRange,
     SpreadRange,
     Triple,
+    ordered,
 )
 
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -74,6 +76,11 @@ class Factor(Part):
     min: NotNegative
     max: NotNegative
 
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Factor:
+        ordered((self.min, self.max))
+        return self
+
 
 class ProgressiveResizePart(Part):
     """Samples that grow: `factors[i]` of their size until `until[i]` of the run's epochs, then all
@@ -118,7 +125,7 @@ class AugmentPart(Part):
     # samples are smaller at first; null: whole from the start on
     progressive_resize: ProgressiveResizePart | None = None
     scale: Range = (1.0, 1.0)  # the image's size, as a factor of data.size
-    crop: Range = (1.0, 1.0)  # share of each side that is kept and resized back to the sample
+    crop: ShareRange = (1.0, 1.0)  # share of each side that is kept and resized back to the sample
     # a sample with a class above this share of its labeled pixels is cropped elsewhere, 10 times
     cat_max_ratio: Share = 1.0
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, to either side at most
@@ -132,17 +139,6 @@ class AugmentPart(Part):
     blur: NotNegative = 0.0  # standard deviation in pixels, at most
     noise: NotNegative = 0.0  # standard deviation in gray levels, at most
     shadow: Share = 0.0  # probability of cast shadows, in several patterns and intensities
-
-    @model_validator(mode="after")
-    def _ranges_are_ordered(self) -> AugmentPart:
-        for name in ("scale", "crop", "brightness", "contrast", "saturation"):
-            value = getattr(self, name)
-            low, high = (value.min, value.max) if isinstance(value, Factor) else value
-            if low > high:
-                raise ValueError(f"{name}: the least ({low}) is above the most ({high})")
-        if self.crop[1] > 1:
-            raise ValueError(f"crop: {self.crop[1]} is above 1; it is the share of a side kept")
-        return self
 
 
 class OhemPart(Part):
