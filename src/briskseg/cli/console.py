@@ -131,6 +131,11 @@ def print_rows(table: Table, rows: Iterable[Iterable[str]], width: int | None = 
     plain_console(width).print(table)
 
 
+def note(text: str) -> None:
+    """Say on standard error what the user is to know, though the work goes on."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def warn_of_dark(images: Sequence[Path]) -> None:
     """Say once, on standard error, which of these images are read as black."""
     from briskseg.core.images import dark_images
@@ -151,7 +156,7 @@ def files_in(folder: Path) -> set[Path]:
 def say_replaced(folder: Path, before: set[Path], written: Iterable[Path]) -> None:
     """Say on standard error how many of the files that lay in the folder were written anew."""
     if replaced := before.intersection(written):
-        print(f"note: replaced {counted(len(replaced), 'file')} in {folder}", file=sys.stderr)
+        note(f"replaced {counted(len(replaced), 'file')} in {folder}")
 
 
 def percent(share: float | None, sign: str = "") -> str:

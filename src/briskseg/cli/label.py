@@ -144,7 +144,4 @@ def _print_report(found: Report, out: str) -> None:
             file=sys.stderr,
         )
     if found.unsure:
-        print(
-            f"note: {found.unsure} have no confidence: {found.ran} gives labels alone there",
-            file=sys.stderr,
-        )
+        console.note(f"{found.unsure} have no confidence: {found.ran} gives labels alone there")

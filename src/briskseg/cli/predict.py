@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from shlex import join
@@ -104,7 +103,7 @@ def predict(
 
     _refuse_swapped(model, inputs)
     folder = out or Path("predictions")
-    found = find_inputs(inputs, folder, _notify)
+    found = find_inputs(inputs, folder, console.note)
     targets = server_paths(found, folder) if cityscapes_ids else [None] * len(found)
     images = [pair for pair in zip(found, targets, strict=True) if not pair[0].is_stream]
     if show and images:
@@ -114,7 +113,7 @@ def predict(
         )
     if images and (smooth > 1 or flicker):
         asked = "--smooth" if smooth > 1 else "--flicker"
-        _notify(f"{asked} is of videos and cameras; images are labeled each by itself")
+        console.note(f"{asked} is of videos and cameras; images are labeled each by itself")
     is_quiet, is_unwritten = console.is_stdout(json_file), show and out is None
     if not is_unwritten:
         refuse_unwritable(folder)
@@ -227,7 +226,7 @@ def label_stream(
             stack.callback(window.close)
             shown = window.show
         progress = stack.enter_context(console.counter(f"labeling {name}", "frames"))
-        opened, label_set = open_source(source, _notify), predictor.card.labels.to_label_set()
+        opened, label_set = open_source(source, console.note), predictor.card.labels.to_label_set()
         base = None if out is None else out / source.name
         stream = Stream(predictor, label_set, opened, base, shown, smooth, flicker)
         report = stream.run(progress)
@@ -243,10 +242,6 @@ def label_stream(
             text += f" and written to {' and '.join(map(str, report.paths))}, which end there"
         raise Interrupted(f"{text}\n{report_text(report)}")
     return report
-
-
-def _notify(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
 
 
 def report_text(report: StreamReport) -> str:

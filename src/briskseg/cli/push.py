@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +56,7 @@ def push(
         for name, size in sizes.items():
             print(f"{name:<24}{size / 1e6:>9.2f} MB")
     if RunFolder(run).scores.name not in files:
-        print("note: the run has no scores.json yet, so its card states none", file=sys.stderr)
+        console.note("the run has no scores.json yet, so its card states none")
     if dry_run:
         readme = files[README]
         assert isinstance(readme, bytes)

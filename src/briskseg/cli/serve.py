@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from briskseg.cli import app, options
+from briskseg.cli import app, console, options
 from briskseg.core.wording import counted
 
 _SILENCE_S = 2.0
@@ -116,10 +116,9 @@ def serve(
         def begun() -> None:
             print(f"serving {predictor.ran} at {address}", flush=True)
             if token is None and not _is_local(host):
-                print(
-                    "note: whoever reaches this machine can ask; --token-file lets in only who "
-                    "knows the token",
-                    file=sys.stderr,
+                console.note(
+                    "whoever reaches this machine can ask; --token-file lets in only who knows "
+                    "the token"
                 )
 
         def page() -> str:
