@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
-from briskseg.core.files.contents import check_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.in_memory import InMemory
 from briskseg.core.files.pictures import AVIF, is_16_bit, opened, raw_mode, stored_bands
 from briskseg.core.images import (
@@ -263,7 +263,7 @@ def _seen_at_once(path: Path) -> FileProblem | None:
         return FileProblem("damaged-file", path, f"{path}: cannot be read ({error.strerror})")
     if not head.startswith(_MAGIC) and not (AVIF and head[4:12] == b"ftypavif"):
         try:
-            check_content(path, "an image")
+            refuse_other(path, "an image")
         except ContentError as error:
             return _problem(path, error)
         return FileProblem("not-an-image", path, f"{path}: is no image of a known type")

@@ -60,30 +60,26 @@ _BY_START = [(re.compile(pattern, re.DOTALL), content) for pattern, content in _
 
 
 def refuse_other(
-    path: Path, wanted: str, error: type[BriskError], expected: Collection[str] = ()
+    path: Path,
+    wanted: str,
+    error: type[BriskError] | None = None,
+    expected: Collection[str] = (),
 ) -> None:
-    """Raise `error` where the file begins as a thing that no reader here takes, instead of what is
-    wanted.
+    """Raise `error`, by default a ContentError, where the file begins as a thing that no reader
+    here takes, instead of what is wanted.
 
     expected: the `Content.name`s that the caller's files begin as. Nothing is raised for what
     cannot be read: opening it says why.
     """
-    content = _content(path)
-    if content and content.name not in expected:
-        raise error(f"{path}: {content.found}, expected {wanted}; {content.fix_hint}") from None
-
-
-def check_content(path: Path, wanted: str) -> None:
-    """As `refuse_other`, a ContentError."""
-    if content := _content(path):
-        found = f"{path}: {content.found}, expected {wanted}"
-        raise ContentError(content.kind, found, content.fix_hint)
-
-
-def _content(path: Path) -> Content | None:
     try:
         with path.open("rb") as file:
             start = file.read(_LOOKED_AT)
     except OSError:
-        return None
-    return next((content for pattern, content in _BY_START if pattern.match(start)), None)
+        return
+    content = next((found for pattern, found in _BY_START if pattern.match(start)), None)
+    if content is None or content.name in expected:
+        return
+    found = f"{path}: {content.found}, expected {wanted}"
+    if error is None:
+        raise ContentError(content.kind, found, content.fix_hint) from None
+    raise error(f"{found}; {content.fix_hint}") from None

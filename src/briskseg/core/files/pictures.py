@@ -10,7 +10,7 @@ from typing import IO
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
 from briskseg.core.errors import ContentError, DataError, Interrupted
-from briskseg.core.files.contents import check_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.process_settings import ProcessSetting
 
@@ -55,7 +55,7 @@ def opened(
     except FileNotFoundError as error:  # it went after it was checked
         raise DataError(f"{path}: no such file{ending}") from error
     except Exception as error:  # a damaged file shows as any of a dozen types
-        check_content(path, what)
+        refuse_other(path, what)
         # Pillow would name the object that holds the bytes
         is_unknown = isinstance(error, UnidentifiedImageError)
         why = "damaged, or of no kind that is read" if is_unknown else error

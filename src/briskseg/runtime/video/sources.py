@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from briskseg.core.errors import DataError
-from briskseg.core.files.contents import check_content
+from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import max_pixels, too_many_pixels
 from briskseg.core.files.safe_names import check_file_name
 from briskseg.core.process_settings import opencv_silenced
@@ -242,7 +242,7 @@ def _check_start(path: Path) -> None:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     if not _START.match(start):
-        check_content(path, "a video")
+        refuse_other(path, "a video")
         raise DataError(
             f"{path} cannot be read as a video; it is damaged or of no known format, expected one "
             "of mp4, mov, mkv, webm, avi, mpg, ts, flv, wmv, mjpeg"
