@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import needs
 from briskseg.core.parallel import available_threads
-from briskseg.core.protobuf import varint
+from briskseg.core.protobuf import written
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Array, Floats32
 
@@ -95,26 +95,14 @@ def product_model(b: Floats32 | npt.NDArray[np.int8]) -> bytes:
     b: float32, or int8 for a uint8 `a` and an int32 `y`.
     """
     kinds = (_UINT8, _INT8, _INT32) if b.dtype == np.int8 else (_FLOAT, _FLOAT, _FLOAT)
-    operation = "MatMulInteger" if b.dtype == np.int8 else "MatMul"
-    sides = [_number(1, side) for side in b.shape]
-    node = _text(1, "a") + _text(1, "b") + _text(2, "y") + _text(4, operation)
-    graph = _message(1, node) + _text(2, "probe")
-    constant = b"".join(sides) + _number(2, kinds[1]) + _text(8, "b") + _message(9, b.tobytes())
-    graph += _message(5, constant)
-    for field, name, kind in ((11, "a", kinds[0]), (12, "y", kinds[2])):
-        shape = b"".join(_message(1, side) for side in sides)
-        tensor = _number(1, kind) + _message(2, shape)
-        graph += _message(field, _text(1, name) + _message(2, _message(1, tensor)))
-    return _number(1, 8) + _message(7, graph) + _message(8, _text(1, "") + _number(2, 18))
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return bytes([field << 3 | 2]) + varint(len(content)) + content
-
-
-def _text(field: int, text: str) -> bytes:
-    return _message(field, text.encode())
-
-
-def _number(field: int, value: int) -> bytes:
-    return bytes([field << 3]) + varint(value)
+    operation = b"MatMulInteger" if b.dtype == np.int8 else b"MatMul"
+    sides = [written(1, side) for side in b.shape]
+    node = written(1, b"a") + written(1, b"b") + written(2, b"y") + written(4, operation)
+    graph = written(1, node) + written(2, b"probe")
+    constant = b"".join(sides) + written(2, kinds[1]) + written(8, b"b") + written(9, b.tobytes())
+    graph += written(5, constant)
+    for field, name, kind in ((11, b"a", kinds[0]), (12, b"y", kinds[2])):
+        shape = b"".join(written(1, side) for side in sides)
+        tensor = written(1, kind) + written(2, shape)
+        graph += written(field, written(1, name) + written(2, written(1, tensor)))
+    return written(1, 8) + written(7, graph) + written(8, written(1, b"") + written(2, 18))

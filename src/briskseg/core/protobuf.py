@@ -35,8 +35,14 @@ def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int,
         yield number, first, content, at
 
 
-def varint(value: int) -> bytes:
-    """A number of 0 or more, as protobuf writes tags, lengths and whole numbers."""
+def written(number: int, content: bytes | int) -> bytes:
+    """A field of this number, below 16, as a message holds it: bytes, or a whole number from 0."""
+    if isinstance(content, int):
+        return bytes([number << 3 | _VARINT]) + _varint(content)
+    return bytes([number << 3 | _BYTES]) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
