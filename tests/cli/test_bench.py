@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from briskseg.benchmark.front import pareto_front
 from briskseg.benchmark.layers import count_work
 from briskseg.benchmark.speed import LEAST, ROUNDS, Candidate, Timing
+from briskseg.benchmark.speed_report import pareto_front
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import load_weights, save_weights
 from briskseg.models import MODELS

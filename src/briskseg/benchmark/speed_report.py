@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from briskseg.benchmark.budget import Answer
-from briskseg.benchmark.front import Scores, pareto_front
-from briskseg.benchmark.speed import BUSY, Speed, Timing
+from briskseg.benchmark.speed import BUSY, Candidate, Speed, Timing
 from briskseg.benchmark.worker import STAGES
 from briskseg.core.card import Card
 from briskseg.core.errors import MissingExtraError
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from briskseg.benchmark.layers import Work
 
 PERCENTILES = (50, 95, 99)
+
+Scores = Mapping[Candidate, float | None]  # mIoU in [0, 1], None where it is not known
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,19 @@ class Report:
             "flop_per_s": self.flop_per_s(timing),
             "peak_share": self.peak_share(timing),
         }
+
+
+def pareto_front(timings: Sequence[Timing], scores: Scores) -> list[Timing]:
+    """The timings that no other beats: whatever takes no longer is less accurate. The fastest
+    comes first; those whose score is not known are left out."""
+    known = [(timing.median("labels"), -score, i) for i, timing in enumerate(timings)
+             if (score := scores[timing.candidate]) is not None]  # fmt: skip
+    front, best = [], float("-inf")
+    for _, minus_score, i in sorted(known):  # of equally fast ones the most accurate first
+        if -minus_score > best:
+            front.append(timings[i])
+            best = -minus_score
+    return front
 
 
 def count_all(
