@@ -56,21 +56,17 @@ def _print_times(report: Report, timings: list[Timing]) -> None:
     from briskseg.benchmark.worker import STAGES
 
     columns = (*STAGES, *SUMS)
-    table = console.plain_table("candidate", "", *columns)
-    table.columns[0].max_width, table.columns[0].overflow = 36, "fold"
     rows: list[list[str]] = []
     for timing in timings:
         rows += [[""]] * bool(rows)  # an empty line between candidates
         for line, share in zip(_names(report, timing), PERCENTILES, strict=True):
             times = [f"{timing.percentile(stage, share):.1f}" for stage in columns]
             rows.append([line, f"p{share}", *times])
-    console.print_rows(table, rows, console.WIDTH)
+    console.print_table(("candidate", "", *columns), rows, width=console.WIDTH, widest=36)
 
 
 def _print_rates(report: Report, timings: list[Timing]) -> None:
-    headings = ("frames/s", "memory MB", "file MB", "GFLOP/s", "of peak", "spread")
-    table = console.plain_table("candidate", *headings)
-    table.columns[0].max_width, table.columns[0].overflow = 40, "fold"
+    headings = ("candidate", "frames/s", "memory MB", "file MB", "GFLOP/s", "of peak", "spread")
     rows = []
     for timing in timings:
         rate, share = report.flop_per_s(timing), report.peak_share(timing)
@@ -85,12 +81,11 @@ def _print_rates(report: Report, timings: list[Timing]) -> None:
                 f"{timing.spread:.0%}",
             )
         )
-    console.print_rows(table, rows, console.WIDTH)
+    console.print_table(headings, rows, width=console.WIDTH, widest=40)
 
 
 def _print_front(report: Report, timings: list[Timing]) -> None:
-    table = console.plain_table("candidate", "mIoU", "ms", "frames/s", "")
-    table.columns[0].max_width, table.columns[0].overflow = 60, "fold"
+    headings = ("candidate", "mIoU", "ms", "frames/s", "")
     rows = []
     for timing in timings:
         score = report.scores[timing.candidate]
@@ -100,7 +95,7 @@ def _print_front(report: Report, timings: list[Timing]) -> None:
         rows.append(
             (name, shown, f"{timing.median('labels'):.1f}", f"{timing.frames_per_s:.1f}", mark)
         )
-    console.print_rows(table, rows, console.WIDTH)
+    console.print_table(headings, rows, width=console.WIDTH, widest=60)
 
 
 def _names(report: Report, timing: Timing) -> list[str]:

@@ -168,5 +168,5 @@ def _print_classes(report: CheckReport) -> None:
     for summary in report.splits.values():
         pixels = max(1, sum(summary.pixels) + summary.ignored)
         ignored += [f"{100 * summary.ignored / pixels:.2f} %", ""]
-    table = console.plain_table("class", "index = in the files", *headings)
-    console.print_rows(table, [*rows, ignored], console.WIDTH)
+    headings = ["class", "index = in the files", *headings]
+    console.print_table(headings, [*rows, ignored], width=console.WIDTH)

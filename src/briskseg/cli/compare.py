@@ -158,7 +158,7 @@ def _print_scores(scores: ScoreDifference) -> None:
             interval = f"{100 * one.low:+.2f} to {100 * one.high:+.2f}"
         both = console.percent(one.a), console.percent(one.b)
         rows.append((name, *both, difference, interval, "*" * one.is_clear))
-    console.print_rows(console.plain_table("IoU", "A", "B", "B - A", "95 % interval", ""), rows)
+    console.print_table(("IoU", "A", "B", "B - A", "95 % interval", ""), rows)
     if scores.warning:
         print(f"warning: {scores.warning}")
     print(scores.note or "* the interval leaves out 0; of 20 equal classes one does by chance")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
@@ -24,7 +24,6 @@ from briskseg.core.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from briskseg.core.types import Progress
 
@@ -109,25 +108,29 @@ def plain_console(width: int | None = None) -> Console:
     """For tables and texts on standard output: nothing in them is taken for markup or colored."""
     from rich.console import Console
 
-    return Console(width=width, highlight=False, markup=False)
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
-def plain_table(*headings: str, names: int = 1) -> Table:
-    """An empty table: the first columns hold names, the others numbers."""
+def print_table(
+    headings: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    names: int = 1,
+    width: int | None = None,
+    widest: int | None = None,
+) -> None:
+    """Print a table whose first columns hold names and the others numbers; what is too long for its
+    column goes on in the next line. width: of the table, by default the terminal's. widest: the
+    letters of the first column at most."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index < names else "right")
-    return table
-
-
-def print_rows(table: Table, rows: Iterable[Iterable[str]], width: int | None = None) -> None:
-    """Add the rows, whose first cells are names as they came out of a file, and print the table."""
-    from rich.text import Text
-
-    for name, *cells in rows:
-        table.add_row(Text(name), *cells)
+        justify: Literal["left", "right"] = "left" if index < names else "right"
+        most = widest if index == 0 else None
+        table.add_column(heading, justify=justify, overflow="fold", max_width=most)
+    for row in rows:
+        table.add_row(*row)
     plain_console(width).print(table)
 
 

@@ -40,8 +40,7 @@ def data(context: typer.Context) -> None:
         for name, entry in FORMATS.items()
         for row, layout in enumerate(entry.layouts)
     ]
-    table = console.plain_table("kind", "recognized by", names=2)
-    console.print_rows(table, rows, console.WIDTH)
+    console.print_table(("kind", "recognized by"), rows, names=2, width=console.WIDTH)
     print(
         "\nclasses.txt: a class a line as `name` or `name r g b`; labels hold its line's number"
         "\nfrom 0, or its color; 255 is ignored unless a line says `ignore N`."

@@ -162,4 +162,4 @@ def _print_benchmark(scores: dict[str, Any]) -> None:
 def _print_shares(headings: Iterable[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table of names and shares in [0, 1]."""
     cells = ((name, *(console.percent(value, " %") for value in row)) for name, *row in rows)
-    console.print_rows(console.plain_table(*headings), cells)
+    console.print_table(headings, cells)

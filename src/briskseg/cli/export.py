@@ -229,4 +229,4 @@ def _print_int8(scored: Scored) -> None:
         before, after = (None if math.isnan(share) else float(share) for share in both)
         points = "-" if before is None or after is None else f"{100 * (after - before):+.2f}"
         rows.append((name, *(console.percent(x, " %") for x in (before, after)), points))
-    console.print_rows(console.plain_table("", "float32", "int8", "points"), rows)
+    console.print_table(("", "float32", "int8", "points"), rows)

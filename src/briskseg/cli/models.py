@@ -32,7 +32,7 @@ def models(
     for name, one in MODELS.items():
         size = f"{one.parameters / 1e6:.2f} M", f"{one.gflop:.1f}"
         rows.append((name, one.title, one.paper, str(one.year), *size))
-    console.print_rows(console.plain_table(*headings, names=4), rows, console.WIDTH)
+    console.print_table(headings, rows, names=4, width=console.WIDTH)
     if shipped:
         print()
         _print_shipped(shipped)
@@ -40,8 +40,6 @@ def models(
 
 def _print_shipped(shipped: dict[str, dict[str, Any]]) -> None:
     headings = ("weights", "network", "classes", "input", "val mIoU", "files")
-    table = console.plain_table(*headings, names=len(headings))
-    table.columns[-1].overflow = "fold"  # a line a file
     rows = []
     for name, one in shipped.items():
         size_hw, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
@@ -50,7 +48,7 @@ def _print_shipped(shipped: dict[str, dict[str, Any]]) -> None:
         score = percent(miou, " %") if before is None else f"{percent(before, ' %')} *"
         files = "\n".join(one["files"])
         rows.append((name, one["network"], str(one["classes"]), size_text, score, files))
-    console.print_rows(table, rows, console.WIDTH)
+    console.print_table(headings, rows, names=len(headings), width=console.WIDTH)
     if any(one["val_miou_before"] is not None for one in shipped.values()):
         print("* before they were trained on val too")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from briskseg.cli.console import percent, plain_table, print_rows
+from briskseg.cli.console import percent, print_table
 from briskseg.core import run_names
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def print_spread(spread: Spread, folder: Path) -> None:
     for what, of in (("mean", spread.mean), ("standard deviation", spread.sd)):
         rows.append((what, *(percent(of(name)) for name in shown)))
     headings = [f"{titles.get(name, name.replace('_', ' '))}, %" for name in shown]
-    print_rows(plain_table("seed", *headings), rows)
+    print_table(("seed", *headings), rows)
     classes = [name for name in spread.each if name.startswith("iou/")]
     if classes:
         print()
@@ -120,8 +120,6 @@ def print_spread(spread: Spread, folder: Path) -> None:
             least, most = min(known, default=None), max(known, default=None)
             values = spread.mean(name), spread.sd(name), least, most
             rows.append((name.removeprefix("iou/"), *map(percent, values)))
-        print_rows(
-            plain_table("class", "IoU, mean, %", "standard deviation", "least", "most"), rows
-        )
+        print_table(("class", "IoU, mean, %", "standard deviation", "least", "most"), rows)
     print(f"\n{folder / 'repeat.json'}: the same as JSON, in [0, 1]")
     print(f"{folder / f'{run_names.SEED}{spread.seeds[0]}' / 'report.html'}: a page for each run")
