@@ -2,7 +2,7 @@
 
 import pytest
 
-from briskseg.core.wording import counted, number
+from briskseg.core.wording import counted, first_of, number
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,12 @@ from briskseg.core.wording import counted, number
 )
 def test_numbers_of_things(given: tuple[int, str], said: str) -> None:
     assert counted(*given) == said
+
+
+def test_of_many_things_the_first_are_named() -> None:
+    assert first_of(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert first_of(["a", "b"], 2) == "a, b"
+    assert first_of([], 2) == ""
 
 
 @pytest.mark.parametrize("text", ["30", "0.5", "12.34567", "1.0000001", "1e-07"])

@@ -14,7 +14,7 @@ from briskseg.cli.console import counter
 from briskseg.cli.options import usual_recipe
 from briskseg.core.errors import DataError, MissingExtraError, RequestError
 from briskseg.core.files.atomic import refuse_unwritable
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, first_of
 
 if TYPE_CHECKING:
     from briskseg.data.check import Finding
@@ -166,9 +166,8 @@ def refuse_unfit(recipe: Recipe) -> None:
 def _listed(findings: list[Finding]) -> str:
     """ "2 errors, sizes-differ (12) and lossy-labels (3)"."""
     severity = findings[0].severity
-    named = [f"{finding.kind} ({finding.count})" for finding in findings[:FINDINGS]]
-    more = f" and {len(findings) - FINDINGS} more" if len(findings) > FINDINGS else ""
-    return f"{counted(len(findings), severity)} ({', '.join(named)}{more})"
+    named = [f"{finding.kind} ({finding.count})" for finding in findings]
+    return f"{counted(len(findings), severity)} ({first_of(named, FINDINGS)})"
 
 
 def notify(notice: str) -> None:

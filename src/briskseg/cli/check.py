@@ -17,7 +17,7 @@ from briskseg.cli.options import (
     UnlabeledOption,
     read_unlabeled,
 )
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, first_of
 
 if TYPE_CHECKING:
     from briskseg.data.check import CheckReport
@@ -121,9 +121,8 @@ def _print(report: CheckReport) -> None:
         print(_wrapped(f"split: drawn by seed {report.split_seed} (--seed): {why}"))
     print(_wrapped(str(report.files)))
     sizes = [f"{width}x{height} ({n})" for (height, width), n in report.sizes.items()]
-    more = f" and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
-    shown = ", ".join(sizes[:5]) or "none"
-    print(_wrapped(f"image sizes, width x height (images): {shown}{more}") + "\n")
+    shown = first_of(sizes, 5) or "none"
+    print(_wrapped(f"image sizes, width x height (images): {shown}") + "\n")
     _print_classes(report)
     for finding in report.findings:
         print()

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, first_of
 
 _SHOWN = 5  # unknown values or colors of a file, in a message
 
@@ -98,12 +98,9 @@ class UnknownLabelError(DataError):
         self.unknown = dict(sorted(unknown.items(), key=lambda item: -item[1]))
         self.fix_hint = fix_hint
         what = "color" if any(isinstance(key, tuple) for key in unknown) else "value"
-        listed = ", ".join(
-            f"{key} ({counted(n, 'pixel')})" for key, n in [*self.unknown.items()][:_SHOWN]
-        )
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        listed = [f"{key} ({counted(n, 'pixel')})" for key, n in self.unknown.items()]
         super().__init__(
-            f"{path}: {what}{'s' * (len(unknown) > 1)} {listed}{more} of no class; "
+            f"{path}: {what}{'s' * (len(unknown) > 1)} {first_of(listed, _SHOWN)} of no class; "
             f"expected {expected}; {fix_hint}"
         )
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """The number and the noun, in the plural unless it is one: "1 class", "2 classes". plural:
     where a verb follows, as in ("image is", "images are")."""
     regular = f"{noun}es" if noun.endswith(("s", "x", "tch", "nch", "sh")) else f"{noun}s"
     return f"{number} {noun if number == 1 else plural or regular}"
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are: "a, b and 2 more"."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"{', '.join(texts[:most])}{more}"
 
 
 def number(value: float) -> str:

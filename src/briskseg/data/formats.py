@@ -15,6 +15,7 @@ from typing import get_args
 from briskseg.core.errors import BriskError, DataError, RequestError, nearest
 from briskseg.core.files import as_path, cache_folder
 from briskseg.core.types import Progress
+from briskseg.core.wording import first_of
 from briskseg.data import (
     camvid,
     cityscapes,
@@ -173,8 +174,7 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
             file.listed or file.damage.removeprefix(f"{root}/") or str(file.path.relative_to(root))
             for file in some
         ]
-        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-        parts.append(f"{len(files)} x {problem} ({', '.join(files[:3])}{more})")
+        parts.append(f"{len(files)} x {problem} ({first_of(files, 3)})")
     return (
         f"{root}: {'; '.join(parts)}; `briskseg check {quote(str(root))}` lists all, and "
         "says where names alone differ, which --fix repairs; restore or remove the others"
@@ -183,7 +183,7 @@ def _unmatched_message(root: Path, unmatched: tuple[Unmatched, ...]) -> str:
 
 def _unrecognized_message(root: Path) -> str:
     entries = sorted(p.name + "/" * p.is_dir() for p in root.iterdir() if p.name[0] != ".")
-    shown = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
+    shown = first_of(entries, 8)
     meant = _data_sets_in(root) or _data_sets_around(root)
     hint = "" if meant else what_to_move(root)
     # Last, as annotation files are looked for in all that lies in the folder above.

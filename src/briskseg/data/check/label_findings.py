@@ -13,7 +13,7 @@ import numpy as np
 from briskseg.core.files.safe_names import printable
 from briskseg.core.labels import IGNORED, RGB, LabelSet
 from briskseg.core.labels.fix_hints import FixHint, binary_hint, hint_for_colors, hint_for_values
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, first_of
 from briskseg.data.check.check_report import Finding, finding
 from briskseg.data.check.class_findings import transparent_class
 from briskseg.data.check.image_findings import WITH_ALPHA
@@ -111,12 +111,9 @@ def unknown_labels(scan: Scan) -> Iterator[Finding]:
         elif kind == "ambiguous-labels":
             message = "labels fit the classes as they are, but those of files beside them do not"
         else:
-            listed = ", ".join(
-                f"{value} ({counted(n, 'pixel')})" for value, n in unknown.most_common(SHOWN)
-            )
-            more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+            listed = [f"{value} ({counted(n, 'pixel')})" for value, n in unknown.most_common()]
             what = "colors" if any(isinstance(value, tuple) for value in unknown) else "values"
-            message = f"label {what} of no class: {listed}{more}"
+            message = f"label {what} of no class: {first_of(listed, SHOWN)}"
         paths = [item.pair.label for item in diagnosis.items]
         yield finding(kind, paths, message, diagnosis.hint.text)
 
