@@ -9,7 +9,7 @@ from briskseg.benchmark.speed import Timing
 from briskseg.benchmark.speed_report import Report
 from briskseg.benchmark.worker import STAGES
 from briskseg.core import plots
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, hxw
 
 _COLORS = {
     "read": plots.GRAY,
@@ -76,7 +76,7 @@ def _name(report: Report, timing: Timing) -> str:
     if len(report.cards) > 1:
         parts.insert(0, report.names[candidate.model])
     if len({t.candidate.size_hw for t in report.speed.timings}) > 1:
-        parts.append(f"{candidate.size_hw[0]}x{candidate.size_hw[1]}")
+        parts.append(hxw(candidate.size_hw))
     if candidate.threads is not None:
         parts.append(counted(candidate.threads, "thread"))
     return ", ".join(parts)

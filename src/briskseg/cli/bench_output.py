@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from briskseg.cli import console
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, hxw
 
 if TYPE_CHECKING:
     from briskseg.benchmark.budget import Answer
@@ -28,9 +28,9 @@ def print_report(report: Report) -> None:
     _print_rates(report, timings)
     lines.print()
     works = [
-        f"{report.cards[model].network.name} at {height}x{width}: {work.flop / 1e9:.2f} GFLOP "
+        f"{report.cards[model].network.name} at {hxw(size_hw)}: {work.flop / 1e9:.2f} GFLOP "
         f"(1 MAC = 2 FLOP), {work.values / 1e6:.0f} million numbers in and out of its layers."
-        for (model, (height, width)), work in report.work.items()
+        for (model, size_hw), work in report.work.items()
         if work is not None
     ]
     for line in dict.fromkeys(works):  # once where several models have the same network
@@ -101,11 +101,10 @@ def _print_front(report: Report, timings: list[Timing]) -> None:
 def _names(report: Report, timing: Timing) -> list[str]:
     """What distinguishes a candidate, in three lines: what computes, its input, and the file."""
     candidate = timing.candidate
-    height, width = candidate.size_hw
     threads = "" if candidate.threads is None else f", {_threads(candidate.threads)}"
     model, file = report.names[candidate.model], candidate.path.name
     named = f"{model}: " if len(report.cards) > 1 and file.partition(".")[0] != model else ""
-    return [candidate.way, f"{height}x{width}{threads}", f"{named}{file}"]
+    return [candidate.way, f"{hxw(candidate.size_hw)}{threads}", f"{named}{file}"]
 
 
 def _in_one_line(report: Report, timing: Timing) -> str:

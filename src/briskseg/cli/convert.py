@@ -10,7 +10,7 @@ import typer
 
 from briskseg.cli import app
 from briskseg.core.errors import MissingExtraError, RequestError, nearest
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, hxw
 
 if TYPE_CHECKING:
     from briskseg.core.card import Card
@@ -88,7 +88,7 @@ def convert(
 
 def _print_card(card: Card) -> None:
     size, names = card.input.size, card.labels.names
-    sized = f"resized to {size[0]}x{size[1]}" if size else "as they are"
+    sized = f"resized to {hxw(size)}" if size else "as they are"
     mean, std = (" ".join(f"{x:g}" for x in xs) for xs in (card.input.mean, card.input.std))
     classes = f"{counted(len(names), 'class')}: {names[0]} ... {names[-1]}"
     print(f"network     {card.network.name}, {classes}")

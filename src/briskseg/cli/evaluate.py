@@ -9,7 +9,7 @@ import typer
 
 from briskseg.cli import app, console, options
 from briskseg.core.errors import RequestError
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, hxw
 
 if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
@@ -95,7 +95,7 @@ def evaluate(
 
 def _print(result: Evaluation, ran: str) -> None:
     from briskseg.core.metrics.intervals import LEVEL
-    from briskseg.runs.scores import hxw, seen
+    from briskseg.runs.scores import seen
 
     if result.label_size is not None:
         print(

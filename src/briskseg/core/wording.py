@@ -18,6 +18,11 @@ def first_of(texts: Sequence[str], most: int) -> str:
     return f"{', '.join(texts[:most])}{more}"
 
 
+def hxw(size_hw: Sequence[int]) -> str:
+    """(360, 480) as 360x480."""
+    return "x".join(map(str, size_hw))
+
+
 def number(value: float) -> str:
     """In as few digits as give it back: "30", "0.5", "12.34567"."""
     short = f"{value:g}"

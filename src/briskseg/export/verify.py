@@ -13,7 +13,7 @@ import numpy.typing as npt
 from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
 from briskseg.core.types import Image, Logits
-from briskseg.core.wording import counted
+from briskseg.core.wording import counted, hxw
 from briskseg.data.synthetic import draw_scene
 from briskseg.export.deployed import resized
 from briskseg.runtime.decode.enlargement import Enlargement, enlarge
@@ -65,7 +65,7 @@ def verify(
         if runs.labels is not None:
             _check_labels(expected, runs.labels(image), path)
     if not largest <= BOUND:  # NaN is no agreement
-        of = " and ".join(f"{height}x{width}" for height, width in sizes)
+        of = " and ".join(map(hxw, sizes))
         raise _refusal(
             path,
             f"its logits differ from the network's by up to {largest:.2g} of their standard "

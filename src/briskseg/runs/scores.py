@@ -14,6 +14,7 @@ from briskseg.core.errors import DataError
 from briskseg.core.files.limits import MAX_TEXT_BYTES, check_size
 from briskseg.core.files.safe_names import fault_of_class_name
 from briskseg.core.metrics.intervals import Counts
+from briskseg.core.wording import hxw
 
 
 def _as_class_name(name: str) -> str:
@@ -106,11 +107,6 @@ def seen(
     if window is not None and stride is not None:
         views.append(f" through windows of {hxw(window)} every {hxw(stride)}")
     return "".join(views)
-
-
-def hxw(size: ImageSize) -> str:
-    """(360, 480) as 360x480."""
-    return "x".join(map(str, size))
 
 
 def read_scores(path: Path) -> Scores:

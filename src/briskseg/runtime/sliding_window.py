@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from briskseg.core.errors import RequestError
 from briskseg.core.images import resize_image, whole_size
 from briskseg.core.types import Floats32, Image, Labels
+from briskseg.core.wording import hxw
 from briskseg.runtime.decode import decode_labels
 from briskseg.runtime.decode.axes import neighbors
 from briskseg.runtime.decode.enlargement import enlarge
@@ -46,14 +46,14 @@ class WindowPredictor(Predictor):
     ) -> None:
         super().__init__(predictor.backend, predictor.card, predictor.ran)
         if min(window_hw) < 1:
-            raise RequestError(f"the window is {_text(window_hw)}, expected at least 1x1")
+            raise RequestError(f"the window is {hxw(window_hw)}, expected at least 1x1")
         self.window_hw = window_hw
         height, width = (max(1, side * 2 // 3) for side in window_hw)
         self.stride_hw = stride_hw or (height, width)
         if any(not 1 <= s <= w for s, w in zip(self.stride_hw, window_hw, strict=True)):
             raise RequestError(
-                f"the stride is {_text(self.stride_hw)}, expected 1x1 to the window's "
-                f"{_text(window_hw)}, so that the windows leave no gaps"
+                f"the stride is {hxw(self.stride_hw)}, expected 1x1 to the window's "
+                f"{hxw(window_hw)}, so that the windows leave no gaps"
             )
 
     def labels_at(self, image_hwc: Image, size_hw: tuple[int, int]) -> Labels:
@@ -148,7 +148,3 @@ def _resized(
         done = ready
         if done == size_hw[0]:
             return
-
-
-def _text(size_hw: tuple[Any, Any]) -> str:
-    return f"{size_hw[0]}x{size_hw[1]}"
