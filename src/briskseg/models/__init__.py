@@ -160,8 +160,7 @@ def load_published(path: str | Path) -> Network:
     is damaged or nothing known, MissingExtraError without torch.
     """
     published = _import("weights.published", "reading published weights")
-    net: Network = published.load_published(path)
-    return net
+    return published.load_published(path)
 
 
 def save(

@@ -113,8 +113,7 @@ class Stem(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.conv(images)
         pooled = F.max_pool2d(x, 3, stride=2, padding=1)
-        fused: Tensor = self.fuse(torch.cat([self.left(x), pooled], dim=1))
-        return fused
+        return self.fuse(torch.cat([self.left(x), pooled], dim=1))
 
 
 class ContextEmbedding(nn.Module):
@@ -128,8 +127,7 @@ class ContextEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         average = self.pooled(self.bn(x.mean((2, 3), keepdim=True)))
-        embedded: Tensor = self.last(average + x)
-        return embedded
+        return self.last(average + x)
 
 
 class GatherExpansion(nn.Module):
@@ -177,8 +175,7 @@ class GuidedAggregation(nn.Module):
         gate = torch.sigmoid(resize(self.semantic_up(semantic), size_hw, self.resizing))
         fine = self.detail(detail) * gate
         coarse = self.detail_down(detail) * torch.sigmoid(self.semantic(semantic))
-        aggregated: Tensor = self.out(fine + resize(coarse, size_hw, self.resizing))
-        return aggregated
+        return self.out(fine + resize(coarse, size_hw, self.resizing))
 
 
 def booster(channels: int, inner: int, classes: int, variant: Variant) -> nn.Sequential:

@@ -112,8 +112,7 @@ class DeepAggregationPooling(nn.Module):
         scales = [self.own(x)]
         for pool, process in zip(self.pools, self.processes, strict=True):
             scales.append(process(resize(pool(x), x.shape[-2:]) + scales[-1]))
-        pooled: Tensor = self.compression(torch.cat(scales, dim=1)) + self.shortcut(x)
-        return pooled
+        return self.compression(torch.cat(scales, dim=1)) + self.shortcut(x)
 
 
 class BasicBlock(nn.Module):
@@ -145,8 +144,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)), inplace=True)
-        widened: Tensor = self.conv3(y) + self.shortcut(x)
-        return widened
+        return self.conv3(y) + self.shortcut(x)
 
 
 def basic_blocks(channels: int, out: int, stride: int = 1) -> nn.Sequential:

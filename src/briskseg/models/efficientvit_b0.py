@@ -57,8 +57,7 @@ class EfficientViTB0(Network):
         x32 = self.stage4(x16)
         x = F.interpolate(self.inputs[0](x32), scale_factor=4, mode="bicubic")
         x = x + F.interpolate(self.inputs[1](x16), scale_factor=2, mode="bicubic")
-        logits: Tensor = self.classifier(self.middle(x + self.inputs[2](x8)))
-        return logits
+        return self.classifier(self.middle(x + self.inputs[2](x8)))
 
 
 class LinearAttention(nn.Module):
@@ -83,8 +82,7 @@ class LinearAttention(nn.Module):
         else:  # autocast, which sums over the image must not follow
             with torch.autocast(x.device.type, enabled=False):
                 attended = attend(qkv.float()).to(qkv.dtype)
-        projected: Tensor = self.project(attended)
-        return projected
+        return self.project(attended)
 
 
 def attend(qkv: Tensor) -> Tensor:

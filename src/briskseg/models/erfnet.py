@@ -63,8 +63,7 @@ class ERFNet(Network):
         """The first stage's logits (N,classes,ceil(H/8),ceil(W/8))."""
         if self.encoder.output_conv is None:
             return super().forward_encoder(images)
-        logits: Tensor = self.encoder.output_conv(self.encoder(self.extended(images)))
-        return logits
+        return self.encoder.output_conv(self.encoder(self.extended(images)))
 
     def export_form(self) -> ExportForm:
         return ERFNetExportForm(self)
@@ -117,8 +116,7 @@ class Encoder(nn.Module):
         self.output_conv = nn.Conv2d(128, classes, 1) if classes else None
 
     def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.layers(self.initial_block(images))
-        return features
+        return self.layers(self.initial_block(images))
 
 
 class Decoder(nn.Module):
@@ -137,8 +135,7 @@ class Decoder(nn.Module):
         self.output_conv = nn.ConvTranspose2d(16, classes, 2, stride=2)  # (N,classes,H,W)
 
     def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.output_conv(self.layers(features))
-        return logits
+        return self.output_conv(self.layers(features))
 
 
 class NonBottleneck1d(nn.Module):

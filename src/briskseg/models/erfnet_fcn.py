@@ -61,8 +61,7 @@ class ERFNetFCN(Network):
 
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,h,w) at half the size of the extended images."""
-        logits: Tensor = self.head(self.decoder(self.encoder(self.extended(images))))
-        return logits
+        return self.head(self.decoder(self.encoder(self.extended(images))))
 
 
 class NonBottleneck1d(nn.Module):

@@ -130,8 +130,7 @@ class PyramidPooling(nn.Module):
             averaged = level(averages[..., start:end, start:end])  # (N,C/4,cells,cells)
             pyramid.append(resize(averaged, x.shape[-2:], self.align_corners))
             start = end
-        pooled: Tensor = self.out(torch.cat(pyramid, dim=1))
-        return pooled
+        return self.out(torch.cat(pyramid, dim=1))
 
     def weights(self, size: int) -> Tensor:
         """(12, size): a row averages the pixels of a cell along one axis, as `adaptive_avg_pool2d`:

@@ -86,8 +86,7 @@ class Context(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)
-        spread: Tensor = self.spread(x + self.mean(x.mean((2, 3), keepdim=True)))
-        return spread
+        return self.spread(x + self.mean(x.mean((2, 3), keepdim=True)))
 
 
 class Merge(nn.Module):
@@ -105,8 +104,7 @@ class Merge(nn.Module):
         x = self.lateral(lateral) + F.interpolate(coarse, scale_factor=2, mode="nearest")
         if self.finer is not None:
             x = x + self.finer(finer)
-        mixed: Tensor = self.mix(x)
-        return mixed
+        return self.mix(x)
 
 
 class SubpixelClassifier(nn.Module):

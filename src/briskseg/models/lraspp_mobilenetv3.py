@@ -69,8 +69,7 @@ class LRASPP(Network):
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
         low = self.backbone[: LOW + 1](images)
-        logits: Tensor = self.classifier(low, self.backbone[LOW + 1 :](low))
-        return logits
+        return self.classifier(low, self.backbone[LOW + 1 :](low))
 
 
 class Head(nn.Module):
@@ -88,8 +87,7 @@ class Head(nn.Module):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         x = self.cbr(high) * self.scale(high)
         x = F.interpolate(x, low.shape[-2:], mode="bilinear", align_corners=False)
-        logits: Tensor = self.low_classifier(low) + self.high_classifier(x)
-        return logits
+        return self.low_classifier(low) + self.high_classifier(x)
 
 
 class Bottleneck(nn.Module):

@@ -133,8 +133,7 @@ class Network(nn.Module, ABC):
         return F.pad(images, (0, right - width, 0, below - height), mode="replicate")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        logits: Tensor = super().__call__(*args, **kwargs)
-        return logits
+        return super().__call__(*args, **kwargs)
 
 
 class BatchNorm2d(nn.BatchNorm2d):

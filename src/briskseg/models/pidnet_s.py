@@ -130,8 +130,7 @@ class BoundaryAttention(nn.Module):
 
     def forward(self, p: Tensor, i: Tensor, d: Tensor) -> Tensor:
         boundary = torch.sigmoid(d)
-        mixed: Tensor = self.f_p((1 - boundary) * i + p) + self.f_i(i + boundary * p)
-        return mixed
+        return self.f_p((1 - boundary) * i + p) + self.f_i(i + boundary * p)
 
 
 class ParallelPooling(nn.Module):
@@ -158,8 +157,7 @@ class ParallelPooling(nn.Module):
         own = self.own(x)
         scales = torch.cat([resize(pool(x), x.shape[-2:]) + own for pool in self.pools], dim=1)
         pyramid = torch.cat([own, self.process(scales)], dim=1)
-        pooled: Tensor = self.compression(pyramid) + self.shortcut(x)
-        return pooled
+        return self.compression(pyramid) + self.shortcut(x)
 
 
 class BasicBlock(nn.Module):
@@ -193,8 +191,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)), inplace=True)
-        widened: Tensor = self.conv3(y) + self.shortcut(x)
-        return widened
+        return self.conv3(y) + self.shortcut(x)
 
 
 def head(channels: int, inner: int, out: int, dropout: float = 0.0) -> nn.Sequential:

@@ -51,8 +51,7 @@ class PPLiteSegT(Network):
 
     def forward_coarse(self, images: Tensor) -> Tensor:
         """Logits (N,classes,ceil(H/8),ceil(W/8))."""
-        logits: Tensor = self.head(self._decoded(images)[0])
-        return logits
+        return self.head(self._decoded(images)[0])
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """Besides "logits", "aux1" at 1/16 size and "aux2" at 1/32."""
@@ -85,8 +84,7 @@ class PyramidPooling(nn.Module):
             resize(level(averages(x, cells)), x)
             for level, cells in zip(self.levels, POOLED, strict=True)
         ]
-        pooled: Tensor = self.out(levels[0] + levels[1] + levels[2])
-        return pooled
+        return self.out(levels[0] + levels[1] + levels[2])
 
 
 class AttentionFusion(nn.Module):
@@ -104,8 +102,7 @@ class AttentionFusion(nn.Module):
         coarse = resize(coarse, fine)
         seen = [fine.mean(1, True), fine.amax(1, True), coarse.mean(1, True), coarse.amax(1, True)]
         weight = torch.sigmoid(self.attention(torch.cat(seen, 1)))  # (N,1,h,w)
-        fused: Tensor = self.out(fine * weight + coarse * (1 - weight))
-        return fused
+        return self.out(fine * weight + coarse * (1 - weight))
 
 
 class DenseBlock(nn.Module):

@@ -75,8 +75,7 @@ class SegFormerB0(Network):
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
-        logits: Tensor = self.head(levels)
-        return logits
+        return self.head(levels)
 
 
 class Stage(nn.Module):
@@ -147,8 +146,7 @@ class Attention(nn.Module):
             for y in (self.query(x), self.key(asked), self.value(asked))
         )
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        projected: Tensor = self.project(attended)
-        return projected
+        return self.project(attended)
 
 
 class MixFFN(nn.Module):
@@ -162,8 +160,7 @@ class MixFFN(nn.Module):
 
     def forward(self, x: Tensor, size_hw: tuple[int, ...]) -> Tensor:
         x = positions(self.depthwise(as_map(self.expand(x), size_hw)))
-        projected: Tensor = self.project(F.gelu(x))
-        return projected
+        return self.project(F.gelu(x))
 
 
 class Head(nn.Module):
@@ -185,8 +182,7 @@ class Head(nn.Module):
             resize(project(x), levels[0]) for project, x in zip(self.levels, levels, strict=True)
         ]
         x = torch.cat(wide if self.finest_first else wide[::-1], 1)
-        logits: Tensor = self.classifier(self.dropout(self.fuse(x)))
-        return logits
+        return self.classifier(self.dropout(self.fuse(x)))
 
 
 def conv_bn_relu(channels: int, out: int) -> nn.Sequential:

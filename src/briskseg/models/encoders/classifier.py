@@ -29,8 +29,7 @@ class EncoderClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = F.max_pool2d(self.encoder(images), 2)  # (N,channels,H/16,W/16)
-        logits: Tensor = self.classifier(features.mean((2, 3)))
-        return logits
+        return self.classifier(features.mean((2, 3)))
 
 
 def create_classifier(
