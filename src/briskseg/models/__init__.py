@@ -50,7 +50,7 @@ MODELS = {
         2_066_642, 53.21, (0.721, (512, 1024)),
     ),
     "erfnet_fcn": Entry(
-        "erfnet_fcn:ERFNetFCN", "ERFNet, FCN head", "MMSegmentation", 2018,
+        "erfnet:ERFNetFCN", "ERFNet, FCN head", "MMSegmentation", 2018,
         2_084_095, 58.36, (0.714, (1024, 2048)),
     ),
     "fast_scnn": Entry(

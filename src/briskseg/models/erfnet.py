@@ -8,6 +8,14 @@ What differs from the published PyTorch network: nothing at sizes that are multi
 image is first extended at the right and at the bottom, by repeating its last column and row, to the
 next multiple of 8, and the logits are cropped back; the published code fails there. The head of the
 first training stage (`encoder.output_conv`) is part of the network and is read by `forward_train`.
+
+`ERFNetFCN` is what MMSegmentation (1.2.2, `erfnet_fcn`) makes of it, with the head of Long,
+Shelhamer, Darrell: "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015: the
+features at 1/2 size go through one 3x3 convolution to 128 channels and a 1x1 convolution to the
+classes, and the logits are enlarged bilinearly (align_corners=False). Dropout drops single values,
+equally often in all blocks of the encoder; there is no head for a first training stage. What
+differs from theirs: images of other sizes than multiples of 8 are extended as above, where
+MMSegmentation stretches the pooled half of each odd downsampling.
 """
 
 from __future__ import annotations
@@ -100,6 +108,43 @@ class ERFNetExportForm(ExportForm):
         return labels.to(torch.uint8), F.pixel_shuffle(four, 2)
 
 
+class ERFNetFCN(Network):
+    """As MMSegmentation trains it: the last deconvolution replaced by an FCN head.
+
+    Options: `dropout` is the probability with which a value is dropped in the encoder's blocks, and
+    a whole channel before the head's last convolution.
+    """
+
+    last = "head.4"
+    factor = 2
+    extends = (8, 1)  # to a multiple of the encoder's stride
+
+    def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            Downsampler(3, 16),  # (N,16,H/2,W/2)
+            Downsampler(16, 64),  # (N,64,H/4,W/4)
+            *(NonBottleneck1d(64, dropout, dilation=1, drop=nn.Dropout) for _ in range(5)),
+            Downsampler(64, 128),  # (N,128,H/8,W/8)
+            *(
+                NonBottleneck1d(128, dropout, dilation=d, drop=nn.Dropout)
+                for d in (2, 4, 8, 16) * 2
+            ),
+        )
+        self.decoder = upsampling()  # (N,16,H/2,W/2)
+        self.head = nn.Sequential(
+            nn.Conv2d(16, 128, 3, padding=1, bias=False),  # (N,128,H/2,W/2)
+            BatchNorm2d(128),
+            nn.ReLU(inplace=True),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(128, classes, 1),  # (N,classes,H/2,W/2)
+        )
+
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,h,w) at half the size of the extended images."""
+        return self.head(self.decoder(self.encoder(self.extended(images))))
+
+
 class Encoder(nn.Module):
     """Layers 1 to 16: three downsamplings, five blocks at 1/4 size and eight dilated at 1/8."""
 
@@ -124,27 +169,35 @@ class Decoder(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            Upsampler(128, 64),  # (N,64,H/4,W/4)
-            NonBottleneck1d(64, dropout=0, dilation=1),
-            NonBottleneck1d(64, dropout=0, dilation=1),
-            Upsampler(64, 16),  # (N,16,H/2,W/2)
-            NonBottleneck1d(16, dropout=0, dilation=1),
-            NonBottleneck1d(16, dropout=0, dilation=1),
-        )
+        self.layers = upsampling()  # (N,16,H/2,W/2)
         self.output_conv = nn.ConvTranspose2d(16, classes, 2, stride=2)  # (N,classes,H,W)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.output_conv(self.layers(features))
 
 
+def upsampling() -> nn.Sequential:
+    """Layers 17 to 22, without dropout."""
+    return nn.Sequential(
+        Upsampler(128, 64),  # (N,64,H/4,W/4)
+        NonBottleneck1d(64, dropout=0, dilation=1),
+        NonBottleneck1d(64, dropout=0, dilation=1),
+        Upsampler(64, 16),  # (N,16,H/2,W/2)
+        NonBottleneck1d(16, dropout=0, dilation=1),
+        NonBottleneck1d(16, dropout=0, dilation=1),
+    )
+
+
 class NonBottleneck1d(nn.Module):
     """Figure 2 (c): a residual block whose two 3x3 convolutions are each split into 3x1 and 1x3.
 
-    Only the second pair is dilated. Batch norm follows each pair; dropout drops whole channels.
+    Only the second pair is dilated. Batch norm follows each pair. drop: whole channels, or with
+    nn.Dropout single values.
     """
 
-    def __init__(self, channels: int, dropout: float, dilation: int) -> None:
+    def __init__(
+        self, channels: int, dropout: float, dilation: int, drop: type[nn.Module] = nn.Dropout2d
+    ) -> None:
         super().__init__()
         d = dilation
         self.conv3x1_1 = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0))
@@ -153,7 +206,7 @@ class NonBottleneck1d(nn.Module):
         self.conv3x1_2 = nn.Conv2d(channels, channels, (3, 1), padding=(d, 0), dilation=(d, 1))
         self.conv1x3_2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, d), dilation=(1, d))
         self.bn2 = BatchNorm2d(channels, eps=1e-3)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = drop(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.conv3x1_1(x), inplace=True)
