@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -32,6 +31,7 @@ from briskseg.core.files.contents import refuse_other
 from briskseg.core.files.limits import MAX_INPUT_PIXELS, MAX_WEIGHTS_BYTES, check_size, parse_json
 from briskseg.core.files.safe_names import fault_of_class_name, printable
 from briskseg.core.labels import LabelSet
+from briskseg.core.types import Array
 
 CARD_KEY = "briskseg.card"
 CARD_VERSION: Literal[1] = 1
@@ -180,14 +180,12 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {message}{more}" if place else f"{message}{more}"
 
 
-def save_weights(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], card: Card) -> None:
+def save_weights(path: str | Path, tensors: Mapping[str, Array], card: Card) -> None:
     """Write tensors and card to `path`, or leave what was there: never half a file."""
     save_tensors(Path(path), tensors, {CARD_KEY: card.to_json()})
 
 
-def save_tensors(
-    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
-) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """As `save_weights`, with any metadata: for tensors that are no network, and have no card."""
     from safetensors.numpy import save
 
@@ -251,7 +249,7 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     return f"{path} is damaged or no .safetensors file ({error}); copy or download it again"
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, npt.NDArray[Any]], Card]:
+def load_weights(path: str | Path) -> tuple[dict[str, Array], Card]:
     """The tensors by name, and the card; float16 comes back as float32, and so do
     weights that are stored in eight bits.
 

@@ -9,10 +9,11 @@ such numbers once, by `benchmarks/ship.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from briskseg.core.types import Array, Floats32
 
 MOST_MULTIPLE = 127
 SCALE = ".scale"  # the end of its name
@@ -20,7 +21,7 @@ SCALE = ".scale"  # the end of its name
 _SMALLEST = 2.0**-24  # of float16, whose numbers are all multiples of it
 
 
-def as_float16(values: npt.NDArray[Any]) -> npt.NDArray[np.float16] | None:
+def as_float16(values: Array) -> npt.NDArray[np.float16] | None:
     """The same numbers, or None where float16 does not hold them, or they are no floats."""
     if values.dtype not in (np.float16, np.float32):
         return None
@@ -45,10 +46,10 @@ def as_int8(
     return multiples.astype(np.int8), (divisors * _SMALLEST).astype(np.float16)
 
 
-def packed(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+def packed(tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The tensors as a file stores them: weights of convolutions in eight bits where that loses
     nothing."""
-    stored: dict[str, npt.NDArray[Any]] = {}
+    stored: dict[str, Array] = {}
     for name, tensor in tensors.items():
         half = as_float16(tensor) if tensor.ndim == 4 and name + SCALE not in tensors else None
         eight = None if half is None else as_int8(half)
@@ -59,12 +60,12 @@ def packed(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any
     return stored
 
 
-def unpacked(stored: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+def unpacked(stored: Mapping[str, Array]) -> dict[str, Array]:
     """What `packed` was given, float32 where the file has eight bits.
 
     Raises ValueError for multiples without a scale that fits them.
     """
-    tensors: dict[str, npt.NDArray[Any]] = {}
+    tensors: dict[str, Array] = {}
     for name, tensor in stored.items():
         of = name.removesuffix(SCALE)
         if of != name and of in stored and _are_multiples(stored[of]):
@@ -73,11 +74,11 @@ def unpacked(stored: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[An
     return tensors
 
 
-def _are_multiples(tensor: npt.NDArray[Any]) -> bool:
+def _are_multiples(tensor: Array) -> bool:
     return tensor.dtype == np.int8 and tensor.ndim == 4
 
 
-def _product(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+def _product(name: str, stored: Mapping[str, Array]) -> Floats32:
     multiples, scale = stored[name], stored.get(name + SCALE)
     expected = f"float16 of ({len(multiples)}, 1, 1, 1), finite"
     if scale is None:
@@ -86,5 +87,5 @@ def _product(name: str, stored: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[n
         raise ValueError(f"{name + SCALE} is {scale.dtype} of {scale.shape}, expected {expected}")
     if not np.isfinite(scale).all():
         raise ValueError(f"{name + SCALE} has numbers that are not, expected {expected}")
-    product: npt.NDArray[np.float32] = multiples.astype(np.float32) * scale.astype(np.float32)
+    product: Floats32 = multiples.astype(np.float32) * scale.astype(np.float32)
     return product

@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -292,7 +291,7 @@ def _not_encoded(path: Path, array: Array) -> BriskError:
     )
 
 
-def pixel_runs(values_hw: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def pixel_runs(values_hw: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     """The value and the length of each run of equal pixels, row after row: masks are made of long
     runs, and `np.repeat` of the two gives the pixels back. Truth values become uint8."""
     if values_hw.dtype == np.bool_:

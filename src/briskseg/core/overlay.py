@@ -7,16 +7,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.labels import IGNORED, LabelSet
-from briskseg.core.types import Image
+from briskseg.core.types import Image, Labels
 
 PAPER = (250, 250, 250)  # RGB, behind text
 _INK, _EDGE = (25, 25, 25), (120, 120, 120)
 
 
-def overlay(image_hwc: Image, labels_hw: npt.NDArray[np.uint8], label_set: LabelSet) -> Image:
+def overlay(image_hwc: Image, labels_hw: Labels, label_set: LabelSet) -> Image:
     """The image (H, W, 3) uint8 RGB, half of it, and half its labels (H, W) in the set's colors.
 
     Ignored pixels keep the image. Raises ValueError where the sizes differ.

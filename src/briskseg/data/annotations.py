@@ -24,6 +24,7 @@ from briskseg.core.files.limits import check_size, max_pixels, parse_json, too_m
 from briskseg.core.files.pictures import opened
 from briskseg.core.files.safe_names import check_file_name, printable
 from briskseg.core.images import IMAGE_SUFFIXES
+from briskseg.core.types import Floats
 from briskseg.data.masks.layout import split_of
 from briskseg.data.matching import walk
 from briskseg.data.shapes import FARTHEST, Mask, Points, Size
@@ -129,7 +130,7 @@ class Entry:
             raise self.fault(f"a number from {-FARTHEST:.0f} to {FARTHEST:.0f}")
         return value
 
-    def numbers(self, count: int | None = None) -> npt.NDArray[np.float64]:
+    def numbers(self, count: int | None = None) -> Floats:
         """A list of numbers that can be coordinates, of this length where one is given."""
         if not isinstance(self.value, list) or (count is not None and len(self.value) != count):
             raise self.fault("a list of numbers" if count is None else f"{count} numbers")

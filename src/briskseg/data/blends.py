@@ -7,10 +7,9 @@ values lie between their neighbors' by chance alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from briskseg.core.types import Array
 
 _THIN = 2  # pixels at most that interpolation leaves of a value, where it does not enlarge much
 
@@ -22,7 +21,7 @@ _BETWEEN = 0.5  # of the thin runs, how many have a value between their neighbor
 _VALUES, _ONE_VALUE = 3, 0.7
 
 
-def blended_share(values: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> float:
+def blended_share(values: Array, lengths: Array) -> float:
     """The share of a mask's borders that are blended, where they leave no doubt that it was resized
     with interpolation; else 0. values, lengths: the mask's runs along its rows, one after another.
 

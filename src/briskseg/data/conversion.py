@@ -29,7 +29,7 @@ from briskseg.core.images import write_png
 from briskseg.core.labels import IGNORED
 from briskseg.core.labels.class_list import written_class
 from briskseg.core.parallel import thread_map
-from briskseg.core.types import Labels, Progress
+from briskseg.core.types import Array, Labels, Progress
 from briskseg.data.check.fixed_copy import refuse_out, stored_pair
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import refuse_binary_masks
@@ -186,7 +186,7 @@ def outlines(labels_hw: Labels) -> list[tuple[int, list[list[int]]]]:
     return [(value, outline) for _, value, outline in found]
 
 
-def _outline(area_hw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _outline(area_hw: Array) -> Array:
     """The corners (n, 2) of the outer outline of one 4-connected area, along the edges of pixels.
 
     OpenCV's contours run through the centers of pixels: of the area at twice its size they lie half

@@ -11,11 +11,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from briskseg.core.errors import ContentError, DataError, PixelsError, UnknownLabelError
@@ -31,7 +29,7 @@ from briskseg.core.images import (
     stretched_image,
 )
 from briskseg.core.labels.mask_files import packed_colors, read_mask, rgb, split_alpha
-from briskseg.core.types import RGB, Labels
+from briskseg.core.types import RGB, Array, Floats32, Labels
 from briskseg.data.blends import blended_share
 
 LOOK = 12  # cells a side, of an image's gradients
@@ -187,7 +185,7 @@ def decoded_stats(
     return LabelStats(height, width, *counted, is_decoded=True)
 
 
-def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:
+def look_of(image_hwc: Array) -> str:
     """A perceptual hash: the gradients of the image shrunk to 13x13 gray cells, across and down, as
     288 signed bytes in base64; "" for an image without any.
 
@@ -208,14 +206,14 @@ def look_of(image_hwc: npt.NDArray[np.uint8]) -> str:
     return base64.b64encode((gradients * (127 / largest)).round().astype(np.int8)).decode()
 
 
-def looks_array(looks: list[str]) -> npt.NDArray[np.float32]:
+def looks_array(looks: list[str]) -> Floats32:
     """(images, 288) float32, each row of length 1: a product of two is the cosine."""
     rows = [np.frombuffer(base64.b64decode(look), np.int8) for look in looks]
     array = np.array(rows, np.float32).reshape(len(looks), 2 * LOOK * LOOK)
     return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True))
 
 
-def _digest(pixels: npt.NDArray[Any]) -> str:
+def _digest(pixels: Array) -> str:
     """Of the shape and the pixels: a CRC-32 of each half. They tell files apart that nobody made
     alike on purpose, in a third of the time that SHA-256 takes."""
     flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
@@ -223,7 +221,7 @@ def _digest(pixels: npt.NDArray[Any]) -> str:
     return f"{'x'.join(map(str, pixels.shape))}-{''.join(f'{crc:08x}' for crc in halves)}"
 
 
-def _histogram(of_runs: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> tuple[dict[int, int], int]:
+def _histogram(of_runs: Array, lengths: Array) -> tuple[dict[int, int], int]:
     """The pixels of each value, of many the most frequent; and how many values there are."""
     if of_runs.dtype == np.uint8:
         counts = np.bincount(of_runs, weights=lengths)

@@ -17,7 +17,7 @@ from briskseg.core.errors import DataError, RequestError, nearest
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import binary_cure
 from briskseg.core.parallel import thread_map
-from briskseg.core.types import Labels, Progress
+from briskseg.core.types import Floats, Floats32, Labels, Progress
 from briskseg.core.wording import counted
 from briskseg.data.dataset import Dataset, MaskDataset, Pair
 from briskseg.data.file_stats import LabelStats
@@ -47,7 +47,7 @@ class PixelCounts:
         return np.asarray(self.counts.sum(axis=0))
 
     @property
-    def shares(self) -> npt.NDArray[np.float64]:
+    def shares(self) -> Floats:
         """(classes,): each class's share of all labeled pixels; 0 where nothing is labeled."""
         return np.asarray(self.totals / max(1, int(self.totals.sum())))
 
@@ -192,7 +192,7 @@ def may_be_binary_masks(dataset: Dataset) -> bool:
     return is_picture and len(dataset.names) == 2 and IGNORED in dataset.labels.ignored
 
 
-def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> npt.NDArray[np.float32]:
+def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> Floats32:
     """The loss's weights, (classes,) float32.
 
     "none": 1 for every class. "enet": 1 / ln(1.10 + p), p the class's share of the labeled pixels
@@ -220,7 +220,7 @@ def class_weights(spec: str | Sequence[float], counts: PixelCounts) -> npt.NDArr
     return weights
 
 
-def _computed_weights(name: str, counts: PixelCounts) -> npt.NDArray[np.float64]:
+def _computed_weights(name: str, counts: PixelCounts) -> Floats:
     if name == "none":
         return np.ones(len(counts.classes))
     if name == "enet":

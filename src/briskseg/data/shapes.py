@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from briskseg.core.types import Labels
+from briskseg.core.types import Floats, Labels
 
 Size = tuple[int, int]  # (height, width) in pixels
-Points = npt.NDArray[np.float64]  # (n, 2): x, y
+Points = Floats  # (n, 2): x, y
 Mask = npt.NDArray[np.bool_]
 
 LINE_WIDTH = 10.0  # pixels, of lines that state no width: labelme's own when it makes masks

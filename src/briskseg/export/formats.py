@@ -6,19 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from briskseg.core.card import Card
 from briskseg.core.errors import ExportError
 from briskseg.core.exported import Exported
-from briskseg.core.types import Image
+from briskseg.core.types import Floats32, Image, Labels
 
 if TYPE_CHECKING:
     from briskseg.export import Export
     from briskseg.models.network import Network
 
-Infer = Callable[[Image], npt.NDArray[np.float32]]
+Infer = Callable[[Image], Floats32]
 
 
 class Runs(NamedTuple):
@@ -26,7 +23,7 @@ class Runs(NamedTuple):
     (H, W) uint8 where the file gives them itself."""
 
     logits: Infer
-    labels: Callable[[Image], npt.NDArray[np.uint8]] | None = None
+    labels: Callable[[Image], Labels] | None = None
 
 
 Writer = Callable[["Network", Card, Exported, Path], Runs | None]

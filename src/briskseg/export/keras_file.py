@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
@@ -28,7 +27,7 @@ from briskseg.core.card import Card
 from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import Exported
 from briskseg.core.process_settings import environment_variable
-from briskseg.core.types import Array
+from briskseg.core.types import Array, Floats32, Image
 from briskseg.export.deployed import FullLogits
 from briskseg.export.fixed_size import fixed_program
 from briskseg.export.formats import Infer, Runs
@@ -82,7 +81,7 @@ def open_keras(path: Path) -> Infer:
     with keras.device("cpu"):
         model = keras.saving.load_model(path, compile=False)
 
-    def infer(image_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(image_hwc: Image) -> Floats32:
         with keras.device("cpu"):
             logits_nhwc = model.predict(image_hwc[None], verbose=0)
         return np.moveaxis(np.asarray(logits_nhwc[0], np.float32), -1, 0)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from briskseg.core.card import CARD_KEY, Card
@@ -20,6 +19,7 @@ from briskseg.core.eight_bits import as_float16, as_int8
 from briskseg.core.errors import ExportError, needs
 from briskseg.core.exported import EXPORT_KEY, NETWORK_IMAGES, Exported
 from briskseg.core.process_settings import quiet
+from briskseg.core.types import Array
 from briskseg.core.wording import first_cause
 from briskseg.export.deployed import Deployed
 from briskseg.export.formats import Runs
@@ -162,7 +162,7 @@ def _compact(graph: Any, deployed: Deployed) -> None:
         if half is None:
             constants.append(constant)
             continue
-        stored: npt.NDArray[Any] = half
+        stored: Array = half
         scale = None if folded is None else folded[1].numpy()
         eight = as_int8(half)
         # of a transposed convolution a batch norm's factors are along the other axis

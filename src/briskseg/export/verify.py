@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import ExportError
 from briskseg.core.images import resize_image
-from briskseg.core.types import Image, Logits
+from briskseg.core.types import Image, Labels, Logits
 from briskseg.core.wording import counted, hxw
 from briskseg.data.synthetic import draw_scene
 from briskseg.export.deployed import resized
@@ -111,7 +110,7 @@ def _difference(expected: Logits, found: Logits, path: Path) -> float:
     return float(np.abs(found - expected).max() / expected.std())
 
 
-def _check_labels(expected: Logits, labels_hw: npt.NDArray[np.uint8], path: Path) -> None:
+def _check_labels(expected: Logits, labels_hw: Labels, path: Path) -> None:
     """The label of each pixel must be that of its best logit, or of one within MARGIN of it."""
     if labels_hw.shape != expected.shape[1:] or labels_hw.max() >= expected.shape[0]:
         raise _refusal(

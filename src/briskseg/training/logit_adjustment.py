@@ -14,12 +14,11 @@ import time
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.card import save_weights
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
-from briskseg.core.types import Floats, Floats32, Progress
+from briskseg.core.types import Floats, Floats32, Integers, Progress
 from briskseg.data import Dataset
 from briskseg.models.weights.own_file import weights_of
 from briskseg.runs.run_folder import RunFolder
@@ -36,8 +35,6 @@ _MOVES = np.arange(-60, 61) / 20  # of one offset at once
 _STAY = len(_MOVES) // 2
 _SWEEPS = 10
 _ENOUGH = 1e-5  # of mIoU: a sweep that gains less is the last
-
-Integers = npt.NDArray[np.integer[Any]]
 
 
 def adjust_run(

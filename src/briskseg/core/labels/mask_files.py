@@ -6,7 +6,7 @@ Pillow reads the masks, because OpenCV turns a palette's indices into colors bef
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,8 +30,8 @@ class Mask(NamedTuple):
     saving it changed values (JPEG, lossy WebP).
     """
 
-    pixels: np.ndarray[Any, Any]
-    palette: np.ndarray[Any, Any] | None
+    pixels: Array
+    palette: Array | None
     form: str
     mode: str
     is_lossy: bool

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import DataError
 from briskseg.core.labels import IGNORED
-from briskseg.core.types import Floats
+from briskseg.core.types import Floats, Integers
 from briskseg.core.wording import counted
 
 ABSENT_RULE = (
@@ -31,8 +31,6 @@ ABSENT_RULE = (
 
 # Pixels counted at once: OpenCV's histogram is float32, which counts exactly up to here.
 _BLOCK = 1 << 24
-
-Integers = npt.NDArray[np.integer[Any]]
 
 
 class ConfusionMatrix:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from briskseg.core.images import resize_labels, upright
 from briskseg.core.labels import IGNORED, LabelSet
 from briskseg.core.labels.fix_hints import reach_of
 from briskseg.core.labels.mask_files import Mask, packed_colors, read_mask, split_alpha
-from briskseg.core.types import Labels
+from briskseg.core.types import Array, Labels
 from briskseg.data.file_stats import ImageStats
 
 _BY_COLOR = {"blended-colors", "inexact-colors"}
@@ -68,7 +67,7 @@ def fit_to_image(labels_hw: Labels, plan: Plan, image: ImageStats) -> Labels:
 
 
 def _decoded(
-    pixels: npt.NDArray[Any],
+    pixels: Array,
     labels: LabelSet,
     plan: Plan,
     mask: Mask,
@@ -95,7 +94,7 @@ def _decoded(
         raise DataError(error.fix_hint) from None
 
 
-def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
+def snap(pixels_hwc: Array, labels: LabelSet) -> Labels:
     """(H, W) uint8: every color's class; of a color that is none's, the nearest among the classes
     within two pixels, so that a blend of two classes never becomes a third that lies between.
 
@@ -135,7 +134,7 @@ def snap(pixels_hwc: npt.NDArray[Any], labels: LabelSet) -> Labels:
     return labels_hw
 
 
-def _is_black_and_white(pixels: npt.NDArray[Any]) -> bool:
+def _is_black_and_white(pixels: Array) -> bool:
     """Whether most values lie near 0 or 255, as a compressed 0/255 mask's do, and some near 255."""
     extreme = (pixels < 40) | (pixels > 215)
     return bool(extreme.mean() > 0.8 and (pixels > 215).any())

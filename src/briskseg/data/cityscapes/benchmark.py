@@ -16,18 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import DataError
 from briskseg.core.images import resize_labels
 from briskseg.core.labels.cityscapes_table import LABELS, SCORED_IDS, CityscapesLabel, to_label_ids
 from briskseg.core.metrics.confusion import ConfusionMatrix
-from briskseg.core.types import Labels
+from briskseg.core.types import Integers, Labels
 from briskseg.data.cityscapes.tree import instance_file, read_instance_ids, read_label_ids
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.scorer import Sample, Scorer
 
-Integers = npt.NDArray[np.integer[Any]]
 Weighed = tuple[str, float, float]  # class or category, weighted pixels found, and missed
 
 CATEGORIES = tuple(dict.fromkeys(label.category for label in LABELS))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from briskseg.core.errors import WeightsError
 from briskseg.core.files.safe_names import printable
+from briskseg.core.types import Array
 
 _RENAMED = (("._mean", ".running_mean"), ("._variance", ".running_var"))  # batch norm's
 
@@ -76,7 +77,7 @@ class _DType:
 class _Array:
     """Stands for numpy.ndarray: takes its state as values, and copies the bytes that are there."""
 
-    array: np.ndarray[Any, Any] | None = None
+    array: Array | None = None
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, by_columns, data = state

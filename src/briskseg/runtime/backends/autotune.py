@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import BriskError, MissingExtraError, RequestError
 from briskseg.core.exported import files_of
 from briskseg.core.files import cache_folder, sha256
 from briskseg.core.files.atomic import write_whole
+from briskseg.core.types import Labels
 from briskseg.core.wording import counted
 from briskseg.runtime.backends import BACKENDS, WEIGHTS, backends_here
 from briskseg.runtime.model_files import read_file, weights_folder
@@ -122,7 +122,7 @@ def _thread_numbers(backend: str, threads: int | None) -> list[int | None]:
 
 def _times(candidates: Sequence[Config]) -> dict[Config, float]:
     """Seconds an image of those whose labels are right."""
-    expected: dict[Path, npt.NDArray[np.uint8]] = {}
+    expected: dict[Path, Labels] = {}
     times: dict[Config, float] = {}
     first_error: BriskError | None = None
     for config in candidates:
@@ -141,7 +141,7 @@ def _times(candidates: Sequence[Config]) -> dict[Config, float]:
     return times
 
 
-def _measure(config: Config, fastest: float) -> tuple[npt.NDArray[np.uint8], float]:
+def _measure(config: Config, fastest: float) -> tuple[Labels, float]:
     """Labels of the image that all are measured on, and the least seconds of a few runs, or of the
     first where that is clearly slower than the `fastest` so far."""
     backend, card = BACKENDS[config.backend].open(config.file, config.threads)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import WeightsError, needs
 from briskseg.core.exported import NETWORK_IMAGES
 from briskseg.core.onnx_pruning import prune
 from briskseg.core.telemetry import no_telemetry
-from briskseg.core.types import Image
+from briskseg.core.types import Array, Image
 from briskseg.core.wording import first_line
 from briskseg.runtime.backends.exported_backend import ExportedBackend
 
@@ -74,7 +73,7 @@ def open_session(
         ) from None
 
 
-def run_session(session: Any, path: Path, output: str, images: npt.NDArray[Any]) -> Any:
+def run_session(session: Any, path: Path, output: str, images: Array) -> Any:
     """An output of the session of `path` for its only input.
 
     Raises WeightsError, naming the file, where ONNX Runtime fails.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.card import Card, InputCard, load_weights
 from briskseg.core.errors import needs
 from briskseg.core.parallel import available_threads
+from briskseg.core.types import Image, Logits
 from briskseg.runtime.decode.enlargement import Enlargement
 
 with needs("running a .safetensors file", "train"):
@@ -61,16 +61,16 @@ class TorchBackend:
         return cls(network, card.input, device), card
 
     @torch.inference_mode()
-    def infer(self, image_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, image_hwc: Image) -> Logits:
         """Image (H, W, 3) uint8 RGB -> logits (C, H, W) float32."""
         return _to_numpy(self.network(self._normalized(image_hwc)))
 
     @torch.inference_mode()
-    def run(self, image_hwc: npt.NDArray[np.uint8], at_own_size: bool) -> npt.NDArray[np.float32]:
+    def run(self, image_hwc: Image, at_own_size: bool) -> Logits:
         """As `Backend.run`: always logits."""
         return _to_numpy(self.network.forward_coarse(self._normalized(image_hwc)))
 
-    def _normalized(self, image_hwc: npt.NDArray[np.uint8]) -> Tensor:
+    def _normalized(self, image_hwc: Image) -> Tensor:
         """(1, 3, H, W) on the device."""
         # torch refuses negative strides and warns of memory that it must not write
         plain = np.require(image_hwc, requirements=["C", "W"])
@@ -84,6 +84,6 @@ def accelerator() -> str | None:
     return None if found is None else str(found)
 
 
-def _to_numpy(logits_nchw: Tensor) -> npt.NDArray[np.float32]:
-    logits_chw: npt.NDArray[np.float32] = logits_nchw[0].float().contiguous().cpu().numpy()
+def _to_numpy(logits_nchw: Tensor) -> Logits:
+    logits_chw: Logits = logits_nchw[0].float().contiguous().cpu().numpy()
     return logits_chw

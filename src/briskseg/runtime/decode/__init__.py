@@ -8,14 +8,12 @@ too, so only the other pixels, those near borders, are interpolated (`borders.py
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import WeightsError
-from briskseg.core.types import Labels, Logits
+from briskseg.core.types import Array, Labels, Logits
 from briskseg.runtime.decode.axes import runs
 from briskseg.runtime.decode.borders import decide_borders
 
@@ -24,7 +22,7 @@ _BLOCK = 1 << 16
 
 
 def decode_labels(
-    logits_chw: npt.NDArray[Any], size_hw: tuple[int, int], align_corners: bool = False
+    logits_chw: Array, size_hw: tuple[int, int], align_corners: bool = False
 ) -> Labels:
     """The winning class of each pixel: logits (C, h, w) to labels (H, W) uint8 for any H, W >= 1.
 
@@ -58,7 +56,7 @@ def decode_labels(
     return labels_hw
 
 
-def _plain(logits_chw: npt.NDArray[Any]) -> Logits:
+def _plain(logits_chw: Array) -> Logits:
     """The logits as float32 in C order."""
     classes, height, width = logits_chw.shape
     logits_hwc = logits_chw.transpose(1, 2, 0)

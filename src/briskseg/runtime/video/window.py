@@ -7,9 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import RequestError
+from briskseg.core.types import Image
 
 # A window's share of the screen, at most.
 _SHARE = 0.9
@@ -47,7 +47,7 @@ class Window:
         for key in ("<Escape>", "q"):
             self._root.bind(key, self._ask_to_close)
 
-    def show(self, picture_hwc: npt.NDArray[np.uint8], caption: str = "") -> bool:
+    def show(self, picture_hwc: Image, caption: str = "") -> bool:
         """Show a picture (H, W, 3) uint8 RGB, made smaller where the screen is; `caption` joins the
         title. False once the user has closed the window, or pressed q or Escape."""
         screen = self._root.winfo_screenheight(), self._root.winfo_screenwidth()

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from briskseg.core.labels import IGNORED
-from briskseg.core.types import Image
+from briskseg.core.types import Floats, Image
 from briskseg.recipe import AugmentPart
 from briskseg.training.samples.photometric import (
     Color,
@@ -31,7 +30,7 @@ from briskseg.training.samples.photometric import (
     recolor,
 )
 
-Matrix = NDArray[np.float64]
+Matrix = Floats
 
 LEAST_BLUR = 0.1  # pixels; below, a kernel's neighbors weigh nothing
 CROP_TRIES = 10  # further crops while one class fills the sample (MMSegmentation's RandomCrop)
@@ -153,12 +152,12 @@ class Pose:
 
     zoom: float  # the scaled image's size, as a factor of the base size
     angle: float  # radians
-    moved_xy: NDArray[np.float64]  # pixels
+    moved_xy: Floats  # pixels
     flipped: bool
 
     def matrix(
         self,
-        crop_xy: NDArray[np.float64],
+        crop_xy: Floats,
         image_hw: tuple[int, int],
         base_hw: tuple[int, int],
         size_hw: tuple[int, int],

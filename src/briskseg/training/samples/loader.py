@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -27,14 +26,14 @@ from briskseg.core.errors import RequestError
 from briskseg.core.images import IMAGE_SUFFIXES, read_image, resize_image
 from briskseg.core.labels import IGNORED
 from briskseg.core.parallel import thread_map
-from briskseg.core.types import Image, Progress
+from briskseg.core.types import Array, Image, Progress
 from briskseg.core.wording import counted
 from briskseg.data import Dataset, Pair
 from briskseg.data.frequencies import ClassPixels, count_labels
 from briskseg.training.samples.augment import Augmenter, AugmentParams
 from briskseg.training.samples.sampler import EpochBatches
 
-Sample = tuple[Image, NDArray[Any], str]  # image_hwc, its labels, its name
+Sample = tuple[Image, Array, str]  # image_hwc, its labels, its name
 
 
 class Batch(NamedTuple):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from briskseg.core.types import Image
+from briskseg.core.types import Floats, Image
 from briskseg.recipe import Factor
 
 # Standard normal quantiles of 256 equally likely levels, scaled to unit variance: random bytes look
@@ -58,12 +58,12 @@ def recolor(image: Image, color: Color) -> Image:
     return as_image(cv2.transform(image, np.column_stack([color_matrix(v), np.full(3, offset)])))
 
 
-def color_matrix(color: Color) -> NDArray[np.float64]:
+def color_matrix(color: Color) -> Floats:
     """(3, 3): RGB -> RGB, all but the offset by which contrast keeps the mean gray."""
     v = color
     cos, sin = np.cos(v.hue) * v.saturation, np.sin(v.hue) * v.saturation
     turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    colors: NDArray[np.float64] = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ
+    colors: Floats = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ
     return colors * (v.brightness * v.contrast)
 
 

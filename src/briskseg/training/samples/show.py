@@ -8,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from briskseg.core.errors import RequestError
 from briskseg.core.files.atomic import writing
 from briskseg.core.images import resize_image, write_png
 from briskseg.core.overlay import PAPER, draw_text, overlay, with_legend
-from briskseg.core.types import Progress
+from briskseg.core.types import Image, Progress
 from briskseg.data.dataset import Dataset, Pair
 from briskseg.data.frequencies import count_pixels
 from briskseg.data.violins import save_violins
 from briskseg.recipe import Recipe
 from briskseg.training.samples.augment import Augmenter
-
-Picture = npt.NDArray[np.uint8]
 
 EPOCHS = 5  # the columns of the augmentation: each sample in so many epochs
 _CELL = 360  # pixels, at most, along a cell's longer side
@@ -64,7 +61,7 @@ def show_dataset(
     return [folder / name for name in (*pictures, "class-shares.png")]
 
 
-def samples_sheet(dataset: Dataset, pairs: Sequence[Pair]) -> Picture:
+def samples_sheet(dataset: Dataset, pairs: Sequence[Pair]) -> Image:
     """One row a pair: the image, its labels in their colors, and both together."""
     rows, present = [], set[Any]()
     for pair in pairs:
@@ -82,7 +79,7 @@ def samples_sheet(dataset: Dataset, pairs: Sequence[Pair]) -> Picture:
 
 def augmentation_sheets(
     dataset: Dataset, pairs: Sequence[Pair], chosen: Sequence[int], recipe: Recipe
-) -> tuple[Picture, Picture]:
+) -> tuple[Image, Image]:
     """One row a sample, a column an epoch: as the network sees it, and with its labels over it.
 
     The very samples of a training on these pairs, on one device: they follow from the recipe's
@@ -111,14 +108,14 @@ def augmentation_sheets(
     return _sheet(titles, plain), under
 
 
-def _fitted(picture: Picture) -> Picture:
+def _fitted(picture: Image) -> Image:
     """Shrunk to fit a cell; a small one stays as it is."""
     height, width = picture.shape[:2]
     factor = min(1.0, _CELL / max(height, width))
     return resize_image(picture, (max(1, round(height * factor)), max(1, round(width * factor))))
 
 
-def _sheet(titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
+def _sheet(titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
     """Cells on paper: the columns' titles on top, each row's name above it."""
     width = max(cell.shape[1] for _, cells in rows for cell in cells)
     heights = [max(cell.shape[0] for cell in cells) for _, cells in rows]
