@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.conftest import Done
 
-from briskseg.cli import main
+from briskseg.cli import console, main
 from briskseg.core.card import LabelsCard, load_weights, save_weights
 from briskseg.core.images import write_png
 
@@ -125,3 +125,11 @@ def test_ctrl_c_while_the_command_is_loaded_is_one_sentence(tmp_path: Path) -> N
         [briskseg, "--help"], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "briskseg: interrupted\n")
+
+
+def test_a_name_that_is_too_long_for_a_table_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "[bold]:car:" + "x" * 200
+    console.print_table(("class", "IoU"), [(name, "12.34 %")], width=80)
+    lines = capsys.readouterr().out.splitlines()
+    assert "".join(line.split()[0] for line in lines[1:]) == name
+    assert lines[1].endswith("12.34 %")
