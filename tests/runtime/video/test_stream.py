@@ -30,7 +30,7 @@ PATIENCE_S = 20  # until a test fails that waits for another thread
 
 
 def picture(number: int) -> np.ndarray:
-    return np.full((32, 48, 3), number, np.uint8)
+    return np.full((32, 48, 3), number % 256, np.uint8)
 
 
 def number_of(image: np.ndarray) -> int:
