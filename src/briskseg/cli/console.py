@@ -36,7 +36,7 @@ def is_stdout(file: Path | None) -> bool:
     return str(file) == "-"
 
 
-def _check_folder(file: Path | None) -> Path | None:
+def _check_json_file(file: Path | None) -> Path | None:
     """Refuses, before there is work, a folder, and a file that cannot be written there."""
     if file is not None and not is_stdout(file):
         if not os.access(file, os.W_OK):  # of a device like /dev/null the folder is not written
@@ -55,7 +55,7 @@ JsonOption = Annotated[
     typer.Option(
         "--json",
         metavar="FILE",
-        callback=_check_folder,
+        callback=_check_json_file,
         help="Write the result as JSON; - for stdout.",
     ),
 ]
