@@ -57,9 +57,11 @@ def test_an_export_that_fails_leaves_no_folder(command, tmp_path, to):
     assert [*tmp_path.iterdir()] == [file]
 
 
-def test_with_data_the_network_is_compared_and_not_only_packed(command, small_data, tmp_path):
+def test_with_data_the_network_is_compared_and_not_only_packed(
+    command, weights_file, small_data, tmp_path
+):
     words = ["--to", "triton", "--data", small_data, "--out", tmp_path / "models"]
-    done = command("export", MODEL, *words)
+    done = command("export", weights_file, *words)
     assert done.status == 0, done.err
     assert "agrees   to" in done.out
     (shipped,) = (file for file in find_files(Path(MODEL)) if file.suffix == ".onnx")
