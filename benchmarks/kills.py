@@ -44,7 +44,7 @@ PRELOAD = [
     "briskseg.cli",
     "briskseg.training.fit",
     "briskseg.training.classification_task",
-    "torch._dynamo",  # which the first optimizer imports
+    "matplotlib.projections",  # of the report
     "torch.utils.tensorboard",
 ]
 CHILD = """
