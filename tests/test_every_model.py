@@ -179,6 +179,7 @@ def test_autocast_to_bfloat16_stays_near_float32(name, options):
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(batch)
     error = (logits.float() - expected).square().mean().sqrt() / expected.std()
+    # 0.055 is the most, of MMSegmentation's PIDNet with these weights
     assert error < 0.06  # bfloat16 has 8 bits, each layer rounds once
 
 

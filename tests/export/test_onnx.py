@@ -71,7 +71,7 @@ def test_any_number_of_images_of_any_size(case, size, deployed):
     run = session((deployed / f"{case.name}.onnx").read_bytes())
     labels, logits = run.run(["labels", "logits"], {"images": images})
     assert (labels.shape, labels.dtype) == (size, np.uint8)
-    np.testing.assert_allclose(logits, coarse, rtol=1e-5, atol=2e-4)
+    np.testing.assert_allclose(logits, coarse, rtol=1e-5, atol=2e-4)  # logits up to 40
     chosen = np.take_along_axis(full, labels[:, None].astype(np.int64), axis=1)[:, 0]
     np.testing.assert_allclose(chosen, full.max(axis=1), atol=1e-3)  # the best, or as good
 

@@ -203,6 +203,7 @@ def test_why_there_is_no_camera_is_said(opened):
         opened.run(f"{{ {script} }}")
         opened.click("camera")
         opened.until(lambda said=said: said in opened.text("problem"), said)
+        assert not opened.run("document.getElementById('problem').hidden")
     assert opened.problems == []
 
 

@@ -38,7 +38,7 @@ def assert_labels(browser, weights_file, pictures):
 
 
 def test_a_gpu_labels_as_predict_does(gpu_page, weights_file, pictures, tmp_path):
-    """Also where the page may have threads, which WebGPU does without."""
+    """Where the page may have threads, of which WebGPU takes one."""
     with (
         Browser(tmp_path / "browser", *SOFTWARE_GPU) as browser,
         serve(gpu_page, isolated=True) as address,

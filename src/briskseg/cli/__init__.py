@@ -6,7 +6,6 @@ inside the verb's function, so that `briskseg --help` answers at once.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import os
@@ -106,14 +105,15 @@ def main() -> None:
         try:
             _prepare_process()
             _register()
-            raise SystemExit(app(standalone_mode=False))
+            raise SystemExit(app(prog_name="briskseg", standalone_mode=False))
         except BriskError as error:
             _fail(error, str(error), error.exit_status)
         except KeyboardInterrupt as error:
             _fail(error, "interrupted", 130)
         except Exception as error:
             if hasattr(error, "format_message"):  # click's, of which newer typers hold a copy
-                if not error.format_message():  # without a verb: the help was printed
+                if type(error).__name__ == "NoArgsIsHelpError":
+                    print(error.format_message(), end="")  # "" where rich has printed it
                     raise SystemExit(2) from None
                 _fail(error, _usage_fault(error), 2)
             if isinstance(error, FileNotFoundError) and not _is_here():
@@ -132,20 +132,31 @@ def main() -> None:
 
 
 def _usage_fault(error: Any) -> str:
-    """What typer found wrong: an option that there is not, one without its value, no number."""
+    """What typer found wrong with the command line, and which help shows how it is written."""
     found = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "briskseg"
-    option = getattr(error, "option_name", "")
-    if path.endswith(" train") and option.startswith("--"):
-        from briskseg.recipe import Recipe, key_paths
-
-        paths = {key.rpartition(".")[2]: key for key in reversed([*key_paths(Recipe)])}
-        paths["model"] = "model.name"
-        for near in difflib.get_close_matches(option[2:].replace("-", "_"), paths, n=1):
-            return f"no option {option}; it is a recipe's: --set {paths[near]}=..."
+    verb = next((word for word in sys.argv[1:2] if word in VERBS), None)
+    is_unknown = type(error).__name__ == "NoSuchOption"
+    if is_unknown and verb == "train" and (hint := _recipe_hint(error.option_name)):
+        return hint
+    context = getattr(error, "ctx", None)  # none where an option's value is missing
+    path = context.command_path if context else " ".join(filter(None, ("briskseg", verb)))
+    there = "has an example" if verb else "lists the verbs"
     between = "" if found.endswith("?") else ";"
-    return f"{found[0].lower()}{found[1:]}{between} `{path} --help` has an example"
+    return f"{found[0].lower()}{found[1:]}{between} `{path} --help` {there}"
+
+
+def _recipe_hint(option: str) -> str:
+    """How a recipe's key is set that was given as an option, such as --epochs or --batch-size; ""
+    where none is meant."""
+    from briskseg.recipe import Recipe, key_paths
+
+    paths = {path.rpartition(".")[2]: path for path in reversed([*key_paths(Recipe)])}
+    paths["model"] = "model.name"
+    name = option[2:].replace("-", "_")
+    for key in (name, name.partition("_")[0]):
+        if key in paths:
+            return f"no option {option}; it is a recipe's: --set {paths[key]}=..."
+    return ""
 
 
 def _is_here() -> bool:

@@ -20,36 +20,39 @@ if TYPE_CHECKING:
 
 _Models = Annotated[
     list[str] | None,
-    typer.Argument(help="Run folders, weights, exported files, shipped names or hf://OWNER/NAME."),
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="Run folders, weights, exported files, shipped names or hf://OWNER/NAME.",
+    ),
 ]
 _All = Annotated[
     bool,
     typer.Option(
         "--all",
-        help="Compare accuracy and time, and show what nothing beats in both: of the models, or "
-        "without any, of every network with a published score on Cityscapes.",
+        help="Show which models no other beats in both accuracy and time. Without MODEL: of all "
+        "networks with a published score on Cityscapes.",
     ),
 ]
 _Sizes = Annotated[
     list[str] | None,
     typer.Option(
         metavar="HxW",
-        help="The network's input size, by default the card's; several times to compare sizes.",
+        help="The network's input size, by default the card's. Repeat it to compare sizes.",
     ),
 ]
 _Threads = Annotated[
     int | None,
     typer.Option(
-        help="CPU threads; by default each backend's own number, and 1, 2, 4 ... with --budget."
+        help="CPU threads; by default each backend's own choice, with --budget 1, 2, 4 ..."
     ),
 ]
 _Budget = Annotated[
     str | None,
-    typer.Option(metavar="30fps", help="Find the most accurate that meets it; or as 33ms."),
+    typer.Option(metavar="30fps", help="Find the most accurate that meets this budget; or 33ms."),
 ]
 _Data = Annotated[
     str | None,
-    typer.Option(help="With --budget or --all: score on this data set's val, at every size."),
+    typer.Option(help="With --budget or --all: score on this data set's val split, at every size."),
 ]
 _Image = Annotated[
     Path | None, typer.Option(help="The image to run on; by default a drawn street.")
@@ -66,23 +69,24 @@ def bench(
     budget: _Budget = None,
     data: _Data = None,
     image: _Image = None,
-    seconds: Annotated[float, typer.Option(help="How long each is measured.")] = 4.0,
+    seconds: Annotated[float, typer.Option(help="How long to measure each candidate.")] = 4.0,
     plot: PlotOption = None,
     json_file: console.JsonOption = None,
 ) -> None:
-    """Measure models here, end to end: read, resize, inference, decode, overlay.
+    """Measure models on this machine, end to end: read, resize, inference, decode, overlay.
 
-    Every backend and precision at hand takes its turn on one image, each in a process of its own.
-    Exported files that lie beside the weights take part (`briskseg export`, `--int8`); where there
-    is none, one is made for the measurement. frames/s and --budget go from the file's bytes to the
-    label map, one frame after the other. GFLOP count a multiplication with its addition as 2, and
-    are compared with the peaks of this machine, measured in between.
+    Each installed backend and precision is measured on one image, in a process of its own. Exported
+    files beside the weights take part (`briskseg export`, `--int8`); if there are none, one is made
+    for the measurement. frames/s and --budget count from the file's bytes to the label map, one
+    frame at a time. GFLOP count a multiplication and an addition as 2, and are compared with this
+    machine's peak, measured in the same run.
 
-    --budget answers with the most accurate candidate that meets it: by the mIoU in the card at the
-    card's own size, or by --data at every size. Exit status: 0 met, 1 not, 2 the request was wrong.
+    --budget finds the most accurate candidate that meets it: by the mIoU in the card, which is for
+    the card's size, or by --data at every size. Exit status: 0 met, 1 not met, 2 the request was
+    wrong.
 
-    --all compares models by the same scores: a table, and with --plot a picture of mIoU against
-    milliseconds. The published networks are timed with random weights, which change no time.
+    --all compares models by these scores in a table, and with --plot in a picture of mIoU against
+    milliseconds. The published networks are timed with random weights, which take the same time.
 
     Example: briskseg bench runs/first --size 480x640 --budget 30fps --plot speed.png
     """

@@ -27,7 +27,7 @@ FILES = 3  # named of a finding
 
 _Fix = Annotated[
     Path | None,
-    typer.Option(metavar="OUT", help="Write a repaired copy there; DATA stays as it is."),
+    typer.Option(metavar="OUT", help="Write a repaired copy to this folder; DATA is not changed."),
 ]
 
 
@@ -36,16 +36,16 @@ def check(
     data: DataArgument,
     classes: ClassesOption = None,
     unlabeled: UnlabeledOption = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, if the data has none.")] = 0,
     fix: _Fix = None,
     picture: PlotOption = None,
     json_file: console.JsonOption = None,
 ) -> None:
-    """Read every file of a data set and name all that is wrong, with the cure.
+    """Read every file of a data set, and say what is wrong and how to repair it.
 
-    Exit status 0 when the data (with --fix: the copy) is fit to train on, warnings or not; 1 when
-    an error was found. Files that have not changed since the last check are not read again. Every
-    kind of finding is in docs/check.md.
+    The exit status is 0 if the data (with --fix: the repaired copy) is fit to train on, even with
+    warnings, and 1 if there are errors. Files that have not changed since the last check are not
+    read again. docs/check.md explains every kind of finding.
 
     Example: briskseg check data/mine --fix data/repaired
     """

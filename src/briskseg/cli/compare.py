@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 _Keys = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="Another name than loss in the logs; twice: A's, then B's."),
+    typer.Option(metavar="NAME", help="The loss's name in the logs; twice if B's differs."),
 ]
 _Patterns = Annotated[
     list[str] | None,
     typer.Option(
         metavar="REGEX",
-        help="For text logs: a Python expression with groups named step and loss; twice: A's, "
-        "then B's.",
+        help="For text logs: a Python regular expression with groups named step and loss; give it "
+        "twice if B's differs.",
     ),
 ]
-_LOG = "A run folder, or a log: metrics.csv, TensorBoard, MMEngine's JSON, text."
+_LOG = "a run folder, or a log: metrics.csv, TensorBoard, MMEngine's JSON or text."
 
 _Smooth = Annotated[
     float | None, typer.Option(metavar="N", help="Average over the last N steps (or --by).")
@@ -40,21 +40,22 @@ _Smooth = Annotated[
 
 @app.command()
 def compare(
-    run_a: Annotated[Path, typer.Argument(help=f"The reference. {_LOG}")],
-    run_b: Annotated[Path, typer.Argument(help="The run that is held against it; likewise.")],
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help=f"The reference: {_LOG}")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The run to compare with it.")],
     by: Annotated[str, typer.Option(help="Align by step, samples or time.")] = "step",
     smooth: _Smooth = None,
-    mre: Annotated[float, typer.Option(help="Bound of the mean relative error.")] = 0.05,
-    mae: Annotated[float, typer.Option(help="Bound of the mean absolute error.")] = 0.0002,
+    mre: Annotated[float, typer.Option(help="The largest equal mean relative error.")] = 0.05,
+    mae: Annotated[float, typer.Option(help="The largest equal mean absolute error.")] = 0.0002,
     key: _Keys = None,
     pattern: _Patterns = None,
     plot: PlotOption = None,
     json_file: console.JsonOption = None,
 ) -> None:
-    """Compare two runs: losses by a rule, the step where they part, and scores with intervals.
+    """Compare the loss curves and scores of two runs.
 
-    Equal is a mean relative error within --mre or a mean absolute error within --mae, the model-zoo
-    rule for a recipe on another device. Exit status: 0 equal, 1 not, 2 the request was wrong.
+    Losses are equal if their mean relative error is within --mre, or their mean absolute error
+    within --mae: the rule by which model zoos accept a recipe on another device. Otherwise the step
+    where the curves part is named. Exit status: 0 equal, 1 not equal, 2 the request was wrong.
 
     Example: briskseg compare runs/gpu runs/npu --smooth 100 --plot losses.png
     """

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -119,16 +119,18 @@ def print_table(
     width: int | None = None,
     widest: int | None = None,
 ) -> None:
-    """Print a table whose first columns hold names and the others numbers; what is too long for its
+    """Print a table whose first columns hold names and the others numbers; a name too long for its
     column goes on in the next line. width: of the table, by default the terminal's. widest: the
     letters of the first column at most."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for index, heading in enumerate(headings):
-        justify: Literal["left", "right"] = "left" if index < names else "right"
-        most = widest if index == 0 else None
-        table.add_column(heading, justify=justify, overflow="fold", max_width=most)
+        if index < names:
+            most = widest if index == 0 else None
+            table.add_column(heading, overflow="fold", max_width=most)
+        else:  # half a number would be another one
+            table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*row)
     plain_console(width).print(table)

@@ -22,36 +22,37 @@ def convert(
     file: Annotated[
         Path,
         typer.Argument(
+            metavar="FILE",
             help="Published weights (.pth, .pt, .ckpt, .tar, .pdparams, .safetensors), or a .keras "
-            "file that `briskseg export` wrote."
+            "file that `briskseg export` wrote.",
         ),
     ],
     labels: Annotated[
         str | None,
         typer.Option(
-            help="The classes that published weights were trained with: cityscapes, camvid (the 11 "
-            "of camvid11), camvid32, or a classes.txt with a name a line, in the order of the "
-            "network's outputs."
+            help="The classes of the published weights: cityscapes, camvid (the 11 of camvid11), "
+            "camvid32, or a classes.txt with one name a line, in the order of the network's "
+            "outputs."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write; by default FILE with the suffix .safetensors. A file that is "
-            "there is not overwritten."
+            help="The file to write; by default FILE with the suffix .safetensors. An existing "
+            "file is not overwritten."
         ),
     ] = None,
 ) -> None:
-    """Turn published weights, or a Keras file of ours, into a file of ours with its card.
+    """Convert published weights, or a Keras file of ours, into a weights file with its card.
 
-    Recognizes the weights of every network of `briskseg models` by their names and shapes, as their
-    authors, MMSegmentation, torchvision, transformers, PaddleSeg, CoinCheung/BiSeNet and
-    Tramac/Fast-SCNN-pytorch published them. The authors' ERFNet for Cityscapes has a
-    20th output for ignored pixels; with --labels cityscapes it is left out. Their encoder
-    pretrained on ImageNet alone is no network: train one from it with --set model.encoder=FILE.
+    The weights of every network in `briskseg models` are recognized by their names and shapes, as
+    published by their authors, MMSegmentation, torchvision, transformers, PaddleSeg,
+    CoinCheung/BiSeNet and Tramac/Fast-SCNN-pytorch. The authors' ERFNet for Cityscapes has a 20th
+    output for ignored pixels, which --labels cityscapes drops. Their encoder pretrained on ImageNet
+    is not a whole network: begin a training with it by --set model.encoder=FILE.
 
-    A .keras file has its card inside, and comes back with the weights that it was exported with, or
-    that it has been trained to since.
+    A .keras file has its card inside. Its weights are taken as they are now, also if Keras has
+    trained them further.
 
     Example: briskseg convert erfnet_pretrained.pth --labels cityscapes
     """

@@ -27,7 +27,7 @@ app.add_typer(data_app, name="data")
 
 @data_app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
-    """List the kinds of data sets and how each lies on disk, draw one, or show one in pictures.
+    """List the kinds of data sets and their layouts; draw, show or convert a data set.
 
     Example: briskseg data show CamVid
     """
@@ -49,11 +49,13 @@ def data(context: typer.Context) -> None:
 
 @data_app.command()
 def draw(
-    folder: Annotated[Path, typer.Argument(help="Where to; a new or an empty folder.")],
-    train: Annotated[int, typer.Option(help="How many training images.")] = 200,
-    val: Annotated[int, typer.Option(help="How many validation images.")] = 40,
-    size: Annotated[str, typer.Option(metavar="HxW", help="Their height and width.")] = "240x320",
-    seed: Annotated[int, typer.Option(help="Another seed, other streets.")] = 0,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new or empty folder to write to.")
+    ],
+    train: Annotated[int, typer.Option(help="The number of training images.")] = 200,
+    val: Annotated[int, typer.Option(help="The number of validation images.")] = 40,
+    size: Annotated[str, typer.Option(metavar="HxW", help="The images' size.")] = "240x320",
+    seed: Annotated[int, typer.Option(help="Another seed draws other streets.")] = 0,
 ) -> None:
     """Draw a data set of street scenes with exact labels, in CamVid's 11 classes.
 
@@ -73,22 +75,23 @@ def draw(
 @data_app.command()
 def show(
     data: DataArgument,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = Path(
-        "pictures"
-    ),
-    split: Annotated[str, typer.Option(help="Which part of the data.")] = "train",
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The folder for the pictures.")
+    ] = Path("pictures"),
+    split: Annotated[str, typer.Option(help="The split to show.")] = "train",
     classes: ClassesOption = None,
     unlabeled: UnlabeledOption = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Whose augmentation to show; the usual one of the kind if not named."),
+        typer.Option(help="Whose augmentation to show; by default the usual recipe's."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, max=50, help="How many samples.")] = 4,
+    samples: Annotated[int, typer.Option(min=1, max=50, help="The number of samples.")] = 4,
 ) -> None:
-    """Show a data set in pictures: pairs, samples under augmentation, shares of the classes.
+    """Show a data set in pictures: images with labels, augmented samples, shares of the classes.
 
-    Writes samples.png (image, labels, overlay), augmented.png and augmented-overlay.png (a row a
-    sample, five epochs of training), and class-shares.png (violins, the rarest class first).
+    It writes samples.png (image, labels, overlay), augmented.png and augmented-overlay.png (a row
+    for each sample, over five epochs of training), and class-shares.png (violin plots, the rarest
+    class first).
 
     Example: briskseg data show CamVid --out pictures --recipe erfnet-camvid11
     """
@@ -113,18 +116,20 @@ def show(
 
 @data_app.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")],
-    out: Annotated[Path, typer.Argument(help="Where to; a new or an empty folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="The data set's folder, or `streets`.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder to write to.")],
     to: Annotated[str, typer.Option(help="folder (masks), labelme, coco or shards.")] = "folder",
     classes: ClassesOption = None,
     unlabeled: UnlabeledOption = None,
-    seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, if the data has none.")] = 0,
 ) -> None:
     """Write a data set in another format: masks in the folder layout, labelme's files, COCO's, or
-    shards, tar archives as WebDataset's, for data of very many files.
+    shards (WebDataset's tar archives), for data of very many files.
 
-    Images keep their splits and, where no two of a split have one, their names; every pixel keeps
-    its class. Nothing needs converting to be trained on: this is for other programs and disks.
+    Images keep their splits, and their names unless two in a split have the same one. Every pixel
+    keeps its class. Data need not be converted to be trained on: this is for other programs.
 
     Example: briskseg data convert data/labelme data/masks
     """

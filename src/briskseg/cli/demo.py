@@ -17,9 +17,10 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Go the whole way on drawn streets: data, check, train, evaluate, predict.
+    """Try the whole workflow on drawn streets: data, check, train, evaluate, predict.
 
-    Takes two to three minutes on two cores; where it was interrupted, the same command goes on.
+    It takes two to three minutes on two cores. If it is interrupted, the same command continues.
+
     Example: briskseg demo --out demo
     """
     from rich.console import Console

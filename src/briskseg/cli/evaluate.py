@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from briskseg.evaluation.accuracy import Evaluation
 
 _Scales = Annotated[
-    str, typer.Option(help="See each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
+    str, typer.Option(help="Average over each image at these scales: 0.5,0.75,1,1.25,1.5,1.75.")
 ]
 _LabelSize = Annotated[
     str | None,
     typer.Option(
         metavar="HxW",
-        help="Resize labels to this size before scoring, as the official ERFNet code does with "
-        "512x1024; such scores do not compare with others.",
+        help="Resize labels to this size before scoring, as the official ERFNet code does "
+        "(512x1024). Such scores cannot be compared with others.",
     ),
 ]
 _Backend = Annotated[
     str | None,
     typer.Option(
-        help="What runs the network: torch, onnx, openvino, openvino-bf16, or auto, the fastest "
-        "here. By default torch, where it is installed and MODEL is not an exported file."
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, or auto for the "
+        "fastest. By default torch, if it is installed and MODEL is not an exported file."
     ),
 ]
 
@@ -38,11 +38,11 @@ _Backend = Annotated[
 def evaluate(
     model: options.ModelArgument,
     data: options.DataOption,
-    split: Annotated[str, typer.Option(help="Which part of the data.")] = "val",
+    split: Annotated[str, typer.Option(help="The split to score on.")] = "val",
     classes: options.ClassesOption = None,
     unlabeled: options.UnlabeledOption = None,
     scales: _Scales = "1",
-    flip: Annotated[bool, typer.Option("--flip", help="See each image mirrored too.")] = False,
+    flip: Annotated[bool, typer.Option("--flip", help="Also see each image mirrored.")] = False,
     window: options.WindowOption = None,
     stride: options.StrideOption = None,
     backend: _Backend = None,
@@ -52,11 +52,11 @@ def evaluate(
 ) -> None:
     """Score a model on a data set: IoU and accuracy of each class, mIoU with its interval.
 
-    Each image is scored at its label's own size. With one scale and no flip the labels are those
-    that `predict` gives; otherwise softmax probabilities are averaged over the scales and flips.
-    Of a run the weights are scored; exported files where one is MODEL, or by --backend.
-    On Cityscapes the benchmark's own scores are there too: IoU and instance-weighted IoU (iIoU) of
-    classes and categories, as cityscapesScripts counts them.
+    Each image is scored at the size of its labels. With one scale and no flip, the labels are those
+    that `predict` writes; otherwise softmax probabilities are averaged over scales and flips.
+    If MODEL is a run, its weights are scored; name an exported file, or --backend, to score that.
+    On Cityscapes the benchmark's own scores are added: IoU and instance-weighted IoU (iIoU) of
+    classes and categories, as in cityscapesScripts.
 
     Example: briskseg evaluate runs/first --data CamVid --json scores.json
     """

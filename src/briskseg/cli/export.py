@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 _Model = Annotated[
     Path,
-    typer.Argument(help="A run folder, a .safetensors file, a shipped name or hf://OWNER/NAME."),
+    typer.Argument(
+        metavar="MODEL",
+        help="A run folder, a .safetensors file, a shipped name or hf://OWNER/NAME.",
+    ),
 ]
 _To = Annotated[
     str,
@@ -35,30 +38,30 @@ _Size = Annotated[
     str | None,
     typer.Option(
         metavar="HxW",
-        help="Height and width of the images that the file will take; by default any, or for "
-        "litert, ncnn, coreml and keras the input size in the model's card.",
+        help="Height and width of the images that the file takes. By default any size; for litert, "
+        "ncnn, coreml and keras the input size in the model's card.",
     ),
 ]
 _Data = Annotated[
     str | None,
-    typer.Option(help="A data set, of whose val split eight images are compared too."),
+    typer.Option(help="A data set; eight images of its val split are compared too."),
 ]
 _Int8 = Annotated[
     bool,
-    typer.Option("--int8", help="Compute in int8; needs --data, whose train split calibrates."),
+    typer.Option("--int8", help="Compute in int8, calibrated on the train split of --data."),
 ]
 _MaxMiouLoss = Annotated[
-    float, typer.Option(min=0, help="With --int8: the points of mIoU on val that it may lose.")
+    float, typer.Option(min=0, help="With --int8: the most points of mIoU on val that may be lost.")
 ]
 _MaxClassLoss = Annotated[
-    float, typer.Option(min=0, help="With --int8: the points of IoU any class may lose.")
+    float, typer.Option(min=0, help="With --int8: the most points of IoU that a class may lose.")
 ]
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="The file to write, of web, webgpu, triton and ovms the folder; by default the "
-        "weights file with the format's suffix, and of a shipped name, which belongs to the "
-        "package, here. A file that is there is not overwritten."
+        help="The file to write; for web, webgpu, triton and ovms a folder. By default beside the "
+        "weights, with the format's suffix; for a shipped name in the current folder. An existing "
+        "file is not overwritten."
     ),
 ]
 
@@ -78,46 +81,45 @@ def export(
 ) -> None:
     """Write a network for another program, and check that it computes the same there.
 
-    onnx, openvino: an .onnx file, or an .xml with its .bin, that takes plain images (N, H, W, 3),
-    uint8 RGB, of any size and number, and gives labels (N, H, W), uint8, and the logits as large as
-    the network computes them. The card is inside: `predict` and `evaluate` take the file as it is,
-    without torch, and beside its weights it is taken in their place. Other programs give OpenVINO
-    INFERENCE_PRECISION_HINT=f32, without which it rounds to bf16 on processors that compute in it.
+    onnx, openvino: an .onnx file, or an .xml with its .bin. It takes plain images (N, H, W, 3),
+    uint8 RGB, of any number and size, and returns labels (N, H, W), uint8, and the logits at the
+    network's own resolution. The card is inside, so `predict` and `evaluate` take the file as it
+    is, without torch; if it is beside its weights, they use it in their place. Other programs must
+    set OpenVINO's INFERENCE_PRECISION_HINT=f32, or it may round to bf16.
 
-    litert: a .tflite file for Android, iOS, a Raspberry Pi (docs/phone.md), which takes an image
-    (1, H, W, 3), uint8 RGB, of one size, and gives logits (1, h, w, classes) as large as the
-    network computes them. The card is inside, and `predict` and `evaluate` take it too.
+    litert: a .tflite file for Android, iOS or a Raspberry Pi (docs/phone.md). It takes one image
+    (1, H, W, 3), uint8 RGB, of a fixed size, and returns logits (1, h, w, classes) at the network's
+    own resolution. The card is inside; `predict` and `evaluate` take it.
 
-    ncnn: a .ncnn.param file with its .ncnn.bin, for ncnn on phones and boards (docs/phone.md), of
-    one size too: in0, an image as Mat::from_pixels makes it, RGB, to out0, the logits (classes, h,
-    w). The card is inside, and `predict` and `evaluate` take it.
+    ncnn: a .ncnn.param file with its .ncnn.bin, for ncnn on phones and boards (docs/phone.md), of a
+    fixed size. in0 is an RGB image as Mat::from_pixels makes it; out0 is the logits (classes, h,
+    w). The card is inside; `predict` and `evaluate` take it.
 
-    coreml: an .mlpackage for iPhones and Macs (docs/phone.md), of one size too: an image, RGB, to
-    logits (1, classes, h, w). Core ML runs on Apple's systems alone: the file is read back, and
-    that it computes what the network does is for you to see there.
+    coreml: an .mlpackage for iPhones and Macs (docs/phone.md), of a fixed size. It takes an RGB
+    image and returns logits (1, classes, h, w). Core ML runs only on Apple's systems: here the file
+    is only read back, and benchmarks/coreml.py compares it with the network there.
 
-    keras: a .keras file of standard layers, which Keras 3 loads on torch, JAX or TensorFlow with
-    no need of briskseg, in the version of Keras that wrote it or a later one. It takes images
-    (N, H, W, 3), RGB from 0 to 255, of one size, and gives logits (N, H, W, classes).
-    `briskseg convert FILE.keras` makes it a file of ours again.
+    keras: a .keras file of standard layers, of a fixed size, which Keras 3 (the version that wrote
+    it, or later) loads on torch, JAX or TensorFlow, without briskseg. It takes images (N, H, W, 3),
+    RGB from 0 to 255, and returns logits (N, H, W, classes). `briskseg convert FILE.keras` turns it
+    back into a file of ours.
 
     web: a folder with one index.html, which runs the network in a browser on a camera, pictures and
-    videos: it opens from a double click or from any server, asks nothing of any, and sends nothing.
-    MODEL may be an .onnx file, which is taken as it is; of weights that lie beside the .onnx file
-    made of them, as shipped ones do, that is taken, without torch. webgpu: the same, larger, and on
-    the GPU where the browser has WebGPU.
+    videos. It opens by a double click or from any server, requests nothing and sends nothing. MODEL
+    may be an .onnx file; if an .onnx file is beside the weights, as with shipped names, it is used,
+    and torch is not needed. webgpu: the same, but larger, and on the GPU if the browser has WebGPU.
 
-    triton, ovms: a folder that Triton Inference Server or OpenVINO Model Server loads models from,
-    with the ONNX file and what the server reads of it (docs/serve.md). MODEL as for web.
+    triton, ovms: a folder from which Triton Inference Server or OpenVINO Model Server loads the
+    ONNX file, with the server's configuration (docs/serve.md). MODEL as for web.
 
-    Every file but coreml's is run beside the network on drawn images and on those of --data, and
-    deleted where any logit differs by more than 1e-3 of their standard deviation, or a label is
-    another where the two best logits are more than 1e-3 of it apart.
+    Every file except coreml's is compared with the network on drawn images and on those of --data.
+    It is deleted if a logit differs by more than 1e-3 of the logits' standard deviation, or if a
+    label differs although the two best logits are further apart than that.
 
     With --int8 (openvino, litert) the network computes in int8, calibrated on 48 images of the
-    train split. Float32 and int8 are scored on the val split as `evaluate` does; layers that
-    rounding disturbs most are left in float while int8 loses too much, and a file that still does
-    is not kept.
+    train split. Float32 and int8 are both scored on the val split, as by `evaluate`. While int8
+    loses too much, the layers that rounding disturbs most are left in float; if it still loses too
+    much, the file is not kept.
 
     Examples: briskseg export runs/first --to onnx
 

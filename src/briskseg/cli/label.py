@@ -18,42 +18,42 @@ _Source = Annotated[
     str,
     typer.Argument(
         metavar="SRC",
-        help="A folder, a pattern ('a/**/*.jpg'), a list file (.txt, a path a line), or tars as "
-        "WebDataset has them ('DIR/{000..063}.tar', a folder of .tar); local, or at s3://, gs:// "
-        "... by fsspec.",
+        help="A folder, a pattern ('a/**/*.jpg'), a list (.txt, one path a line), or WebDataset "
+        "tars ('DIR/{000..063}.tar', or a folder of .tar files). On this machine, or anywhere that "
+        "fsspec reaches (s3://, gs:// ...).",
     ),
 ]
-_Model = Annotated[Path, typer.Option("--model", help="As `predict` takes it.")]
+_Model = Annotated[Path, typer.Option("--model", help="The model, as for `predict`.")]
 _Out = Annotated[
     str,
-    typer.Option("--out", metavar="DST", help="A new folder, or this job's; also at s3:// ..."),
+    typer.Option("--out", metavar="DST", help="A new folder, or one to continue; also s3:// ..."),
 ]
 _To = Annotated[
     str,
-    typer.Option(help="png: an index mask an image; tar: a shard of these; parquet: run lengths."),
+    typer.Option(help="png: one index mask an image; tar: masks in shards; parquet: run lengths."),
 ]
 _Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes; as many as processors, by the threads of each."),
+    typer.Option(min=1, help="The number of processes; by default all cores are used."),
 ]
 _Threads = Annotated[
     int,
-    typer.Option(min=1, help="CPU threads of each worker. Their number can change the last bits."),
+    typer.Option(min=1, help="CPU threads of each worker. Their number may change the last bits."),
 ]
 _Part = Annotated[
     str | None,
-    typer.Option(metavar="K/N", help="Part K of N of the shards, as one task of an array job."),
+    typer.Option(metavar="K/N", help="Label part K of N, as one task of an array job."),
 ]
 _Ray = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A Ray cluster: HOST:PORT, auto, ray://HOST:PORT."),
+    typer.Option(metavar="ADDRESS", help="A Ray cluster: HOST:PORT, auto or ray://HOST:PORT."),
 ]
 _ShardSize = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Images a shard; by their number, 32 to 1024."),
+    typer.Option(min=1, metavar="N", help="Images in a shard; by default 32 to 1024."),
 ]
 _Retry = Annotated[
-    bool, typer.Option("--retry", help="Do shards again that were not read whole before.")
+    bool, typer.Option("--retry", help="Label shards again in which files could not be read.")
 ]
 
 
@@ -74,12 +74,13 @@ def label(
 ) -> None:
     """Label a whole collection of images, on many cores or machines.
 
-    Writes index masks of each image's own size under its own name, and for every image a row in
-    DST/manifest/ (Parquet): size, pixels of each class, mean confidence, where its labels lie, and
-    what was wrong with one that could not be read. The others are done; the exit status is 1 then.
+    For every image it writes an index mask of the same name and size, and a row in DST/manifest/
+    (Parquet): the size, the pixels of each class, the mean confidence, and where the labels are. If
+    an image cannot be read, its row says why, the others are labeled, and the exit status is 1.
 
-    Work goes by shards. What is in the manifest is not done again: after Ctrl-C, a kill or a power
-    cut the same command goes on, and whoever did which shard, the bytes are the same.
+    The work is divided into shards. After Ctrl-C, a kill or a power cut the same command continues:
+    shards that are in the manifest are not labeled again. The result has the same bytes, whichever
+    process labeled which shard.
 
     Examples: briskseg label photos --model runs/first --out labels --workers 8
 

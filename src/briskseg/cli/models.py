@@ -11,11 +11,11 @@ from briskseg.cli import app, console
 def models(
     json_file: console.JsonOption = None,
 ) -> None:
-    """List the networks (name, paper, size), and the trained weights that come with briskseg.
+    """List the networks (name, paper, size) and the trained weights that come with briskseg.
 
-    Parameters and GFLOP are for 19 classes; GFLOP for one image of 512x1024, a multiplication and
-    an addition counted as two. `predict`, `evaluate` and `export` take the name of shipped weights
-    as their MODEL.
+    Parameters and GFLOP are for 19 classes. GFLOP are for one image of 512x1024, with a
+    multiplication and an addition counted as two. Every verb takes the name of shipped weights as
+    its MODEL.
 
     Example: briskseg models
     """

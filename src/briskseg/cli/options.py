@@ -22,44 +22,47 @@ LOADING = "loading; the first time here backends are measured"
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        help="A run folder, a .safetensors, .onnx, .xml, .tflite or .ncnn.param file, a name that "
-        "`briskseg models` lists, or hf://OWNER/NAME on the Hugging Face Hub."
+        metavar="MODEL",
+        help="A run folder; a .safetensors, .onnx, .xml, .tflite or .ncnn.param file; a name that "
+        "`briskseg models` lists; or hf://OWNER/NAME on the Hugging Face Hub.",
     ),
 ]
 BackendOption = Annotated[
     str,
     typer.Option(
-        help="What runs the network: torch, onnx, openvino, openvino-bf16, litert, ncnn, or auto, "
-        "the fastest on this machine of those that run the model's files."
+        help="What runs the network: torch, onnx, openvino, openvino-bf16, litert or ncnn. auto "
+        "takes the fastest on this machine that can run the model's files."
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads; by default what is fastest here.")
+    int | None, typer.Option(help="CPU threads; by default the fastest number on this machine.")
 ]
 WindowOption = Annotated[
     str | None,
     typer.Option(
         metavar="HxW",
-        help="See each image through windows of this size (of the image as the network takes it), "
-        "their probabilities averaged: for images larger than memory likes.",
+        help="Slide a window of this size over each image, at the network's input size, and "
+        "average the probabilities where windows overlap. For images too large for memory.",
     ),
 ]
 StrideOption = Annotated[
     str | None,
-    typer.Option(metavar="HxW", help="From one window to the next; without it 2/3 of the window."),
+    typer.Option(metavar="HxW", help="The step between windows; by default 2/3 of a window."),
 ]
-DataArgument = Annotated[str, typer.Argument(help="The data set's folder, or `streets`.")]
+DataArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help="The data set's folder, or `streets`.")
+]
 DataOption = Annotated[str, typer.Option("--data", help="The data set's folder, or `streets`.")]
 ClassesOption = Annotated[
-    str | None, typer.Option(help="The class set, where the data has several: camvid32 ...")
+    str | None, typer.Option(help="Which class set, if the data has several, e.g. camvid32.")
 ]
 
 UnlabeledOption = Annotated[
     str | None,
     typer.Option(
         metavar="background|ignored",
-        help="What a pixel in no shape is, where the labels are shapes: of the class background "
-        "(the default), or ignored.",
+        help="For labels that are shapes: what pixels outside all shapes are. By default the class "
+        "background.",
     ),
 ]
 

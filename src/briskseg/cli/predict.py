@@ -25,17 +25,17 @@ _Inputs = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="Images, videos, folders, patterns ('a/*.jpg', a_%04d.png), camera:0, "
-        "rtsp://... or http://... of a camera.",
+        "or a stream's address (rtsp://..., http://...).",
     ),
 ]
 _Out = Annotated[
     Path | None,
-    typer.Option(help="The folder to write to; 'predictions', or with --show nowhere."),
+    typer.Option(help="The folder to write to; by default predictions, with --show none."),
 ]
 _CityscapesIds = Annotated[
     bool,
     typer.Option(
-        "--cityscapes-ids", help="Write Cityscapes label ids alone, as its server takes them."
+        "--cityscapes-ids", help="Write only Cityscapes label ids, as its server takes them."
     ),
 ]
 _Show = Annotated[
@@ -47,16 +47,16 @@ _Smooth = Annotated[
         min=1,
         max=255,
         metavar="N",
-        help="In videos, change a pixel's label only once the new one has come N times in a "
-        "row: calmer, and N - 1 frames late.",
+        help="In videos, change a pixel's label only after N frames with the new label: calmer, "
+        "and N - 1 frames late.",
     ),
 ]
 _Flicker = Annotated[
     bool,
     typer.Option(
         "--flicker",
-        help="Measure the share of a video's pixels that change label from frame to frame, "
-        "motion compensated; costs about 10 ms a frame.",
+        help="Measure the share of a video's pixels that change label from frame to frame, with "
+        "motion compensated. Takes about 10 ms a frame.",
     ),
 ]
 
@@ -78,20 +78,23 @@ def predict(
 ) -> None:
     """Label images, videos and cameras, each at its own size.
 
-    Of an image NAME: NAME_labels.png (one channel, class indices), NAME_color.png (the classes'
-    colors) and NAME_overlay.png (the colors over the image, a legend below). Of a video:
-    NAME_color.mp4 and NAME_overlay.mp4, of the video's rate. A folder's results keep its
-    subfolders; equal names get -2, -3 ... Results of an earlier `predict` are replaced, and are no
-    inputs unless they alone are named; a picture of such a name that is none is an error before
-    anything is written. An input that is damaged is named, and the others are done.
+    For an image NAME it writes NAME_labels.png (one channel, class indices), NAME_color.png (the
+    classes' colors) and NAME_overlay.png (the colors over the image, with a legend). For a video it
+    writes NAME_color.mp4 and NAME_overlay.mp4, at the video's frame rate. Results keep the
+    subfolders of their inputs; inputs of one name get -2, -3 ...
 
-    Videos and cameras are read, labeled, drawn and written at the same time; afterwards each
-    stage's time is printed, and throughput apart from latency. A camera's frames that come while
-    others are in work are dropped, oldest first, and counted; Ctrl-C ends it. A stream from an
-    address (rtsp://, http:// ...) is as a camera, and is reached for again where it stops.
+    Results of an earlier `predict` are replaced, and are not taken as inputs unless nothing else is
+    named. A picture that has such a name and was not written by `predict` is an error, before
+    anything is written. A damaged input is reported, and the others are labeled.
 
-    With --cityscapes-ids, of CITY_000000_000019_leftImg8bit.png: CITY_000000_000019_labelIds.png
-    alone (one channel, label ids), fit for the evaluation server.
+    Videos and cameras are read, labeled, drawn and written at the same time. At the end each
+    stage's time, the throughput and the latency are printed. Frames that a camera delivers faster
+    than they are labeled are dropped, the oldest first, and counted; Ctrl-C ends it. Streams
+    (rtsp://, http:// ...) are treated as cameras, and connected to again if they stop.
+
+    --cityscapes-ids writes one file per image, for the evaluation server: for
+    CITY_000000_000019_leftImg8bit.png that is CITY_000000_000019_labelIds.png (one channel, label
+    ids).
 
     Examples: briskseg predict runs/first photos/ --out labeled
 

@@ -10,29 +10,29 @@ import typer
 from briskseg.cli import app, console
 from briskseg.core.errors import RequestError
 
-_Private = Annotated[bool, typer.Option("--private", help="Make the repository for you alone.")]
+_Private = Annotated[bool, typer.Option("--private", help="Create the repository as private.")]
 _DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Show what would be sent, and its model card; send nothing."),
+    typer.Option("--dry-run", help="Show what would be sent, and send nothing."),
 ]
 
 
 @app.command()
 def push(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where to, on the Hub.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The Hub's repository.")],
     private: _Private = False,
     dry_run: _DryRun = False,
-    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    message: Annotated[str | None, typer.Option(help="The commit's message.")] = None,
     json_file: console.JsonOption = None,
 ) -> None:
-    """Publish a run on the Hugging Face Hub, where `hf://OWNER/NAME` is a MODEL for every verb.
+    """Publish a run on the Hugging Face Hub. Every verb takes `hf://OWNER/NAME` as its MODEL.
 
-    It sends in one commit: model.safetensors with its card, exported files that were made of these
-    weights, scores.json, recipe.yaml without the folders of your machine, the curves, and
-    README.md, the card for people and for the Hub's search. A repository that is not there is made.
+    One commit holds model.safetensors with its card, the files exported from these weights,
+    scores.json, recipe.yaml without your machine's folders, the curves, and README.md, the model
+    card for people and the Hub's search. The repository is created if it does not exist.
 
-    It needs a token that may write: `hf auth login`, or the variable HF_TOKEN.
+    This needs a token with write access: `hf auth login`, or the variable HF_TOKEN.
 
     Example: briskseg push runs/first me/streets --private
     """

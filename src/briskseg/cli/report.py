@@ -12,12 +12,12 @@ from briskseg.cli import app
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, finished or not.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, finished or not.")],
 ) -> None:
     """Write a run's report: curves, scores by class, confusion, prediction film, best and worst.
 
-    The page is RUN/report.html, one file that opens offline. `train` leaves it where it ends; this
-    writes it anew, also of a run under way.
+    The page is RUN/report.html, one file that opens offline. `train` writes it at its end; this
+    writes it again, also for a run that is not finished.
 
     Example: briskseg report runs/first
     """

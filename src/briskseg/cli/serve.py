@@ -19,25 +19,27 @@ from briskseg.core.wording import counted
 _SILENCE_S = 2.0
 
 _Host = Annotated[
-    str, typer.Option(help="The address to listen at; 0.0.0.0 is every one of this machine.")
+    str, typer.Option(help="The address to listen on; 0.0.0.0 is all of this machine's.")
 ]
 _Port = Annotated[
-    int, typer.Option(min=0, max=65535, help="The port to listen at; 0 takes a free one.")
+    int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
 ]
 _TokenFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Answer only who sends the token in this file (Authorization: Bearer)."
+        metavar="FILE",
+        help="Answer only requests with the token in this file (Authorization: Bearer).",
     ),
 ]
 _Workers = Annotated[
-    int, typer.Option(min=1, max=256, help="Threads that decode, label and encode at once.")
+    int, typer.Option(min=1, max=256, help="The number of threads that decode, label and encode.")
 ]
 _Queue = Annotated[
-    int, typer.Option(min=0, max=65536, help="Requests that may wait; further ones get a 503.")
+    int, typer.Option(min=0, max=65536, help="How many requests may wait; others get a 503.")
 ]
 _MaxBody = Annotated[
-    int, typer.Option(min=1, max=1024, metavar="MB", help="Of a request's body, in 2^20 bytes.")
+    int,
+    typer.Option(min=1, max=1024, metavar="MB", help="The largest request body, in 2^20 bytes."),
 ]
 _MaxPixels = Annotated[
     int | None,
@@ -45,8 +47,8 @@ _MaxPixels = Annotated[
         min=1,
         max=1 << 30,
         metavar="N",
-        help="Of an image; by default 33 million, or 8 million where the network sees images at "
-        "their own size.",
+        help="The largest image; by default 33 million pixels, or 8 million if the network takes "
+        "images at their own size.",
     ),
 ]
 _Timeout = Annotated[
@@ -55,7 +57,7 @@ _Timeout = Annotated[
         min=0.1,
         max=3600,
         metavar="S",
-        help="Seconds in which a body must have come, a worker be free for it, and its answer be "
+        help="Seconds within which a body must arrive, a worker become free, and the answer be "
         "read.",
     ),
 ]
@@ -77,14 +79,15 @@ def serve(
     backend: options.BackendOption = "auto",
     threads: options.ThreadsOption = None,
 ) -> None:
-    """Label images that others send, over HTTP.
+    """Label images over HTTP.
 
-    POST /segment takes an image and answers a PNG of class indices, of the image's size;
-    ?as=color, overlay or runs answers something else. /segment/batch takes several, the websocket
-    /segment/frames a camera's. /v2/models/NAME/infer speaks KServe's protocol, as Triton's clients
-    do. / is a page that labels what it is shown; /openapi.json lists the rest.
+    POST /segment takes an image and returns its class indices as a PNG of the same size; ?as=color,
+    overlay or runs returns another form. /segment/batch takes several images, and the websocket
+    /segment/frames a camera's frames. /v2/models/NAME/infer speaks KServe's protocol, which
+    Triton's clients use. / is a page that labels pictures and a camera; /openapi.json lists the
+    rest.
 
-    SIGTERM and Ctrl-C end it once what was accepted is answered.
+    SIGTERM and Ctrl-C end the server after accepted requests are answered.
 
     Examples: briskseg serve fast-scnn-camvid11
 

@@ -20,9 +20,9 @@ from briskseg.core.wording import number
 
 _Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one key: training.epochs=50."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: training.epochs=50."),
 ]
-_Out = Annotated[Path | None, typer.Option(help="The run folder; runs/RECIPE if not named.")]
+_Out = Annotated[Path | None, typer.Option(help="The run folder; by default runs/RECIPE.")]
 _IsUnchecked = Annotated[
     bool, typer.Option("--no-check", help="Train without checking the data first.")
 ]
@@ -30,12 +30,13 @@ _Minutes = Annotated[
     float | None,
     typer.Option(
         metavar="M",
-        help="Be done in M minutes, checking and scoring included; takes the place of epochs.",
+        help="Finish within M minutes, including the check and scoring, in place of a number of "
+        "epochs.",
     ),
 ]
 _Repeat = Annotated[
     int | None,
-    typer.Option(min=1, help="Train with this many seeds; --out gets a run folder for each."),
+    typer.Option(min=1, help="Train with this many seeds, each in its own run folder in --out."),
 ]
 
 
@@ -43,25 +44,30 @@ _Repeat = Annotated[
 def train(
     context: typer.Context,
     recipe: Annotated[
-        str | None, typer.Argument(help="A shipped recipe's name, or a YAML file; chosen if none.")
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE]",
+            help="A shipped recipe's name or a YAML file; by default one is chosen for the data.",
+        ),
     ] = None,
     data: Annotated[str | None, typer.Option(help="The data set's folder, or `streets`.")] = None,
     changes: _Changes = None,
     minutes: _Minutes = None,
     out: _Out = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many of them, on this machine.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="The number of devices on this machine.")] = 1,
     is_unchecked: _IsUnchecked = False,
     repeat: _Repeat = None,
 ) -> None:
-    """Train a network as a recipe says, on data that `briskseg check` finds fit.
+    """Train a network by a recipe. The data is checked first, as by `briskseg check`.
 
     Example: briskseg train fast-scnn-camvid11 --data CamVid --out runs/first
 
-    Killed at any moment, a run goes on with --resume and ends as if it had not been. Ctrl-C saves
-    and ends with exit status 130. SIGTERM and SIGUSR1, which schedulers send, save after the step
-    that is running and end with 75 (EX_TEMPFAIL): run the same command again, with --resume.
+    A run may be killed at any moment: --resume continues it, with the same result as if it had not
+    been interrupted. Ctrl-C saves a checkpoint and exits with status 130. SIGTERM and SIGUSR1,
+    which schedulers send, save after the current step and exit with 75 (EX_TEMPFAIL): run the same
+    command again with --resume.
     """
     # Large buffers come and go every step: what they held is kept, and in huge pages, which torch
     # asks for if this is set before it is imported.

@@ -108,43 +108,6 @@ class ERFNetExportForm(ExportForm):
         return labels.to(torch.uint8), F.pixel_shuffle(four, 2)
 
 
-class ERFNetFCN(Network):
-    """As MMSegmentation trains it: the last deconvolution replaced by an FCN head.
-
-    Options: `dropout` is the probability with which a value is dropped in the encoder's blocks, and
-    a whole channel before the head's last convolution.
-    """
-
-    last = "head.4"
-    factor = 2
-    extends = (8, 1)  # to a multiple of the encoder's stride
-
-    def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(
-            Downsampler(3, 16),  # (N,16,H/2,W/2)
-            Downsampler(16, 64),  # (N,64,H/4,W/4)
-            *(NonBottleneck1d(64, dropout, dilation=1, drop=nn.Dropout) for _ in range(5)),
-            Downsampler(64, 128),  # (N,128,H/8,W/8)
-            *(
-                NonBottleneck1d(128, dropout, dilation=d, drop=nn.Dropout)
-                for d in (2, 4, 8, 16) * 2
-            ),
-        )
-        self.decoder = upsampling()  # (N,16,H/2,W/2)
-        self.head = nn.Sequential(
-            nn.Conv2d(16, 128, 3, padding=1, bias=False),  # (N,128,H/2,W/2)
-            BatchNorm2d(128),
-            nn.ReLU(inplace=True),
-            nn.Dropout2d(dropout),
-            nn.Conv2d(128, classes, 1),  # (N,classes,H/2,W/2)
-        )
-
-    def forward_coarse(self, images: Tensor) -> Tensor:
-        """Logits (N,classes,h,w) at half the size of the extended images."""
-        return self.head(self.decoder(self.encoder(self.extended(images))))
-
-
 class Encoder(nn.Module):
     """Layers 1 to 16: three downsamplings, five blocks at 1/4 size and eight dilated at 1/8."""
 
@@ -191,12 +154,16 @@ def upsampling() -> nn.Sequential:
 class NonBottleneck1d(nn.Module):
     """Figure 2 (c): a residual block whose two 3x3 convolutions are each split into 3x1 and 1x3.
 
-    Only the second pair is dilated. Batch norm follows each pair. drop: whole channels, or with
-    nn.Dropout single values.
+    Only the second pair is dilated. Batch norm follows each pair. dropout_layer: `nn.Dropout2d`
+    drops whole channels, as in the paper, `nn.Dropout` single values.
     """
 
     def __init__(
-        self, channels: int, dropout: float, dilation: int, drop: type[nn.Module] = nn.Dropout2d
+        self,
+        channels: int,
+        dropout: float,
+        dilation: int,
+        dropout_layer: type[nn.Module] = nn.Dropout2d,
     ) -> None:
         super().__init__()
         d = dilation
@@ -206,7 +173,7 @@ class NonBottleneck1d(nn.Module):
         self.conv3x1_2 = nn.Conv2d(channels, channels, (3, 1), padding=(d, 0), dilation=(d, 1))
         self.conv1x3_2 = nn.Conv2d(channels, channels, (1, 3), padding=(0, d), dilation=(1, d))
         self.bn2 = BatchNorm2d(channels, eps=1e-3)
-        self.dropout = drop(dropout)
+        self.dropout = dropout_layer(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.conv3x1_1(x), inplace=True)
@@ -241,3 +208,40 @@ class Upsampler(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+class ERFNetFCN(Network):
+    """As MMSegmentation trains it: the last deconvolution replaced by an FCN head.
+
+    Options: `dropout` is the probability with which a value is dropped in the encoder's blocks, and
+    a whole channel before the head's last convolution.
+    """
+
+    last = "head.4"
+    factor = 2
+    extends = (8, 1)  # to a multiple of the encoder's stride
+
+    def __init__(self, classes: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            Downsampler(3, 16),  # (N,16,H/2,W/2)
+            Downsampler(16, 64),  # (N,64,H/4,W/4)
+            *(NonBottleneck1d(64, dropout, dilation=1, dropout_layer=nn.Dropout) for _ in range(5)),
+            Downsampler(64, 128),  # (N,128,H/8,W/8)
+            *(
+                NonBottleneck1d(128, dropout, dilation=d, dropout_layer=nn.Dropout)
+                for d in (2, 4, 8, 16) * 2
+            ),
+        )
+        self.decoder = upsampling()  # (N,16,H/2,W/2)
+        self.head = nn.Sequential(
+            nn.Conv2d(16, 128, 3, padding=1, bias=False),  # (N,128,H/2,W/2)
+            BatchNorm2d(128),
+            nn.ReLU(inplace=True),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(128, classes, 1),  # (N,classes,H/2,W/2)
+        )
+
+    def forward_coarse(self, images: Tensor) -> Tensor:
+        """Logits (N,classes,h,w) at half the size of the extended images."""
+        return self.head(self.decoder(self.encoder(self.extended(images))))

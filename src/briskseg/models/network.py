@@ -1,6 +1,6 @@
 """What every network here is: the contract that training, evaluation and export rely on.
 
-A network is defined once, in its own file. That file gives
+A network is defined once, in the file of its paper. That file gives
 - `forward`: full-size logits, and nothing else, for images of any H, W >= 1;
 - `forward_train` and `outputs`: what training reads, and which loss each output has;
 - `export_form`: what a device runs, from which `briskseg.export` makes every kind of file.

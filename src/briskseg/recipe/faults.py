@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from posixpath import commonprefix
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -66,9 +68,12 @@ def _sentence(key: str, fault: ErrorDetails, recipe: type[BaseModel]) -> str:
     found = fault["input"]
     if fault["type"] == "extra_forbidden":
         *parents, last = key.split(".")
-        if elsewhere := [path for path in key_paths(recipe) if path.endswith(f".{last}")]:
-            return f"unknown key '{key}'; did you mean '{elsewhere[0]}'?"
-        return f"unknown key '{key}'; {nearest(last, _keys_of(recipe, parents))}"
+        choices = _keys_of(recipe, parents)
+        elsewhere = [path for path in key_paths(recipe) if path.endswith(f".{last}")]
+        if elsewhere and not difflib.get_close_matches(last, choices):
+            near = max(elsewhere, key=lambda path: len(commonprefix([path, key])))
+            return f"unknown key '{key}'; did you mean '{near}'?"
+        return f"unknown key '{key}'; {nearest(last, choices)}"
     if fault["type"] == "missing":
         if isinstance(fault["loc"][-1], int):
             return f"'{key}': expected more values, found {_short(found)}"
@@ -160,11 +165,11 @@ def _keys_of(part: type[BaseModel], parents: Sequence[str]) -> list[str]:
 
 
 def key_paths(part: type[BaseModel]) -> Iterator[str]:
-    """Every key outside lists that takes a value, as `--set` has it: outer parts' first."""
-    inner = {key: _part_of(part, key) for key in part.model_fields}
-    yield from (key for key, below in inner.items() if below is None)
-    for key, below in inner.items():
-        if below is not None and get_origin(part.model_fields[key].annotation) is not tuple:
+    """Every key outside lists, as `--set` has it: those of the outer parts first."""
+    yield from part.model_fields
+    for key, field in part.model_fields.items():
+        below = _part_of(part, key)
+        if below is not None and get_origin(field.annotation) is not tuple:
             yield from (f"{key}.{path}" for path in key_paths(below))
 
 
