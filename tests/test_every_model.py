@@ -23,7 +23,7 @@ from briskseg.core.errors import RequestError
 from briskseg.models import MODELS
 from briskseg.training.losses import OF_BORDERS
 
-CLASSES = 3
+CLASSES = 5
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in MODELS),
     ("erfnet", {"auxiliary": False}),
@@ -179,8 +179,7 @@ def test_autocast_to_bfloat16_stays_near_float32(name, options):
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(batch)
     error = (logits.float() - expected).square().mean().sqrt() / expected.std()
-    # 0.055 is the most, of MMSegmentation's PIDNet with these weights
-    assert error < 0.06  # bfloat16 has 8 bits, each layer rounds once
+    assert error < 0.05  # bfloat16 has 8 bits, each layer rounds once
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.conftest import draw_weights
 
-CLASSES = 3  # as elsewhere: what torch traces is kept by the shapes of its weights
+CLASSES = 5
 
 
 class Case(NamedTuple):

@@ -25,7 +25,7 @@ def test_convert_takes_the_file_back_to_the_last_bit(case, exported, command, tm
     assert done == (
         0,
         "recognized  Keras, as `briskseg export` writes it\n"
-        f"network     {case.model}, 3 classes: class0 ... class2\n"
+        f"network     {case.model}, 5 classes: class0 ... class4\n"
         "images      as they are; mean 0.4 0.45 0.5, std 0.2 0.25 0.3 (RGB in [0, 1])\n"
         f"wrote       {out}\n",
         "",
@@ -106,7 +106,7 @@ def linked(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("member", "edit", "message"),
     [
-        ("config.json", renamed, "is not the fast_scnn with 3 classes that its card names: of its"),
+        ("config.json", renamed, "is not the fast_scnn with 5 classes that its card names: of its"),
         ("config.json", shortened, " missing (classifier."),
         ("config.json", lambda _: b"{}", "is damaged or no .keras file (KeyError"),
         ("config.json", lambda data: data[:500], "is damaged or no .keras file (ValueError"),

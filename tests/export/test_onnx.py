@@ -9,8 +9,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from tests.conftest import draw_weights
-from tests.export.conftest import CLASSES
 
 import briskseg
 from briskseg.core.card import Card, load_weights, save_weights
@@ -32,7 +30,7 @@ def network(folder, case):
     """The torch network of a case, and what it makes of images (N, H, W, 3), as one reads it in a
     paper: full-size logits."""
     tensors, card = load_weights(folder / f"{case.name}.safetensors")
-    net = briskseg.create_model(case.model, CLASSES, **case.options).eval()
+    net = briskseg.create_model(case.model, 5, **case.options).eval()
     net.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
 
     def logits(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,13 +51,13 @@ def smooth(size_hw: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def sized(tmp_path_factory):
-    """model.onnx beside model.safetensors, whose card names an input size of 48x64."""
+def sized(deployed, tmp_path_factory):
+    """tramac.onnx beside tramac.safetensors, whose card names an input size of 24x40."""
     from briskseg.export import export
 
-    file = tmp_path_factory.mktemp("sized") / "model.safetensors"
-    tensors, card = load_weights(draw_weights(file, "fast_scnn", CLASSES))
-    expects = card.input.model_copy(update={"size": (48, 64)})
+    file = tmp_path_factory.mktemp("sized") / "tramac.safetensors"
+    tensors, card = load_weights(deployed / file.name)
+    expects = card.input.model_copy(update={"size": (24, 40)})
     save_weights(file, tensors, card.model_copy(update={"input": expects}))
     return export(file, "onnx").out
 
@@ -71,7 +69,7 @@ def test_any_number_of_images_of_any_size(case, size, deployed):
     run = session((deployed / f"{case.name}.onnx").read_bytes())
     labels, logits = run.run(["labels", "logits"], {"images": images})
     assert (labels.shape, labels.dtype) == (size, np.uint8)
-    np.testing.assert_allclose(logits, coarse, rtol=1e-5, atol=2e-4)  # logits up to 40
+    np.testing.assert_allclose(logits, coarse, atol=2e-4)
     chosen = np.take_along_axis(full, labels[:, None].astype(np.int64), axis=1)[:, 0]
     np.testing.assert_allclose(chosen, full.max(axis=1), atol=1e-3)  # the best, or as good
 
@@ -114,9 +112,9 @@ def test_the_command_says_what_goes_in_and_comes_out(model, command):
     done = command("export", model, "--to", "onnx", "--size", "32x48")
     assert (done.status, done.err) == (0, "")
     assert re.sub(r"to \d\.\de-\d\d", "to X", done.out) == (
-        "network  fast_scnn, 3 classes\n"
+        "network  fast_scnn, 5 classes\n"
         "takes    images (N, 32, 48, 3), uint8, RGB\n"
-        "gives    labels (N, 32, 48), uint8, and logits (N, 3, h, w)\n"
+        "gives    labels (N, 32, 48), uint8, and logits (N, 5, h, w)\n"
         "ran      model.onnx with onnx in float32, beside the network itself\n"
         "agrees   to X of the logits' standard deviation, on 3 images, and in every label\n"
         f"wrote    {model.with_suffix('.onnx')}, ONNX of 5.6 MB\n"
@@ -178,7 +176,7 @@ def test_a_file_whose_labels_disagree_is_not_kept(model, command, monkeypatch):
     assert list(model.parent.iterdir()) == [model]
 
 
-@pytest.mark.parametrize("size", [(48, 64), (96, 128), (61, 90), (17, 100), (10, 12)])
+@pytest.mark.parametrize("size", [(24, 40), (48, 80), (61, 90), (17, 100), (10, 12)])
 def test_a_file_with_an_input_size_gives_the_labels_of_predict_at_any_size(size, sized):
     image = smooth(size)
     expected = briskseg.load(sized.with_suffix(".safetensors"), "torch")

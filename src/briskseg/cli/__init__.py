@@ -105,7 +105,7 @@ def main() -> None:
         try:
             _prepare_process()
             _register()
-            raise SystemExit(app(prog_name="briskseg", standalone_mode=False))
+            raise SystemExit(app(prog_name="briskseg", standalone_mode=False) or 0)
         except BriskError as error:
             _fail(error, str(error), error.exit_status)
         except KeyboardInterrupt as error:
