@@ -66,7 +66,8 @@ def test_a_shipped_recipe_is_written_and_reads_back_the_same(name: str) -> None:
             "augment.contrast={sd: 1, min: 2, max: 1}",
             "'augment.contrast': the least (2.0) is above the most (1.0)",
         ),
-        ("augment.crop=[0.5, 1.5]", "'augment.crop.1': input should be less than or equal to 1"),
+        ("augment.crop=[0.5, 1.5]", "'augment.crop': 1.5 is above 1, which is the whole"),
+        ("augment.crop=1.5", "'augment.crop': 1.5 is above 1, which is the whole, found 1.5"),
         ("training.schedule={name: step}", "needs rising milestones and one factor for each"),
         ("training.epochs", "--set training.epochs: expected KEY=VALUE"),
         (

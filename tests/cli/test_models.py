@@ -47,7 +47,8 @@ def test_weights_that_saw_val_say_so(command, monkeypatch, weights_file, tmp_pat
 def test_json_goes_to_standard_output_or_a_file(command, tmp_path):
     _, text, _ = command("models", "--json", "-")
     assert json.loads(text)["networks"]["erfnet"]["parameters"] == 2_066_642
-    assert command("models", "--json", tmp_path / "models.json") == (0, "", "")
+    status, table, _ = command("models", "--json", tmp_path / "models.json")
+    assert (status, table) == (0, command("models")[1])
     assert json.loads((tmp_path / "models.json").read_text()) == json.loads(text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from briskseg.recipe import load_recipe
@@ -42,7 +44,8 @@ def test_what_is_wrong_is_one_sentence_and_names_the_help(command, words, senten
 )
 def test_an_option_that_is_a_recipes_key_says_how_to_set_it(command, option, key, value):
     _, _, err = command("train", "demo", option, value)
-    assert err == f"briskseg: no option {option}; it is a recipe's: --set {key}=...\n"
+    written = shlex.quote(f"{key}={value}")
+    assert err == f"briskseg: no option {option}; it is a recipe's: --set {written}\n"
     load_recipe("demo", [f"{key}={value}"])
 
 

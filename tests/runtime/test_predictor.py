@@ -117,6 +117,9 @@ def test_a_run_folder_gives_its_best_weights(
 def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"x")
     (tmp_path / "net.h5").write_bytes(b"x")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").touch()
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
     accepted = (
         r"expected a run folder \(runs/NAME\), a .safetensors, .onnx, .xml, .tflite or .ncnn.param "
         "file, a name that `briskseg models` lists, or hf://OWNER/NAME"
@@ -125,6 +128,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, weights_file: Path) -> None
         ("none.safetensors", f"is not there, {accepted}"),
         ("net.h5", f"is of no known type, {accepted}"),
         ("net.pth", f"PyTorch checkpoint, {accepted}; make one with: briskseg convert"),
+        ("run/checkpoints/last.ckpt", f"resumes from, {accepted}; name the run: {tmp_path}/run$"),
         (".", f"is no run folder .*{accepted}"),
     ):
         with pytest.raises(RequestError, match=message):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from briskseg.core.errors import needs
 from briskseg.core.parallel import available_threads
-from briskseg.core.protobuf import written
+from briskseg.core.protobuf import field
 from briskseg.core.telemetry import no_telemetry
 from briskseg.core.types import Array, Floats32
 
@@ -96,13 +96,13 @@ def product_model(b: Floats32 | npt.NDArray[np.int8]) -> bytes:
     """
     kinds = (_UINT8, _INT8, _INT32) if b.dtype == np.int8 else (_FLOAT, _FLOAT, _FLOAT)
     operation = b"MatMulInteger" if b.dtype == np.int8 else b"MatMul"
-    sides = [written(1, side) for side in b.shape]
-    node = written(1, b"a") + written(1, b"b") + written(2, b"y") + written(4, operation)
-    graph = written(1, node) + written(2, b"probe")
-    constant = b"".join(sides) + written(2, kinds[1]) + written(8, b"b") + written(9, b.tobytes())
-    graph += written(5, constant)
-    for field, name, kind in ((11, b"a", kinds[0]), (12, b"y", kinds[2])):
-        shape = b"".join(written(1, side) for side in sides)
-        tensor = written(1, kind) + written(2, shape)
-        graph += written(field, written(1, name) + written(2, written(1, tensor)))
-    return written(1, 8) + written(7, graph) + written(8, written(1, b"") + written(2, 18))
+    sides = [field(1, side) for side in b.shape]
+    node = field(1, b"a") + field(1, b"b") + field(2, b"y") + field(4, operation)
+    graph = field(1, node) + field(2, b"probe")
+    constant = b"".join(sides) + field(2, kinds[1]) + field(8, b"b") + field(9, b.tobytes())
+    graph += field(5, constant)
+    for number, name, kind in ((11, b"a", kinds[0]), (12, b"y", kinds[2])):
+        shape = b"".join(field(1, side) for side in sides)
+        tensor = field(1, kind) + field(2, shape)
+        graph += field(number, field(1, name) + field(2, field(1, tensor)))
+    return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 18))

@@ -20,6 +20,7 @@ from briskseg.benchmark.worker import STAGES, Worker
 from briskseg.core.errors import BriskError
 from briskseg.core.exported import files_of
 from briskseg.core.types import Progress
+from briskseg.core.wording import hxw
 from briskseg.runtime.predictor import Ran
 
 ROUNDS = 5
@@ -56,9 +57,8 @@ class Candidate:
         return f"{backend} {self.precision}"
 
     def __str__(self) -> str:
-        height, width = self.size_hw
         threads = "" if self.threads is None else f", threads {self.threads}"
-        return f"{self.model}: {self.way} at {height}x{width}{threads}"
+        return f"{self.model}: {self.way} at {hxw(self.size_hw)}{threads}"
 
 
 @dataclass

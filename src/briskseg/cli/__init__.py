@@ -12,7 +12,9 @@ import os
 import sys
 import traceback
 import warnings
+from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -155,7 +157,8 @@ def _recipe_hint(option: str) -> str:
     name = option[2:].replace("-", "_")
     for key in (name, name.partition("_")[0]):
         if key in paths:
-            return f"no option {option}; it is a recipe's: --set {paths[key]}=..."
+            given = next((w for o, w in pairwise(sys.argv) if o == option), "VALUE")
+            return f"no option {option}; it is a recipe's: --set {quote(f'{paths[key]}={given}')}"
     return ""
 
 

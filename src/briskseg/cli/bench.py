@@ -12,6 +12,7 @@ import typer
 from briskseg.cli import app, console
 from briskseg.cli.options import PlotOption, open_data, read_size
 from briskseg.core.errors import RequestError
+from briskseg.core.wording import hxw
 
 if TYPE_CHECKING:
     from briskseg.benchmark.speed import Candidate
@@ -182,17 +183,16 @@ def _images(
     from briskseg.data.synthetic import SMALLEST, draw_scene
 
     if image is not None:
-        height, width = image_size(image)
-        return dict.fromkeys(shapes, image), f"{image.name}, {height}x{width}"
+        return dict.fromkeys(shapes, image), f"{image.name}, {hxw(image_size(image))}"
     drawn = {}
-    for height, width in shapes:
-        if min(height, width) < SMALLEST:
+    for shape in shapes:
+        if min(shape) < SMALLEST:
             raise RequestError(
-                f"no street is drawn at {height}x{width} pixels, the size that is to be measured; "
+                f"no street is drawn at {hxw(shape)} pixels, the size that is to be measured; "
                 "name a picture with --image FILE"
             )
-        drawn[height, width] = folder / f"street-{height}x{width}.jpg"
-        write_jpeg(drawn[height, width], draw_scene(0, (height, width))[0])
+        drawn[shape] = folder / f"street-{hxw(shape)}.jpg"
+        write_jpeg(drawn[shape], draw_scene(0, shape)[0])
     return drawn, "a drawn street of the input's size, JPEG"
 
 

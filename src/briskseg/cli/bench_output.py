@@ -62,7 +62,7 @@ def _print_times(report: Report, timings: list[Timing]) -> None:
         for line, share in zip(_names(report, timing), PERCENTILES, strict=True):
             times = [f"{timing.percentile(stage, share):.1f}" for stage in columns]
             rows.append([line, f"p{share}", *times])
-    console.print_table(("candidate", "", *columns), rows, width=console.WIDTH, widest=36)
+    console.print_table(("candidate", "", *columns), rows, width=console.WIDTH, name_width=36)
 
 
 def _print_rates(report: Report, timings: list[Timing]) -> None:
@@ -81,7 +81,7 @@ def _print_rates(report: Report, timings: list[Timing]) -> None:
                 f"{timing.spread:.0%}",
             )
         )
-    console.print_table(headings, rows, width=console.WIDTH, widest=40)
+    console.print_table(headings, rows, width=console.WIDTH, name_width=40)
 
 
 def _print_front(report: Report, timings: list[Timing]) -> None:
@@ -95,7 +95,7 @@ def _print_front(report: Report, timings: list[Timing]) -> None:
         rows.append(
             (name, shown, f"{timing.median('labels'):.1f}", f"{timing.frames_per_s:.1f}", mark)
         )
-    console.print_table(headings, rows, width=console.WIDTH, widest=60)
+    console.print_table(headings, rows, width=console.WIDTH, name_width=60)
 
 
 def _names(report: Report, timing: Timing) -> list[str]:

@@ -117,17 +117,17 @@ def print_table(
     *,
     names: int = 1,
     width: int | None = None,
-    widest: int | None = None,
+    name_width: int | None = None,
 ) -> None:
     """Print a table whose first columns hold names and the others numbers; a name too long for its
-    column goes on in the next line. width: of the table, by default the terminal's. widest: the
-    letters of the first column at most."""
+    column goes on in the next line. width: of the table, by default the terminal's. name_width:
+    the most letters of the first column."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for index, heading in enumerate(headings):
         if index < names:
-            most = widest if index == 0 else None
+            most = name_width if index == 0 else None
             table.add_column(heading, overflow="fold", max_width=most)
         else:  # half a number would be another one
             table.add_column(heading, justify="right")

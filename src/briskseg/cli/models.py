@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from briskseg.cli import app, console
+from briskseg.core.wording import hxw
 
 
 @app.command()
@@ -26,6 +27,7 @@ def models(
     shipped = _shipped()
     if json_file is not None:
         console.write_json(json_file, {"networks": networks, "shipped": shipped})
+    if console.is_stdout(json_file):
         return
     headings = ("name", "network", "paper", "year", "parameters", "GFLOP at 512x1024")
     rows = []
@@ -43,7 +45,7 @@ def _print_shipped(shipped: dict[str, dict[str, Any]]) -> None:
     rows = []
     for name, one in shipped.items():
         size_hw, miou, before = one["input"], one["val_miou"], one["val_miou_before"]
-        size_text = "any" if size_hw is None else f"{size_hw[0]}x{size_hw[1]}"
+        size_text = "any" if size_hw is None else hxw(size_hw)
         percent = console.percent
         score = percent(miou, " %") if before is None else f"{percent(before, ' %')} *"
         files = "\n".join(one["files"])

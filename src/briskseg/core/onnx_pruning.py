@@ -9,7 +9,7 @@ are sorted: each comes after those that it takes from.
 
 from __future__ import annotations
 
-from briskseg.core.protobuf import fields, written
+from briskseg.core.protobuf import field, fields
 
 _GRAPH, _NODE, _CONSTANT, _INPUT, _OUTPUT, _INNER = 7, 1, 5, 11, 12, 13
 
@@ -26,7 +26,7 @@ def prune(model: bytes, output: str, begin: str = "") -> bytes:
     for number, first, start, end in fields(model, 0, len(model)):
         if number == _GRAPH:
             graph = _pruned(model, [*fields(model, start, end)], output, begin)
-            pieces.append(written(_GRAPH, graph))
+            pieces.append(field(_GRAPH, graph))
         else:
             pieces.append(model[first:end])
     return b"".join(pieces)
@@ -52,7 +52,7 @@ def _pruned(model: bytes, parts: list[Part], output: str, begin: str) -> bytes:
         for number, first, start, stop in reversed(kept)
         if number != _CONSTANT or not needed.isdisjoint(_names(model, start, stop, 8))
     )
-    return graph + b"".join(written(_INPUT, model[start:stop]) for _, _, start, stop in inner)
+    return graph + b"".join(field(_INPUT, model[start:stop]) for _, _, start, stop in inner)
 
 
 def _name(model: bytes, part: Part) -> str:

@@ -35,7 +35,7 @@ def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int,
         yield number, first, content, at
 
 
-def written(number: int, content: bytes | int) -> bytes:
+def field(number: int, content: bytes | int) -> bytes:
     """A field of this number, below 16, as a message holds it: bytes, or a whole number from 0."""
     if isinstance(content, int):
         return bytes([number << 3 | _VARINT]) + _varint(content)

@@ -18,6 +18,7 @@ from briskseg.core.errors import RequestError
 from briskseg.core.images import write_png
 from briskseg.core.labels import CAMVID11
 from briskseg.core.types import Array, Progress
+from briskseg.core.wording import hxw
 from briskseg.data.streets.photograph import photograph
 from briskseg.data.streets.street import Street, draw_camera, fill
 
@@ -87,7 +88,7 @@ def refuse(size_hw: tuple[int, int], seed: int) -> None:
     """Raise a RequestError where a street of that size or seed cannot be drawn."""
     if min(size_hw) < SMALLEST:
         raise RequestError(
-            f"a street of {size_hw[0]}x{size_hw[1]} pixels was asked for; "
+            f"a street of {hxw(size_hw)} pixels was asked for; "
             f"ask for at least {SMALLEST} pixels a side"
         )
     if seed < 0:

@@ -160,7 +160,8 @@ def load_published(path: str | Path) -> Network:
     is damaged or nothing known, MissingExtraError without torch.
     """
     published = _import("weights.published", "reading published weights")
-    return published.load_published(path)
+    network: Network = published.load_published(path)
+    return network
 
 
 def save(

@@ -41,16 +41,23 @@ def _as_range(value: Any) -> Any:
     return (value, value) if is_number else value
 
 
-def ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The bounds; raises ValueError where the first is above the second."""
     least, most = bounds
     if least > most:
         raise ValueError(f"the least ({least}) is above the most ({most})")
     return bounds
 
 
-Bounds = Annotated[Listed[tuple[T, T]], BeforeValidator(_as_range), AfterValidator(ordered)]
+def _check_share(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[1] > 1:
+        raise ValueError(f"{bounds[1]} is above 1, which is the whole")
+    return bounds
+
+
+Bounds = Annotated[Listed[tuple[T, T]], BeforeValidator(_as_range), AfterValidator(check_order)]
 Range = Bounds[Positive]
-ShareRange = Bounds[Annotated[float, Field(gt=0, le=1)]]
+ShareRange = Annotated[Range, AfterValidator(_check_share)]
 SpreadRange = Bounds[NotNegative]
 
 

@@ -22,7 +22,7 @@ from briskseg.recipe.parts import (
     ShareRange,
     SpreadRange,
     Triple,
-    ordered,
+    check_order,
 )
 
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -78,7 +78,7 @@ class Factor(Part):
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Factor:
-        ordered((self.min, self.max))
+        check_order((self.min, self.max))
         return self
 
 

@@ -139,6 +139,12 @@ def find_weights(path: Path) -> Path:
     for owner in (path.with_suffix(".xml"), path.with_suffix(".param")):
         if suffix == ".bin" and owner.is_file():
             raise RequestError(f"{path} belongs to {owner}, which is the model; name that")
+    run = path.absolute().parent.parent
+    if suffix in _CHECKPOINTS and (run / run_names.RECIPE).is_file():
+        raise RequestError(
+            f"{path} is what a run resumes from, expected {ACCEPTED}; name the run: "
+            f"{quote(str(path.parent.parent))}"
+        )
     if suffix in _CHECKPOINTS:
         refuse_other(path, ACCEPTED, DataError, expected=("zip",))
         raise RequestError(

@@ -14,7 +14,7 @@ from textwrap import shorten
 import torch
 
 from briskseg.core.errors import Interrupted
-from briskseg.core.wording import counted, first_line
+from briskseg.core.wording import counted, first_line, hxw
 from briskseg.data import Dataset, open_dataset
 from briskseg.recipe import AnyRecipe, Recipe
 from briskseg.runs.report.page import write_report
@@ -133,16 +133,16 @@ def _understood(
     if isinstance(recipe, Recipe):
         assert isinstance(data, Dataset)
         own = recipe.augment.size or recipe.data.size
-        val, (height, width) = len(data.pairs("val")), own or data.size(data.pairs("train")[0])
+        val, size_hw = len(data.pairs("val")), own or data.size(data.pairs("train")[0])
     else:
         assert isinstance(data, ClassFolders)
-        val, height, width = len(data.val), recipe.data.size, recipe.data.size
+        val, size_hw = len(data.val), (recipe.data.size, recipe.data.size)
     classes, batches, world = task.class_names, task.batches, machine.processes.world
     each = f" on each of {world} devices" if world > 1 else ""
     return (
         f"{counted(len(classes), 'class')}: {shorten(', '.join(classes), 45, placeholder=' ...')}; "
         f"{counted(batches.samples, 'image')} in train, {val} in val\n"
-        f"{recipe.model.name} at {height}x{width}, batches of {batches.batch}{each}, "
+        f"{recipe.model.name} at {hxw(size_hw)}, batches of {batches.batch}{each}, "
         f"{counted(task.steps, 'step')} ({task.steps / len(batches):.1f} epochs), "
         f"{machine.precision} on {machine.device}"
     )

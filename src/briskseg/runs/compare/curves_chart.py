@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def save_picture(comparison: Comparison, path: Path) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         _draw_curves(upper, comparison)
         _draw_difference(lower, comparison)
-        figure.suptitle(comparison.verdict)
+        figure.suptitle(fill(comparison.verdict, 90))
         plots.save_figure(figure, path)
 
 
