@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import numpy as np
 import pytest
 
@@ -198,3 +201,12 @@ def test_the_picture_shows_both(run_of, command, tmp_path) -> None:
     from briskseg.core.images import image_size
 
     assert image_size(tmp_path / "c.png") == (720, 1080)
+
+
+def test_a_long_verdict_fits_on_the_picture(run_of, command, tmp_path) -> None:
+    runs = run_of("first", falling(60)), run_of("second", falling(40) * 1.02)
+    assert command("compare", *runs, "--plot", tmp_path / "a.svg").status == 0
+    lines = re.findall(r"<!-- (.*?) -->", html.unescape((tmp_path / "a.svg").read_text()))
+    first = next(number for number, line in enumerate(lines) if "EQUAL within the rule" in line)
+    assert lines[first + 1].endswith("A goes on to step 60")
+    assert len(lines[first]) <= 90  # 9 inches hold some 100
