@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Models = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODEL]...",
+        metavar="MODEL",
         help="Run folders, weights, exported files, shipped names or hf://OWNER/NAME.",
     ),
 ]

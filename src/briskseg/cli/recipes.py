@@ -12,7 +12,7 @@ from briskseg.core.wording import counted
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this recipe.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this recipe.")] = None,
 ) -> None:
     """List the shipped recipes, or print one to copy and change.
 

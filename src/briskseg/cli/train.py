@@ -46,7 +46,7 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RECIPE]",
+            metavar="RECIPE",
             help="A shipped recipe's name or a YAML file; by default one is chosen for the data.",
         ),
     ] = None,
